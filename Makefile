@@ -1,0 +1,63 @@
+# Everything a newcomer needs: `make demo`, `make test`. Each target sets up what it uses.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+# One BLAS or OpenMP thread a process: the engine parallelises.
+export OMP_NUM_THREADS ?= 1
+export OPENBLAS_NUM_THREADS ?= 1
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: help setup demo test test-fast test-long check format bench clean
+
+help: ## Show this list
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+setup: $(STAMP) ## Make .venv with Curator, every extra, and the developers' tools
+
+$(STAMP): pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet 'pip>=25.1'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[all]' --group dev
+	./docs/install-programs
+	touch $(STAMP)
+
+demo: $(STAMP) ## Curate the packaged sample corpus and print what happened
+	rm -rf runs/demo
+	$(BIN)/python benchmarks/demo.py runs/demo
+
+test: $(STAMP) ## All tests that fit into 20 minutes on two cores
+	$(BIN)/python -m pytest -m 'not long' --cov --cov-report=term:skip-covered
+
+test-fast: $(STAMP) ## The tests that take under two minutes together
+	$(BIN)/python -m pytest -m 'not long and not slow and not browser'
+
+test-long: $(STAMP) ## The tests that take longer: every kill, the large corpora
+	$(BIN)/python -m pytest -m long
+
+check: $(STAMP) ## ruff, mypy, import-linter, deptry
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/deptry .
+
+format: $(STAMP) ## Rewrite the sources in the house style
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+CORPUS ?= runs/corpus.jsonl.zst
+
+bench: $(STAMP) $(CORPUS) ## Measure speed and memory (CORPUS=file.jsonl.zst, else one built from packages)
+	$(BIN)/python benchmarks/signatures.py $(CORPUS)
+	$(BIN)/python benchmarks/pipeline.py $(CORPUS)
+
+$(CORPUS):
+	mkdir -p $(dir $(CORPUS))
+	$(BIN)/python benchmarks/build_corpus.py $(CORPUS) --megabytes 100
+
+clean: ## Remove what was made
+	rm -rf $(VENV) runs build dist ./*.egg-info

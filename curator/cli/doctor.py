@@ -1,0 +1,94 @@
+"""`curator doctor`: what is installed, and what a recipe would need."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, requires, version
+
+import psutil
+
+from curator.cli.output import print_json, print_line, print_table
+from curator.recipe import load_recipe
+from curator.registry import MASKS, STAGES, TRANSLATORS, distribution, load, names
+from curator.run.fingerprint import DISTRIBUTION
+from curator.run.pipeline import make_pipeline
+from curator.sizes import format_size
+
+
+def doctor_command(recipe: str, overrides: Sequence[str], as_json: bool) -> None:
+    """Look at this machine. Exit code 2 when the recipe could not run here."""
+    loaded = load_recipe(recipe, overrides)
+    pipeline = make_pipeline(loaded)
+    needed = [(stage.name, requirement) for stage in pipeline.stages for requirement in stage.requirements()]
+    missing = [requirement for _, requirement in needed if requirement.problem]
+    if as_json:
+        print_json(
+            {
+                "machine": _machine(),
+                "packages": _packages(),
+                "stages": {name: distribution(STAGES, name) for name in names(STAGES)},
+                "translators": _translators(),
+                "masks": names(MASKS),
+                "recipe": loaded.name,
+                "needs": [
+                    {"stage": stage, "kind": r.kind, "name": r.name, "identity": r.identity, "problem": r.problem}
+                    for stage, r in needed
+                ],
+            }
+        )
+    else:
+        print_table(["machine", ""], [[name, value] for name, value in _machine().items()], left=2)
+        print_line()
+        print_table(["package", "installed"], [[name, found] for name, found in _packages().items()], left=2)
+        print_line()
+        print_line(f"stages: {', '.join(names(STAGES))}")
+        for name, found in _translators().items():
+            print_line(f"translator {name}: {found}")
+        print_line()
+        print_line(f"recipe {loaded.name!r} needs:")
+        for stage, requirement in needed:
+            state = f"MISSING: {requirement.problem}" if requirement.problem else "found"
+            print_line(f"    {stage}: {requirement.kind} {requirement.name}: {state}")
+        if not needed:
+            print_line("    nothing beyond the packages above")
+    if missing:
+        raise SystemExit(2)
+
+
+def _machine() -> dict[str, str]:
+    disk = shutil.disk_usage(".")
+    return {
+        "python": platform.python_version(),
+        "cores": str(len(os.sched_getaffinity(0))),
+        "memory": format_size(psutil.virtual_memory().total),
+        "disk free here": format_size(disk.free),
+    }
+
+
+def _packages() -> dict[str, str]:
+    """The packages that Curator or one of its extras stands on, with versions."""
+    found: dict[str, str] = {}
+    for line in [DISTRIBUTION, *(requires(DISTRIBUTION) or ())]:
+        text, _, marker = line.partition(";")
+        name = text.split(">=")[0].split("==")[0].split("[")[0].strip()
+        extra = marker.partition("extra ==")[2].strip().strip("\"'")
+        if name == DISTRIBUTION and line != DISTRIBUTION:
+            continue
+        try:
+            found.setdefault(name, version(name))
+        except PackageNotFoundError:
+            found.setdefault(name, f"not installed (extra {extra})" if extra else "NOT INSTALLED")
+    return found
+
+
+def _translators() -> dict[str, str]:
+    """Each translator that is registered, and whether what it needs is there."""
+    found: dict[str, str] = {}
+    for name in names(TRANSLATORS):
+        translator = load(TRANSLATORS, name)
+        describe = getattr(translator, "describe", None)
+        found[name] = str(describe()) if callable(describe) else "registered"
+    return found

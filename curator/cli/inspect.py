@@ -1,0 +1,170 @@
+"""The commands that look: plan, explain, report, verify, stages, recipe."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import yaml
+
+from curator.cli.funnel import funnel_json, print_funnel
+from curator.cli.output import print_json, print_line, print_table
+from curator.errors import UserError
+from curator.recipe import load_recipe, packaged_recipes, recipe_schema
+from curator.recipe.model import Recipe
+from curator.registry import STAGES, distribution, names, stage_class
+from curator.sizes import format_size
+
+
+def plan_command(recipe: str, inputs: Sequence[str], overrides: Sequence[str], as_json: bool) -> None:
+    """Print the phases of a recipe, and the files that it would read."""
+    from curator.plan import make_plan
+    from curator.readers.detect import discover
+    from curator.run.pipeline import make_pipeline
+
+    loaded = load_recipe(recipe, overrides)
+    phases = make_plan(make_pipeline(loaded))
+    files = discover(tuple(inputs), loaded.input.format) if inputs else []
+    if as_json:
+        print_json(
+            {
+                "recipe": loaded.name,
+                "phases": [
+                    {"kind": phase.kind, "stages": phase.stages, "observers": phase.observers} for phase in phases
+                ],
+                "input": [
+                    {"name": f.name, "bytes": f.size, "format": f.format, "compression": f.compression} for f in files
+                ],
+            }
+        )
+        return
+    for number, phase in enumerate(phases, 1):
+        print_line(f"{number:2}. {phase.describe()}")
+    if files:
+        print_line()
+        rows = [[file.name, file.format, file.compression, format_size(file.size)] for file in files]
+        print_table(["input", "format", "compression", "size"], rows, left=3)
+
+
+def explain_command(run: Path, document: str, as_json: bool) -> None:
+    """Tell what happened to a document."""
+    from curator.explain import explain
+    from curator.run.directory import RunDirectory
+
+    found = explain(RunDirectory(run), document)
+    if as_json:
+        print_json([explanation.as_json() for explanation in found])
+        return
+    for explanation in found:
+        print_line(f"{explanation.id} ({explanation.key}): {explanation.fate}")
+        for sentence in explanation.sentences:
+            print_line(f"  {sentence}")
+        for name, value in explanation.scores.items():
+            print_line(f"    {name} = {value:g}" if isinstance(value, float) else f"    {name} = {value}")
+
+
+def report_command(run: Path, as_json: bool) -> None:
+    """Write the report of a finished run again."""
+    from curator.report.build import write_report
+    from curator.run.directory import RunDirectory
+    from curator.run.manifest import load_manifest
+
+    directory = RunDirectory(run)
+    manifest = load_manifest(directory.manifest)
+    write_report(directory, manifest)
+    if as_json:
+        print_json({"report": str(directory.report), "funnel": funnel_json(manifest)})
+        return
+    print_funnel(manifest)
+    print_line(f"report: {directory.report}")
+
+
+def verify_command(run: Path, as_json: bool) -> None:
+    """Check a finished run against its manifest."""
+    from curator.run.directory import RunDirectory
+    from curator.run.verify import verify
+
+    directory = RunDirectory(run)
+    found = verify(directory)
+    if as_json:
+        print_json({"files": found.files, "rows": found.rows, "problems": found.problems})
+    found.raise_if_wrong(directory)
+    if not as_json:
+        print_line(f"{run}: {found.files} files with {found.rows:,} rows are as they were written, no document is lost")
+
+
+def stages_command(as_json: bool) -> None:
+    """List the stages."""
+    found = [(name, stage_class(name), distribution(STAGES, name)) for name in names(STAGES)]
+    if as_json:
+        print_json(
+            [
+                {
+                    "name": name,
+                    "about": stage.about,
+                    "distribution": dist,
+                    "rules": dict(stage.rules),
+                    "parameters": stage.parameters_type.model_json_schema(),
+                }
+                for name, stage, dist in found
+            ]
+        )
+        return
+    for name, stage, dist in found:
+        print_line(f"{name} ({' '.join(dist) if dist else 'unknown distribution'}): {stage.about}")
+        for parameter, field in stage.parameters_type.model_fields.items():
+            default = "required" if field.is_required() else repr(field.get_default(call_default_factory=True))
+            about = f": {field.description}" if field.description else ""
+            print_line(f"    {parameter} = {default}{about}")
+
+
+def recipe_show_command(name: str, full: bool, overrides: Sequence[str], as_json: bool) -> None:
+    """Print a recipe, as written or with every default."""
+    loaded = load_recipe(name, overrides)
+    if as_json:
+        print_json(_as_written(loaded))
+    elif full or overrides:
+        print_line(yaml.safe_dump(_as_written(loaded), sort_keys=False, allow_unicode=True).rstrip())
+    else:
+        path = packaged_recipes().get(name) or Path(name)
+        print_line(path.read_text(encoding="utf-8").rstrip())
+
+
+def _as_written(recipe: Recipe) -> dict[str, object]:
+    values = recipe.model_dump(mode="json")
+    values["stages"] = [{entry.name: entry.parameters} for entry in recipe.stages]
+    values["language"] = values["language"] or "off"
+    return values
+
+
+def recipe_validate_command(name: str, overrides: Sequence[str], as_json: bool) -> None:
+    """Check a recipe: names, types, the order of its stages, and that what it needs is installed."""
+    from curator.plan import make_plan
+    from curator.run.driver import check_requirements
+    from curator.run.pipeline import make_pipeline
+
+    loaded = load_recipe(name, overrides)
+    pipeline = make_pipeline(loaded)
+    make_plan(pipeline)
+    check_requirements(pipeline)
+    if as_json:
+        print_json({"name": loaded.name, "valid": True})
+    else:
+        print_line(f"{loaded.name}: valid, {len(loaded.stages)} stages")
+
+
+def recipe_schema_command() -> None:
+    """Print the JSON schema."""
+    print_json(recipe_schema())
+
+
+def recipe_list_command(as_json: bool) -> None:
+    """List the packaged recipes with the comment that begins each."""
+    found = packaged_recipes()
+    if not found:
+        raise UserError("no recipe is packaged", hint="reinstall curator")
+    rows = {name: path.read_text(encoding="utf-8").splitlines()[0].lstrip("# ") for name, path in found.items()}
+    if as_json:
+        print_json(rows)
+    else:
+        print_table(["recipe", "about"], [[name, about] for name, about in rows.items()], left=2)

@@ -1,0 +1,184 @@
+"""The command `curator`. Everything heavy is imported by the command that needs it."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from curator.errors import CuratorError
+
+# One BLAS or OpenMP thread in a process: the engine parallelises, and sums keep their order.
+for _variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ.setdefault(_variable, "1")
+
+app = typer.Typer(
+    name="curator",
+    help="Raw multilingual text in, training-ready Parquet shards out, and a record of what happened and why.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+recipe_app = typer.Typer(help="Show, validate and describe recipes.", no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(recipe_app, name="recipe")
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on standard output, nothing else.")]
+RecipeOption = Annotated[str, typer.Option("--recipe", "-r", help="A recipe's file, or the name of a packaged one.")]
+SetOption = Annotated[
+    list[str] | None, typer.Option("--set", metavar="STAGE.PARAM=VALUE", help="Override one value of the recipe.")
+]
+RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="A run directory.")]
+
+INTERRUPTED = 130
+
+
+@app.command()
+def process(
+    inputs: Annotated[list[str], typer.Argument(metavar="INPUT...", help="Files, directories or globs.")],
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="RUN", help="The run directory to write.")],
+    recipe: RecipeOption = "web",
+    workers: Annotated[int, typer.Option(help="Worker processes; 0 means one a core.", min=0)] = 0,
+    memory: Annotated[str, typer.Option(metavar="SIZE", help="Memory that all processes together may use.")] = "4GB",
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with a run that was stopped.")] = False,
+    overrides: SetOption = None,
+    keep_work: Annotated[bool, typer.Option("--keep-work", help="Keep intermediate files after success.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Curate files on this machine, without a cluster."""
+    from curator.cli.process import process_command
+
+    process_command(inputs, output, recipe, workers, memory, overrides or [], resume, keep_work, as_json)
+
+
+@app.command()
+def plan(
+    recipe: RecipeOption = "web",
+    inputs: Annotated[list[str] | None, typer.Argument(metavar="[INPUT...]", help="Files to be counted.")] = None,
+    overrides: SetOption = None,
+    as_json: Json = False,
+) -> None:
+    """Show the phases that a recipe becomes, and what it would read."""
+    from curator.cli.inspect import plan_command
+
+    plan_command(recipe, inputs or [], overrides or [], as_json)
+
+
+@app.command()
+def explain(
+    run: RunArgument,
+    document: Annotated[str, typer.Argument(metavar="ID", help="A document's id, or its key in hexadecimal.")],
+    as_json: Json = False,
+) -> None:
+    """Tell what happened to a document, and why."""
+    from curator.cli.inspect import explain_command
+
+    explain_command(run, document, as_json)
+
+
+@app.command()
+def report(run: RunArgument, as_json: Json = False) -> None:
+    """Write report.html of a finished run again, and print its funnel."""
+    from curator.cli.inspect import report_command
+
+    report_command(run, as_json)
+
+
+@app.command()
+def verify(run: RunArgument, as_json: Json = False) -> None:
+    """Prove that a run is what its manifest says: files, hashes, rows, no document lost."""
+    from curator.cli.inspect import verify_command
+
+    verify_command(run, as_json)
+
+
+@app.command()
+def doctor(recipe: RecipeOption = "web", overrides: SetOption = None, as_json: Json = False) -> None:
+    """Say what is installed, and what a recipe would need."""
+    from curator.cli.doctor import doctor_command
+
+    doctor_command(recipe, overrides or [], as_json)
+
+
+@app.command()
+def stages(as_json: Json = False) -> None:
+    """List the stages that are installed, with their parameters."""
+    from curator.cli.inspect import stages_command
+
+    stages_command(as_json)
+
+
+@recipe_app.command("show")
+def recipe_show(
+    name: Annotated[str, typer.Argument(metavar="NAME|FILE")] = "web",
+    full: Annotated[bool, typer.Option("--full", help="With every default written out.")] = False,
+    overrides: SetOption = None,
+    as_json: Json = False,
+) -> None:
+    """Print a recipe."""
+    from curator.cli.inspect import recipe_show_command
+
+    recipe_show_command(name, full, overrides or [], as_json)
+
+
+@recipe_app.command("validate")
+def recipe_validate(
+    name: Annotated[str, typer.Argument(metavar="NAME|FILE")], overrides: SetOption = None, as_json: Json = False
+) -> None:
+    """Check a recipe; the error names the line."""
+    from curator.cli.inspect import recipe_validate_command
+
+    recipe_validate_command(name, overrides or [], as_json)
+
+
+@recipe_app.command("schema")
+def recipe_schema_(as_json: Json = False) -> None:
+    """Print the JSON schema of recipes, for editors."""
+    from curator.cli.inspect import recipe_schema_command
+
+    recipe_schema_command()
+
+
+@recipe_app.command("list")
+def recipe_list(as_json: Json = False) -> None:
+    """List the packaged recipes."""
+    from curator.cli.inspect import recipe_list_command
+
+    recipe_list_command(as_json)
+
+
+def _version(show: bool) -> None:
+    if show:
+        from importlib.metadata import version
+
+        typer.echo(f"curator {version('curator-corpora')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+def main() -> None:
+    """Run the command line; errors of ours become one line on standard error and their exit code."""
+    try:
+        app(standalone_mode=True)
+    except CuratorError as error:
+        if error.exit_code == CuratorError.exit_code:
+            raise
+        sys.stderr.write(f"curator: {error}\n")
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        sys.stderr.write("curator: interrupted; nothing that was finished is lost: go on with --resume\n")
+        sys.exit(INTERRUPTED)
+    except BrokenPipeError:
+        # The reader of our output went away (`curator … | head`); there is nobody to tell.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)

@@ -1,0 +1,152 @@
+"""`curator process`: a run with its progress, and the funnel at its end."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import cast
+
+from curator.cli.funnel import funnel_json, print_funnel
+from curator.cli.output import print_json, print_line, print_note
+from curator.errors import UserError
+from curator.recipe import load_recipe
+from curator.run.driver import Request, run
+from curator.run.events import Event
+from curator.run.tally import Tally
+from curator.sizes import format_size, parse_size
+
+_PLAIN_SECONDS = 10.0
+
+
+def process_command(
+    inputs: Sequence[str],
+    output: Path,
+    recipe: str,
+    workers: int,
+    memory: str,
+    overrides: Sequence[str],
+    resume: bool,
+    keep_work: bool,
+    as_json: bool,
+) -> None:
+    """Run a recipe on files of this machine."""
+    try:
+        memory_bytes = parse_size(memory)
+    except ValueError as error:
+        raise UserError(f"--memory {memory}: {error}") from error
+    loaded = load_recipe(recipe, overrides)
+    request = Request(
+        inputs=tuple(inputs),
+        output=output,
+        recipe=loaded,
+        workers=workers or len(os.sched_getaffinity(0)),
+        memory_bytes=memory_bytes,
+        resume=resume,
+        keep_work=keep_work,
+    )
+    progress = _Bar() if sys.stderr.isatty() and not as_json else _Lines()
+    started = time.monotonic()
+    try:
+        outcome = run(request, [progress])
+    finally:
+        progress.close()
+    seconds = time.monotonic() - started
+    directory = outcome.directory
+    if as_json:
+        print_json(
+            {
+                "run": str(directory.root),
+                "seconds": round(seconds, 3),
+                "resumed": outcome.resumed,
+                "was_finished": outcome.was_finished,
+                "report": str(directory.report),
+                "fingerprint": outcome.manifest["fingerprint"],
+                "funnel": funnel_json(outcome.manifest),
+            }
+        )
+        return
+    if outcome.was_finished:
+        print_note("this run was finished already; its files are as they were written")
+    print_funnel(outcome.manifest)
+    tally = Tally(cast("list[list[object]]", outcome.manifest["funnel"]))
+    size = tally.events().get("in", (0, 0, 0))[2]
+    print_line()
+    print_line(f"{format_size(size)} of text in {seconds:.1f} s ({format_size(size / max(seconds, 1e-9))}/s)")
+    print_line(f"shards: {directory.shards}")
+    print_line(f"report: {directory.report}")
+
+
+class _Lines:
+    """Plain lines, for a log: one a phase, and one every ten seconds."""
+
+    def __init__(self) -> None:
+        self._last = time.monotonic()
+        self._done = 0
+
+    def __call__(self, event: Event) -> None:
+        if event["kind"] == "phase.started":
+            number = cast("int", event["index"]) + 1
+            print_note(f"[{number}/{event['phases']}] {event['phase']}")
+            self._done = 0
+        elif event["kind"] == "task.done":
+            self._done += 1
+            if time.monotonic() - self._last > _PLAIN_SECONDS:
+                self._last = time.monotonic()
+                print_note(f"      {self._done} tasks done")
+
+    def close(self) -> None:
+        """Nothing to undo."""
+
+
+class _Bar:
+    """A progress bar on a terminal: phase, bytes or tasks, rate, time left."""
+
+    def __init__(self) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.fields[rate]}"),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            console=Console(stderr=True),
+            transient=True,
+        )
+        self._task = self._progress.add_task("starting", total=None, rate="")
+        self._progress.start()
+        self._total = 0
+        self._bytes = 0
+        self._tasks = 0
+        self._previous = 0
+        self._started = time.monotonic()
+
+    def __call__(self, event: Event) -> None:
+        if event["kind"] == "run.started":
+            self._total = cast("int", event["bytes"])
+        elif event["kind"] == "phase.started":
+            number = cast("int", event["index"]) + 1
+            description = f"[{number}/{event['phases']}] {event['phase']}"[:60]
+            reading = event["phase"] == "read" or str(event["phase"]).startswith("read ")
+            self._previous = max(self._previous, self._tasks)
+            total = self._total if reading else self._previous or None
+            self._bytes = self._tasks = 0
+            self._started = time.monotonic()
+            self._progress.reset(self._task, description=description, total=total, rate="")
+        elif event["kind"] == "task.done":
+            self._tasks += 1
+            size = event["bytes"]
+            if isinstance(size, int):
+                self._bytes += size
+                rate = self._bytes / max(time.monotonic() - self._started, 1e-9)
+                self._progress.update(self._task, completed=self._bytes, rate=f"{format_size(rate)}/s")
+            else:
+                self._progress.update(self._task, completed=self._tasks, rate=f"{self._tasks} tasks")
+
+    def close(self) -> None:
+        """Take the bar away."""
+        self._progress.stop()

@@ -1,0 +1,141 @@
+"""Documents, and the batches in which stages see them.
+
+A document never changes. What a stage says of it (columns, verdicts) stands beside it, joined by row. A batch is an
+Arrow record batch of documents, cut by bytes at places that depend on the input alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from curator.text.segment import Units
+
+DOCUMENT_SCHEMA = pa.schema(
+    [
+        pa.field("key", pa.binary(16), nullable=False),
+        pa.field("id", pa.string(), nullable=False),
+        pa.field("text", pa.string(), nullable=False),
+        pa.field("source", pa.string(), nullable=False),
+        pa.field("lang", pa.string(), nullable=False),
+        pa.field("file", pa.string(), nullable=False),
+        pa.field("position", pa.int64(), nullable=False),
+        pa.field("parent", pa.string()),
+        pa.field("method", pa.string()),
+        pa.field("engine", pa.string()),
+        pa.field("metadata", pa.string()),
+    ]
+)
+"""One row a document. `lang` is a BCP 47 tag, a tag kept verbatim, or `und`; `source` is what the record named, else
+the recipe's; `file` is relative to the input; `position` is the record's place in it (see the readers); `parent` is
+the id of the document that a child was derived from, `method` and `engine` how; `metadata` is JSON."""
+
+UNDETERMINED = "und"
+
+
+@dataclass(frozen=True)
+class Codes:
+    """A column of few distinct strings, dictionary-encoded: row i has `names[codes[i]]`."""
+
+    codes: NDArray[np.int32]
+    names: tuple[str, ...]
+
+    def mask(self, name: str) -> NDArray[np.bool_]:
+        """Rows that have this name: bool[rows]."""
+        if name not in self.names:
+            return np.zeros(len(self.codes), dtype=np.bool_)
+        found: NDArray[np.bool_] = self.codes == self.names.index(name)
+        return found
+
+    def lookup(self, values: Sequence[float]) -> NDArray[np.float64]:
+        """For each row the entry of `values` (one per name): float64[rows]."""
+        return np.asarray(values, dtype=np.float64)[self.codes] if self.names else np.zeros(0)
+
+
+class Batch:
+    """Documents as stages see them, with the views that several stages share, each computed once."""
+
+    def __init__(self, documents: pa.RecordBatch) -> None:
+        self.documents = documents
+
+    def __len__(self) -> int:
+        return int(self.documents.num_rows)
+
+    @property
+    def text(self) -> pa.StringArray:
+        """The texts: string[rows]. Absent (KeyError) in a pass whose stages declared that they need no text."""
+        return self.documents.column("text")
+
+    @cached_property
+    def text_buffer(self) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+        """The UTF-8 bytes of all texts, and where each begins: (uint8[bytes], int64[rows + 1]). Offsets index the bytes
+        array directly; they need not begin at 0."""
+        return string_buffer(self.text)
+
+    @cached_property
+    def units(self) -> Units:
+        """The units (see `curator.text.segment`) of all texts, segmented once for every stage that needs them."""
+        from curator.text.segment import segment
+
+        return segment(*self.text_buffer)
+
+    @cached_property
+    def languages(self) -> Codes:
+        """The language by which lists, thresholds and models are chosen: the primary subtag of `lang`, `und` where the
+        tag is not valid BCP 47."""
+        from curator.language.tags import list_language
+
+        encoded = encode(self.documents.column("lang"))
+        return _rename(encoded, [list_language(name) for name in encoded.names])
+
+    @cached_property
+    def source_groups(self) -> Codes:
+        """`source` up to its first ':'."""
+        encoded = encode(self.documents.column("source"))
+        return _rename(encoded, [name.split(":", 1)[0] for name in encoded.names])
+
+    @cached_property
+    def keys(self) -> NDArray[np.uint64]:
+        """The keys as two 64-bit words: uint64[rows, 2]."""
+        column = self.documents.column("key")
+        raw = np.frombuffer(column.buffers()[1], dtype=np.uint64)
+        return raw[2 * column.offset : 2 * (column.offset + len(column))].reshape(-1, 2)
+
+    def select(self, rows: NDArray[np.int64] | NDArray[np.int32]) -> Batch:
+        """The batch of these rows."""
+        return Batch(self.documents.take(pa.array(rows)))
+
+
+def string_buffer(column: pa.StringArray) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    """The UTF-8 bytes behind a string column without nulls, and its offsets into them: (uint8[bytes], int64[rows +
+    1])."""
+    _, offsets_buffer, data_buffer = column.buffers()
+    if len(column) == 0:
+        return np.zeros(0, dtype=np.uint8), np.zeros(1, dtype=np.int64)
+    wide = pa.types.is_large_string(column.type) or pa.types.is_large_binary(column.type)
+    every = np.frombuffer(offsets_buffer, dtype=np.int64 if wide else np.int32)
+    offsets: NDArray[np.int64] = every[column.offset : column.offset + len(column) + 1].astype(np.int64)
+    data = np.zeros(0, np.uint8) if data_buffer is None else np.frombuffer(data_buffer, dtype=np.uint8)
+    return data, offsets
+
+
+def encode(column: pa.StringArray) -> Codes:
+    """A string column, dictionary-encoded."""
+    encoded = pc.dictionary_encode(column)
+    return Codes(encoded.indices.to_numpy(zero_copy_only=False).astype(np.int32), tuple(encoded.dictionary.to_pylist()))
+
+
+def _rename(encoded: Codes, names: Sequence[str]) -> Codes:
+    distinct = list(dict.fromkeys(names))
+    place = np.array([distinct.index(name) for name in names], dtype=np.int32)
+    codes = place[encoded.codes] if len(names) else encoded.codes
+    return Codes(codes, tuple(distinct))

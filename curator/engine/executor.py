@@ -1,0 +1,64 @@
+"""The seam between a plan and what executes it.
+
+A task is a pure function of its input: it writes its files through `Outputs` and returns a small JSON result. An engine
+runs tasks somewhere, in any order, perhaps more than once, and hands back their commits. `exchange` moves rows between
+tasks by a 64-bit key.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol, TypeVar
+
+import numpy as np
+
+from curator.keys import mix64
+from curator.run.store import Commit, Outputs
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+class Named(Protocol):
+    """An input of a task; its name is the task's name within the phase."""
+
+    @property
+    def name(self) -> str:
+        """Unique within the phase, the same in every attempt, fit for a file name."""
+        ...
+
+
+InputT = TypeVar("InputT", bound=Named)
+Task = Callable[[InputT, Outputs], Mapping[str, object]]
+Emit = Callable[[InputT], "NDArray[np.uint64]"]
+Handle = Callable[[int, "NDArray[np.uint64]", Outputs], Mapping[str, object]]
+
+
+class Executor(Protocol):
+    """What executes phases. Both methods skip tasks that have committed already, and return in the order of inputs."""
+
+    def map(self, folder: Path, task: Task[InputT], inputs: Iterable[InputT]) -> list[Commit]:
+        """Run `task` on each input. Inputs are drawn as workers become free, so a lazy iterable stays bounded."""
+        ...
+
+    def exchange(
+        self, folder: Path, emit: Emit[InputT], handle: Handle, inputs: Iterable[InputT], partitions: int
+    ) -> list[Commit]:
+        """Run `emit` on each input: rows uint64[n, width], whose first column is the key. Rows with equal keys meet in
+        one of `partitions` calls of `handle(partition, rows)`, sorted by all columns. The result must not depend on how
+        many partitions there are."""
+        ...
+
+
+def partition_of(keys: NDArray[np.uint64], partitions: int) -> NDArray[np.uint16]:
+    """The partition of each key: uint16[n], uniform whatever the keys look like."""
+    with np.errstate(over="ignore"):
+        mixed = mix64(keys) >> np.uint64(32)
+    return ((mixed * np.uint64(partitions)) >> np.uint64(32)).astype(np.uint16)
+
+
+def sort_rows(rows: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """Rows sorted by all their columns, the first one first: uint64[n, width]."""
+    order = np.lexsort(tuple(rows[:, column] for column in range(rows.shape[1] - 1, -1, -1)))
+    return rows[order]

@@ -1,0 +1,228 @@
+"""The `local` engine: processes on this machine, no cluster.
+
+One task or one worker runs in this process. Several run in worker processes that a fork server starts on demand, so
+that a small input pays for none. A worker that dies (a crash, the kernel's out-of-memory killer) takes only its
+attempts with it: the tasks are pure, and are tried again.
+"""
+
+from __future__ import annotations
+
+import concurrent.futures
+import ctypes
+import itertools
+import multiprocessing
+import os
+import signal
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Generic, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from curator.engine.executor import Emit, Handle, InputT, Task, partition_of, sort_rows
+from curator.errors import TransientError
+from curator.run.store import Commit, Outputs, committed, make_folder, storage_error
+
+MAX_ATTEMPTS = 3
+"""How often a task may lose its worker before the run gives up."""
+
+_TICK_SECONDS = 0.5
+_THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
+_PR_SET_PDEATHSIG = 1
+
+
+@dataclass(frozen=True)
+class _Job(Generic[InputT]):
+    """One task with its input; what a worker process gets."""
+
+    folder: str
+    task: Task[InputT]
+    input: InputT
+
+    def __call__(self) -> Commit:
+        outputs = Outputs(Path(self.folder), self.input.name)
+        try:
+            return outputs.commit(self.task(self.input, outputs))
+        except OSError as error:
+            outputs.discard()
+            raise storage_error(error, Path(self.folder) / self.input.name) from error
+        except BaseException:
+            outputs.discard()
+            raise
+
+
+@dataclass(frozen=True)
+class _EmitTask(Generic[InputT]):
+    """Writes the rows of one input, grouped by partition."""
+
+    emit: Emit[InputT]
+    partitions: int
+
+    def __call__(self, item: InputT, outputs: Outputs) -> dict[str, object]:
+        rows = self.emit(item)
+        partition = partition_of(rows[:, 0], self.partitions)
+        order = np.argsort(partition, kind="stable")
+        counts = np.bincount(partition, minlength=self.partitions)
+        np.ascontiguousarray(rows[order]).tofile(outputs.path("rows"))
+        return {"width": rows.shape[1], "offsets": [0, *np.cumsum(counts).tolist()]}
+
+
+@dataclass(frozen=True)
+class _Partition:
+    """One partition of an exchange: the number and the commits of all emit tasks."""
+
+    index: int
+    sources: tuple[Commit, ...]
+
+    @property
+    def name(self) -> str:
+        return f"{self.index:05d}"
+
+    def rows(self) -> NDArray[np.uint64]:
+        pieces = []
+        width = 1
+        for source in self.sources:
+            width = source.integer("width")
+            offsets = cast("list[int]", source.result["offsets"])
+            begin, end = offsets[self.index], offsets[self.index + 1]
+            if end > begin:
+                flat = np.fromfile(
+                    source.path("rows"), dtype=np.uint64, count=(end - begin) * width, offset=begin * width * 8
+                )
+                pieces.append(flat.reshape(-1, width))
+        return np.concatenate(pieces) if pieces else np.zeros((0, width), dtype=np.uint64)
+
+
+@dataclass(frozen=True)
+class _HandleTask:
+    handle: Handle
+
+    def __call__(self, partition: _Partition, outputs: Outputs) -> dict[str, object]:
+        return dict(self.handle(partition.index, sort_rows(partition.rows()), outputs))
+
+
+def _ignore(_commit: Commit, _reused: bool) -> None:
+    """The `done` of an executor that nobody listens to."""
+
+
+class LocalExecutor:
+    """Runs tasks in up to `workers` processes. `tick` is called while waiting, `done` after each task."""
+
+    def __init__(
+        self, workers: int, tick: Callable[[], None] = lambda: None, done: Callable[[Commit, bool], None] = _ignore
+    ) -> None:
+        self.workers = workers
+        self._tick = tick
+        self._done = done
+        self._pool: concurrent.futures.ProcessPoolExecutor | None = None
+
+    def map(self, folder: Path, task: Task[InputT], inputs: Iterable[InputT]) -> list[Commit]:
+        """See `Executor.map`."""
+        make_folder(folder)
+        commits: dict[int, Commit] = {}
+        pending = self._uncommitted(folder, inputs, commits)
+        first = list(itertools.islice(pending, 2 if self.workers > 1 else 0))
+        jobs = ((index, _Job(str(folder), task, item)) for index, item in itertools.chain(first, pending))
+        if len(first) < 2:
+            for index, job in jobs:
+                self._tick()
+                commits[index] = job()
+                self._done(commits[index], False)
+        else:
+            for index, commit in self._run(jobs):
+                commits[index] = commit
+                self._done(commit, False)
+        return [commits[index] for index in sorted(commits)]
+
+    def exchange(
+        self, folder: Path, emit: Emit[InputT], handle: Handle, inputs: Iterable[InputT], partitions: int
+    ) -> list[Commit]:
+        """See `Executor.exchange`. Rows lie in files of `folder`; a partition is held in memory while it is handled."""
+        sources = tuple(self.map(folder / "emit", _EmitTask(emit, partitions), inputs))
+        parts = [_Partition(index, sources) for index in range(partitions)]
+        return self.map(folder / "handle", _HandleTask(handle), parts)
+
+    def close(self, *, kill: bool = False) -> None:
+        """End the worker processes; with `kill`, without waiting for what they do."""
+        if self._pool is None:
+            return
+        if kill:
+            for process in list((self._pool._processes or {}).values()):
+                process.kill()
+        self._pool.shutdown(wait=True, cancel_futures=True)
+        self._pool = None
+
+    def _uncommitted(
+        self, folder: Path, inputs: Iterable[InputT], commits: dict[int, Commit]
+    ) -> Iterator[tuple[int, InputT]]:
+        for index, item in enumerate(inputs):
+            commit = committed(folder, item.name)
+            if commit is None:
+                yield index, item
+            else:
+                commits[index] = commit
+                self._done(commit, True)
+
+    def _run(self, jobs: Iterator[tuple[int, _Job[InputT]]]) -> Iterator[tuple[int, Commit]]:
+        """Keep every worker busy with one job waiting behind it; yield commits as they come."""
+        running: dict[concurrent.futures.Future[Commit], tuple[int, _Job[InputT], int]] = {}
+        again: deque[tuple[int, _Job[InputT], int]] = deque()
+        exhausted = False
+        while True:
+            while len(running) < 2 * self.workers and not (exhausted and not again):
+                if again:
+                    index, job, attempt = again.popleft()
+                else:
+                    following = next(jobs, None)
+                    if following is None:
+                        exhausted = True
+                        continue
+                    index, job = following
+                    attempt = 1
+                running[self._submit(job)] = (index, job, attempt)
+            if not running:
+                return
+            finished, _ = concurrent.futures.wait(
+                running, timeout=_TICK_SECONDS, return_when=concurrent.futures.FIRST_COMPLETED
+            )
+            self._tick()
+            for future in finished:
+                index, job, attempt = running.pop(future)
+                try:
+                    commit = future.result()
+                except BrokenProcessPool as error:
+                    if attempt == MAX_ATTEMPTS:
+                        raise TransientError(
+                            f"a worker process died {attempt} times on {job.input.name} (killed for memory?)",
+                            hint="give fewer --workers or less --memory, then --resume",
+                        ) from error
+                    again.append((index, job, attempt + 1))
+                else:
+                    yield index, commit
+            if again and self._pool is not None:
+                for future, (index, job, attempt) in running.items():
+                    future.cancel()
+                    again.append((index, job, attempt))
+                running.clear()
+                self.close(kill=True)
+
+    def _submit(self, job: _Job[InputT]) -> concurrent.futures.Future[Commit]:
+        if self._pool is None:
+            for variable in _THREAD_VARIABLES:
+                os.environ.setdefault(variable, "1")
+            context = multiprocessing.get_context("forkserver")
+            context.set_forkserver_preload(["curator.engine.worker"])
+            self._pool = concurrent.futures.ProcessPoolExecutor(
+                self.workers, mp_context=context, initializer=_begin_worker
+            )
+        return self._pool.submit(job)
+
+
+def _begin_worker() -> None:
+    """Leave Ctrl-C to the driver, and end when the fork server ends (it ends with the driver)."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)

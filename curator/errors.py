@@ -1,0 +1,83 @@
+"""The exceptions of Curator.
+
+    CuratorError
+    ├── UserError        recipe, path or option is wrong         exit 2, no traceback
+    ├── DataError        the input is broken                     exit 3, no traceback
+    ├── TransientError   the engine may try again                exit 75 when it gives up
+    └── Bug              an invariant of ours does not hold      exit 70, traceback
+
+An error says what it happened on (`stage`, `file`, `position`), what was expected, and what to do next (`hint`).
+It never carries the content of a document: errors are logged, and the log holds no personal data.
+"""
+
+from __future__ import annotations
+
+
+class CuratorError(Exception):
+    """Base of every exception that Curator raises on purpose."""
+
+    exit_code = 70
+    label = "error"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        stage: str | None = None,
+        file: str | None = None,
+        position: int | None = None,
+        hint: str | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.stage = stage
+        self.file = file
+        self.position = position
+        self.hint = hint
+
+    def __str__(self) -> str:
+        where = self.file or ""
+        if self.position is not None:
+            where = f"{where} at {self.position}" if where else f"position {self.position}"
+        parts = [part for part in (self.stage, where) if part]
+        prefix = ": ".join(parts)
+        text = f"{prefix}: {self.message}" if prefix else self.message
+        return f"{text} ({self.hint})" if self.hint else text
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return (_rebuild, (type(self), self.message, self.stage, self.file, self.position, self.hint))
+
+
+def _rebuild(
+    kind: type[CuratorError],
+    message: str,
+    stage: str | None,
+    file: str | None,
+    position: int | None,
+    hint: str | None,
+) -> CuratorError:
+    return kind(message, stage=stage, file=file, position=position, hint=hint)
+
+
+class UserError(CuratorError):
+    """The recipe, a path or an option is wrong; nothing was started or nothing more can be done without a change."""
+
+    exit_code = 2
+
+
+class DataError(CuratorError):
+    """The input is broken beyond what `max_error_rate` allows, or a file of a run is not what the manifest says."""
+
+    exit_code = 3
+
+
+class TransientError(CuratorError):
+    """Something that may go well when tried again: a worker that died, a full disk, a lost connection."""
+
+    exit_code = 75
+
+
+class Bug(CuratorError):  # noqa: N818 (the word that the docs use)
+    """An invariant of Curator does not hold."""
+
+    exit_code = 70

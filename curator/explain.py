@@ -1,0 +1,142 @@
+"""What happened to one document of a run, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from curator.errors import UserError
+from curator.recipe.model import Recipe
+from curator.registry import stage_class
+from curator.run.directory import RunDirectory
+from curator.run.manifest import load_manifest
+from curator.verdict import DROP, EDIT, FLAG, REPEAT
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """One document: its scores, the decisions about it in order, the sentences that tell them, where it is now."""
+
+    id: str
+    key: str
+    scores: Mapping[str, object]
+    decisions: Sequence[Mapping[str, object]]
+    sentences: Sequence[str]
+    fate: str
+
+    def as_json(self) -> dict[str, object]:
+        """The explanation as JSON values."""
+        return {
+            "id": self.id,
+            "key": self.key,
+            "fate": self.fate,
+            "sentences": list(self.sentences),
+            "scores": dict(self.scores),
+            "decisions": [dict(decision) for decision in self.decisions],
+        }
+
+
+def explain(directory: RunDirectory, document: str) -> list[Explanation]:
+    """Explain every document of this id (ids may repeat), or the one of this key (32 hexadecimal digits).
+
+    A copy `ID#1` is explained as `ID`. UserError when the run has no such document.
+    """
+    manifest = load_manifest(directory.manifest)
+    recipe = Recipe.model_validate(manifest["recipe"])
+    scores = _find(directory.scores, document)
+    if not scores and "#" in document:
+        scores = _find(directory.scores, document.rpartition("#")[0])
+    if not scores:
+        failed = _find_failed(directory, document)
+        if failed is not None:
+            return [failed]
+        raise UserError(
+            f"no document has the id or key {document!r}",
+            file=str(directory.root),
+            hint="ids stand in scores/; a record without one has FILE:POSITION",
+        )
+    return [_explain(directory, recipe, row) for row in scores]
+
+
+def _explain(directory: RunDirectory, recipe: Recipe, row: Mapping[str, object]) -> Explanation:
+    key = cast("bytes", row["key"])
+    decisions = _rows(directory.decisions, pc.field("key") == pa.scalar(key, pa.binary(16)))
+    kept = _rows(directory.shards, pc.field("key") == pa.scalar(key, pa.binary(16)), ["copy", "tokens"])
+    sentences = [_sentence(decision) for decision in decisions]
+    dropped = next((decision for decision in decisions if decision["action"] == DROP), None)
+    if dropped is not None:
+        fate = f"dropped by {dropped['stage']}"
+    else:
+        untouched = [entry.name for entry in recipe.stages if not any(d["stage"] == entry.name for d in decisions)]
+        fate = "kept" if len(kept) == 1 else f"kept, written {len(kept)} times"
+        if untouched:
+            sentences.append(f"{_join(untouched)} left it as it is.")
+    shown = {name: value for name, value in row.items() if name not in ("id", "key") and value is not None}
+    plain = [{**decision, "key": key.hex()} for decision in decisions]
+    return Explanation(cast("str", row["id"]), key.hex(), shown, plain, sentences, fate)
+
+
+def _sentence(decision: Mapping[str, object]) -> str:
+    rule, stage, action = (cast("str", decision[name]) for name in ("rule", "stage", "action"))
+    detail = cast("Mapping[str, object] | None", decision["detail"]) or {}
+    if action == "derive":
+        return f"{stage} made it from {detail.get('parent')} ({detail.get('method')}, {detail.get('engine')})."
+    try:
+        template = stage_class(stage).rules.get(rule)
+    except UserError:
+        template = None  # the package of the stage is not installed here; the record stands without its words
+    words = template or f"rule {rule}: score {{score}}, threshold {{threshold}}"
+    values = {
+        "score": _number(decision["score"]),
+        "threshold": _number(decision["threshold"]),
+        "copies": _number(decision["score"]),
+        "keeper": decision["keeper"],
+        "lang": decision["lang"],
+    }
+    verb = {DROP: "dropped it", EDIT: "edited it", FLAG: "flagged it", REPEAT: "repeats it"}.get(action, action)
+    where = f" (characters {detail['begin']} to {detail['end']})" if detail.get("begin") is not None else ""
+    return f"{stage} {verb}{where}: {words.format(**values)}."
+
+
+def _number(value: object) -> str:
+    return f"{value:g}" if isinstance(value, (int, float)) else "none"
+
+
+def _join(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def _find(folder: Path, document: str) -> list[dict[str, object]]:
+    rows = _rows(folder, pc.field("id") == document)
+    if not rows and len(document) == 32:
+        try:
+            key = bytes.fromhex(document)
+        except ValueError:
+            return []
+        rows = _rows(folder, pc.field("key") == pa.scalar(key, pa.binary(16)))
+    return rows
+
+
+def _rows(folder: Path, condition: pc.Expression, columns: list[str] | None = None) -> list[dict[str, object]]:
+    found: list[dict[str, object]] = []
+    for path in sorted(folder.glob("*.parquet")):
+        found.extend(pq.read_table(path, filters=condition, columns=columns, use_threads=False).to_pylist())
+    return found
+
+
+def _find_failed(directory: RunDirectory, document: str) -> Explanation | None:
+    file, _, position = document.rpartition(":")
+    if not position.isdigit():
+        return None
+    rows = _rows(directory.failed, (pc.field("file") == file) & (pc.field("position") == int(position)))
+    if not rows:
+        return None
+    key = cast("bytes", rows[0]["key"]).hex()
+    sentence = f"the record could not be read: {rows[0]['code']}."
+    return Explanation(document, key, {}, [], [sentence], "failed")

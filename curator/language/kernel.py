@@ -1,0 +1,445 @@
+"""Prediction with a fastText model over many spans of text in one call, equal to fastText's own `predict`.
+
+What fastText does with a line (fastText 0.9, Dictionary::getLine, Model::predict), and what is done here:
+
+- The line is split at space, tab, line feed, vertical tab, form feed, carriage return and NUL; `</s>` is added at the
+  end. A document is one line here: a line feed and the word `</s>`, which end the line there, are space.
+- A word of the dictionary gives its own row and those of its character n-grams (summed once, when the model is
+  prepared); any other word gives those of its n-grams. N-grams are taken from `<word>`, n counts code points, a bare
+  boundary is none.
+- An n-gram's row follows from FNV-1a (32 bit, bytes above 127 sign-extended, as fastText's `int8_t` cast has it) modulo
+  the number of buckets; a pruned model keeps a few buckets, found by a bitmap and the number of bits set before it.
+- The hidden vector is the mean of all rows; the Huffman tree (or softmax) over the output rows gives probabilities.
+
+Sums run in float32 in the order of the text, so a span has one result whatever stands beside it in the batch.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from curator.kernel import inline_kernel, kernel
+from curator.language.model import END_OF_SENTENCE, LABEL_PREFIX, FastTextModel, Loss
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+TOP = 3
+"""How many labels a prediction gives."""
+
+_FNV_BASIS = np.uint64(2166136261)
+_FNV_PRIME = np.uint64(16777619)
+_WORD = np.uint64(0xFFFFFFFF)
+_SIGN_EXTENSION = np.uint64(0xFFFFFF00)
+
+_LOG_FLOOR = 1e-5
+"""fastText adds this to a probability before it takes the logarithm."""
+
+_LABEL_PREFIX_BYTES = np.frombuffer(LABEL_PREFIX.encode(), dtype=np.uint8)
+
+
+@dataclass(frozen=True)
+class PreparedModel:
+    """A model laid out for prediction.
+
+    `word_slots` is an open-addressing table from a word's hash to its id (-1: empty); `word_sums` and `word_inputs` are
+    the sum and number of a word's rows; bit b of `bitmap` says that bucket b has a row, which is `ranks[b // 64]` plus
+    the number of bits set before b in its word.
+    """
+
+    model: FastTextModel
+    word_slots: NDArray[np.int32]
+    word_bytes: NDArray[np.uint8]
+    word_offsets: NDArray[np.int64]
+    word_sums: NDArray[np.float32]
+    word_inputs: NDArray[np.int32]
+    end_word: int
+    bitmap: NDArray[np.uint64]
+    ranks: NDArray[np.int64]
+    vectors: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """The `TOP` best labels of each span, best first: `labels` int32[spans, 3] (-1: none), `probabilities`
+    float64[spans, 3]."""
+
+    labels: NDArray[np.int32]
+    probabilities: NDArray[np.float64]
+
+
+@lru_cache(maxsize=4)
+def load_prepared(path: Path) -> PreparedModel:
+    """The model at `path`, prepared; once per process. Raises UserError as `load_model` does."""
+    from curator.language.model import load_model
+
+    return prepare(load_model(path))
+
+
+def prepare(model: FastTextModel) -> PreparedModel:
+    """Lay a model out for prediction."""
+    word_count = len(model.words)
+    joined = b"".join(model.words)
+    word_bytes = readonly(np.frombuffer(joined or b"\0", dtype=np.uint8))
+    word_offsets = np.zeros(word_count + 1, dtype=np.int64)
+    np.cumsum([len(word) for word in model.words], out=word_offsets[1:])
+    vectors = np.ascontiguousarray(model.input[word_count:])
+    bitmap, ranks = _bucket_index(model)
+    end = END_OF_SENTENCE.encode()
+    end_word = model.words.index(end) if end in model.words else -1
+    slots = np.full(1 << max(4, (2 * word_count).bit_length()), -1, dtype=np.int32)
+    sums = model.input[:word_count].copy()
+    inputs = np.ones(word_count, dtype=np.int32)
+    _fill_words(
+        word_bytes,
+        word_offsets,
+        slots,
+        sums,
+        inputs,
+        end_word,
+        model.min_n,
+        model.max_n,
+        model.buckets,
+        bitmap,
+        ranks,
+        vectors,
+    )
+    return PreparedModel(model, slots, word_bytes, word_offsets, sums, inputs, end_word, bitmap, ranks, vectors)
+
+
+def readonly(data: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """A view that can't be written to, as buffers of Arrow are. Numba compiles once for each of the two kinds."""
+    view = data.view()
+    view.flags.writeable = False
+    return view
+
+
+def _bucket_index(model: FastTextModel) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
+    words = model.buckets // 64 + 1
+    bits = np.zeros(words * 64, dtype=np.uint8)
+    if model.kept_buckets is None:
+        bits[: model.buckets] = 1
+    else:
+        bits[model.kept_buckets] = 1
+    bitmap = np.packbits(bits, bitorder="little").view(np.uint64)
+    counts = np.bitwise_count(bitmap).astype(np.int64)
+    return bitmap, np.concatenate((np.zeros(1, np.int64), np.cumsum(counts)[:-1]))
+
+
+def embed(
+    prepared: PreparedModel, data: NDArray[np.uint8], begins: NDArray[np.int64], ends: NDArray[np.int64]
+) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
+    """The sum of the rows of each span `data[begins[i]:ends[i]]`, without end of sentence, and how many rows that is:
+    (float32[spans, dimension], int32[spans]). Spans that belong to one text are joined by adding both."""
+    model = prepared.model
+    sums = np.zeros((len(begins), model.dimension), dtype=np.float32)
+    inputs = np.zeros(len(begins), dtype=np.int32)
+    _embed(
+        readonly(data),
+        begins,
+        ends,
+        prepared.word_slots,
+        prepared.word_bytes,
+        prepared.word_offsets,
+        prepared.word_sums,
+        prepared.word_inputs,
+        prepared.end_word,
+        model.min_n,
+        model.max_n,
+        model.buckets,
+        prepared.bitmap,
+        prepared.ranks,
+        prepared.vectors,
+        sums,
+        inputs,
+    )
+    return sums, inputs
+
+
+def classify(prepared: PreparedModel, sums: NDArray[np.float32], inputs: NDArray[np.int32]) -> Predictions:
+    """The best labels for sums of rows, as `embed` gives them; the end of sentence is added here."""
+    model = prepared.model
+    if prepared.end_word >= 0:
+        sums = sums + prepared.word_sums[prepared.end_word]
+        inputs = inputs + prepared.word_inputs[prepared.end_word]
+    hidden = sums / np.maximum(inputs, 1).astype(np.float32)[:, None]
+    labels = np.full((len(inputs), TOP), -1, dtype=np.int32)
+    probabilities = np.zeros((len(inputs), TOP), dtype=np.float64)
+    _classify(
+        hidden, inputs, model.output, model.children, model.loss is Loss.HIERARCHICAL_SOFTMAX, labels, probabilities
+    )
+    return Predictions(labels, probabilities)
+
+
+def predict(
+    prepared: PreparedModel, data: NDArray[np.uint8], begins: NDArray[np.int64], ends: NDArray[np.int64]
+) -> Predictions:
+    """The best labels of each span, as fastText's `predict` gives them for the span as one line."""
+    return classify(prepared, *embed(prepared, data, begins, ends))
+
+
+@inline_kernel
+def _extend_hash(value: np.uint64, byte: np.uint8) -> np.uint64:
+    wide = np.uint64(byte)
+    if byte >= 128:
+        wide |= _SIGN_EXTENSION
+    return ((value ^ wide) * _FNV_PRIME) & _WORD
+
+
+@inline_kernel
+def _bits_set(value: np.uint64) -> np.int64:
+    value = value - ((value >> np.uint64(1)) & np.uint64(0x5555555555555555))
+    value = (value & np.uint64(0x3333333333333333)) + ((value >> np.uint64(2)) & np.uint64(0x3333333333333333))
+    value = (value + (value >> np.uint64(4))) & np.uint64(0x0F0F0F0F0F0F0F0F)
+    return np.int64((value * np.uint64(0x0101010101010101)) >> np.uint64(56))
+
+
+@inline_kernel
+def _add_ngrams(
+    word: NDArray[np.uint8],
+    size: int,
+    min_n: int,
+    max_n: int,
+    buckets: np.uint64,
+    bitmap: NDArray[np.uint64],
+    ranks: NDArray[np.int64],
+    vectors: NDArray[np.float32],
+    total: NDArray[np.float32],
+) -> int:
+    """Add the rows of the n-grams of `word[:size]` (boundaries included) to `total`; how many there are."""
+    found = 0
+    dimension = total.shape[0]
+    for start in range(size):
+        if word[start] & 0xC0 == 0x80:
+            continue
+        value = _FNV_BASIS
+        place = start
+        for n in range(1, max_n + 1):
+            if place >= size:
+                break
+            value = _extend_hash(value, word[place])
+            place += 1
+            while place < size and word[place] & 0xC0 == 0x80:
+                value = _extend_hash(value, word[place])
+                place += 1
+            if n < min_n or (n == 1 and (start == 0 or place == size)):
+                continue
+            bucket = value % buckets
+            bits = bitmap[bucket >> np.uint64(6)]
+            mask = np.uint64(1) << (bucket & np.uint64(63))
+            if bits & mask != 0:
+                row = ranks[bucket >> np.uint64(6)] + _bits_set(bits & (mask - np.uint64(1)))
+                for axis in range(dimension):
+                    total[axis] += vectors[row, axis]
+                found += 1
+    return found
+
+
+@kernel
+def _fill_words(
+    word_bytes: NDArray[np.uint8],
+    word_offsets: NDArray[np.int64],
+    slots: NDArray[np.int32],
+    sums: NDArray[np.float32],
+    inputs: NDArray[np.int32],
+    end_word: int,
+    min_n: int,
+    max_n: int,
+    buckets: int,
+    bitmap: NDArray[np.uint64],
+    ranks: NDArray[np.int64],
+    vectors: NDArray[np.float32],
+) -> None:
+    mask = np.uint64(slots.shape[0] - 1)
+    longest = 0
+    for word in range(word_offsets.shape[0] - 1):
+        longest = max(longest, word_offsets[word + 1] - word_offsets[word])
+    scratch = np.empty(longest + 2, dtype=np.uint8)
+    scratch[0] = ord("<")
+    for word in range(word_offsets.shape[0] - 1):
+        begin, end = word_offsets[word], word_offsets[word + 1]
+        value = _FNV_BASIS
+        for place in range(begin, end):
+            value = _extend_hash(value, word_bytes[place])
+            scratch[1 + place - begin] = word_bytes[place]
+        slot = value & mask
+        while slots[slot] >= 0:
+            slot = (slot + np.uint64(1)) & mask
+        slots[slot] = word
+        scratch[1 + end - begin] = ord(">")
+        if word != end_word and max_n > 0:
+            size = end - begin + 2
+            inputs[word] += _add_ngrams(
+                scratch, size, min_n, max_n, np.uint64(buckets), bitmap, ranks, vectors, sums[word]
+            )
+
+
+@kernel
+def _embed(
+    data: NDArray[np.uint8],
+    begins: NDArray[np.int64],
+    ends: NDArray[np.int64],
+    slots: NDArray[np.int32],
+    word_bytes: NDArray[np.uint8],
+    word_offsets: NDArray[np.int64],
+    word_sums: NDArray[np.float32],
+    word_inputs: NDArray[np.int32],
+    end_word: int,
+    min_n: int,
+    max_n: int,
+    buckets: int,
+    bitmap: NDArray[np.uint64],
+    ranks: NDArray[np.int64],
+    vectors: NDArray[np.float32],
+    sums: NDArray[np.float32],
+    inputs: NDArray[np.int32],
+) -> None:
+    mask = np.uint64(slots.shape[0] - 1)
+    longest = 0
+    for span in range(begins.shape[0]):
+        longest = max(longest, ends[span] - begins[span])
+    scratch = np.empty(longest + 2, dtype=np.uint8)
+    scratch[0] = ord("<")
+    dimension = sums.shape[1]
+    for span in range(begins.shape[0]):
+        total = sums[span]
+        found = 0
+        place, end = begins[span], ends[span]
+        while place < end:
+            byte = data[place]
+            if byte == 32 or 9 <= byte <= 13 or byte == 0:
+                place += 1
+                continue
+            value = _FNV_BASIS
+            size = 1
+            while place < end:
+                byte = data[place]
+                if byte == 32 or 9 <= byte <= 13 or byte == 0:
+                    break
+                value = _extend_hash(value, byte)
+                scratch[size] = byte
+                size += 1
+                place += 1
+            word = _find_word(scratch, size, value, mask, slots, word_bytes, word_offsets)
+            if word == end_word and word >= 0:
+                continue
+            if word >= 0:
+                for axis in range(dimension):
+                    total[axis] += word_sums[word, axis]
+                found += word_inputs[word]
+            elif _starts_with(scratch, size, _LABEL_PREFIX_BYTES):
+                continue
+            elif max_n > 0:
+                scratch[size] = ord(">")
+                found += _add_ngrams(scratch, size + 1, min_n, max_n, np.uint64(buckets), bitmap, ranks, vectors, total)
+        inputs[span] = found
+
+
+@inline_kernel
+def _find_word(
+    scratch: NDArray[np.uint8],
+    size: int,
+    value: np.uint64,
+    mask: np.uint64,
+    slots: NDArray[np.int32],
+    word_bytes: NDArray[np.uint8],
+    word_offsets: NDArray[np.int64],
+) -> int:
+    """The id of the word `scratch[1:size]`, -1 where the dictionary has none."""
+    slot = value & mask
+    while slots[slot] >= 0:
+        word = slots[slot]
+        begin = word_offsets[word]
+        if word_offsets[word + 1] - begin == size - 1:
+            place = 1
+            while place < size and scratch[place] == word_bytes[begin + place - 1]:
+                place += 1
+            if place == size:
+                return int(word)
+        slot = (slot + np.uint64(1)) & mask
+    return -1
+
+
+@inline_kernel
+def _starts_with(scratch: NDArray[np.uint8], size: int, prefix: NDArray[np.uint8]) -> bool:
+    if size - 1 < prefix.shape[0]:
+        return False
+    place = 0
+    while place < prefix.shape[0] and scratch[place + 1] == prefix[place]:
+        place += 1
+    return bool(place == prefix.shape[0])
+
+
+@inline_kernel
+def _insert(label: int, probability: float, labels: NDArray[np.int32], probabilities: NDArray[np.float64]) -> None:
+    """Put a label into its place among the best so far, behind those that are as probable."""
+    place = TOP
+    while place > 0 and (labels[place - 1] < 0 or probabilities[place - 1] < probability):
+        if place < TOP:
+            labels[place] = labels[place - 1]
+            probabilities[place] = probabilities[place - 1]
+        place -= 1
+    if place < TOP:
+        labels[place] = label
+        probabilities[place] = probability
+
+
+@kernel
+def _classify(
+    hidden: NDArray[np.float32],
+    inputs: NDArray[np.int32],
+    output: NDArray[np.float32],
+    children: NDArray[np.int32],
+    hierarchical: bool,
+    labels: NDArray[np.int32],
+    probabilities: NDArray[np.float64],
+) -> None:
+    label_count, dimension = output.shape
+    stack = np.empty(label_count + 1, dtype=np.int32)
+    stack_scores = np.empty(label_count + 1, dtype=np.float64)
+    activations = np.empty(label_count, dtype=np.float64)
+    for span in range(hidden.shape[0]):
+        if inputs[span] == 0:
+            continue
+        if hierarchical:
+            # Depth first as fastText goes, leaving a branch as soon as three better labels are known.
+            depth = 1
+            stack[0] = 2 * label_count - 2
+            stack_scores[0] = 0.0
+            while depth > 0:
+                depth -= 1
+                node, score = stack[depth], stack_scores[depth]
+                if labels[span, TOP - 1] >= 0 and np.exp(score) < probabilities[span, TOP - 1]:
+                    continue
+                if node < label_count:
+                    _insert(node, np.exp(score), labels[span], probabilities[span])
+                    continue
+                activation = np.float32(0.0)
+                for axis in range(dimension):
+                    activation += hidden[span, axis] * output[node - label_count, axis]
+                right = 1.0 / (1.0 + np.exp(-np.float64(activation)))
+                stack[depth] = children[node - label_count, 1]
+                stack_scores[depth] = score + np.log(right + _LOG_FLOOR)
+                stack[depth + 1] = children[node - label_count, 0]
+                stack_scores[depth + 1] = score + np.log(1.0 - right + _LOG_FLOOR)
+                depth += 2
+        else:
+            highest = -np.inf
+            for label in range(label_count):
+                activation = np.float32(0.0)
+                for axis in range(dimension):
+                    activation += hidden[span, axis] * output[label, axis]
+                activations[label] = activation
+                highest = max(highest, activations[label])
+            normaliser = 0.0
+            for label in range(label_count):
+                activations[label] = np.exp(activations[label] - highest)
+                normaliser += activations[label]
+            for label in range(label_count):
+                _insert(label, activations[label] / normaliser + _LOG_FLOOR, labels[span], probabilities[span])

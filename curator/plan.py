@@ -1,0 +1,73 @@
+"""The plan: a recipe cut into phases at the points where the whole corpus must be seen.
+
+read            every split: records, repair, language, and the cheap annotations of all stages in one pass over the
+text relate STAGE    documents are compared with each other through the exchange (deduplication)
+judge STAGES    verdicts in recipe order on each part; observes for the stage that comes next
+fit STAGE       one state from the merged summaries
+derive STAGE    children of the survivors; they are read, related and judged like any document
+settle STAGE    the state of a stage that repeats documents, once the children are known
+write           shards, scores, decisions
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from curator.errors import UserError
+from curator.run.pipeline import Pipeline
+
+Kind = Literal["read", "relate", "judge", "fit", "derive", "settle", "write"]
+
+
+@dataclass(frozen=True)
+class Phase:
+    """One phase: its kind, the stages that it runs, and those that observe at its end."""
+
+    kind: Kind
+    stages: tuple[str, ...] = ()
+    observers: tuple[str, ...] = ()
+
+    def describe(self) -> str:
+        """One line for people."""
+        text = f"{self.kind} {', '.join(self.stages)}".strip()
+        return f"{text}; observe for {', '.join(self.observers)}" if self.observers else text
+
+
+def make_plan(pipeline: Pipeline) -> tuple[Phase, ...]:
+    """The phases of a recipe. UserError when its order cannot be kept."""
+    phases = [Phase("read", tuple(stage.name for stage in pipeline.early()))]
+    pending: list[str] = []
+    judged_before = False
+    closing = [stage for stage in pipeline.stages if stage.repeats or stage.derives]
+    for stage in pipeline.stages:
+        if stage in closing:
+            continue
+        late = next((other for other in closing if pipeline.stages.index(other) < pipeline.stages.index(stage)), None)
+        if late is not None:
+            raise UserError(
+                f"{stage.name!r} stands after {late.name!r}",
+                hint=f"{late.name!r} works on what the other stages keep; move it behind them",
+            )
+        if stage.relates or stage.observes:
+            observers: tuple[str, ...] = (stage.name,) if stage.observes else ()
+            if pending or observers:
+                phases.append(Phase("judge", tuple(pending), observers))
+                pending = []
+                judged_before = True
+            phases.append(Phase("relate" if stage.relates else "fit", (stage.name,)))
+        pending.append(stage.name)
+    observers = tuple(stage.name for stage in closing if stage.observes)
+    if pending or observers or not judged_before:
+        phases.append(Phase("judge", tuple(pending), observers))
+    phases.extend(Phase("fit", (name,)) for name in observers)
+    for stage in closing:
+        if stage.derives:
+            phases.append(Phase("derive", (stage.name,)))
+    repeating = [stage.name for stage in closing if stage.repeats]
+    if any(stage.derives for stage in closing):
+        phases.extend(Phase("settle", (name,)) for name in repeating)
+    if repeating:
+        phases.append(Phase("judge", tuple(repeating)))
+    phases.append(Phase("write"))
+    return tuple(phases)

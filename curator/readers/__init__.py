@@ -1,0 +1,1 @@
+"""Readers: from files to records, for each format and compression."""

@@ -1,0 +1,114 @@
+"""What a reader is: it says how a file is cut into splits, and turns a split into records.
+
+Splits depend on the file and the reader's options alone, never on workers or memory. A file that can be entered at any
+place (plain JSONL, Parquet) yields splits by place; a stream that can be read only from its beginning (compressed, CSV
+with quotes, WARC) yields splits that carry their bytes: one producer reads it, the workers get blocks of whole records.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import pyarrow as pa
+
+RECORD_SCHEMA = pa.schema(
+    [
+        pa.field("text", pa.binary(), nullable=False),
+        pa.field("id", pa.string()),
+        pa.field("source", pa.string()),
+        pa.field("lang", pa.string()),
+        pa.field("position", pa.int64(), nullable=False),
+        pa.field("metadata", pa.string()),
+    ]
+)
+"""Records as found: `text` is bytes that should be UTF-8 and may not be; `position` is the byte offset of the record in the
+(decompressed) file, or the row number in a Parquet file; `metadata` is a JSON object of the fields asked for."""
+
+
+@dataclass(frozen=True)
+class InputFile:
+    """A file of the input: where it lies, its name relative to the input (part of every key), what it was when the run began."""
+
+    path: str
+    name: str
+    size: int
+    mtime_ns: int
+    format: str
+    compression: str
+
+
+@dataclass(frozen=True)
+class Fields:
+    """Which field of a record holds what. A field with dots names a nested one (`meta.url`)."""
+
+    text: str = "text"
+    id: str = "id"
+    source: str = "source"
+    lang: str = "lang"
+    metadata: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class ReadOptions:
+    """What the recipe says about reading, the same for every file of a run."""
+
+    fields: Fields = field(default_factory=Fields)
+    sample_by: str = "line"
+    max_document_bytes: int = 64 << 20
+    batch_bytes: int = 4 << 20
+
+
+@dataclass(frozen=True)
+class Split:
+    """A piece of a file that one task reads. `begin` and `end` count bytes of the (decompressed) file, or row groups of a
+    Parquet file. `data` holds the bytes of a stream's block; None where the reader goes to the file itself.
+
+    `failures` are records that the producer of a stream could not put into a block (a document over the limit, the
+    torn end of a truncated file).
+    """
+
+    file: InputFile
+    index: int
+    begin: int
+    end: int
+    first_line: int | None = None
+    data: bytes | None = None
+    failures: tuple[Failure, ...] = ()
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A record that could not be read: where it stands, a stable code, the BLAKE3 of its bytes; never its content."""
+
+    position: int
+    line: int | None
+    code: str
+    digest: str
+
+
+@dataclass(frozen=True)
+class Records:
+    """Some records of a split, in order, and the failures found between them."""
+
+    records: pa.RecordBatch
+    failures: tuple[Failure, ...] = ()
+
+
+class Reader(Protocol):
+    """One format. Found by the entry point group `curator.readers` under the name that a recipe uses."""
+
+    name: str
+
+    def splits(self, file: InputFile, options: ReadOptions, split_bytes: int) -> Iterator[Split]:
+        """The splits of a file, in order. Lazy: a stream is read as far as the caller asks."""
+        ...
+
+    def read(self, split: Split, options: ReadOptions) -> Iterator[Records]:
+        """The records of a split in batches of about `options.batch_bytes` of text."""
+        ...
+
+    def digest(self, split: Split) -> str:
+        """BLAKE3 (hex) of the bytes of the file that the split covers."""
+        ...

@@ -1,0 +1,72 @@
+"""The model of a recipe: frozen, and strict about names."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from curator.sizes import Size
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class FieldNames(_Strict):
+    """Which field of a record holds what; a dotted name goes into a nested object."""
+
+    text: str = "text"
+    id: str = "id"
+    source: str = "source"
+    lang: str = "lang"
+
+
+class Input(_Strict):
+    """How the input is read."""
+
+    format: str = Field("auto", description="auto, or the name of a reader: jsonl, parquet, text, csv, tsv, html, warc")
+    fields: FieldNames = FieldNames()
+    metadata: tuple[str, ...] = Field((), description="further fields, kept as JSON in provenance.metadata")
+    source: str = Field("web", min_length=1, description="the source of documents that name none")
+    sample_by: Literal["line", "paragraph", "document"] = Field("line", description="what a record of a text file is")
+    max_document_bytes: Size = Field(64 << 20, gt=0, le=1 << 30, description="a longer document goes to failed/")
+    repair: bool = Field(True, description="repair encoding damage; otherwise a damaged document goes to failed/")
+
+
+class Language(_Strict):
+    """How the language of a document is identified."""
+
+    model: str = Field("lid.176", description="lid.176 (shipped), or the path of a fastText model")
+    min_score: float = Field(0.5, ge=0, le=1, description="below this a document is und")
+
+
+class Output(_Strict):
+    """What the shards look like."""
+
+    shard_bytes: Size = Field(128_000_000, ge=1_000_000, description="bytes of text after which a shard is closed")
+    compression: Literal["zstd", "snappy", "gzip", "lz4", "none"] = "zstd"
+
+
+class StageEntry(_Strict):
+    """One stage of a recipe, its parameters validated and complete with defaults."""
+
+    name: str
+    parameters: dict[str, object] = {}
+
+
+class Recipe(_Strict):
+    """A recipe: input, stages in order, output."""
+
+    name: str = Field(min_length=1, max_length=100)
+    input: Input = Input()
+    language: Language | None = Language()
+    stages: tuple[StageEntry, ...]
+    output: Output = Output()
+    seed: int = Field(0, ge=0, lt=2**63)
+    max_error_rate: float = Field(0.001, ge=0, le=1)
+
+    @field_validator("language", mode="before")
+    @classmethod
+    def _off(cls, value: object) -> object:
+        return None if value in (False, "off") else value

@@ -1,0 +1,59 @@
+"""Finding stages, readers, translators and masks: all through entry points, ours like anybody's.
+
+A user's package adds a stage by an entry point in the group `curator.stages`; nothing here needs to change.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
+from typing import cast
+
+from curator.errors import UserError
+from curator.stage import Parameters, Stage
+
+STAGES = "curator.stages"
+TRANSLATORS = "curator.translators"
+MASKS = "curator.masks"
+
+
+@cache
+def _entries(group: str) -> dict[str, EntryPoint]:
+    return {entry.name: entry for entry in sorted(entry_points(group=group), key=lambda entry: entry.name)}
+
+
+def names(group: str) -> list[str]:
+    """The names that are registered in a group, sorted."""
+    return list(_entries(group))
+
+
+def load(group: str, name: str) -> object:
+    """The object behind a name. UserError with the nearest known name where there is none."""
+    entries = _entries(group)
+    if name not in entries:
+        noun = group.removeprefix("curator.").removesuffix("s")
+        known = ", ".join(entries) or "none; is the package installed?"
+        raise UserError(f"no {noun} is named {name!r}", hint=nearest(name, entries) or f"known: {known}")
+    return entries[name].load()
+
+
+def distribution(group: str, name: str) -> tuple[str, str] | None:
+    """The distribution that registered a name, and its version."""
+    found = _entries(group)[name].dist
+    return (found.name, found.version) if found is not None else None
+
+
+def stage_class(name: str) -> type[Stage[Parameters]]:
+    """The class of the stage of this name."""
+    found = load(STAGES, name)
+    if not (isinstance(found, type) and issubclass(found, Stage)):
+        raise UserError(f"the entry point {name!r} in {STAGES} is not a stage", hint="it must name a subclass of Stage")
+    return cast("type[Stage[Parameters]]", found)
+
+
+def nearest(name: str, known: Iterable[str]) -> str | None:
+    """'did you mean X?' for the nearest known name, None where nothing is near."""
+    matches = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
+    return f"did you mean {matches[0]!r}?" if matches else None

@@ -1,0 +1,1 @@
+"""The run: its directory, plan, phases, fingerprint, events, manifest."""

@@ -1,0 +1,65 @@
+"""The corpus as a stage sees it that compares documents with each other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from curator.engine.executor import Emit, Executor, Handle, InputT, Task
+from curator.run.part import Part
+from curator.run.store import Commit
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+__all__ = ["Corpus", "InputT"]
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """The parts of a corpus, and the engine that works on them. Tasks are named within the folder of the stage.
+
+    `parts` hold every document so far; those that an earlier stage dropped are not `alive`. When `has_children`, the
+    parts with `is_derived` are the question, and the others are answered for already: they were kept.
+    """
+
+    parts: tuple[Part, ...]
+    executor: Executor
+    folder: Path
+    has_children: bool = False
+
+    @property
+    def rows(self) -> int:
+        """Documents in all parts."""
+        return sum(part.rows for part in self.parts)
+
+    def map(self, name: str, task: Task[InputT], inputs: Iterable[InputT]) -> list[Commit]:
+        """Run a task on each input; see `Executor.map`."""
+        return self.executor.map(self.folder / name, task, inputs)
+
+    def exchange(
+        self, name: str, emit: Emit[InputT], handle: Handle, inputs: Iterable[InputT], partitions: int
+    ) -> list[Commit]:
+        """Bring rows with equal keys together; see `Executor.exchange`."""
+        return self.executor.exchange(self.folder / name, emit, handle, inputs, partitions)
+
+    def once(self, name: str, function: Callable[[Path], Mapping[str, object]]) -> Commit:
+        """Run one task that needs all that came before it; `function` gets the path of the file that it writes."""
+        from curator.run.store import Outputs, committed, make_folder
+
+        make_folder(self.folder)
+        found = committed(self.folder, name)
+        if found is not None:
+            return found
+        outputs = Outputs(self.folder, name)
+        return outputs.commit(function(outputs.path("arrow")))
+
+    def part_of(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The place in `parts` of documents given by their number in the corpus: int64[n]."""
+        import numpy as np
+
+        starts = np.array([part.first_row for part in self.parts], dtype=np.int64)
+        return np.searchsorted(starts, rows, side="right") - 1

@@ -1,0 +1,411 @@
+"""One execution of a recipe: from input files to a finished run directory."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import cast
+
+from curator.engine.local import LocalExecutor
+from curator.errors import DataError, UserError
+from curator.plan import Phase, make_plan
+from curator.readers.base import Fields, InputFile, ReadOptions
+from curator.readers.detect import discover
+from curator.readers.registry import find_reader
+from curator.recipe.model import Recipe
+from curator.run import fingerprint
+from curator.run.corpus import Corpus
+from curator.run.directory import RunDirectory, RunLock
+from curator.run.events import Event, EventLog, read_events
+from curator.run.manifest import FORMAT, Manifest, dump_manifest, load_manifest
+from curator.run.memory import workers_within
+from curator.run.part import Part, read_table
+from curator.run.phases.derive import DeriveTask
+from curator.run.phases.judge import JudgeTask
+from curator.run.phases.read import ReadInput, ReadTask
+from curator.run.phases.write import Group, WriteTask
+from curator.run.pipeline import Pipeline, make_pipeline
+from curator.run.states import load_state, write_state
+from curator.run.store import Commit, Outputs, committed, put
+from curator.run.tally import FAILED, IN, Tally
+from curator.run.verify import unbalanced, verify
+
+MIN_SPLIT_BYTES = 4 << 20
+MAX_SPLIT_BYTES = 16 << 20
+SPLITS_WANTED = 64
+"""Input is cut into about this many splits, within the bounds above: by its size alone, never by workers."""
+
+ERROR_FLOOR = 100
+"""Failed records up to this number never stop a run, whatever their share."""
+
+WRITTEN = ("shards", "scores", "decisions", "failed")
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to run, where, and with how much of the machine."""
+
+    inputs: tuple[str, ...]
+    output: Path
+    recipe: Recipe
+    workers: int = 1
+    memory_bytes: int = 4_000_000_000
+    resume: bool = False
+    keep_work: bool = False
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a run came to."""
+
+    directory: RunDirectory
+    manifest: Manifest
+    resumed: bool = False
+    was_finished: bool = False
+
+
+def run(request: Request, listeners: Sequence[Callable[[Event], None]] = ()) -> Outcome:
+    """Execute a recipe. Raises UserError, DataError (too many failed records) or TransientError (see
+    `curator.errors`)."""
+    pipeline = make_pipeline(request.recipe)
+    make_plan(pipeline)
+    check_requirements(pipeline)
+    files = discover(request.inputs, request.recipe.input.format)
+    directory = RunDirectory(request.output)
+    here = fingerprint.components(pipeline, files)
+    if directory.is_used() and not request.resume:
+        raise UserError(
+            "the output is not empty", file=str(directory.root), hint="choose another, or go on with --resume"
+        )
+    before = _previous(directory)
+    if before is not None:
+        _compare(before, here, directory)
+    elif directory.is_used():
+        raise UserError("is not a run directory", file=str(directory.root), hint="choose another output")
+    if directory.manifest.exists():
+        verify(directory).raise_if_wrong(directory)
+        return Outcome(directory, load_manifest(directory.manifest), resumed=True, was_finished=True)
+    directory.create()
+    with RunLock(directory):
+        log = EventLog(directory.events, tuple(listeners))
+        size = sum(file.size for file in files)
+        log.emit("run.started", recipe=request.recipe.name, fingerprint=here, files=len(files), bytes=size)
+        log.flush()
+        driver = _Driver(request, pipeline, files, directory, log, here)
+        try:
+            manifest = driver.execute()
+        except BaseException as error:
+            log.emit("run.stopped", error=type(error).__name__)
+            log.flush()
+            driver.executor.close(kill=True)
+            raise
+        driver.executor.close()
+        log.emit("run.finished", fingerprint=manifest["fingerprint"])
+        log.flush()
+    return Outcome(directory, manifest, resumed=before is not None)
+
+
+def check_requirements(pipeline: Pipeline) -> None:
+    """UserError naming everything that the recipe's stages need and that is not there."""
+    problems = [
+        f"{stage.name}: {requirement.kind} {requirement.name}: {requirement.problem}"
+        for stage in pipeline.stages
+        for requirement in stage.requirements()
+        if requirement.problem
+    ]
+    if problems:
+        raise UserError("; ".join(problems), hint="`curator doctor` shows what is installed")
+
+
+def _previous(directory: RunDirectory) -> fingerprint.Components | None:
+    """The fingerprint with which the run in this directory was started."""
+    for event in read_events(directory.events):
+        if event["kind"] == "run.started":
+            return cast("fingerprint.Components", event["fingerprint"])
+    return None
+
+
+def _compare(before: fingerprint.Components, now: fingerprint.Components, directory: RunDirectory) -> None:
+    changed = fingerprint.differences(before, json.loads(json.dumps(now)))
+    if changed:
+        raise UserError(
+            "this run was started with something else:\n  " + "\n  ".join(changed),
+            file=str(directory.root),
+            hint="undo the change, or run into another directory",
+        )
+
+
+@dataclass
+class _Driver:
+    """Executes the phases of a plan, one after the other."""
+
+    request: Request
+    pipeline: Pipeline
+    files: list[InputFile]
+    directory: RunDirectory
+    log: EventLog
+    components: fingerprint.Components
+    parts: list[Part] = field(default_factory=list)
+    states: dict[str, str] = field(default_factory=dict)
+    facts: dict[str, object] = field(default_factory=dict)
+    tally: Tally = field(default_factory=Tally)
+    digests: dict[str, str] = field(default_factory=dict)
+    passes: int = 0
+    _summaries: dict[str, list[Path]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.recipe = self.request.recipe.model_dump_json()
+        workers = workers_within(self.request.workers, self.request.memory_bytes)
+        self.executor = LocalExecutor(workers, self.log.tick, self._task_done)
+
+    def execute(self) -> Manifest:
+        """Run all phases; returns the manifest, written."""
+        phases = make_plan(self.pipeline)
+        self._last_judge = max((i for i, phase in enumerate(phases) if phase.kind == "judge"), default=-1)
+        for index, phase in enumerate(phases):
+            self.log.emit("phase.started", phase=phase.describe(), index=index, phases=len(phases))
+            if phase.kind == "read":
+                self._read()
+            elif phase.kind == "relate":
+                self.parts = self._relate(phase.stages[0], self.parts)
+            elif phase.kind == "judge":
+                self.parts = self._judge(phase, self.parts, closes=index == self._last_judge)
+            elif phase.kind == "fit":
+                self._fit(phase.stages[0])
+            elif phase.kind == "derive":
+                self._derive(phase.stages[0], phases)
+            elif phase.kind == "settle":
+                self._settle(phase.stages[0])
+            else:
+                return self._write()
+            self.log.emit("phase.ended", phase=phase.describe(), index=index)
+        raise AssertionError("a plan ends with a write phase")
+
+    def _task_done(self, commit: Commit, reused: bool) -> None:
+        self.log.emit(
+            "task.done",
+            phase=Path(commit.folder).name,
+            name=commit.name,
+            reused=reused,
+            rows=commit.result.get("rows"),
+            bytes=commit.result.get("split_bytes"),
+        )
+
+    def _read(self) -> None:
+        recipe = self.request.recipe
+        options = ReadOptions(
+            fields=Fields(**recipe.input.fields.model_dump(), metadata=recipe.input.metadata),
+            sample_by=recipe.input.sample_by,
+            max_document_bytes=recipe.input.max_document_bytes,
+        )
+        total = sum(file.size for file in self.files)
+        split_bytes = min(MAX_SPLIT_BYTES, max(MIN_SPLIT_BYTES, total // SPLITS_WANTED))
+        folder = self.directory.phase("read")
+
+        def splits() -> Iterator[ReadInput]:
+            for index, file in enumerate(self.files):
+                for split in find_reader(file.format).splits(file, options, split_bytes):
+                    yield ReadInput(index, split)
+
+        commits = self.executor.map(folder, ReadTask(self.recipe, options), splits())
+        self.parts = _as_parts(commits, 0, derived=False)
+        for commit in commits:
+            self.tally.merge(_tally_of(commit))
+        self._judge_errors()
+        by_file: dict[int, list[str]] = {}
+        for commit in commits:
+            by_file.setdefault(int(commit.name.split("-")[0]), []).append(cast("str", commit.result["digest"]))
+        self.digests = {
+            file.name: fingerprint.digest({"splits": by_file.get(index, [])}) for index, file in enumerate(self.files)
+        }
+
+    def _judge_errors(self) -> None:
+        """`max_error_rate`, judged once, after all input is read."""
+        failed = self.tally.documents(FAILED)
+        records = failed + self.tally.documents(IN)
+        limit = self.request.recipe.max_error_rate
+        if failed > ERROR_FLOOR and failed > limit * records:
+            worst = sorted(
+                ((self.tally.documents(FAILED, "file", name), name) for name in self.tally.names("file")), reverse=True
+            )
+            where = ", ".join(f"{count} in {name}" for count, name in worst[:3] if count)
+            share = failed / records
+            raise DataError(
+                f"{failed} of {records} records could not be read ({share:.2%}, allowed {limit:.2%}): {where}",
+                hint=f"what was read is kept; go on with --resume --set max_error_rate={share + 0.005:.2f}",
+            )
+
+    def _relate(self, name: str, parts: list[Part], *, children: bool = False) -> list[Part]:
+        folder = self.directory.phase(f"relate-{name}{'-children' if children else ''}")
+        corpus = Corpus(tuple(parts), self.executor, folder, has_children=children)
+        file = str(self.pipeline.stage(name).relate(corpus))
+        return [part.with_relation(name, file) if part.is_derived or not children else part for part in parts]
+
+    def _judge(self, phase: Phase, parts: list[Part], *, closes: bool) -> list[Part]:
+        self.passes += 1
+        folder = self.directory.phase(f"judge-{self.passes}")
+        states = tuple((name, self.states[name]) for name in phase.stages if name in self.states)
+        task = JudgeTask(self.recipe, phase.stages, phase.observers, states, closes)
+        commits = self.executor.map(folder, task, parts)
+        for commit in commits:
+            self.tally.merge(_tally_of(commit))
+        self._summaries = {name: [commit.path(f"{name}.summary") for commit in commits] for name in phase.observers}
+        return [part.with_judged(str(folder)) for part in parts]
+
+    def _fit(self, name: str) -> None:
+        stage = self.pipeline.stage(name)
+        folder = self.directory.phase("fit")
+        commit = committed(folder, name)
+        if commit is None:
+            outputs = Outputs(folder, name)
+            summary = stage.merge([read_table(path) for path in self._summaries[name]])
+            write_state(outputs.path("npz"), stage.fit(summary))
+            commit = outputs.commit({})
+        self._take_state(name, commit)
+
+    def _take_state(self, name: str, commit: Commit) -> None:
+        self.states[name] = str(commit.path("npz"))
+        self.facts[name] = dict(self.pipeline.stage(name).facts(load_state(self.states[name])))
+
+    def _derive(self, name: str, phases: Sequence[Phase]) -> None:
+        """Make children, and take them through every document stage that comes before."""
+        folder = self.directory.phase("derive")
+        states = tuple(self.states.items())
+        commits = self.executor.map(folder, DeriveTask(self.recipe, name, states), self.parts)
+        for commit in commits:
+            self.tally.merge(_tally_of(commit))
+        first_row = sum(part.rows for part in self.parts)
+        children = [part for part in _as_parts(commits, first_row, derived=True) if part.rows]
+        if not children:
+            return
+        document_passes = [phase for phase in phases if phase.kind == "judge" and not self._repeats(phase)]
+        for phase in phases:
+            if phase.kind == "relate":
+                both = self._relate(phase.stages[0], [*self.parts, *children], children=True)
+                children = both[len(self.parts) :]
+            elif phase in document_passes:
+                observers = tuple(stage for stage in phase.observers if self.pipeline.stage(stage).repeats)
+                closes = phase is document_passes[-1] and len(document_passes) == self._judge_phases(phases)
+                children = self._judge(replace(phase, observers=observers), children, closes=closes)
+        self.parts = [*self.parts, *children]
+
+    def _repeats(self, phase: Phase) -> bool:
+        return any(self.pipeline.stage(name).repeats for name in phase.stages)
+
+    @staticmethod
+    def _judge_phases(phases: Sequence[Phase]) -> int:
+        return sum(phase.kind == "judge" for phase in phases)
+
+    def _settle(self, name: str) -> None:
+        """Fit again with the children that survived; nothing to do where there are none."""
+        if not any(part.is_derived for part in self.parts):
+            return
+        summaries = self._summaries[name]
+        stage = self.pipeline.stage(name)
+        folder = self.directory.phase("settle")
+        commit = committed(folder, name)
+        if commit is None:
+            outputs = Outputs(folder, name)
+            children = stage.merge([read_table(path) for path in summaries])
+            write_state(outputs.path("npz"), stage.settle(load_state(self.states[name]), children))
+            commit = outputs.commit({})
+        self._take_state(name, commit)
+
+    def _write(self) -> Manifest:
+        folder = self.directory.phase("write")
+        groups = list(self._groups())
+        commits = self.executor.map(folder, WriteTask(self.recipe), groups)
+        problems = unbalanced(self.tally)
+        if problems:
+            raise AssertionError("; ".join(problems))
+        files: list[dict[str, object]] = []
+        for kind in WRITTEN:
+            number = 0
+            for commit in commits:
+                described = cast("dict[str, dict[str, object]]", commit.result["files"]).get(kind)
+                if described is None:
+                    continue
+                target = self.directory.root / kind
+                target.mkdir(exist_ok=True)
+                name = f"part-{number:05d}.parquet"
+                commit.path(kind).replace(target / name)
+                files.append({"path": f"{kind}/{name}", **described})
+                number += 1
+        examples = [example for commit in commits for example in cast("list[object]", commit.result["examples"])]
+        manifest = self._manifest(files, examples)
+        from curator.report.build import write_report
+
+        write_report(self.directory, manifest)
+        put(self.directory.manifest, dump_manifest(manifest))
+        if not self.request.keep_work:
+            self.directory.remove_work()
+        return manifest
+
+    def _groups(self) -> Iterator[Group]:
+        """Parts gathered until their kept text fills a shard; what the parts hold decides, nothing else."""
+        limit = self.request.recipe.output.shard_bytes
+        pending: list[Part] = []
+        size = index = 0
+        kept = self._kept_bytes()
+        for part in self.parts:
+            if pending and size and size + kept[part.name] > limit:
+                yield Group(index, tuple(pending))
+                index, pending, size = index + 1, [], 0
+            pending.append(part)
+            size += kept[part.name]
+        if pending:
+            yield Group(index, tuple(pending))
+
+    def _kept_bytes(self) -> dict[str, int]:
+        found: dict[str, int] = {}
+        for part in self.parts:
+            commit = committed(Path(part.judged[-1]), part.name)
+            if commit is None:
+                raise AssertionError(f"{part.name} was judged but has no commit")
+            found[part.name] = commit.integer("kept_bytes")
+        return found
+
+    def _manifest(self, files: list[dict[str, object]], examples: list[object]) -> Manifest:
+        pipeline = self.pipeline
+        languages = self.tally.names("lang")
+        identity = {name: group for name, group in self.components.items() if name != "input"}
+        return {
+            "format": FORMAT,
+            "recipe": self.request.recipe.model_dump(mode="json"),
+            "fingerprint": fingerprint.digest({**identity, "input": self.digests}),
+            "code": self.components["code"],
+            "versions": self.components["versions"],
+            "models": self.components["models"],
+            "input": [
+                {"name": file.name, "bytes": file.size, "blake3": self.digests[file.name]} for file in self.files
+            ],
+            "files": files,
+            "funnel": self.tally.rows(),
+            "facts": self.facts,
+            "coverage": {
+                stage.name: {lang: note for lang in languages if (note := stage.coverage(_list_language(lang)))}
+                for stage in pipeline.stages
+            },
+            "examples": examples,
+        }
+
+
+def _list_language(tag: str) -> str:
+    from curator.language.tags import list_language
+
+    return list_language(tag)
+
+
+def _tally_of(commit: Commit) -> Tally:
+    return Tally(cast("list[list[object]]", commit.result["tally"]))
+
+
+def _as_parts(commits: Sequence[Commit], first_row: int, *, derived: bool) -> list[Part]:
+    parts = []
+    for commit in commits:
+        rows = commit.integer("rows")
+        parts.append(Part(commit.folder, commit.name, rows, first_row, is_derived=derived))
+        first_row += rows
+    return parts

@@ -1,0 +1,108 @@
+"""The fingerprint of a run: what must be the same for `--resume` to mean the same thing.
+
+In it: the recipe (less `max_error_rate`), the source of `curator` and of the stages used, the versions of the packages
+they stand on, models and programs, and size and modification time of every input file. Not in it: workers, memory,
+engine, where the output lies.
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from importlib.metadata import PackageNotFoundError, requires, version
+from pathlib import Path
+from typing import TypeAlias
+
+import blake3
+
+import curator
+from curator.readers.base import InputFile
+from curator.recipe.model import Recipe
+from curator.run.pipeline import Pipeline
+
+Components: TypeAlias = "dict[str, dict[str, object]]"
+
+DISTRIBUTION = "curator-corpora"
+
+
+def components(pipeline: Pipeline, files: Sequence[InputFile]) -> Components:
+    """The parts of a fingerprint, by group: recipe, code, versions, models, input."""
+    return {
+        "recipe": recipe_values(pipeline.recipe),
+        "code": {name: _hash_sources(paths) for name, paths in _sources(pipeline).items()},
+        "versions": dict(_versions(pipeline)),
+        "models": {
+            f"{stage.name}: {requirement.kind} {requirement.name}": requirement.identity
+            for stage in pipeline.stages
+            for requirement in stage.requirements()
+        },
+        "input": {file.name: [file.size, file.mtime_ns] for file in files},
+    }
+
+
+def recipe_values(recipe: Recipe) -> dict[str, object]:
+    """A recipe as JSON values, less `max_error_rate`, which may change between attempts."""
+    return recipe.model_dump(mode="json", exclude={"max_error_rate"})
+
+
+def digest(values: Mapping[str, object]) -> str:
+    """BLAKE3 of JSON values, their keys sorted."""
+    return blake3.blake3(json.dumps(values, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
+
+
+def differences(before: Mapping[str, object], now: Mapping[str, object], prefix: str = "") -> list[str]:
+    """What differs between two fingerprints, one line each, at most ten and a count of the rest."""
+    lines = list(_differences(before, now, prefix))
+    return lines if len(lines) <= 10 else [*lines[:10], f"and {len(lines) - 10} more"]
+
+
+def _differences(before: Mapping[str, object], now: Mapping[str, object], prefix: str) -> Iterable[str]:
+    for name in sorted({*before, *now}):
+        old, new = before.get(name), now.get(name)
+        path = f"{prefix}{name}"
+        if isinstance(old, dict) and isinstance(new, dict):
+            yield from _differences(old, new, f"{path}.")
+        elif old != new:
+            if prefix.startswith("input."):
+                what = "is new" if old is None else "is gone" if new is None else "changed (size or modification time)"
+                yield f"{path} {what}"
+            elif prefix.startswith("code."):
+                yield f"{path}: the source changed"
+            else:
+                yield f"{path}: {json.dumps(old, ensure_ascii=False)} -> {json.dumps(new, ensure_ascii=False)}"
+
+
+def _sources(pipeline: Pipeline) -> dict[str, list[Path]]:
+    """The source files of curator, and of each stage: its file, or its folder where it has one of its own."""
+    root = Path(curator.__file__).parent
+    found = {"curator": sorted(root.rglob("*.py"))}
+    for stage in pipeline.stages:
+        module = sys.modules[type(stage).__module__]
+        file = Path(module.__file__ or "")
+        in_folder = module.__name__.count(".") >= 2
+        found[stage.name] = sorted(file.parent.rglob("*.py")) if in_folder else [file]
+    return found
+
+
+def _hash_sources(paths: Sequence[Path]) -> str:
+    hasher = blake3.blake3()
+    for path in paths:
+        data = path.read_bytes()
+        hasher.update(f"{path.name}\0{len(data)}\0".encode())
+        hasher.update(data)
+    return hasher.hexdigest()
+
+
+def _versions(pipeline: Pipeline) -> Iterable[tuple[str, str]]:
+    yield "python", ".".join(platform.python_version_tuple()[:2])
+    names = {
+        line.split(";")[0].split(">=")[0].strip() for line in requires(DISTRIBUTION) or () if "extra ==" not in line
+    }
+    names.update(package for stage in pipeline.stages for package in stage.packages)
+    for name in sorted({DISTRIBUTION, *names}):
+        try:
+            yield name, version(name)
+        except PackageNotFoundError:
+            yield name, "not installed"

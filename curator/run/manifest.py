@@ -1,0 +1,35 @@
+"""The manifest: what a finished run is. Written last; it holds no time, host, engine, worker count or absolute path."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TypeAlias, cast
+
+from curator.errors import DataError, UserError
+
+Manifest: TypeAlias = "dict[str, object]"
+
+FORMAT = 1
+
+
+def dump_manifest(manifest: Mapping[str, object]) -> bytes:
+    """The manifest as bytes, the same for the same values."""
+    return (json.dumps(manifest, indent=1, sort_keys=True, ensure_ascii=False) + "\n").encode()
+
+
+def load_manifest(path: Path) -> Manifest:
+    """The manifest of a run. UserError when the run has none, DataError when it cannot be read."""
+    try:
+        manifest = json.loads(path.read_bytes())
+    except (FileNotFoundError, NotADirectoryError) as error:
+        unfinished = (path.parent / "events").is_dir()
+        hint = "finish it with `curator process … --resume`" if unfinished else "is this a run directory?"
+        state = "the run is not finished: it has no manifest.json" if unfinished else "there is no manifest.json"
+        raise UserError(state, file=str(path.parent), hint=hint) from error
+    except ValueError as error:
+        raise DataError("is not valid JSON", file=str(path)) from error
+    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
+        raise DataError(f"is not a manifest of format {FORMAT}", file=str(path), hint="made by another version?")
+    return cast("Manifest", manifest)

@@ -1,0 +1,225 @@
+"""A part: the documents of one split, with everything that was said of them so far.
+
+A part is cut into batches once, when it is read; all its files keep these cuts, so that any of them can be read beside
+any other. Rows are numbered within the part; `first_row` makes them numbers within the corpus.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from curator.document import DOCUMENT_SCHEMA
+from curator.verdict import DROP, REPEAT, VERDICT_SCHEMA
+
+WITHOUT_TEXT = tuple(name for name in DOCUMENT_SCHEMA.names if name != "text")
+
+JUDGED_SCHEMA = pa.schema([pa.field("stage", pa.string(), nullable=False), *VERDICT_SCHEMA])
+"""The verdicts of a pass: which stage, and what it decided. `row` counts within the part."""
+
+EDITED_SCHEMA = pa.schema(
+    [
+        pa.field("row", pa.int32(), nullable=False),
+        pa.field("text", pa.string(), nullable=False),
+        pa.field("tokens", pa.int64(), nullable=False),
+    ]
+)
+
+_IPC = pa.ipc.IpcWriteOptions(compression="lz4")
+
+
+@dataclass(frozen=True)
+class Edits:
+    """New texts: `rows` (sorted, within the part), `texts`, `tokens` and `size` (bytes) of each."""
+
+    rows: NDArray[np.int64]
+    texts: pa.StringArray
+    tokens: NDArray[np.int64]
+    size: NDArray[np.int64]
+
+    def within(self, begin: int, end: int) -> Edits:
+        """The edits of rows [begin, end), with rows counted from `begin`."""
+        first, last = np.searchsorted(self.rows, [begin, end])
+        part = slice(first, last)
+        return Edits(self.rows[part] - begin, self.texts[first:last], self.tokens[part], self.size[part])
+
+    def with_texts(self, texts: dict[int, str]) -> Edits:
+        """These edits, with further ones (row -> text) that take the place of earlier ones; measures are not kept
+        up."""
+        merged = dict(zip(self.rows.tolist(), self.texts.to_pylist(), strict=True)) | texts
+        rows = np.array(sorted(merged), dtype=np.int64)
+        zeros = np.zeros(len(rows), dtype=np.int64)
+        return Edits(rows, pa.array([merged[row] for row in rows.tolist()], pa.string()), zeros, zeros)
+
+    def apply(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        """The documents of a batch with their new texts."""
+        if len(self.rows) == 0:
+            return batch
+        mask = np.zeros(batch.num_rows, dtype=np.bool_)
+        mask[self.rows] = True
+        text = pc.replace_with_mask(batch.column("text"), pa.array(mask), self.texts)
+        return batch.set_column(batch.schema.get_field_index("text"), batch.schema.field("text"), text)
+
+
+@dataclass(frozen=True)
+class Part:
+    """Where the files of a part lie. `judged` are the folders of the passes that decided on it, in order; `relations`
+    are (stage, file) of what stages found between documents; `is_derived` parts hold children."""
+
+    folder: str
+    name: str
+    rows: int
+    first_row: int
+    is_derived: bool = False
+    judged: tuple[str, ...] = ()
+    relations: tuple[tuple[str, str], ...] = ()
+
+    def path(self, suffix: str) -> Path:
+        """A file of the pass that read the part."""
+        return Path(self.folder) / f"{self.name}.{suffix}"
+
+    def with_judged(self, folder: str) -> Part:
+        """The part after one more pass decided on it."""
+        return replace(self, judged=(*self.judged, folder))
+
+    def with_relation(self, stage: str, file: str) -> Part:
+        """The part with one more relation."""
+        return replace(self, relations=(*self.relations, (stage, file)))
+
+    def documents(self, fields: Sequence[str] = DOCUMENT_SCHEMA.names) -> Iterator[pa.RecordBatch]:
+        """The documents, batch by batch, with these fields alone."""
+        return read_batches(self.path("documents"), fields)
+
+    def columns(self, names: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
+        """The columns that were annotated while reading, batch by batch."""
+        return read_batches(self.path("columns"), names)
+
+    def matrix(self, name: str, dtype: np.dtype[np.generic], width: int) -> NDArray[np.generic]:
+        """A fixed-width internal column of the whole part, mapped from its file: dtype[rows, width]."""
+        if self.rows == 0:
+            return np.zeros((0, width), dtype=dtype)
+        return np.memmap(self.path(name), dtype=dtype, mode="r", shape=(self.rows, width))
+
+    def relation(self, file: str) -> pa.Table:
+        """The rows of a relation that concern this part; their `row` counts within the part."""
+        with pa.memory_map(file) as source:
+            table = pa.ipc.open_file(source).read_all()
+            rows = table["row"].to_numpy()
+            begin, end = np.searchsorted(rows, [self.first_row, self.first_row + self.rows]).tolist()
+            piece = table.slice(begin, end - begin)
+            return piece.set_column(0, "row", pa.array(rows[begin:end] - self.first_row))
+
+    def dense_relations(self) -> dict[str, pa.Array]:
+        """The columns of all relations, one row a document, null where a document has none."""
+        dense: dict[str, pa.Array] = {}
+        for _, file in self.relations:
+            table = self.relation(file).combine_chunks()
+            place = np.full(self.rows, -1, dtype=np.int64)
+            place[table["row"].to_numpy()] = np.arange(len(table))
+            index = pa.array(place, mask=place < 0)
+            for name in table.schema.names[1:]:
+                column = table[name].combine_chunks() if len(table) else pa.array([], table.schema.field(name).type)
+                dense[name] = column.take(index)
+        return dense
+
+    @cached_property
+    def verdicts(self) -> pa.Table:
+        """All verdicts so far (JUDGED_SCHEMA), in the order of the passes."""
+        tables = [read_table(Path(folder) / f"{self.name}.verdicts") for folder in self.judged]
+        return pa.concat_tables(tables) if tables else JUDGED_SCHEMA.empty_table()
+
+    @cached_property
+    def alive(self) -> NDArray[np.bool_]:
+        """Documents that no stage dropped so far: bool[rows]."""
+        alive = np.ones(self.rows, dtype=np.bool_)
+        dropped = self.verdicts.filter(pc.field("action") == DROP)
+        alive[dropped["row"].to_numpy()] = False
+        return alive
+
+    @cached_property
+    def copies(self) -> NDArray[np.int64]:
+        """How often each document is written: int64[rows], 0 for dropped ones."""
+        copies = self.alive.astype(np.int64)
+        repeated = self.verdicts.filter(pc.field("action") == REPEAT)
+        copies[repeated["row"].to_numpy()] *= repeated["copies"].to_numpy().astype(np.int64)
+        return copies
+
+    @cached_property
+    def edits(self) -> Edits:
+        """The texts as edited so far; the last edit of a document stands."""
+        tables = [read_table(Path(folder) / f"{self.name}.edits") for folder in self.judged]
+        table = pa.concat_tables(tables).combine_chunks() if tables else EDITED_SCHEMA.empty_table()
+        rows = table["row"].to_numpy().astype(np.int64)
+        last = {row: place for place, row in enumerate(rows.tolist())}
+        places = pa.array([last[row] for row in sorted(last)], pa.int64())
+        table = table.take(places).combine_chunks()
+        texts = table["text"].combine_chunks() if len(table) else pa.array([], pa.string())
+        return Edits(
+            table["row"].to_numpy().astype(np.int64),
+            texts,
+            table["tokens"].to_numpy(),
+            pc.binary_length(texts).to_numpy(zero_copy_only=False).astype(np.int64),
+        )
+
+    def measures(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Tokens and bytes of every document, as edited so far: (int64[rows], int64[rows])."""
+        batches = list(self.columns(["tokens", "bytes"]))
+        table = pa.Table.from_batches(batches) if batches else None
+        if table is None:
+            return np.zeros(0, np.int64), np.zeros(0, np.int64)
+        tokens, size = table["tokens"].to_numpy().copy(), table["bytes"].to_numpy().copy()
+        tokens[self.edits.rows] = self.edits.tokens
+        size[self.edits.rows] = self.edits.size
+        return tokens, size
+
+
+class BatchWriter:
+    """Writes record batches to an Arrow IPC file, compressed with LZ4."""
+
+    def __init__(self, path: Path, schema: pa.Schema) -> None:
+        self._sink = pa.OSFile(str(path), "wb")
+        self._writer = pa.ipc.new_file(self._sink, schema, options=_IPC)
+
+    def write(self, batch: pa.RecordBatch) -> None:
+        """Add one batch."""
+        self._writer.write_batch(batch)
+
+    def close(self) -> None:
+        """Finish the file."""
+        self._writer.close()
+        self._sink.close()
+
+
+def read_batches(path: Path, fields: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
+    """The batches of an Arrow IPC file, with some of its fields, in the order of `fields`."""
+    with pa.memory_map(str(path)) as source:
+        if fields is None:
+            options = pa.ipc.IpcReadOptions(use_threads=False)
+        else:
+            schema = pa.ipc.open_file(source).schema
+            wanted = sorted(schema.get_field_index(name) for name in fields)
+            options = pa.ipc.IpcReadOptions(included_fields=wanted, use_threads=False)
+        reader = pa.ipc.open_file(source, options=options)
+        for index in range(reader.num_record_batches):
+            batch = reader.get_batch(index)
+            yield batch if fields is None else batch.select(list(fields))
+
+
+def write_table(path: Path, table: pa.Table, *, compress: bool = True) -> None:
+    """A table as an Arrow IPC file; uncompressed where it shall be mapped."""
+    options = _IPC if compress else pa.ipc.IpcWriteOptions()
+    with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, table.schema, options=options) as writer:
+        writer.write_table(table.combine_chunks())
+
+
+def read_table(path: Path) -> pa.Table:
+    """A whole Arrow IPC file."""
+    with pa.memory_map(str(path)) as source:
+        return pa.ipc.open_file(source, options=pa.ipc.IpcReadOptions(use_threads=False)).read_all()

@@ -1,0 +1,1 @@
+"""The tasks of the phases: pure functions from committed inputs to committed outputs."""

@@ -1,0 +1,240 @@
+"""Phase `judge`: the verdicts of some stages on a part, in recipe order, and what the next stage observes there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from curator.document import Batch, string_buffer
+from curator.run.part import EDITED_SCHEMA, JUDGED_SCHEMA, WITHOUT_TEXT, Edits, Part, write_table
+from curator.run.phases.read import dimensions
+from curator.run.pipeline import AnyStage, Pipeline, is_matrix, pipeline_of
+from curator.run.states import load_state
+from curator.run.store import Outputs
+from curator.run.tally import COPIES, KEPT, Tally, verdict_event
+from curator.stage import Columns, State
+from curator.verdict import DROP, REPEAT, Verdicts
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class JudgeTask:
+    """Decides on a part for `stages` in order, then observes for `observers`.
+
+    `states` are (stage, file) of fitted states. In the last pass before writing `closes` is set: what is kept is
+    counted.
+    """
+
+    recipe: str
+    stages: tuple[str, ...]
+    observers: tuple[str, ...] = ()
+    states: tuple[tuple[str, str], ...] = ()
+    closes: bool = False
+
+    def __call__(self, part: Part, outputs: Outputs) -> dict[str, object]:
+        """Run the task."""
+        pipeline = pipeline_of(self.recipe)
+        stages = [pipeline.stage(name) for name in self.stages]
+        observers = [pipeline.stage(name) for name in self.observers]
+        states = {name: load_state(path) for name, path in self.states}
+        record = _Record()
+        summaries: dict[str, list[pa.Table]] = {name: [] for name in self.observers}
+        for view in _views(part, text=any(_needs_text(pipeline, stage) for stage in stages)):
+            for stage in stages:
+                _judge(pipeline, stage, states.get(stage.name, {}), view)
+            for stage in observers:
+                rows = np.flatnonzero(view.alive)
+                summaries[stage.name].append(stage.observe(view.batch(rows, text=False), view.columns_for(stage, rows)))
+            record.add(view, stages, closes=self.closes)
+        record.write(outputs)
+        for stage in observers:
+            write_table(outputs.path(f"{stage.name}.summary"), stage.merge(summaries[stage.name]))
+        return {"tally": record.tally.rows(), "kept_bytes": record.kept_bytes}
+
+
+@dataclass
+class _View:
+    """One batch of a part while it is judged: rows [begin, begin + n) of the part."""
+
+    part: Part
+    begin: int
+    documents: pa.RecordBatch
+    plain: pa.RecordBatch
+    alive: NDArray[np.bool_]
+    tokens: NDArray[np.int64]
+    size: NDArray[np.int64]
+    copies: NDArray[np.int64]
+    edits: Edits
+    relations: dict[str, pa.Array]
+    events: list[tuple[str, NDArray[np.int64]]] = field(default_factory=list)
+    verdicts: list[pa.Table] = field(default_factory=list)
+    edited: dict[int, tuple[str, int]] = field(default_factory=dict)
+    scores: dict[str, pa.Array] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.alive)
+
+    def batch(self, rows: NDArray[np.int64], *, text: bool) -> Batch:
+        """The documents of these rows, with their text as edited so far or without."""
+        documents = self.edits.apply(self.documents) if text else self.documents.select(list(WITHOUT_TEXT))
+        return Batch(documents if len(rows) == len(self) else documents.take(pa.array(rows)))
+
+    def columns_for(self, stage: AnyStage, rows: NDArray[np.int64]) -> dict[str, pa.Array]:
+        """The columns that `stage` may read, for these rows: its own as far as they are there, `tokens` and `bytes`."""
+        found: dict[str, pa.Array] = {"tokens": pa.array(self.tokens[rows]), "bytes": pa.array(self.size[rows])}
+        index = pa.array(rows)
+        for column in stage.columns:
+            if is_matrix(column):
+                width, kind = column.type.list_size, column.type.value_type
+                values = self.part.matrix(column.name, np.dtype(kind.to_pandas_dtype()), width)
+                flat = np.ascontiguousarray(values[rows + self.begin]).reshape(-1)
+                found[column.name] = pa.FixedSizeListArray.from_arrays(pa.array(flat), width)
+            elif column.name in self.plain.schema.names:
+                found[column.name] = self.plain.column(column.name).take(index)
+        for column in stage.relation:
+            found[column.name] = self.relations[column.name].take(index)
+        return found
+
+
+@dataclass
+class _Record:
+    """What a pass over a part leaves."""
+
+    tally: Tally = field(default_factory=Tally)
+    kept_bytes: int = 0
+    verdicts: list[pa.Table] = field(default_factory=list)
+    edits: list[tuple[int, str, int]] = field(default_factory=list)
+    scores: list[pa.RecordBatch] = field(default_factory=list)
+
+    def add(self, view: _View, stages: list[AnyStage], *, closes: bool) -> None:
+        groups = dimensions(view.documents)
+        for event, rows in view.events:
+            mask = np.zeros(len(view), dtype=np.bool_)
+            mask[rows] = True
+            self.tally.count(event, mask, groups, view.tokens, view.size)
+        if closes:
+            self.tally.count(KEPT, view.alive, groups, view.tokens, view.size)
+            extra = np.where(view.alive, view.copies - 1, 0)
+            for number in range(1, int(extra.max(initial=0)) + 1):
+                self.tally.count(COPIES, extra >= number, groups, view.tokens, view.size)
+            self.kept_bytes += int((view.size * (extra + view.alive)).sum())
+        self.verdicts.extend(view.verdicts)
+        self.edits.extend((row + view.begin, text, tokens) for row, (text, tokens) in sorted(view.edited.items()))
+        if view.scores:
+            self.scores.append(pa.RecordBatch.from_pydict(view.scores))
+
+    def write(self, outputs: Outputs) -> None:
+        verdicts = pa.concat_tables(self.verdicts) if self.verdicts else JUDGED_SCHEMA.empty_table()
+        write_table(outputs.path("verdicts"), verdicts)
+        rows, texts, tokens = zip(*self.edits, strict=True) if self.edits else ((), (), ())
+        arrays = [pa.array(rows, pa.int32()), pa.array(texts, pa.string()), pa.array(tokens, pa.int64())]
+        write_table(outputs.path("edits"), pa.Table.from_arrays(arrays, schema=EDITED_SCHEMA))
+        if self.scores:
+            write_table(outputs.path("scores"), pa.Table.from_batches(self.scores))
+
+
+def _needs_text(pipeline: Pipeline, stage: AnyStage) -> bool:
+    return stage.edits_text or _is_late(pipeline, stage)
+
+
+def _is_late(pipeline: Pipeline, stage: AnyStage) -> bool:
+    """Whether the stage annotates now, on survivors, and not while reading."""
+    return bool(stage.columns) and not pipeline.annotates_early(stage)
+
+
+def _views(part: Part, *, text: bool) -> Iterator[_View]:
+    documents = part.documents() if text else part.documents(WITHOUT_TEXT)
+    tokens, size = part.measures()
+    relations = part.dense_relations()
+    begin = 0
+    for batch, plain in zip(documents, part.columns(), strict=True):
+        end = begin + batch.num_rows
+        yield _View(
+            part=part,
+            begin=begin,
+            documents=batch,
+            plain=plain,
+            alive=part.alive[begin:end].copy(),
+            tokens=tokens[begin:end].copy(),
+            size=size[begin:end].copy(),
+            copies=np.ones(end - begin, dtype=np.int64),
+            edits=part.edits.within(begin, end),
+            relations={name: array.slice(begin, end - begin) for name, array in relations.items()},
+        )
+        begin = end
+
+
+def _judge(pipeline: Pipeline, stage: AnyStage, state: State, view: _View) -> None:
+    """Let one stage decide on what the ones before it left of a batch."""
+    rows = np.flatnonzero(view.alive)
+    late = _is_late(pipeline, stage)
+    batch = view.batch(rows, text=_needs_text(pipeline, stage))
+    columns = view.columns_for(stage, rows)
+    found: Columns = stage.annotate(batch) if late and len(rows) else {}
+    scored: Columns = stage.score(batch, {**columns, **found}, state) if len(rows) else {}
+    produced = {**found, **scored}
+    for column in stage.columns:
+        public = not column.internal and column.name not in view.plain.schema.names
+        if public:
+            view.scores[column.name] = _scatter(produced.get(column.name), rows, len(view), column.type)
+    if len(rows):
+        _apply(stage, stage.decide(batch, {**columns, **produced}, state), rows, view)
+
+
+def _apply(stage: AnyStage, verdicts: Verdicts, rows: NDArray[np.int64], view: _View) -> None:
+    """Carry out the verdicts on a batch and note them."""
+    table = verdicts.table
+    if len(table) == 0:
+        return
+    local = rows[table["row"].to_numpy()]
+    actions = table["action"].combine_chunks()
+    encoded = pc.dictionary_encode(pc.binary_join_element_wise(actions, table["rule"].combine_chunks(), "/"))
+    codes = encoded.indices.to_numpy(zero_copy_only=False)
+    for code, name in enumerate(encoded.dictionary.to_pylist()):
+        action, rule = name.split("/", 1)
+        view.events.append((verdict_event(stage.name, action, rule), local[codes == code]))
+    view.alive[local[_equal(actions, DROP)]] = False
+    repeated = _equal(actions, REPEAT)
+    view.copies[local[repeated]] = table["copies"].to_numpy()[repeated]
+    if len(verdicts.edits):
+        texts = verdicts.edits["text"].combine_chunks()
+        counts = Batch(pa.RecordBatch.from_arrays([texts], names=["text"])).units.counts
+        sizes = np.diff(string_buffer(texts)[1])
+        places = rows[verdicts.edits["row"].to_numpy()]
+        for place, text, tokens in zip(places.tolist(), texts.to_pylist(), counts.tolist(), strict=True):
+            view.edited[place] = (text, tokens)
+        view.tokens[places] = counts
+        view.size[places] = sizes
+        view.edits = view.edits.with_texts({row: text for row, (text, _) in view.edited.items()})
+    stages = pa.repeat(pa.scalar(stage.name, pa.string()), len(table))
+    table = table.set_column(0, "row", pa.array((local + view.begin).astype(np.int32)))
+    view.verdicts.append(table.add_column(0, "stage", stages).cast(JUDGED_SCHEMA))
+
+
+def _equal(actions: pa.StringArray, action: str) -> NDArray[np.bool_]:
+    found: NDArray[np.bool_] = pc.equal(actions, action).to_numpy(zero_copy_only=False)
+    return found
+
+
+def _scatter(values: pa.Array | None, rows: NDArray[np.int64], count: int, kind: pa.DataType) -> pa.Array:
+    """Values of some rows as a column of all rows, null elsewhere."""
+    if values is None:
+        return pa.nulls(count, kind)
+    place = np.full(count, -1, dtype=np.int64)
+    place[rows] = np.arange(len(rows))
+    return values.cast(kind).take(pa.array(place, mask=place < 0))
+
+
+def survivors(part: Part, stage: AnyStage) -> Iterator[tuple[Batch, dict[str, pa.Array]]]:
+    """The documents that no stage dropped, batch by batch, their text as edited, with the columns of `stage`."""
+    for view in _views(part, text=True):
+        rows = np.flatnonzero(view.alive)
+        if len(rows):
+            yield view.batch(rows, text=True), view.columns_for(stage, rows)

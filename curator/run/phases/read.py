@@ -1,0 +1,238 @@
+"""Phase `read`: from a split of a file to documents with their annotations, in one pass over the text."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from curator.document import DOCUMENT_SCHEMA, UNDETERMINED, Batch, Codes, encode, string_buffer
+from curator.keys import file_keys
+from curator.readers.base import Failure, ReadOptions, Records, Split
+from curator.readers.registry import find_reader
+from curator.run.part import BatchWriter, write_table
+from curator.run.pipeline import BUILTIN_COLUMNS, Pipeline, is_matrix, pipeline_of
+from curator.run.store import Outputs
+from curator.run.tally import CREATED, FILE, IN, LANGUAGE, SOURCE, Tally
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from curator.recipe.model import Language
+
+SHIPPED_MODEL = "lid.176"
+
+FAILED_SCHEMA = pa.schema(
+    [
+        pa.field("key", pa.binary(16), nullable=False),
+        pa.field("file", pa.string(), nullable=False),
+        pa.field("position", pa.int64(), nullable=False),
+        pa.field("line", pa.int64()),
+        pa.field("stage", pa.string(), nullable=False),
+        pa.field("code", pa.string(), nullable=False),
+        pa.field("sha256", pa.string(), nullable=False),
+    ]
+)
+
+
+@dataclass(frozen=True)
+class ReadInput:
+    """One split; the name puts parts in input order."""
+
+    file_index: int
+    split: Split
+
+    @property
+    def name(self) -> str:
+        """The name of the task."""
+        return f"{self.file_index:06d}-{self.split.index:06d}"
+
+
+@dataclass(frozen=True)
+class ReadTask:
+    """Reads a split. Writes documents, columns, matrices and failures; counts what came in."""
+
+    recipe: str
+    options: ReadOptions
+
+    def __call__(self, item: ReadInput, outputs: Outputs) -> dict[str, object]:
+        """Run the task."""
+        pipeline = pipeline_of(self.recipe)
+        split = item.split
+        reader = find_reader(split.file.format)
+        writer = PartWriter(pipeline, outputs)
+        failures = list(split.failures)
+        for records in reader.read(split, self.options):
+            failures.extend(records.failures)
+            documents, found, detected, scores = ingest(records, split, pipeline)
+            failures.extend(found)
+            writer.write(documents, detected, scores, IN)
+        writer.close()
+        write_table(outputs.path("failed"), failed_table(split.file.name, failures))
+        writer.tally.count_failed(split.file.name, len(failures))
+        return {**writer.result(), "digest": reader.digest(split), "failed": len(failures)}
+
+
+class PartWriter:
+    """Annotates batches of documents and writes the files of a part. Used for what is read and for children."""
+
+    def __init__(self, pipeline: Pipeline, outputs: Outputs) -> None:
+        self._stages = tuple(pipeline.early())
+        declared = [*BUILTIN_COLUMNS, *(column for stage in self._stages for column in stage.columns)]
+        self._plain = [column for column in declared if not is_matrix(column)]
+        self._schema = pa.schema([pa.field(column.name, column.type) for column in self._plain])
+        self._documents = BatchWriter(outputs.path("documents"), DOCUMENT_SCHEMA)
+        self._columns = BatchWriter(outputs.path("columns"), self._schema)
+        matrices = (column.name for column in declared if is_matrix(column))
+        self._matrices = {name: outputs.path(name).open("wb") for name in matrices}
+        self._rows = 0
+        self.tally = Tally()
+
+    def write(self, documents: pa.RecordBatch, detected: pa.Array, scores: pa.Array, event: str) -> None:
+        """Add one batch: its documents, the language that was identified and its score."""
+        if documents.num_rows == 0:
+            return
+        batch = Batch(documents)
+        tokens = batch.units.counts
+        size = np.diff(batch.text_buffer[1])
+        columns: dict[str, pa.Array] = {
+            "tokens": pa.array(tokens),
+            "bytes": pa.array(size),
+            "language.detected": detected,
+            "language.score": scores,
+        }
+        for stage in self._stages:
+            columns.update(stage.annotate(batch))
+        for name, file in self._matrices.items():
+            np.ascontiguousarray(columns[name].flatten().to_numpy(zero_copy_only=False)).tofile(file)
+        arrays = [_cast(columns[column.name], column.type) for column in self._plain]
+        self._documents.write(documents)
+        self._columns.write(pa.RecordBatch.from_arrays(arrays, schema=self._schema))
+        everything = np.ones(len(batch), dtype=np.bool_)
+        self.tally.count(event, everything, dimensions(documents), tokens, size)
+        self._rows += len(batch)
+
+    def close(self) -> None:
+        """Finish the files."""
+        self._documents.close()
+        self._columns.close()
+        for file in self._matrices.values():
+            file.close()
+
+    def result(self) -> dict[str, object]:
+        """What the commit record says of the part."""
+        return {"rows": self._rows, "tally": self.tally.rows()}
+
+
+def dimensions(documents: pa.RecordBatch) -> dict[str, Codes]:
+    """What documents are counted by: language as tagged, source group, file."""
+    return {
+        LANGUAGE: encode(documents.column("lang")),
+        SOURCE: Batch(documents).source_groups,
+        FILE: encode(documents.column("file")),
+    }
+
+
+def ingest(
+    records: Records, split: Split, pipeline: Pipeline
+) -> tuple[pa.RecordBatch, list[Failure], pa.Array, pa.Array]:
+    """Documents of records: text repaired and normalised, language settled, keys given. Also the failures, and the
+    language that was identified with its score."""
+    from curator.text.normalise import normalise
+
+    recipe = pipeline.recipe
+    raw = records.records
+    normalised = normalise(raw.column("text"), repair=recipe.input.repair)
+    failures = [
+        Failure(raw.column("position")[row].as_py(), None, code, _sha256(raw.column("text")[row].as_py()))
+        for row, code in enumerate(normalised.codes)
+        if code is not None
+    ]
+    good = np.array([code is None for code in normalised.codes], dtype=np.bool_)
+    text = normalised.text
+    if failures:
+        raw, text = raw.filter(pa.array(good)), text.filter(pa.array(good))
+    count = len(text)
+    detected, scores = identify_languages(text, recipe.language)
+    positions = raw.column("position")
+    name = split.file.name
+    keys = file_keys(name, positions.to_numpy(zero_copy_only=False).astype(np.int64))
+    documents = pa.RecordBatch.from_arrays(
+        [
+            binary16(keys),
+            pc.coalesce(raw.column("id"), pc.binary_join_element_wise(name, positions.cast(pa.string()), ":")),
+            text,
+            pc.coalesce(raw.column("source"), recipe.input.source),
+            _languages(raw.column("lang"), detected),
+            pa.repeat(pa.scalar(name, pa.string()), count),
+            positions,
+            pa.nulls(count, pa.string()),
+            pa.nulls(count, pa.string()),
+            pa.nulls(count, pa.string()),
+            raw.column("metadata"),
+        ],
+        schema=DOCUMENT_SCHEMA,
+    )
+    return documents, failures, detected, scores
+
+
+def identify_languages(text: pa.StringArray, language: Language | None) -> tuple[pa.Array, pa.Array]:
+    """The identified language of each text and its score; und and null where identification is off."""
+    if language is None or len(text) == 0:
+        return pa.repeat(pa.scalar(UNDETERMINED, pa.string()), len(text)), pa.nulls(len(text), pa.float64())
+    from curator.language.identify import identify, load_identifier
+
+    model = load_identifier() if language.model == SHIPPED_MODEL else load_identifier(Path(language.model))
+    found = identify(*string_buffer(text), min_score=language.min_score, model=model)
+    return pa.array(found.languages.names, pa.string()).take(pa.array(found.languages.codes)), pa.array(found.scores)
+
+
+def binary16(keys: NDArray[np.uint64]) -> pa.Array:
+    """Keys as binary(16)."""
+    buffer = pa.py_buffer(np.ascontiguousarray(keys).tobytes())
+    return pa.FixedSizeBinaryArray.from_buffers(pa.binary(16), len(keys), [None, buffer])
+
+
+def failed_table(file: str, failures: Sequence[Failure]) -> pa.Table:
+    """Failures as rows of `failed/`."""
+    positions = np.array([failure.position for failure in failures], dtype=np.int64)
+    return pa.table(
+        {
+            "key": binary16(file_keys(file, positions)),
+            "file": pa.array([file] * len(failures), pa.string()),
+            "position": pa.array(positions),
+            "line": pa.array([failure.line for failure in failures], pa.int64()),
+            "stage": pa.array(["read"] * len(failures), pa.string()),
+            "code": pa.array([failure.code for failure in failures], pa.string()),
+            "sha256": pa.array([failure.digest for failure in failures], pa.string()),
+        },
+        schema=FAILED_SCHEMA,
+    )
+
+
+def _languages(given: pa.StringArray, detected: pa.Array) -> pa.Array:
+    """The tag that the record carries, normalised; else the language that was identified."""
+    from curator.language.tags import normalise_tag
+
+    encoded = pc.dictionary_encode(given)
+    tags = [normalise_tag(name) if name.strip() else None for name in encoded.dictionary.to_pylist()]
+    return pc.coalesce(pa.array(tags, pa.string()).take(encoded.indices), detected)
+
+
+def _cast(array: pa.Array | pa.ChunkedArray, kind: pa.DataType) -> pa.Array:
+    if isinstance(array, pa.ChunkedArray):
+        array = array.combine_chunks()
+    return array if array.type == kind else array.cast(kind)
+
+
+def _sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+__all__ = ["CREATED", "PartWriter", "ReadInput", "ReadTask", "binary16", "dimensions", "identify_languages"]

@@ -1,0 +1,357 @@
+"""Phase `write`: shards, scores, decisions and failures of consecutive parts, as Parquet."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from curator.document import UNDETERMINED
+from curator.keys import random_words
+from curator.run.examples import Example, mask_examples
+from curator.run.part import Part, read_batches, read_table
+from curator.run.phases.read import FAILED_SCHEMA
+from curator.run.pipeline import Pipeline, pipeline_of
+from curator.run.store import Outputs, sync
+from curator.verdict import DETAIL, REPEAT
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+ROW_GROUP_BYTES = 16_000_000
+"""Text after which a row group of a shard is closed: what a reader holds at a time."""
+
+TABLE_ROW_GROUP = 65_536
+"""Rows in a row group of scores and decisions."""
+
+EXAMPLES_PER_RULE = 2
+
+PROVENANCE = pa.struct(
+    [
+        ("file", pa.string()),
+        ("position", pa.int64()),
+        ("method", pa.string()),
+        ("engine", pa.string()),
+        ("metadata", pa.string()),
+    ]
+)
+
+SHARD_SCHEMA = pa.schema(
+    [
+        pa.field("id", pa.string(), nullable=False),
+        pa.field("key", pa.binary(16), nullable=False),
+        pa.field("text", pa.string(), nullable=False),
+        pa.field("lang", pa.string(), nullable=False),
+        pa.field("source", pa.string(), nullable=False),
+        pa.field("tokens", pa.int64(), nullable=False),
+        pa.field("copy", pa.int32(), nullable=False),
+        pa.field("parent", pa.string()),
+        pa.field("weight", pa.float32(), nullable=False),
+        pa.field("provenance", PROVENANCE),
+    ]
+)
+
+DECISION_SCHEMA = pa.schema(
+    [
+        pa.field("id", pa.string(), nullable=False),
+        pa.field("key", pa.binary(16), nullable=False),
+        pa.field("stage", pa.string(), nullable=False),
+        pa.field("action", pa.string(), nullable=False),
+        pa.field("rule", pa.string(), nullable=False),
+        pa.field("score", pa.float64()),
+        pa.field("threshold", pa.float64()),
+        pa.field("lang", pa.string(), nullable=False),
+        pa.field("keeper", pa.string()),
+        pa.field("detail", DETAIL),
+    ]
+)
+
+DERIVE = "derive"
+
+
+@dataclass(frozen=True)
+class Group:
+    """Consecutive parts that become one file of each kind."""
+
+    index: int
+    parts: tuple[Part, ...]
+
+    @property
+    def name(self) -> str:
+        """The name of the task."""
+        return f"part-{self.index:05d}"
+
+
+@dataclass(frozen=True)
+class WriteTask:
+    """Writes the Parquet files of a group: `{name}.shards`, `.scores`, `.decisions`, `.failed` (those that have
+    rows)."""
+
+    recipe: str
+
+    def __call__(self, group: Group, outputs: Outputs) -> dict[str, object]:
+        """Run the task."""
+        pipeline = pipeline_of(self.recipe)
+        compression = pipeline.recipe.output.compression
+        files: dict[str, object] = {}
+        for kind, schema, tables in (
+            ("shards", SHARD_SCHEMA, _shard_tables(group)),
+            ("scores", _score_schema(pipeline), _score_tables(group, pipeline)),
+            ("decisions", DECISION_SCHEMA, _decision_tables(group)),
+            ("failed", FAILED_SCHEMA, _failed_tables(group)),
+        ):
+            path = outputs.path(kind)
+            described = write_parquet(path, schema, tables, compression)
+            if described["rows"]:
+                files[kind] = described
+        examples = mask_examples(_examples(group, pipeline))
+        return {"files": files, "examples": [example.as_json() for example in examples]}
+
+
+def write_parquet(path: Path, schema: pa.Schema, tables: Iterator[pa.Table], compression: str) -> dict[str, object]:
+    """Write tables as row groups, one each; read the file back. Returns rows, tokens (where there are), bytes,
+    sha256."""
+    rows = tokens = 0
+    with pq.ParquetWriter(path, schema, compression=compression, store_schema=True) as writer:
+        for table in tables:
+            if len(table):
+                writer.write_table(table.cast(schema), row_group_size=len(table))
+                rows += len(table)
+                tokens += pc.sum(table["tokens"]).as_py() if "tokens" in schema.names else 0
+    sync(path)
+    described: dict[str, object] = {"rows": rows, "bytes": path.stat().st_size, "sha256": file_sha256(path)}
+    return {**described, "tokens": tokens} if "tokens" in schema.names else described
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _shard_tables(group: Group) -> Iterator[pa.Table]:
+    """Row groups of the shard: kept documents in input order, copies beside each other."""
+    pending: list[pa.Table] = []
+    pending_bytes = 0
+    for part in group.parts:
+        tokens, size = part.measures()
+        begin = 0
+        for batch in part.documents():
+            end = begin + batch.num_rows
+            copies = part.copies[begin:end]
+            rows = np.repeat(np.arange(len(copies)), copies)
+            if len(rows):
+                documents = part.edits.within(begin, end).apply(batch)
+                pending.append(_shard_rows(documents, rows, copies, tokens[begin:end]))
+                pending_bytes += int((size[begin:end] * copies).sum())
+            begin = end
+            if pending_bytes >= ROW_GROUP_BYTES:
+                yield pa.concat_tables(pending)
+                pending, pending_bytes = [], 0
+    if pending:
+        yield pa.concat_tables(pending)
+
+
+def _shard_rows(
+    documents: pa.RecordBatch, rows: NDArray[np.int64], copies: NDArray[np.int64], tokens: NDArray[np.int64]
+) -> pa.Table:
+    starts = np.cumsum(copies) - copies
+    copy = (np.arange(len(rows)) - starts[rows]).astype(np.int32)
+    taken = documents.take(pa.array(rows))
+    suffix = pc.if_else(pa.array(copy > 0), pc.binary_join_element_wise("#", pa.array(copy).cast(pa.string()), ""), "")
+    ids = pc.binary_join_element_wise(taken.column("id"), suffix, "")
+    provenance = pa.StructArray.from_arrays([taken.column(field.name) for field in PROVENANCE], fields=list(PROVENANCE))
+    weight = pa.array(np.ones(len(rows), dtype=np.float32))
+    return pa.Table.from_arrays(
+        [
+            ids,
+            taken.column("key"),
+            taken.column("text"),
+            taken.column("lang"),
+            taken.column("source"),
+            pa.array(tokens[rows]),
+            pa.array(copy),
+            taken.column("parent"),
+            weight,
+            provenance,
+        ],
+        schema=SHARD_SCHEMA,
+    )
+
+
+def _score_schema(pipeline: Pipeline) -> pa.Schema:
+    columns = [pa.field(column.name, column.type) for column in pipeline.public_columns()]
+    return pa.schema([SHARD_SCHEMA.field("id"), SHARD_SCHEMA.field("key"), *columns])
+
+
+def _score_tables(group: Group, pipeline: Pipeline) -> Iterator[pa.Table]:
+    schema = _score_schema(pipeline)
+    yield from _row_groups((_scores_of(part, schema) for part in group.parts), schema)
+
+
+def _scores_of(part: Part, schema: pa.Schema) -> pa.Table:
+    sources = [list(part.documents(["id", "key"])), list(part.columns())]
+    for folder in part.judged:
+        path = Path(folder) / f"{part.name}.scores"
+        if path.exists():
+            sources.append(list(read_batches(path)))
+    columns: dict[str, pa.ChunkedArray] = {}
+    for batches in sources:
+        if batches:
+            table = pa.Table.from_batches(batches)
+            columns.update({name: table[name] for name in table.schema.names})
+    arrays = [columns.get(field.name, pa.chunked_array([pa.nulls(part.rows, field.type)])) for field in schema]
+    return pa.Table.from_arrays(arrays, schema=schema)
+
+
+def _decision_tables(group: Group) -> Iterator[pa.Table]:
+    yield from _row_groups((_decisions_of(part) for part in group.parts), DECISION_SCHEMA)
+
+
+def _decisions_of(part: Part) -> pa.Table:
+    """The verdicts of a part by document and then in the order of the stages; the origin of children first."""
+    batches = list(part.documents(["id", "key", "lang", "parent", "method", "engine"]))
+    if not batches:
+        return DECISION_SCHEMA.empty_table()
+    documents = pa.Table.from_batches(batches)
+    verdicts = part.verdicts
+    order = np.argsort(verdicts["row"].to_numpy(), kind="stable")
+    verdicts = verdicts.take(pa.array(order))
+    named = documents.take(verdicts["row"])
+    repeated = pc.equal(verdicts["action"], REPEAT)
+    score = pc.if_else(repeated, verdicts["copies"].cast(pa.float64()), verdicts["score"])
+    table = pa.Table.from_arrays(
+        [
+            named["id"],
+            named["key"],
+            *(verdicts[name] for name in ("stage", "action", "rule")),
+            score,
+            verdicts["threshold"],
+            named["lang"],
+            verdicts["keeper"],
+            verdicts["detail"],
+        ],
+        schema=DECISION_SCHEMA,
+    )
+    return pa.concat_tables([_origins(documents), table]) if part.is_derived else table
+
+
+def _origins(documents: pa.Table) -> pa.Table:
+    """One decision for each child: where it comes from."""
+    count = len(documents)
+    parents, methods, engines = (documents[name].to_pylist() for name in ("parent", "method", "engine"))
+    details = [
+        {"kind": "child", "begin": None, "end": None, "parent": parent, "method": method, "engine": engine}
+        for parent, method, engine in zip(parents, methods, engines, strict=True)
+    ]
+    constants = {"stage": "augmentation", "action": DERIVE}
+    columns: dict[str, object] = {
+        "id": documents["id"],
+        "key": documents["key"],
+        **{name: pa.repeat(pa.scalar(value, pa.string()), count) for name, value in constants.items()},
+        "rule": pa.array([f"augmentation.{method}" for method in methods], pa.string()),
+        "score": pa.nulls(count, pa.float64()),
+        "threshold": pa.nulls(count, pa.float64()),
+        "lang": documents["lang"],
+        "keeper": pa.nulls(count, pa.string()),
+        "detail": pa.array(details, DETAIL),
+    }
+    return pa.table(columns, schema=DECISION_SCHEMA)
+
+
+def _failed_tables(group: Group) -> Iterator[pa.Table]:
+    tables = (read_table(part.path("failed")) for part in group.parts if not part.is_derived)
+    yield from _row_groups(tables, FAILED_SCHEMA)
+
+
+def _row_groups(tables: Iterator[pa.Table], schema: pa.Schema) -> Iterator[pa.Table]:
+    """Tables joined into row groups of TABLE_ROW_GROUP rows or a little more."""
+    pending: list[pa.Table] = []
+    for table in tables:
+        if len(table):
+            pending.append(table.cast(schema))
+        if sum(len(piece) for piece in pending) >= TABLE_ROW_GROUP:
+            yield pa.concat_tables(pending)
+            pending = []
+    if pending:
+        yield pa.concat_tables(pending)
+
+
+def _examples(group: Group, pipeline: Pipeline) -> list[Example]:
+    """A few documents for each rule, chosen by hash of (seed, rule, key)."""
+    chosen: list[Example] = []
+    taken: dict[tuple[str, str, str], int] = {}
+    for part in group.parts:
+        for example in _examples_of(part, pipeline):
+            rule = (example.stage, example.action, example.rule)
+            if taken.get(rule, 0) < EXAMPLES_PER_RULE:
+                taken[rule] = taken.get(rule, 0) + 1
+                chosen.append(example)
+    return chosen
+
+
+def _examples_of(part: Part, pipeline: Pipeline) -> list[Example]:
+    decisions = part.verdicts
+    if len(decisions) == 0:
+        return []
+    picks: list[tuple[int, int]] = []
+    keys = np.concatenate([np.asarray(_keys(batch)) for batch in part.documents(["key"])])
+    encoded = pc.dictionary_encode(
+        pc.binary_join_element_wise(decisions["stage"], decisions["action"], decisions["rule"], "/")
+    ).combine_chunks()
+    codes = encoded.indices.to_numpy(zero_copy_only=False)
+    rows = decisions["row"].to_numpy()
+    for code, name in enumerate(encoded.dictionary.to_pylist()):
+        places = np.flatnonzero(codes == code)
+        order = np.argsort(random_words(pipeline.recipe.seed, name, keys[rows[places]]), kind="stable")
+        _, first = np.unique(rows[places[order]], return_index=True)
+        for place in places[order[np.sort(first)[:EXAMPLES_PER_RULE]]].tolist():
+            picks.append((place, int(rows[place])))
+    return _fetch(part, decisions, picks)
+
+
+def _fetch(part: Part, decisions: pa.Table, picks: Sequence[tuple[int, int]]) -> list[Example]:
+    """The texts of the chosen documents, reading only the batches that hold one."""
+    wanted = {row for _, row in picks}
+    found: dict[int, dict[str, str]] = {}
+    begin = 0
+    for batch in part.documents():
+        end = begin + batch.num_rows
+        inside = sorted(row for row in wanted if begin <= row < end)
+        if inside:
+            documents = part.edits.within(begin, end).apply(batch)
+            local = documents.select(["id", "lang", "text"]).take(pa.array([row - begin for row in inside]))
+            found.update(zip(inside, local.to_pylist(), strict=True))
+        begin = end
+    examples = []
+    for place, row in picks:
+        decision = {name: decisions[name][place].as_py() for name in decisions.schema.names}
+        document = found[row]
+        examples.append(
+            Example(
+                stage=decision["stage"],
+                action=decision["action"],
+                rule=decision["rule"],
+                id=document["id"],
+                lang=document["lang"] or UNDETERMINED,
+                score=decision["score"],
+                threshold=decision["threshold"],
+                keeper=decision["keeper"],
+                copies=decision["copies"],
+                excerpt=document["text"],
+            )
+        )
+    return examples
+
+
+def _keys(batch: pa.RecordBatch) -> NDArray[np.uint64]:
+    from curator.document import Batch
+
+    return Batch(batch).keys

@@ -1,0 +1,72 @@
+"""A recipe with its stages made: what a task rebuilds in whichever process it runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+
+import pyarrow as pa
+
+from curator.recipe.model import Recipe
+from curator.registry import stage_class
+from curator.stage import Column, Parameters, Stage
+
+AnyStage = Stage[Parameters]
+
+BUILTIN_COLUMNS = (
+    Column("tokens", pa.int64(), "units of the document", internal=True),
+    Column("bytes", pa.int64(), "UTF-8 bytes of its text", internal=True),
+    Column("language.detected", pa.string(), "language that was identified, und when unsure"),
+    Column("language.score", pa.float64(), "how sure the identification is, 0 to 1"),
+)
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """The stages of a recipe, in order."""
+
+    recipe: Recipe
+    stages: tuple[AnyStage, ...]
+
+    def stage(self, name: str) -> AnyStage:
+        """The stage of this name."""
+        return next(stage for stage in self.stages if stage.name == name)
+
+    def early(self) -> Iterator[AnyStage]:
+        """Stages whose `annotate` runs while reading: cheap ones, up to and including the first that edits text."""
+        for stage in self.stages:
+            if stage.columns and not stage.costly:
+                yield stage
+            if stage.edits_text:
+                return
+
+    def annotates_early(self, stage: AnyStage) -> bool:
+        """Whether the columns of `stage` are there from reading."""
+        return any(stage is other for other in self.early())
+
+    def public_columns(self) -> list[Column]:
+        """The columns of `scores/`, in order."""
+        builtin = [column for column in BUILTIN_COLUMNS if not column.internal]
+        return builtin + [column for stage in self.stages for column in stage.columns if not column.internal]
+
+
+def is_matrix(column: Column) -> bool:
+    """Whether a column is kept as a raw matrix in a file of its own, for random access."""
+    return column.internal and pa.types.is_fixed_size_list(column.type)
+
+
+@lru_cache(maxsize=4)
+def pipeline_of(recipe_json: str) -> Pipeline:
+    """The pipeline of a recipe given as JSON; made once in each process."""
+    recipe = Recipe.model_validate_json(recipe_json)
+    return make_pipeline(recipe)
+
+
+def make_pipeline(recipe: Recipe) -> Pipeline:
+    """The pipeline of a recipe."""
+    stages = []
+    for entry in recipe.stages:
+        found = stage_class(entry.name)
+        stages.append(found(found.parameters_type.model_validate(entry.parameters), seed=recipe.seed))
+    return Pipeline(recipe, tuple(stages))

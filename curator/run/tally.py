@@ -1,0 +1,101 @@
+"""Counting what happened to documents: exact integers, by language, by source and by file, that merge by addition."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, cast
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from curator.document import Codes
+
+ALL = "all"
+LANGUAGE = "lang"
+SOURCE = "source"
+FILE = "file"
+
+IN, CREATED, FAILED, KEPT, COPIES = "in", "created", "failed", "kept", "copies"
+
+
+class Tally:
+    """Documents, tokens and bytes by (dimension, name, event). An event is `in`, `created`, `failed`, `kept`, `copies`,
+    or `stage/action/rule`. Documents are distinct ones; copies are counted apart."""
+
+    def __init__(self, rows: Iterable[Sequence[object]] = ()) -> None:
+        self._counts: dict[tuple[str, str, str], list[int]] = {}
+        for dimension, name, event, *numbers in rows:
+            self._add((cast("str", dimension), cast("str", name), cast("str", event)), cast("list[int]", numbers))
+
+    def count(
+        self,
+        event: str,
+        rows: NDArray[np.bool_],
+        dimensions: dict[str, Codes],
+        tokens: NDArray[np.int64],
+        size: NDArray[np.int64],
+    ) -> None:
+        """Count the documents of the mask `rows` under `event`; `tokens` and `size` (bytes) are per document."""
+        documents = int(np.count_nonzero(rows))
+        if documents == 0:
+            return
+        self._add((ALL, "", event), [documents, int(tokens[rows].sum()), int(size[rows].sum())])
+        for dimension, encoded in dimensions.items():
+            codes = encoded.codes[rows]
+            for code in np.unique(codes).tolist():
+                inside = codes == code
+                numbers = [
+                    int(np.count_nonzero(inside)),
+                    int(tokens[rows][inside].sum()),
+                    int(size[rows][inside].sum()),
+                ]
+                self._add((dimension, encoded.names[code], event), numbers)
+
+    def count_failed(self, file: str, records: int) -> None:
+        """Count records that could not be read."""
+        if records:
+            self._add((ALL, "", FAILED), [records, 0, 0])
+            self._add((FILE, file, FAILED), [records, 0, 0])
+
+    def merge(self, other: Tally) -> None:
+        """Add the counts of another tally."""
+        for key, numbers in other._counts.items():
+            self._add(key, numbers)
+
+    def rows(self) -> list[list[object]]:
+        """The counts as JSON: [dimension, name, event, documents, tokens, bytes], sorted."""
+        return [[*key, *numbers] for key, numbers in sorted(self._counts.items())]
+
+    def names(self, dimension: str) -> list[str]:
+        """The names that occur in a dimension, sorted."""
+        return sorted({name for kind, name, _ in self._counts if kind == dimension})
+
+    def events(self, dimension: str = ALL, name: str = "") -> dict[str, tuple[int, int, int]]:
+        """Documents, tokens and bytes of every event of one name."""
+        return {
+            event: (numbers[0], numbers[1], numbers[2])
+            for (kind, label, event), numbers in sorted(self._counts.items())
+            if kind == dimension and label == name
+        }
+
+    def documents(self, event: str, dimension: str = ALL, name: str = "") -> int:
+        """The number of documents of one event."""
+        return self._counts.get((dimension, name, event), [0, 0, 0])[0]
+
+    def _add(self, key: tuple[str, str, str], numbers: Sequence[int]) -> None:
+        totals = self._counts.setdefault(key, [0, 0, 0])
+        for place, number in enumerate(numbers):
+            totals[place] += number
+
+
+def verdict_event(stage: str, action: str, rule: str) -> str:
+    """The event under which a verdict is counted."""
+    return f"{stage}/{action}/{rule}"
+
+
+def parse_event(event: str) -> tuple[str, str, str] | None:
+    """(stage, action, rule) of a verdict's event; None for the others."""
+    parts = event.split("/", 2)
+    return (parts[0], parts[1], parts[2]) if len(parts) == 3 else None

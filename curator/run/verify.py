@@ -1,0 +1,103 @@
+"""Proving that a run directory is what its manifest says: files, hashes, rows, and that no document was lost."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import cast
+
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from curator.errors import DataError
+from curator.run.directory import RunDirectory
+from curator.run.manifest import load_manifest
+from curator.run.phases.write import file_sha256
+from curator.run.tally import CREATED, FAILED, FILE, IN, KEPT, Tally, parse_event
+from curator.verdict import DROP
+
+_KINDS = ("shards", "heldout", "scores", "decisions", "failed")
+
+
+@dataclass
+class Verification:
+    """What was checked, and what is wrong."""
+
+    files: int = 0
+    rows: int = 0
+    problems: list[str] = field(default_factory=list)
+
+    def raise_if_wrong(self, directory: RunDirectory) -> None:
+        """DataError with the first problems."""
+        if self.problems:
+            more = f" and {len(self.problems) - 3} more" if len(self.problems) > 3 else ""
+            raise DataError("; ".join(self.problems[:3]) + more, file=str(directory.root), hint="run it again")
+
+
+def verify(directory: RunDirectory) -> Verification:
+    """Check every file of a finished run against the manifest, and the conservation of documents."""
+    manifest = load_manifest(directory.manifest)
+    found = Verification()
+    listed: set[str] = set()
+    for entry in cast("list[dict[str, object]]", manifest["files"]):
+        name = cast("str", entry["path"])
+        listed.add(name)
+        path = directory.root / name
+        found.files += 1
+        if not path.is_file():
+            found.problems.append(f"{name} is missing")
+        elif path.stat().st_size != entry["bytes"] or file_sha256(path) != entry["sha256"]:
+            found.problems.append(f"{name} is not as it was written")
+        elif name.endswith(".parquet"):
+            rows = pq.read_metadata(path).num_rows
+            found.rows += rows
+            if rows != entry["rows"]:
+                found.problems.append(f"{name} has {rows} rows, not {entry['rows']}")
+    for kind in _KINDS:
+        for path in sorted((directory.root / kind).glob("*.parquet")):
+            if f"{kind}/{path.name}" not in listed:
+                found.problems.append(f"{kind}/{path.name} is not in the manifest")
+    if not found.problems:
+        found.problems.extend(_conservation(directory, Tally(cast("list[list[object]]", manifest["funnel"]))))
+    return found
+
+
+def unbalanced(tally: Tally) -> list[str]:
+    """Where `in + created = kept + dropped + failed` does not hold, over all and for each file."""
+    problems = []
+    for dimension, name in [("all", ""), *((FILE, name) for name in tally.names(FILE))]:
+        events = tally.events(dimension, name)
+        dropped = sum(
+            numbers[0] for event, numbers in events.items() if (verdict := parse_event(event)) and verdict[1] == DROP
+        )
+        came = sum(events.get(event, (0, 0, 0))[0] for event in (IN, FAILED, CREATED))
+        went = sum(events.get(event, (0, 0, 0))[0] for event in (KEPT, FAILED)) + dropped
+        if came != went:
+            problems.append(f"{name or 'in all'}: {came} documents came in, {went} are accounted for")
+    return problems
+
+
+def _conservation(directory: RunDirectory, tally: Tally) -> list[str]:
+    """Count the documents in the Parquet files themselves and hold them against the funnel."""
+    kept: Counter[str] = Counter()
+    for path in sorted(directory.shards.glob("*.parquet")):
+        table = pq.read_table(path, columns=["copy"])
+        kept["kept"] += pc.sum(pc.equal(table["copy"], 0)).as_py() or 0
+        kept["copies"] += pc.sum(pc.greater(table["copy"], 0)).as_py() or 0
+    seen = sum(pq.read_metadata(path).num_rows for path in sorted(directory.scores.glob("*.parquet")))
+    failed = sum(pq.read_metadata(path).num_rows for path in sorted(directory.failed.glob("*.parquet")))
+    dropped = 0
+    for path in sorted(directory.decisions.glob("*.parquet")):
+        actions = pq.read_table(path, columns=["action"])["action"]
+        dropped += pc.sum(pc.equal(actions, DROP)).as_py() or 0
+    problems = unbalanced(tally)
+    for label, here, there in (
+        ("kept", kept["kept"], tally.documents(KEPT)),
+        ("copies", kept["copies"], tally.documents("copies")),
+        ("failed", failed, tally.documents(FAILED)),
+        ("seen", seen, tally.documents(IN) + tally.documents(CREATED)),
+        ("kept and dropped", kept["kept"] + dropped, tally.documents(IN) + tally.documents(CREATED)),
+    ):
+        if here != there:
+            problems.append(f"{label}: {here} documents in the files, {there} in the funnel")
+    return problems

@@ -1,0 +1,179 @@
+"""The stage protocol: what a step of a recipe says about documents.
+
+A stage says up to five things, most say one::
+
+    annotate(batch)                 -> columns    what one document says by itself: scores, signatures. Row-wise and
+    pure observe(batch, columns)         -> summary    what the corpus must know: a small table that merges exactly
+    fit(summary)                    -> state      once, after all summaries are merged
+    decide(batch, columns, state)   -> verdicts   what becomes of each document. Row-wise and pure
+    derive(batch, columns, state)   -> children   new documents with parent, method and scores
+
+Scores and decisions are apart, so that another threshold needs no new scores. Nothing in a stage knows which engine
+runs it, how many workers there are, or how the corpus is cut. See CONTRIBUTING.md for a filter in one file.
+"""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar
+
+import pyarrow as pa
+from pydantic import BaseModel, ConfigDict
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from curator.document import Batch
+    from curator.run.corpus import Corpus
+    from curator.verdict import Verdicts
+
+State = Mapping[str, "NDArray[np.generic]"]
+"""What `fit` returns: named arrays without Python objects, saved as .npz and read without pickle."""
+
+Columns = Mapping[str, pa.Array]
+"""Annotation columns by their full name (`entropy.bits`), one row a document of the batch."""
+
+
+class Parameters(BaseModel):
+    """Base of the parameters of a stage: frozen, unknown keys refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+ParametersT = TypeVar("ParametersT", bound=Parameters)
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column that a stage adds. A scalar one stands in `scores/`; one with `internal` stays in `work/`."""
+
+    name: str
+    type: pa.DataType
+    about: str
+    internal: bool = False
+
+
+@dataclass(frozen=True)
+class Requirement:
+    """Something outside Python code that a stage needs: a model file, a program, a language pair.
+
+    `identity` goes into the fingerprint (a version or a BLAKE3 of the files). `problem` says what is missing, None when
+    the requirement is met.
+    """
+
+    kind: str
+    name: str
+    identity: str
+    problem: str | None = None
+
+
+@dataclass(frozen=True)
+class Resources:
+    """What one task of the stage needs at a time."""
+
+    num_cpus: float = 1.0
+    num_gpus: float = 0.0
+    memory_bytes: int = 0
+
+
+@dataclass(frozen=True)
+class Child:
+    """A new document derived from row `row` of a batch."""
+
+    row: int
+    text: str
+    lang: str
+    method: str
+    engine: str
+    scores: Mapping[str, float] = field(default_factory=dict)
+
+
+class Stage(abc.ABC, Generic[ParametersT]):
+    """One step of a recipe. Subclasses set the class attributes and override the methods that they need.
+
+    `edits_text`: `decide` reads the text and may change it. `costly`: `annotate` runs on survivors only. `observes`:
+    the stage has `observe`, `merge` and `fit`. `relates`: the stage has `relate`, whose columns `relation` declares.
+    `derives`: the stage has `derive`. `repeats`: the stage decides how often a document is written; its decisions come
+    last, after children.
+
+    `rules` maps each rule that a verdict may name to one sentence in plain words, in which `{score}`, `{threshold}`,
+    `{keeper}`, `{copies}` and `{lang}` stand for the values of the decision; `curator explain` and the report use them.
+    """
+
+    name: ClassVar[str]
+    about: ClassVar[str]
+    parameters_type: ClassVar[type[Parameters]]
+    columns: tuple[Column, ...] = ()
+    rules: ClassVar[Mapping[str, str]] = {}
+    edits_text: ClassVar[bool] = False
+    costly: ClassVar[bool] = False
+    observes: ClassVar[bool] = False
+    relates: ClassVar[bool] = False
+    derives: ClassVar[bool] = False
+    repeats: ClassVar[bool] = False
+    relation: tuple[Column, ...] = ()
+    packages: ClassVar[tuple[str, ...]] = ()
+    resources: ClassVar[Resources] = Resources()
+
+    def __init__(self, parameters: ParametersT, seed: int = 0) -> None:
+        self.parameters = parameters
+        self.seed = seed
+
+    def requirements(self) -> Sequence[Requirement]:
+        """Models and programs that these parameters need, each looked for now."""
+        return ()
+
+    def annotate(self, batch: Batch) -> Columns:
+        """The columns that this stage declares, one row a document. Must not look at other documents."""
+        return {}
+
+    def observe(self, batch: Batch, columns: Columns) -> pa.Table:
+        """A summary of documents that survived the earlier stages. `batch` has no text."""
+        raise NotImplementedError
+
+    def merge(self, summaries: Sequence[pa.Table]) -> pa.Table:
+        """One summary of several. Must give the same table however the corpus was cut and in whatever order they
+        come."""
+        raise NotImplementedError
+
+    def fit(self, summary: pa.Table) -> State:
+        """The state that `decide` and `derive` need, from the merged summary of the whole corpus."""
+        raise NotImplementedError
+
+    def relate(self, corpus: Corpus) -> Path:
+        """Find what documents are to each other, through the engine's `exchange`. Returns an uncompressed Arrow IPC
+        file, sorted by `row` (int64, the document's number in the corpus) with the columns that `relation` declares;
+        documents that are not in it have nulls there."""
+        raise NotImplementedError
+
+    def settle(self, state: State, children: pa.Table) -> State:
+        """The state once the children are known; `children` is the merged summary of those that survived."""
+        return state
+
+    def score(self, batch: Batch, columns: Columns, state: State) -> Columns:
+        """Scalar columns that need the state, for survivors; null elsewhere. They stand in `scores/`."""
+        return {}
+
+    def decide(self, batch: Batch, columns: Columns, state: State) -> Verdicts:
+        """Verdicts on documents that survived the earlier stages. `batch` has its text only if `edits_text`."""
+        from curator.verdict import Verdicts
+
+        return Verdicts.none()
+
+    def derive(self, batch: Batch, columns: Columns, state: State) -> Sequence[Child]:
+        """New documents from survivors (their text as edited so far)."""
+        return ()
+
+    def coverage(self, language: str) -> str | None:
+        """What this stage cannot do in this language, in a few words ('rules only', 'names not checked'); None when it
+        does all that it does anywhere."""
+        return None
+
+    def facts(self, state: State) -> Mapping[str, object]:
+        """JSON values about the fitted state that the manifest and report show (plan of sampling, languages
+        skipped)."""
+        return {}

@@ -1,0 +1,367 @@
+"""Text as it comes in, made fit for use: valid UTF-8, repaired encoding damage, NFC, no control characters.
+
+A native scan marks the texts that need something; only those are touched by Python. Of the others not a byte changes.
+
+Line ends become U+000A, as do vertical tab, form feed and U+0085; other C0 and C1 controls, noncharacters and a byte
+order mark at the start go. Mojibake (UTF-8 read in a single-byte encoding, "Ã©" for "é") is repaired by ftfy, line by
+line.
+"""
+
+from __future__ import annotations
+
+import codecs
+import re
+import unicodedata
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from curator.document import string_buffer
+from curator.kernel import kernel
+from curator.text.segment import read_only
+from curator.text.tables import COMBINING, COMPOSES, CONTROL, NOT_NFC, TAKES_LETTER, TAKES_MARK, tables
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+INVALID_UTF8 = "encoding.invalid_utf8"
+"""Failure: bytes that are neither UTF-8 nor, in a text that otherwise is, a few characters of Windows-1252."""
+
+MARK_INVALID = 1
+MARK_CONTROL = 2
+MARK_NFC = 4
+MARK_MOJIBAKE = 8
+
+_LEAD = 0x40
+"""Flag beside those of `Tables.normalisation`: may be the first byte of a UTF-8 sequence, read in another encoding."""
+
+
+@dataclass(frozen=True)
+class _Misreading:
+    """An encoding in which UTF-8 is misread, and which of its characters give that away.
+
+    `pairs` and `triples` are the characters that count as first byte of a sequence of two, and of three or four; None
+    means all that can be. With `symbols`, later bytes count only where they are symbols, with `in_runs`, a pair counts
+    only after a pair.
+    """
+
+    encoding: str
+    pairs: str | None = None
+    triples: str | None = None
+    symbols: bool = False
+    in_runs: bool = False
+
+
+# What ftfy repairs. In Latin encodings every sequence counts: clean text has next to none. In Cyrillic and Greek ones,
+# one sequence looks like a word ("Ві") or an initial before a quotation mark; there count pairs in a run, Latin letters
+# that became a letter and a symbol (bytes C2 to C5), and dashes and quotation marks (byte E2).
+_MISREADINGS = (
+    *map(_Misreading, ("latin-1", "cp1252", "cp1254", "cp1250", "iso8859-2", "cp1257", "mac-roman", "cp437")),
+    _Misreading("cp1251", triples="в", in_runs=True),
+    _Misreading("cp1251", pairs="ВГДЕ", triples="", symbols=True),
+    _Misreading("cp1253", triples="β", in_runs=True),
+    _Misreading("cp1253", pairs="ΒΓΔΕ", triples="", symbols=True),
+)
+_PUNCTUATION = "‘’‚“”„–—…«»\u00a0"
+"""Bytes of these encodings that stand beside letters in clean text ("l’été", "Г»"): never the first byte of a sequence,
+nor a symbol."""
+_MASK_POINTS = 0x2600
+"""The characters of these encodings are below (save a logo and two ligatures of Mac Roman, which are left out)."""
+
+_CONTROL_MAP: dict[int, str | None] = {
+    **dict.fromkeys([*range(0x20), *range(0x7F, 0xA0), *range(0xFDD0, 0xFDF0)]),
+    **dict.fromkeys(plane << 16 | low for plane in range(17) for low in (0xFFFE, 0xFFFF)),
+    **dict.fromkeys([0x0B, 0x0C, 0x0D, 0x85], "\n"),
+    0x09: "\t",
+    0x0A: "\n",
+}
+_CONTROLS = re.compile(
+    "[" + "".join(re.escape(chr(point)) for point in _CONTROL_MAP if point not in (0x09, 0x0A)) + "]"
+)
+_BYTE_ORDER_MARK = "\ufeff"
+_MAX_STRAY_SHARE = 0.2
+"""Western European text in Windows-1252 has under a tenth of its letters outside ASCII; Cyrillic text has most."""
+_MAX_STRAY_RUN = 2
+_BINARY_SIGNS = frozenset(map(chr, {*range(0x20)} - {0x09, 0x0A, 0x0C, 0x0D}))
+"""Control characters beside bytes that are no UTF-8: this is no text."""
+
+
+@dataclass(frozen=True)
+class Normalised:
+    """Texts made fit for use. A row with a code in `codes` could not be; its text is empty."""
+
+    text: pa.StringArray
+    repaired: NDArray[np.bool_]
+    changed: NDArray[np.bool_]
+    codes: list[str | None]
+
+
+def normalise(text: pa.BinaryArray, *, repair: bool) -> Normalised:
+    """Texts (bytes, no nulls) as UTF-8 in NFC without control characters.
+
+    With `repair`, encoding damage is repaired where that can be done surely; without, a text that is not UTF-8 fails
+    and mojibake stays. `changed` tells which texts are not what came in, `repaired` which of them by encoding.
+    """
+    rows = len(text)
+    marks = scan(text)
+    if not repair:
+        marks &= ~np.uint8(MARK_MOJIBAKE)
+    repaired = np.zeros(rows, dtype=np.bool_)
+    changed = np.zeros(rows, dtype=np.bool_)
+    codes: list[str | None] = [None] * rows
+    replaced: list[bytes] = []
+    touched = np.flatnonzero(marks)
+    for row in touched.tolist():
+        raw = text[row].as_py()
+        decoded = _decode(raw) if repair or not marks[row] & MARK_INVALID else None
+        if decoded is None:
+            codes[row] = INVALID_UTF8
+            replaced.append(b"")
+            continue
+        mended = repair_mojibake(decoded) if marks[row] & MARK_MOJIBAKE else decoded
+        result = clean(mended).encode()
+        replaced.append(result)
+        changed[row] = result != raw
+        repaired[row] = bool(marks[row] & MARK_INVALID) or mended != decoded
+    if len(touched):
+        mask = np.zeros(rows, dtype=np.bool_)
+        mask[touched] = True
+        text = pc.replace_with_mask(text, pa.array(mask), pa.array(replaced, type=text.type))
+    return Normalised(_as_string(text), repaired, changed, codes)
+
+
+def clean(text: str) -> str:
+    """`text` in NFC, with one kind of line end, without control characters: what `normalise` does to a decoded text."""
+    text = text.lstrip(_BYTE_ORDER_MARK).replace("\r\n", "\n").replace("\r", "\n")
+    if _CONTROLS.search(text):
+        text = text.translate(_CONTROL_MAP)
+    return unicodedata.normalize("NFC", text)
+
+
+def repair_mojibake(text: str) -> str:
+    """`text` with each line that shows encoding damage repaired, as far as ftfy is sure."""
+    import ftfy
+
+    return "".join(line if line.isascii() else ftfy.fix_encoding(line) for line in text.splitlines(keepends=True))
+
+
+def scan(text: pa.BinaryArray) -> NDArray[np.uint8]:
+    """What each text needs: uint8[rows], a sum of MARK_INVALID, MARK_CONTROL, MARK_NFC, MARK_MOJIBAKE.
+
+    A text without a mark is valid UTF-8 that `clean` leaves as it is. MARK_INVALID stands alone.
+    """
+    data, offsets = string_buffer(text)
+    masks = _masks()
+    marks = np.zeros(len(text), dtype=np.uint8)
+    _scan(
+        read_only(data),
+        read_only(offsets),
+        masks.flags,
+        tables().combining,
+        masks.pairs,
+        masks.triples,
+        masks.tails,
+        masks.in_runs,
+        marks,
+    )
+    return marks
+
+
+@dataclass(frozen=True)
+class _Masks:
+    """For code points under _MASK_POINTS, in which encodings (bits) they are the first byte of a UTF-8 sequence of two
+    (`pairs`), of three or four (`triples`), or a later byte (`tails`). `flags` is `Tables.normalisation` with _LEAD.
+    `in_runs` are the encodings in which a pair counts only after another."""
+
+    flags: NDArray[np.uint8]
+    pairs: NDArray[np.uint16]
+    triples: NDArray[np.uint16]
+    tails: NDArray[np.uint16]
+    in_runs: int
+
+
+@cache
+def _masks() -> _Masks:
+    pairs, triples, tails = (np.zeros(_MASK_POINTS, dtype=np.uint16) for _ in range(3))
+    in_runs = 0
+    for place, misreading in enumerate(_MISREADINGS):
+        bit = 1 << place
+        in_runs |= bit if misreading.in_runs else 0
+        for byte in range(0x80, 0xF5):
+            # A byte without a character in the encoding is read as a C1 control, as ftfy and browsers do.
+            character = bytes([byte]).decode(misreading.encoding, "ignore") or chr(byte)
+            point = ord(character)
+            if point >= _MASK_POINTS:
+                continue
+            if byte < 0xC0:
+                if not misreading.symbols or not (character.isalpha() or character in _PUNCTUATION):
+                    tails[point] |= bit
+            elif byte >= 0xC2 and character not in _PUNCTUATION:
+                starts, allowed = (pairs, misreading.pairs) if byte < 0xE0 else (triples, misreading.triples)
+                if allowed is None or character in allowed:
+                    starts[point] |= bit
+    flags = tables().normalisation.copy()
+    flags[:_MASK_POINTS][(pairs | triples) != 0] |= _LEAD
+    return _Masks(flags, pairs, triples, tails, in_runs)
+
+
+def _decode(raw: bytes) -> str | None:
+    """The text of `raw`, None where that is unsure.
+
+    It may be UTF-8, UTF-8 that was cut within its last character, UTF-16 with a byte order mark, or text with a few
+    stray bytes of Windows-1252.
+    """
+    try:
+        return raw.decode()
+    except UnicodeDecodeError as error:
+        if error.reason == "unexpected end of data" and not raw[: error.start].isascii():
+            return raw[: error.start].decode()
+    try:
+        if raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+            return raw.decode("utf-16")
+        # Stray bytes come out as U+DC80 to U+DCFF.
+        text = raw.decode(errors="surrogateescape")
+        strays = [place for place, character in enumerate(text) if "\udc80" <= character <= "\udcff"]
+        mended = {ord(text[place]): bytes([ord(text[place]) - 0xDC00]).decode("cp1252") for place in strays}
+    except UnicodeDecodeError:
+        return None
+    letters = sum(character.isalpha() for character in text)
+    run = _MAX_STRAY_RUN
+    if (
+        len(strays) > _MAX_STRAY_SHARE * (letters + len(strays))
+        or any(later - former == run for former, later in zip(strays, strays[run:], strict=False))
+        or not _BINARY_SIGNS.isdisjoint(text)
+    ):
+        return None
+    return text.translate(mended)
+
+
+def _as_string(text: pa.BinaryArray) -> pa.StringArray:
+    # The bytes were checked by the scan, so the buffers are taken as they are.
+    wide = pa.types.is_large_binary(text.type)
+    _, offsets, data = text.buffers()
+    kind = pa.large_string() if wide else pa.string()
+    return pa.Array.from_buffers(kind, len(text), [None, offsets, data], 0, text.offset)
+
+
+@kernel
+def _scan(
+    data: NDArray[np.uint8],
+    offsets: NDArray[np.int64],
+    flags: NDArray[np.uint8],
+    combining: NDArray[np.uint8],
+    pairs: NDArray[np.uint16],
+    triples: NDArray[np.uint16],
+    tails: NDArray[np.uint16],
+    in_runs: int,
+    marks: NDArray[np.uint8],
+) -> None:
+    for row in range(marks.size):
+        place = offsets[row]
+        end = offsets[row + 1]
+        mark = 0
+        if end - place >= 3 and data[place] == 0xEF and data[place + 1] == 0xBB and data[place + 2] == 0xBF:
+            mark |= MARK_CONTROL
+        starter = np.int64(0)  # the last character of combining class 0
+        former_class = np.int64(0)
+        # Mojibake: encodings in which the characters up to here are a sequence that lacks one more, two more; and in
+        # which a pair ended here.
+        lacks_one = np.int64(0)
+        lacks_two = np.int64(0)
+        ended = np.int64(0)
+        while place < end:
+            if end - place >= 32:
+                # 32 bytes at a time as vector code: nothing to do where all are ASCII and none is a control character.
+                high = np.uint8(0)
+                control = False
+                for step in range(32):
+                    byte = data[place + step]
+                    high |= byte
+                    control |= byte < 0x20 and byte != 0x09 and byte != 0x0A
+                    control |= byte == 0x7F
+                if control:
+                    mark |= MARK_CONTROL
+                if high < 0x80:
+                    place += 32
+                    starter = np.int64(data[place - 1])
+                    former_class = np.int64(0)
+                    lacks_one = np.int64(0)
+                    lacks_two = np.int64(0)
+                    ended = np.int64(0)
+                    continue
+            stop = min(place + 32, end)
+            while place < stop:
+                first = np.int64(data[place])
+                point = first
+                width = 1
+                if first >= 0x80:
+                    point = np.int64(-1)
+                    if first < 0xE0:
+                        if first >= 0xC2 and place + 1 < end:
+                            second = np.int64(data[place + 1]) ^ 0x80
+                            if second < 0x40:
+                                point = (first & 0x1F) << 6 | second
+                                width = 2
+                    elif first < 0xF0:
+                        if place + 2 < end:
+                            second = np.int64(data[place + 1]) ^ 0x80
+                            third = np.int64(data[place + 2]) ^ 0x80
+                            value = (first & 0x0F) << 12 | second << 6 | third
+                            if (second | third) < 0x40 and value >= 0x800 and (value & 0xF800) != 0xD800:
+                                point = value
+                                width = 3
+                    elif first < 0xF5 and place + 3 < end:
+                        second = np.int64(data[place + 1]) ^ 0x80
+                        third = np.int64(data[place + 2]) ^ 0x80
+                        fourth = np.int64(data[place + 3]) ^ 0x80
+                        value = (first & 0x07) << 18 | second << 12 | third << 6 | fourth
+                        if (second | third | fourth) < 0x40 and 0x10000 <= value < 0x110000:
+                            point = value
+                            width = 4
+                    if point < 0:
+                        mark = MARK_INVALID
+                        place = end
+                        stop = end
+                        break
+                place += width
+                flag = np.int64(flags[point])
+                if flag & (NOT_NFC | CONTROL | COMPOSES | COMBINING):
+                    if flag & NOT_NFC:
+                        mark |= MARK_NFC
+                    if flag & CONTROL:
+                        mark |= MARK_CONTROL
+                        if 0x80 <= point < 0xA0:  # hardly meant: a byte of Windows-1252 that was read as Latin-1
+                            mark |= MARK_MOJIBAKE
+                    if flag & COMBINING:
+                        current = np.int64(combining[point])
+                        if former_class > current or (flag & COMPOSES and flags[starter] & TAKES_MARK):
+                            mark |= MARK_NFC
+                        former_class = current
+                    else:
+                        if flag & COMPOSES and former_class == 0 and flags[starter] & TAKES_LETTER:
+                            mark |= MARK_NFC
+                        starter = point
+                        former_class = np.int64(0)
+                else:
+                    starter = point
+                    former_class = np.int64(0)
+                if (flag & _LEAD) | lacks_one | lacks_two | ended:
+                    if point < _MASK_POINTS:
+                        tail = np.int64(tails[point])
+                        done = lacks_one & tail
+                        if done & ~in_runs or done & ended:
+                            mark |= MARK_MOJIBAKE
+                        ended_now = done & in_runs
+                        lacks_one = (lacks_two & tail) | np.int64(pairs[point])
+                        lacks_two = np.int64(triples[point])
+                        # The pair before is remembered while the next one is open.
+                        ended = ended_now | (ended & lacks_one)
+                    else:
+                        lacks_one = np.int64(0)
+                        lacks_two = np.int64(0)
+                        ended = np.int64(0)
+        marks[row] = mark

@@ -1,0 +1,1 @@
+"""Recipes and a sample corpus: data, no code."""
