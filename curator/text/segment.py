@@ -125,10 +125,10 @@ def _segment(
     ends: NDArray[np.int64],
     kinds: NDArray[np.uint8],
 ) -> bool:
-    # False if the outputs are too small. One state machine, written out in one function: Numba counts references to
-    # arrays with atomic instructions where an array is assigned in the loop or given to a helper (6 times slower).
-    # `former` is the class of the last letter or digit of the open unit, 0 outside of one. After a joiner the unit ends
-    # at `saved_end` with `saved_state` unless it goes on.
+    # False if the outputs are too small: growing them here would assign arrays in the loop, and Numba then counts
+    # references with atomic instructions at every step (6 times slower). One state machine in one function: `former` is
+    # the class of the last letter or digit of the open unit, 0 outside of one. After a joiner the unit ends at
+    # `saved_end` with `saved_state` unless it goes on.
     texts = offsets.size - 1
     size = hashes.size
     count = 0

@@ -1,0 +1,41 @@
+"""Entry points."""
+
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from curator.errors import UserError
+from curator.registry import STAGES, load, names, stage_class
+from curator.stage import Stage
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_the_entry_points_are_the_stages_of_the_tree() -> None:
+    entries = [path.stem for path in (ROOT / "stages").iterdir() if not path.name.startswith("_")]
+    assert sorted(entries) == names(STAGES)
+
+
+def test_what_is_installed_is_what_pyproject_says() -> None:
+    declared = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["entry-points"]
+    for group, entries in declared.items():
+        assert set(entries) <= set(names(group)), group
+
+
+@pytest.mark.parametrize("name", names(STAGES))
+def test_each_stage_says_what_it_is(name: str) -> None:
+    found = stage_class(name)
+    assert issubclass(found, Stage)
+    assert found.name == name
+    assert found.about
+    stage = found(found.parameters_type())
+    assert all(column.name.startswith(f"{name}.") for column in (*stage.columns, *stage.relation))
+    assert all(rule.startswith(f"{name}.") for rule in stage.rules)
+    for sentence in stage.rules.values():
+        sentence.format(score=1, threshold=2, keeper="k", copies=3, lang="en")
+
+
+def test_an_unknown_name_gets_the_nearest() -> None:
+    with pytest.raises(UserError, match="did you mean 'dedup'"):
+        load(STAGES, "dedupe")
