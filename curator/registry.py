@@ -36,7 +36,10 @@ def load(group: str, name: str) -> object:
         noun = group.removeprefix("curator.").removesuffix("s")
         known = ", ".join(entries) or "none; is the package installed?"
         raise UserError(f"no {noun} is named {name!r}", hint=nearest(name, entries) or f"known: {known}")
-    return entries[name].load()
+    try:
+        return entries[name].load()
+    except ImportError as error:
+        raise UserError(f"{name!r} cannot be imported: {error}", hint=f"check {entries[name].value}") from error
 
 
 def distribution(group: str, name: str) -> tuple[str, str] | None:

@@ -18,7 +18,7 @@ import abc
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar
+from typing import TYPE_CHECKING, ClassVar, Generic, Literal, TypeVar
 
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict
@@ -49,12 +49,18 @@ ParametersT = TypeVar("ParametersT", bound=Parameters)
 
 @dataclass(frozen=True)
 class Column:
-    """A column that a stage adds. A scalar one stands in `scores/`; one with `internal` stays in `work/`."""
+    """A column that a stage adds. A scalar one stands in `scores/`; one with `internal` stays in `work/`.
+
+    `threshold` names the parameter that cuts it, `drops` says on which side documents are dropped or flagged: the report
+    draws both.
+    """
 
     name: str
     type: pa.DataType
     about: str
     internal: bool = False
+    threshold: str | None = None
+    drops: Literal["below", "above"] | None = None
 
 
 @dataclass(frozen=True)

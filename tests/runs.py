@@ -40,7 +40,9 @@ def make_texts(count: int, *, seed: int = 0, units: tuple[int, int] = (20, 120))
             lang = chosen.choice(languages)
             vocabulary = WORDS[lang].split()
             length = chosen.randint(*units)
-            text = " ".join(f"{chosen.choice(vocabulary)}{chosen.choice(['', '', chosen.randrange(50)])}" for _ in range(length))
+            text = " ".join(
+                f"{chosen.choice(vocabulary)}{chosen.choice(['', '', chosen.randrange(50)])}" for _ in range(length)
+            )
             if chosen.random() < 0.05:
                 text += f" write to person{number}@example.org today"
         documents.append({"id": f"d{number}", "text": text, "source": f"{chosen.choice(['web', 'books'])}:{number}"})
@@ -60,10 +62,12 @@ def recipe_text(*stages: str, **keys: object) -> str:
     return "\n".join([*lines, *(f"  - {stage}" for stage in stages)]) + "\n"
 
 
-def run_stages(inputs: Sequence[Path], output: Path, *stages: str, workers: int = 1, resume: bool = False, **keys: object) -> Outcome:
+def run_stages(
+    inputs: Sequence[Path], directory: Path, *stages: str, workers: int = 1, resume: bool = False, **keys: object
+) -> Outcome:
     """Run a recipe of these stages on files."""
     recipe = load_recipe_text(recipe_text(*stages, **keys), "test.yaml")
-    return run(Request(tuple(str(path) for path in inputs), output, recipe, workers=workers, resume=resume))
+    return run(Request(tuple(str(path) for path in inputs), directory, recipe, workers=workers, resume=resume))
 
 
 def rows(run_directory: Path, kind: str) -> list[dict[str, object]]:

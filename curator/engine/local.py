@@ -84,9 +84,8 @@ class _Partition:
 
     def rows(self) -> NDArray[np.uint64]:
         pieces = []
-        width = 1
+        width = max((source.integer("width") for source in self.sources), default=1)
         for source in self.sources:
-            width = source.integer("width")
             offsets = cast("list[int]", source.result["offsets"])
             begin, end = offsets[self.index], offsets[self.index + 1]
             if end > begin:

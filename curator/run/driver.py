@@ -13,7 +13,7 @@ from curator.errors import DataError, UserError
 from curator.plan import Phase, make_plan
 from curator.readers.base import Fields, InputFile, ReadOptions
 from curator.readers.detect import discover
-from curator.readers.registry import find_reader
+from curator.readers.registry import load_reader
 from curator.recipe.model import Recipe
 from curator.run import fingerprint
 from curator.run.corpus import Corpus
@@ -206,7 +206,7 @@ class _Driver:
 
         def splits() -> Iterator[ReadInput]:
             for index, file in enumerate(self.files):
-                for split in find_reader(file.format).splits(file, options, split_bytes):
+                for split in load_reader(file.format).splits(file, options, split_bytes):
                     yield ReadInput(index, split)
 
         commits = self.executor.map(folder, ReadTask(self.recipe, options), splits())

@@ -44,7 +44,9 @@ def components(pipeline: Pipeline, files: Sequence[InputFile]) -> Components:
 
 def recipe_values(recipe: Recipe) -> dict[str, object]:
     """A recipe as JSON values, less `max_error_rate`, which may change between attempts."""
-    return recipe.model_dump(mode="json", exclude={"max_error_rate"})
+    values = recipe.model_dump(mode="json", exclude={"max_error_rate", "stages"})
+    stages = {entry.name: entry.parameters for entry in recipe.stages}
+    return {**values, "stages": stages, "order": list(stages)}
 
 
 def digest(values: Mapping[str, object]) -> str:

@@ -164,11 +164,12 @@ class _EmitExact:
 
 def _handle_exact(partition: int, rows: NDArray[np.uint64], outputs: Outputs) -> dict[str, object]:
     """Pairs (duplicate, first of its group): uint64[n, 2]."""
+    if len(rows) == 0:
+        return _save_pairs(outputs, "pairs", rows)
     begins = np.ones(len(rows), dtype=np.bool_)
     begins[1:] = (rows[1:, 0] != rows[:-1, 0]) | (rows[1:, 1] != rows[:-1, 1])
-    first = rows[np.flatnonzero(begins)[np.cumsum(begins) - 1], 2] if len(rows) else rows[:, 0]
-    pairs = np.column_stack([rows[~begins, 2], first[~begins]]) if len(rows) else np.zeros((0, 2), np.uint64)
-    return _save_pairs(outputs, "pairs", pairs)
+    first = rows[np.flatnonzero(begins)[np.cumsum(begins) - 1], 2]
+    return _save_pairs(outputs, "pairs", np.column_stack([rows[~begins, 2], first[~begins]]))
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 from curator.document import DOCUMENT_SCHEMA, UNDETERMINED, Batch, Codes, encode, string_buffer
 from curator.keys import file_keys
 from curator.readers.base import Failure, ReadOptions, Records, Split
-from curator.readers.registry import find_reader
+from curator.readers.registry import load_reader
 from curator.run.part import BatchWriter, write_table
 from curator.run.pipeline import BUILTIN_COLUMNS, Pipeline, is_matrix, pipeline_of
 from curator.run.store import Outputs
@@ -65,7 +65,7 @@ class ReadTask:
         """Run the task."""
         pipeline = pipeline_of(self.recipe)
         split = item.split
-        reader = find_reader(split.file.format)
+        reader = load_reader(split.file.format)
         writer = PartWriter(pipeline, outputs)
         failures = list(split.failures)
         for records in reader.read(split, self.options):

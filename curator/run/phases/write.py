@@ -188,7 +188,7 @@ def _shard_rows(
 
 def _score_schema(pipeline: Pipeline) -> pa.Schema:
     columns = [pa.field(column.name, column.type) for column in pipeline.public_columns()]
-    return pa.schema([SHARD_SCHEMA.field("id"), SHARD_SCHEMA.field("key"), *columns])
+    return pa.schema([SHARD_SCHEMA.field(name) for name in ("id", "key", "lang")] + columns)
 
 
 def _score_tables(group: Group, pipeline: Pipeline) -> Iterator[pa.Table]:
@@ -197,7 +197,7 @@ def _score_tables(group: Group, pipeline: Pipeline) -> Iterator[pa.Table]:
 
 
 def _scores_of(part: Part, schema: pa.Schema) -> pa.Table:
-    sources = [list(part.documents(["id", "key"])), list(part.columns())]
+    sources = [list(part.documents(["id", "key", "lang"])), list(part.columns())]
     for folder in part.judged:
         path = Path(folder) / f"{part.name}.scores"
         if path.exists():

@@ -103,7 +103,7 @@ def test_an_exchange_brings_equal_keys_together_sorted(executor: LocalExecutor, 
         assert everything == expected
         keys = [{row[0] for row in rows} for rows in found]  # type: ignore[attr-defined]
         assert sum(len(group) for group in keys) == len(set().union(*keys))
-        assert all(rows == sorted(rows) for rows in found)  # type: ignore[type-var]
+        assert all(rows == sorted(rows) for rows in found)  # type: ignore[call-overload]
 
 
 def test_a_worker_that_dies_is_replaced_and_its_task_runs_again(tmp_path: Path) -> None:

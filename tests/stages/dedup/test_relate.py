@@ -102,7 +102,9 @@ def test_adding_an_exact_copy_changes_nothing_else(tmp_path: Path) -> None:
 
 
 def test_many_copies_of_one_text_cost_no_pairs(tmp_path: Path) -> None:
-    documents = [{"id": f"n{number}", "text": "the same notice stands on every page of this site"} for number in range(3000)]
+    documents = [
+        {"id": f"n{number}", "text": "the same notice stands on every page of this site"} for number in range(3000)
+    ]
     outcome = run_stages([write_jsonl(tmp_path / "in.jsonl", documents)], tmp_path / "run", "dedup", language="off")
     assert len(rows(tmp_path / "run", "shards")) == 1
     assert outcome.manifest

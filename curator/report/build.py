@@ -1,0 +1,377 @@
+"""From a finished run to its report: reads the manifest and `scores/`, nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import cast
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import yaml
+from numpy.typing import NDArray
+
+from curator.errors import UserError
+from curator.recipe.model import Recipe
+from curator.registry import STAGES, names, stage_class
+from curator.report.html import render
+from curator.report.model import (
+    Action,
+    Example,
+    Failure,
+    Histogram,
+    Report,
+    Row,
+    SamplingRow,
+    StageNote,
+    Step,
+    Totals,
+)
+from curator.run.directory import RunDirectory
+from curator.run.store import put
+from curator.run.tally import COPIES, CREATED, FAILED, FILE, IN, KEPT, LANGUAGE, SOURCE, Tally, parse_event
+from curator.stage import Column, Parameters, Stage
+from curator.verdict import DROP, REPEAT
+
+SOURCES_SHOWN = 50
+LANGUAGES_WITH_HISTOGRAM = 6
+BINS = 48
+
+FAILURE_WORDS = {
+    "json.invalid": "the line is not valid JSON",
+    "json.not_object": "the line is JSON, but not an object",
+    "json.encoding": "the line is not valid UTF-8",
+    "field.missing": "there is no text field",
+    "field.type": "the text field is not a string",
+    "encoding.invalid_utf8": "the text is not valid UTF-8, and could not surely be repaired",
+    "document.too_large": "the document is longer than input.max_document_bytes",
+    "stream.truncated": "the compressed stream ends too early",
+    "stream.corrupt": "the compressed stream is damaged",
+    "csv.columns": "the row has another number of columns than the header",
+    "warc.record": "the WARC record is damaged",
+}
+
+
+def write_report(directory: RunDirectory, manifest: Mapping[str, object]) -> None:
+    """Write `report.html`."""
+    put(directory.report, render(build_report(directory, manifest)).encode())
+
+
+def build_report(directory: RunDirectory, manifest: Mapping[str, object]) -> Report:
+    """All that the page shows of a run."""
+    recipe = Recipe.model_validate(manifest["recipe"])
+    tally = Tally(cast("list[list[object]]", manifest["funnel"]))
+    stages = [entry.name for entry in recipe.stages]
+    coverage = cast("dict[str, dict[str, str]]", manifest["coverage"])
+    facts = cast("dict[str, dict[str, object]]", manifest["facts"])
+    languages = [_row(tally, LANGUAGE, name, coverage) for name in _by_size(tally, LANGUAGE)]
+    return Report(
+        name=recipe.name,
+        fingerprint=cast("str", manifest["fingerprint"])[:16],
+        recipe=_recipe_yaml(recipe),
+        token_unit="units (words; characters in scripts without spaces)",  # noqa: S106 (a unit, no password)
+        stages=stages,
+        totals=_totals(tally),
+        steps=_steps(tally, stages),
+        languages=languages,
+        sources=_sources(tally),
+        histograms=_histograms(directory, recipe, tally),
+        examples=[_example(example) for example in cast("list[dict[str, object]]", manifest["examples"])],
+        sampling=_sampling(facts.get("sampling", {}), tally),
+        notes=[_note(stage, facts.get(stage, {})) for stage in stages],
+        failures=_failures(directory),
+        warnings=cast("list[str]", manifest.get("warnings", [])),
+        versions=sorted(cast("dict[str, str]", manifest["versions"]).items()),
+    )
+
+
+def _totals(tally: Tally) -> Totals:
+    events = tally.events()
+
+    def numbers(event: str) -> tuple[int, int, int]:
+        return events.get(event, (0, 0, 0))
+
+    dropped = sum(found[0] for event, found in events.items() if (verdict := parse_event(event)) and verdict[1] == DROP)
+    return Totals(
+        documents_in=numbers(IN)[0] + numbers(FAILED)[0],
+        tokens_in=numbers(IN)[1],
+        bytes_in=numbers(IN)[2],
+        created=numbers(CREATED)[0],
+        kept=numbers(KEPT)[0],
+        held_out=0,
+        dropped=dropped,
+        failed=numbers(FAILED)[0],
+        copies=numbers(COPIES)[0],
+        tokens_out=numbers(KEPT)[1] + numbers(COPIES)[1],
+        bytes_out=numbers(KEPT)[2] + numbers(COPIES)[2],
+    )
+
+
+def _steps(tally: Tally, stages: Sequence[str]) -> list[Step]:
+    events = tally.events()
+    steps: list[Step] = []
+    for stage in stages:
+        for event, (documents, tokens, _) in events.items():
+            verdict = parse_event(event)
+            if verdict is None or verdict[0] != stage:
+                continue
+            _, action, rule = verdict
+            if action == REPEAT:
+                documents, tokens, _ = events.get(COPIES, (0, 0, 0))
+            steps.append(Step(stage, rule, cast("Action", action), _sentence(stage, rule), documents, tokens))
+        if CREATED in events and _derives(stage):
+            documents, tokens, _ = events[CREATED]
+            steps.append(Step(stage, f"{stage}.created", "create", "derived from a kept document", documents, tokens))
+    return steps
+
+
+def _class(stage: str) -> type[Stage[Parameters]] | None:
+    """The class of a stage; None where its package is not installed here (the run may come from elsewhere)."""
+    return stage_class(stage) if stage in names(STAGES) else None
+
+
+def _derives(stage: str) -> bool:
+    found = _class(stage)
+    return found is not None and found.derives
+
+
+def _sentence(stage: str, rule: str) -> str:
+    """The sentence of a rule, for all documents: values give way to words."""
+    found = _class(stage)
+    template = found.rules.get(rule, "") if found else ""
+    try:
+        return template.format(
+            score="the score shown", threshold="the threshold", keeper="a kept document", copies="several", lang="its"
+        )
+    except (KeyError, IndexError) as error:
+        raise UserError(f"the sentence of rule {rule!r} has an unknown placeholder {error}", stage=stage) from error
+
+
+def _by_size(tally: Tally, dimension: str) -> list[str]:
+    return sorted(
+        tally.names(dimension),
+        key=lambda name: (-tally.documents(IN, dimension, name) - tally.documents(CREATED, dimension, name), name),
+    )
+
+
+def _row(tally: Tally, dimension: str, name: str, coverage: Mapping[str, Mapping[str, str]]) -> Row:
+    from curator.language.tags import display_name
+
+    events = tally.events(dimension, name)
+    dropped: dict[str, int] = {}
+    for event, found in events.items():
+        verdict = parse_event(event)
+        if verdict and verdict[1] == DROP:
+            dropped[verdict[0]] = dropped.get(verdict[0], 0) + found[0]
+    came, kept = events.get(IN, (0, 0, 0)), events.get(KEPT, (0, 0, 0))
+    return Row(
+        tag=name,
+        name=display_name(name) if dimension == LANGUAGE else "",
+        documents_in=came[0],
+        tokens_in=came[1],
+        kept=kept[0],
+        tokens_kept=kept[1],
+        dropped=dropped,
+        created=events.get(CREATED, (0, 0, 0))[0],
+        failed=events.get(FAILED, (0, 0, 0))[0],
+        copies=events.get(COPIES, (0, 0, 0))[0],
+        coverage={stage: notes[name] for stage, notes in coverage.items() if name in notes},
+    )
+
+
+def _sources(tally: Tally) -> list[Row]:
+    """The largest groups of sources, the rest as one row."""
+    ordered = _by_size(tally, SOURCE)
+    shown = [_row(tally, SOURCE, name, {}) for name in ordered[:SOURCES_SHOWN]]
+    rest = [_row(tally, SOURCE, name, {}) for name in ordered[SOURCES_SHOWN:]]
+    if rest:
+        stages = {stage for row in rest for stage in row.dropped}
+        shown.append(
+            Row(
+                tag=f"{len(rest)} others",
+                name="",
+                documents_in=sum(row.documents_in for row in rest),
+                tokens_in=sum(row.tokens_in for row in rest),
+                kept=sum(row.kept for row in rest),
+                tokens_kept=sum(row.tokens_kept for row in rest),
+                dropped={stage: sum(row.dropped.get(stage, 0) for row in rest) for stage in sorted(stages)},
+                created=sum(row.created for row in rest),
+                copies=sum(row.copies for row in rest),
+            )
+        )
+    return shown
+
+
+def _example(values: Mapping[str, object]) -> Example:
+    stage, rule = cast("str", values["stage"]), cast("str", values["rule"])
+    return Example(
+        stage=stage,
+        rule=rule,
+        sentence=_sentence(stage, rule),
+        id=cast("str", values["id"]),
+        language=cast("str", values["lang"]),
+        excerpt=cast("str", values["excerpt"]),
+        score=cast("float | None", values["score"]),
+        threshold=cast("float | None", values["threshold"]),
+        keeper=cast("str | None", values["keeper"]),
+    )
+
+
+def _sampling(facts: Mapping[str, object], tally: Tally) -> list[SamplingRow]:
+    """The plan beside what came out, in shares of all tokens."""
+    from curator.language.tags import display_name, list_language
+
+    plan = cast("list[dict[str, object]]", facts.get("languages", []))
+    realised: dict[str, int] = {}
+    for name in tally.names(LANGUAGE):
+        events = tally.events(LANGUAGE, name)
+        tokens = sum(events.get(event, (0, 0, 0))[1] for event in (KEPT, COPIES))
+        language = list_language(name)
+        realised[language] = realised.get(language, 0) + tokens
+    whole = sum(realised.values()) or 1
+    available = sum(cast("int", row["tokens"]) for row in plan) or 1
+    target = sum(cast("int", row["target"]) for row in plan) or 1
+    rows = []
+    for row in sorted(plan, key=lambda row: -cast("int", row["tokens"])):
+        name = cast("str", row["language"])
+        shortfall = cast("int", row["shortfall"])
+        rows.append(
+            SamplingRow(
+                tag=name,
+                name=display_name(name),
+                natural=cast("int", row["tokens"]) / available,
+                target=cast("int", row["target"]) / target,
+                realised=realised.get(name, 0) / whole,
+                repeats=cast("float", row["repeats"]),
+                note=f"{shortfall:,} tokens short" if shortfall > 0 else "",
+            )
+        )
+    return rows
+
+
+def _note(stage: str, facts: Mapping[str, object]) -> StageNote:
+    found = _class(stage)
+    shown = [(name.replace("_", " "), _fact(value)) for name, value in facts.items() if not _is_table(value)]
+    return StageNote(stage, found.about if found else "", shown)
+
+
+def _is_table(value: object) -> bool:
+    return isinstance(value, list) and bool(value) and isinstance(value[0], dict)
+
+
+def _fact(value: object) -> str:
+    if isinstance(value, float):
+        return f"{value:,.6g}"
+    if isinstance(value, int):
+        return f"{value:,}"
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {_fact(inner)}" for name, inner in value.items()) or "none"
+    if isinstance(value, (list, tuple)):
+        return ", ".join(_fact(inner) for inner in value) or "none"
+    return str(value)
+
+
+def _failures(directory: RunDirectory) -> list[Failure]:
+    counts: dict[tuple[str, str], int] = {}
+    for path in sorted(directory.failed.glob("*.parquet")):
+        for row in (
+            pq.read_table(path, columns=["code", FILE])
+            .group_by(["code", FILE])
+            .aggregate([([], "count_all")])
+            .to_pylist()
+        ):
+            key = (row["code"], row[FILE])
+            counts[key] = counts.get(key, 0) + row["count_all"]
+    return [Failure(code, FAILURE_WORDS.get(code, ""), file, count) for (code, file), count in sorted(counts.items())]
+
+
+def _recipe_yaml(recipe: Recipe) -> str:
+    values = recipe.model_dump(mode="json")
+    values["stages"] = [{entry.name: entry.parameters} for entry in recipe.stages]
+    text: str = yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
+    return text
+
+
+@dataclass(frozen=True)
+class _Measured:
+    """A column to draw, and where its threshold lies."""
+
+    column: Column
+    threshold: float | None
+
+
+def _measured(recipe: Recipe) -> list[_Measured]:
+    """Float columns of the recipe's stages, in order."""
+    found: list[_Measured] = []
+    for entry in recipe.stages:
+        stage = _class(entry.name)
+        if stage is None:
+            continue
+        made = stage(stage.parameters_type.model_validate(entry.parameters))
+        for column in made.columns:
+            if not column.internal and pa.types.is_floating(column.type):
+                value = entry.parameters.get(column.threshold) if column.threshold else None
+                found.append(_Measured(column, float(value) if isinstance(value, (int, float)) else None))
+    return found
+
+
+def _histograms(directory: RunDirectory, recipe: Recipe, tally: Tally) -> list[Histogram]:
+    """Distributions of the scores: over all languages, and in the largest ones where a threshold cuts them."""
+    largest = [name for name in _by_size(tally, LANGUAGE) if name != "und"][:LANGUAGES_WITH_HISTOGRAM]
+    histograms: list[Histogram] = []
+    for measured in _measured(recipe):
+        name = measured.column.name
+        low, high = _range(directory, name)
+        if low is None or high is None:
+            continue
+        edges = np.linspace(low, high if high > low else low + 1, BINS + 1)
+        languages: list[str | None] = [None, *(largest if measured.threshold is not None else [])]
+        counts = _count(directory, name, edges, languages)
+        for language in languages:
+            if counts[language].sum():
+                histograms.append(
+                    Histogram(
+                        column=name,
+                        language=language,
+                        edges=edges.tolist(),
+                        counts=counts[language].tolist(),
+                        threshold=measured.threshold,
+                        dropped=measured.column.drops if measured.threshold is not None else None,
+                        about=measured.column.about,
+                    )
+                )
+    return histograms
+
+
+def _batches(directory: RunDirectory, columns: list[str]) -> Iterator[pa.RecordBatch]:
+    for path in sorted(directory.scores.glob("*.parquet")):
+        yield from pq.ParquetFile(path).iter_batches(columns=columns, use_threads=False)
+
+
+def _range(directory: RunDirectory, name: str) -> tuple[float | None, float | None]:
+    """Smallest and largest value of a column, from the statistics of the row groups."""
+    low: float | None = None
+    high: float | None = None
+    for batch in _batches(directory, [name]):
+        found = pc.min_max(batch.column(0))
+        smallest, biggest = found["min"].as_py(), found["max"].as_py()
+        if smallest is not None:
+            low = smallest if low is None else min(low, smallest)
+            high = biggest if high is None else max(high, biggest)
+    return low, high
+
+
+def _count(
+    directory: RunDirectory, name: str, edges: NDArray[np.float64], languages: Sequence[str | None]
+) -> dict[str | None, NDArray[np.int64]]:
+    counts = {language: np.zeros(BINS, dtype=np.int64) for language in languages}
+    for batch in _batches(directory, [name, "lang"]):
+        for language in languages:
+            column = batch.column(0)
+            if language is not None:
+                column = column.filter(pc.equal(batch.column(1), language))
+            values = column.drop_null().to_numpy()
+            counts[language] += np.histogram(values, bins=edges)[0]
+    return counts

@@ -1,0 +1,172 @@
+"""Prediction equals fastText's own, on every kind of model and text."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+from typing import Protocol
+
+import fasttext
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from curator.document import string_buffer
+from curator.language.identify import MODEL_PATH
+from curator.language.kernel import Predictions, PreparedModel, load_prepared, predict, prepare
+from curator.language.model import load_model
+
+
+class Classifier(Protocol):
+    def predict(self, text: str, k: int) -> tuple[tuple[str, ...], list[float]]: ...
+
+
+@pytest.fixture(scope="module")
+def packaged() -> PreparedModel:
+    return load_prepared(MODEL_PATH)
+
+
+@pytest.fixture(scope="module")
+def original() -> Classifier:
+    model: Classifier = fasttext.load_model(str(MODEL_PATH))
+    return model
+
+
+def predictions(model: PreparedModel, texts: list[str]) -> Predictions:
+    data, offsets = string_buffer(pa.array(texts, pa.string()))
+    return predict(model, data, offsets[:-1], offsets[1:])
+
+
+def assert_equal(model: PreparedModel, original: Classifier, texts: list[str]) -> None:
+    ours = predictions(model, texts)
+    for row, text in enumerate(texts):
+        labels, probabilities = original.predict(text.replace("\n", " "), k=3)
+        found = ours.probabilities[row][: len(probabilities)]
+        np.testing.assert_allclose(found, probabilities, atol=1e-4, err_msg=repr(text))
+        for place, label in enumerate(labels):
+            tied = np.isclose(ours.probabilities[row], probabilities[place], atol=1e-4)
+            names = {"__label__" + model.model.labels[index] for index in ours.labels[row][tied]}
+            # Among equals, at the edge of the best three, either may be named.
+            assert label in names or place == len(labels) - 1
+
+
+SENTENCES = [
+    "All human beings are born free and equal in dignity and rights.",
+    "Все люди рождаются свободными и равными в своём достоинстве и правах.",
+    "すべての人間は、生れながらにして自由であり、かつ、尊厳と権利とについて平等である。",
+    "人人生而自由，在尊严和权利上一律平等。",
+    "يولد جميع الناس أحرارًا متساوين في الكرامة والحقوق.",
+    "Ὅλοι οἱ ἄνθρωποι γεννιοῦνται ἐλεύθεροι",
+    "सभी मनुष्यों को गौरव और अधिकारों के मामले में जन्मजात स्वतन्त्रता प्राप्त है।",
+    "มนุษย์ทั้งหลายเกิดมามีอิสระและเสมอภาคกันในเกียรติศักดิ์และสิทธิ",
+    "",
+    " \t\r\n\v\f\0 ",
+    "__label__en hello __label__",
+    "a",
+    "<",
+    "é é̈ 👩‍👩‍👧 \u202eabc\u202c",
+    "x" * 5000,
+]
+
+
+def test_predictions_on_sentences_and_edges_equal_fasttext(packaged: PreparedModel, original: Classifier) -> None:
+    assert_equal(packaged, original, SENTENCES)
+
+
+def test_predictions_on_text_of_dictionary_words_equal_fasttext(packaged: PreparedModel, original: Classifier) -> None:
+    chance = random.Random(7)
+    words = [word.decode("utf-8", "ignore") for word in packaged.model.words if word != b"</s>"]
+    texts = [" ".join(chance.choices(words, k=chance.randint(1, 60))) for _ in range(300)]
+    assert_equal(packaged, original, texts)
+
+
+NASTY = st.text(
+    st.one_of(
+        st.characters(codec="utf-8"),
+        st.sampled_from(" \t\n\0\v\f\r<>_/s\u200d\u0301\u202e"),
+        st.sampled_from("abcdeабвгдالعربية中文字हिन्दीไทย😀𐍈"),
+    ),
+    max_size=80,
+)
+
+
+@given(texts=st.lists(NASTY, min_size=1, max_size=6))
+@settings(max_examples=150, deadline=None)
+def test_predictions_on_any_text_equal_fasttext(
+    texts: list[str], packaged: PreparedModel, original: Classifier
+) -> None:
+    assert_equal(packaged, original, [text.replace("</s>", " ") for text in texts])
+
+
+def test_the_word_that_ends_a_line_in_fasttext_is_skipped(packaged: PreparedModel) -> None:
+    with_end = predictions(packaged, ["the house is </s> ein Haus ist das"])
+    without = predictions(packaged, ["the house is ein Haus ist das"])
+    np.testing.assert_array_equal(with_end.probabilities, without.probabilities)
+
+
+def test_a_span_is_predicted_alike_wherever_it_stands(packaged: PreparedModel) -> None:
+    together = predictions(packaged, SENTENCES)
+    for row, text in enumerate(SENTENCES):
+        alone = predictions(packaged, [text])
+        np.testing.assert_array_equal(alone.probabilities[0], together.probabilities[row])
+        np.testing.assert_array_equal(alone.labels[0], together.labels[row])
+
+
+SYLLABLES = [
+    "aei",
+    "oua",
+    "éàü",
+    "ио",
+    "ae",
+    "ptk",
+    "bdg",
+    "kpt",
+    "бдг",
+    "pk",
+    "sfx",
+    "zvs",
+    "шщ",
+    "hsj",
+    "lmn",
+    "rln",
+    "мн",
+]
+
+
+def training_lines(labels: int) -> list[str]:
+    """Lines in which each label prefers some syllables, so that probabilities differ."""
+    chance = random.Random(labels)
+    lines: list[str] = []
+    for label in range(labels):
+        own = chance.sample(SYLLABLES, 5)
+        count = max(2, 40 // (label + 1))
+        lines += [f"__label__l{label} " + " ".join(chance.choices(own, k=6)) for _ in range(count)]
+    return lines
+
+
+def train(source: Path, **options: object) -> fasttext.FastText._FastText:
+    """A model that fastText trains. Fewer than ten threads leave parts of the matrix uninitialised (a tenth each)."""
+    return fasttext.train_supervised(
+        str(source), dim=10, bucket=1000, epoch=3, lr=0.05, thread=10, verbose=0, **options
+    )
+
+
+@pytest.mark.parametrize("loss", ["softmax", "hs"])
+@pytest.mark.parametrize("kind", ["whole", "quantised", "pruned", "all quantised", "no n-grams"])
+def test_models_of_every_kind_that_fasttext_writes_predict_alike(loss: str, kind: str, tmp_path: Path) -> None:
+    source = tmp_path / "train.txt"
+    source.write_text("\n".join(training_lines(300 if kind == "all quantised" else 5)) + "\n", encoding="utf-8")
+    ngrams = {"minn": 0, "maxn": 0} if kind == "no n-grams" else {"minn": 1, "maxn": 3}
+    model = train(source, loss=loss, **ngrams)
+    if kind == "quantised":
+        model.quantize(dsub=3)
+    elif kind == "pruned":
+        model.quantize(input=str(source), cutoff=400, qnorm=True, retrain=False)
+    elif kind == "all quantised":
+        model.quantize(qnorm=True, qout=True, dsub=2)
+    path = tmp_path / "model.bin"
+    model.save_model(str(path))
+    texts = ["aei oua", "ptk бдг", "неведомо зверушка", "", "sfx lmn rln", "é", "ae pk hsj мн " * 50]
+    assert_equal(prepare(load_model(path)), fasttext.load_model(str(path)), texts)

@@ -1,0 +1,108 @@
+"""The script of letters, and the scripts of languages."""
+
+from __future__ import annotations
+
+import unicodedata
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from curator.document import string_buffer
+from curator.language.identify import load_identifier
+from curator.language.scripts import ALONE, count_scripts, script_table, scripts_of
+
+
+def script_of(character: str) -> str:
+    table = script_table()
+    code = ord(character)
+    return table.names[int(table.cells[256 * int(table.blocks[code >> 8]) + (code & 255)])]
+
+
+@pytest.mark.parametrize(
+    ("prefix", "script"),
+    [
+        ("LATIN SMALL LETTER", "Latn"),
+        ("GREEK SMALL LETTER", "Grek"),
+        ("CYRILLIC", "Cyrl"),
+        ("HEBREW LETTER", "Hebr"),
+        ("ARABIC LETTER", "Arab"),
+        ("DEVANAGARI LETTER", "Deva"),
+        ("BENGALI LETTER", "Beng"),
+        ("THAI CHARACTER", "Thai"),
+        ("GEORGIAN", "Geor"),
+        ("ETHIOPIC SYLLABLE", "Ethi"),
+        ("HANGUL SYLLABLE", "Hang"),
+        ("HIRAGANA LETTER", "Hira"),
+        ("KATAKANA LETTER", "Kana"),
+        ("CJK UNIFIED IDEOGRAPH", "Hani"),
+        ("CHEROKEE", "Cher"),
+    ],
+)
+def test_letters_have_the_script_that_their_unicode_names_say(prefix: str, script: str) -> None:
+    named = [
+        chr(code)
+        for code in range(0x110000)
+        if unicodedata.category(chr(code)).startswith("L") and unicodedata.name(chr(code), "").startswith(prefix)
+    ]
+    assert named
+    # A few letters with such a name are shared by scripts in Unicode's eyes (Arabic tatweel, letters borrowed by IPA).
+    assert sum(script_of(character) == script for character in named) > 0.97 * len(named)
+
+
+@pytest.mark.parametrize("character", list("0٣७ .,-_()\n\u0301\u200d€∑→😀"))
+def test_digits_marks_and_punctuation_have_no_script(character: str) -> None:
+    assert script_of(character) == "Zyyy"
+
+
+@given(st.lists(st.text(st.characters(codec="utf-8"), max_size=40), min_size=1, max_size=5))
+@settings(max_examples=150, deadline=None)
+def test_the_kernel_counts_the_letters_that_the_table_has(texts: list[str]) -> None:
+    data, offsets = string_buffer(pa.array(texts, pa.string()))
+    counts = count_scripts(data, offsets[:-1], offsets[1:], np.arange(len(texts)), len(texts))
+    names = script_table().names
+    for row, text in enumerate(texts):
+        expected = np.zeros(len(names), dtype=np.int32)
+        for character in text:
+            script = script_of(character)
+            if script != "Zyyy":
+                expected[names.index(script)] += 1
+                expected[0] += 1
+        np.testing.assert_array_equal(counts[row], expected)
+
+
+@pytest.mark.parametrize(
+    ("tag", "scripts"),
+    [
+        ("en", {"Latn"}),
+        ("ru", {"Cyrl"}),
+        ("sr", {"Cyrl", "Latn"}),
+        ("sr-Latn", {"Latn"}),
+        ("ja", {"Hira", "Kana", "Hani"}),
+        ("ko", {"Hang", "Hani"}),
+        ("zh-Hant", {"Hani", "Bopo"}),
+        ("azb", {"Arab"}),
+        ("xal", {"Cyrl"}),
+        ("udhr-abc", set()),
+    ],
+)
+def test_a_language_is_written_in_its_scripts(tag: str, scripts: set[str]) -> None:
+    assert scripts_of(tag) == scripts
+
+
+def test_every_label_of_the_packaged_model_has_a_script() -> None:
+    identifier = load_identifier()
+    assert all(scripts_of(tag) for tag in identifier.tags)
+    assert sorted(set(identifier.alone.tolist()) - {-1}) == sorted(
+        next(row for row, tag in enumerate(identifier.tags) if tag == language) for language in ALONE.values()
+    )
+
+
+def test_a_script_that_decides_by_itself_is_the_script_of_one_label() -> None:
+    identifier = load_identifier()
+    names = script_table().names
+    for script, language in ALONE.items():
+        writers = {identifier.tags[row] for row in np.flatnonzero(identifier.written[:, names.index(script)])}
+        assert writers == {language}

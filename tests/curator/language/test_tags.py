@@ -1,0 +1,103 @@
+"""Language tags."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from curator.language.tags import display_name, is_valid, list_language, normalise_tag
+
+
+@pytest.mark.parametrize(
+    ("tag", "normal"),
+    [
+        ("pt-br", "pt-BR"),
+        ("en_US", "en-US"),
+        ("iw", "he"),
+        ("ZH-HANT-tw", "zh-Hant-TW"),
+        ("zh-cmn-Hans", "zh-Hans"),
+        ("sh", "sr-Latn"),
+        ("ca-valencia", "ca-valencia"),
+        ("und", "und"),
+        ("cmn", "cmn"),
+    ],
+)
+def test_a_valid_tag_is_written_in_its_canonical_form(tag: str, normal: str) -> None:
+    assert is_valid(tag)
+    assert normalise_tag(tag) == normal
+
+
+@pytest.mark.parametrize(
+    "tag", ["udhr-abc", "C", "POSIX", "sr@latin", "en_US.UTF-8", "", "english", "zz", "français", "x" * 999]
+)
+def test_a_tag_that_is_not_valid_is_kept_verbatim_and_chooses_no_list(tag: str) -> None:
+    assert not is_valid(tag)
+    assert normalise_tag(tag) == tag
+    assert list_language(tag) == "und"
+    assert display_name(tag) == tag
+
+
+@pytest.mark.parametrize(
+    ("tag", "language"),
+    [
+        ("pt-BR", "pt"),
+        ("zh-Hant", "zh"),
+        ("cmn", "zh"),
+        ("cmn-Hans-CN", "zh"),
+        ("yue", "yue"),
+        ("wuu", "wuu"),
+        ("arb", "ar"),
+        ("arz", "arz"),
+        ("pes", "fa"),
+        ("prs", "fa"),
+        ("azb", "azb"),
+        ("ckb", "ckb"),
+        ("swh", "sw"),
+        ("nb", "no"),
+        ("nob", "no"),
+        ("no", "no"),
+        ("nn", "nn"),
+        ("zlm", "ms"),
+        ("zsm", "ms"),
+        ("id", "id"),
+        ("hr", "hr"),
+        ("bs", "bs"),
+        ("sr-Latn", "sr"),
+        ("sh", "sr"),
+        ("tl", "fil"),
+        ("und", "und"),
+        ("mul", "und"),
+        ("zxx", "und"),
+        ("x-klingon", "und"),
+        ("und-Cyrl", "und"),
+        (None, "und"),
+    ],
+)
+def test_the_list_language_follows_the_stated_macrolanguage_policy(tag: str | None, language: str) -> None:
+    assert list_language(tag) == language
+
+
+@pytest.mark.parametrize(
+    ("tag", "name"),
+    [
+        ("en", "English"),
+        ("el", "Greek"),
+        ("sw", "Swahili"),
+        ("no", "Norwegian"),
+        ("zh-Hant", "Chinese (Hant)"),
+        ("pt-BR", "Portuguese (BR)"),
+        ("und", "undetermined"),
+        ("ms", "Malay"),
+    ],
+)
+def test_a_language_has_an_english_name_for_the_report(tag: str, name: str) -> None:
+    assert display_name(tag) == name
+
+
+@given(st.one_of(st.text(max_size=40), st.from_regex(r"[a-zA-Z]{2,3}([-_][a-zA-Z0-9]{1,8}){0,4}", fullmatch=True)))
+def test_normalising_twice_is_normalising_once_and_keeps_the_list_language(tag: str) -> None:
+    normal = normalise_tag(tag)
+    assert normalise_tag(normal) == normal
+    assert list_language(normal) == list_language(tag)
+    assert is_valid(normal) == is_valid(tag)

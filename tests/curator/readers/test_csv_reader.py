@@ -1,0 +1,219 @@
+"""The CSV reader against Python's csv module and a naive state machine, and on rows that real files hold."""
+
+from __future__ import annotations
+
+import csv
+import io
+from itertools import pairwise
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from curator.errors import UserError
+from curator.readers.base import Fields, ReadOptions
+from curator.readers.csv import CsvReader, TsvReader
+from curator.readers.csv_fields import RECORD, field_places, record_ends
+from tests.curator.readers.reader_files import COMPRESS, input_file, read_bytes
+
+READER = CsvReader()
+
+fields = st.text(st.sampled_from('ab",\n é🙂\x00'), max_size=8)
+pieces = st.sampled_from(
+    [b"a", b"b", b'"', b'"', b'""', b",", b",", b"\n", b"\n", b"\r\n", b" ", b"\xff", "é".encode()]
+)
+bodies = st.lists(pieces, max_size=40).map(b"".join)
+
+
+class Row(NamedTuple):
+    """A record: its bytes, its fields, whether a line feed ends it, whether the file ends inside its quotes."""
+
+    begin: int
+    end: int
+    fields: list[bytes]
+    ended: bool
+    left_open: bool
+
+
+def naive_rows(data: bytes, delimiter: bytes = b",") -> list[Row]:
+    """RFC 4180 read byte by byte."""
+    rows: list[Row] = []
+    fields: list[bytes] = []
+    begin, field, state = 0, bytearray(), "field"
+    for place in range(len(data)):
+        byte = data[place : place + 1]
+        if state == "quoted":
+            if byte == b'"':
+                state = "closed"
+            else:
+                field += byte
+        elif byte == b'"' and state != "plain":
+            if state == "closed":
+                field += byte
+            state = "quoted"
+        elif byte == b"\n":
+            if data[place - 1 : place] == b"\r" and place > begin:
+                field = field[:-1]
+            rows.append(Row(begin, place + 1, [*fields, bytes(field)], True, False))
+            begin, fields, field, state = place + 1, [], bytearray(), "field"
+        elif byte == delimiter:
+            fields.append(bytes(field))
+            field, state = bytearray(), "field"
+        else:
+            field += byte
+            state = "plain"
+    if begin < len(data):
+        rows.append(Row(begin, len(data), [*fields, bytes(field)], False, state == "quoted"))
+    return rows
+
+
+@given(data=bodies, cuts=st.lists(st.integers(0, 60), max_size=4))
+def test_record_ends_are_those_of_a_naive_state_machine_wherever_the_stream_is_cut(
+    data: bytes, cuts: list[int]
+) -> None:
+    places = [0, *sorted(min(cut, len(data)) for cut in cuts), len(data)]
+    found, state = [], RECORD
+    for begin, end in pairwise(places):
+        ends, state = record_ends(np.frombuffer(data, dtype=np.uint8)[begin:end], ord(","), state)
+        found += [begin + place for place in ends.tolist()]
+    assert found == [row.end for row in naive_rows(data) if row.ended]
+
+
+@given(data=bodies.filter(lambda data: b"\r" not in data.replace(b"\r\n", b"")))
+def test_fields_are_those_of_a_naive_state_machine(data: bytes) -> None:
+    rows = naive_rows(data)
+    ends = np.array([row.end for row in rows], dtype=np.int64)
+    wanted = np.arange(50)
+    counts, places, kinds, left_open = field_places(np.frombuffer(data, dtype=np.uint8), ends, ord(","), wanted)
+    for row, (begin, end, expected, _, is_open) in enumerate(rows):
+        blank = not data[begin:end].strip()
+        assert counts[row] == (0 if blank and len(expected) == 1 else len(expected))
+        assert left_open[row] == is_open
+        for column, value in enumerate(expected):
+            field = data[places[row, column, 0] : places[row, column, 1]]
+            if kinds[row, column] == 0:
+                assert field == value
+            elif kinds[row, column] == 1 and not is_open:
+                assert field.replace(b'""', b'"') == value
+
+
+@given(
+    rows=st.lists(st.tuples(fields, fields, fields), max_size=12),
+    quoting=st.sampled_from([csv.QUOTE_MINIMAL, csv.QUOTE_ALL]),
+    end=st.sampled_from(["\n", "\r\n"]),
+    mark=st.booleans(),
+    split_bytes=st.integers(1, 80),
+    batch_bytes=st.integers(1, 80),
+    compression=st.sampled_from(["none", "none", "gzip", "xz"]),
+)
+def test_what_pythons_csv_writes_is_read_back_at_any_split_size(
+    rows: list[tuple[str, str, str]],
+    quoting: int,
+    end: str,
+    mark: bool,
+    split_bytes: int,
+    batch_bytes: int,
+    compression: str,
+) -> None:
+    output = io.StringIO(newline="")
+    positions = []
+    writer = csv.writer(output, quoting=quoting, lineterminator=end)  # type: ignore[arg-type]
+    writer.writerow(("lang", "text", "note"))
+    for row in rows:
+        positions.append(len(output.getvalue().encode()) + 3 * mark)
+        writer.writerow(row)
+    data = b"\xef\xbb\xbf" * mark + output.getvalue().encode()
+    options = ReadOptions(fields=Fields(metadata=("note",)), batch_bytes=batch_bytes)
+    found = read_bytes(READER, data, options, split_bytes, compression)
+    assert found.failures == []
+    assert found.records == [(at, row[1].encode()) for at, row in zip(positions, rows, strict=True)]
+    assert [row["lang"] for row in found.rows] == [row[0] or None for row in rows]
+
+
+@given(data=bodies, split_bytes=st.integers(1, 60), batch_bytes=st.integers(1, 60), gzipped=st.booleans())
+def test_any_bytes_give_the_rows_of_a_naive_reader_and_nothing_is_lost(
+    data: bytes, split_bytes: int, batch_bytes: int, gzipped: bool
+) -> None:
+    header = b"text,b\n"
+    found = read_bytes(
+        READER, header + data, ReadOptions(batch_bytes=batch_bytes), split_bytes, "gzip" if gzipped else "none"
+    )
+    records, failures = [], []
+    for begin, end, row, _, left_open in naive_rows(data):
+        position = begin + len(header)
+        if left_open:
+            failures.append((position, "csv.quote"))
+        elif len(row) == 2:
+            records.append((position, row[0]))
+        elif data[begin:end].strip() or len(row) > 1:
+            failures.append((position, "csv.columns"))
+    assert found.records == records
+    assert found.failures == failures
+
+
+def test_fields_are_found_by_the_header_and_empty_ones_are_missing() -> None:
+    data = b'id,"text",lang,source,url\n7,"a ""quoted"" text",de,web:x,u\n,two,,,\n'
+    found = read_bytes(READER, data, ReadOptions(fields=Fields(metadata=("url", "none"))))
+    assert [row["text"] for row in found.rows] == [b'a "quoted" text', b"two"]
+    assert [row["id"] for row in found.rows] == ["7", None]
+    assert [row["lang"] for row in found.rows] == ["de", None]
+    assert [row["source"] for row in found.rows] == ["web:x", None]
+    assert [row["metadata"] for row in found.rows] == ['{"url":"u"}', '{"url":""}']
+
+
+def test_text_behind_a_closing_quote_belongs_to_the_field_as_in_pythons_csv() -> None:
+    row = b'"a""b"c"d",x\n'
+    found = read_bytes(READER, b"text,b\n" + row, ReadOptions())
+    assert found.records[0][1].decode() == next(csv.reader([row.decode()]))[0] == 'a"bc"d"'
+
+
+def test_a_damaged_text_keeps_its_bytes_and_other_damage_fails_the_row() -> None:
+    found = read_bytes(READER, b"text,id\n\xff,1\na,\xff\nb,2\n", ReadOptions())
+    assert found.records == [(8, b"\xff"), (16, b"b")]
+    assert found.failures == [(12, "csv.encoding")]
+
+
+def test_a_failure_names_the_line_at_which_the_row_begins() -> None:
+    found = read_bytes(READER, b'text,b\n"one\ntwo",x\nbad\nc,d\n', ReadOptions(batch_bytes=5), 9)
+    assert [(failure.line, failure.code) for failure in found.details] == [(4, "csv.columns")]
+
+
+def test_of_two_columns_of_one_name_the_last_counts() -> None:
+    assert read_bytes(READER, b"text,text\na,b\n", ReadOptions()).records == [(10, b"b")]
+
+
+def test_tsv_is_read_with_tabs() -> None:
+    data = b'text\tid\na, b\t1\n"c\td"\t2\n\t\n'
+    found = read_bytes(TsvReader(), data, ReadOptions())
+    assert found.records == [(8, b"a, b"), (15, b"c\td"), (23, b"")]
+
+
+@pytest.mark.parametrize("data", [b"", b"\n \n", b"\xef\xbb\xbf", b"text,b", b"text,b\n\n"])
+def test_a_file_without_rows_has_no_records(data: bytes) -> None:
+    found = read_bytes(READER, data, ReadOptions())
+    assert (found.records, found.failures) == ([], [])
+
+
+def test_a_missing_text_column_is_refused_with_the_columns_that_there_are(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("body,lang\nx,y\n")
+    with pytest.raises(UserError, match=r"a\.csv: has no column 'text' for the text; it has 'body', 'lang'"):
+        READER.splits(input_file(path, "csv"), ReadOptions(), 100)
+
+
+def test_a_first_line_that_does_not_end_is_no_header(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_bytes(b"x" * 100_000)
+    with pytest.raises(UserError, match="no line end in its first"):
+        READER.splits(input_file(path, "csv"), ReadOptions(), 100)
+
+
+def test_a_row_over_the_limit_fails_and_the_rest_is_read() -> None:
+    data = b'text,b\na,1\n"' + b"long\n" * 100 + b'",2\nc,3\n'
+    for compression in COMPRESS:
+        found = read_bytes(READER, data, ReadOptions(max_document_bytes=100), 50, compression)
+        assert found.records == [(7, b"a"), (516, b"c")]
+        assert found.failures == [(11, "document.too_large")]

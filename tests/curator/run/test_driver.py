@@ -1,0 +1,221 @@
+"""Runs: one answer, nothing lost, resume that means the same."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from curator.errors import DataError, UserError
+from curator.recipe import load_recipe_text
+from curator.run.directory import RunDirectory, RunLock
+from curator.run.driver import Request, run
+from curator.run.events import read_events
+from curator.run.tally import Tally
+from curator.run.verify import unbalanced, verify
+from tests.runs import hashes, make_texts, recipe_text, rows, run_stages, write_jsonl
+
+ALL = ("dedup", "outliers: {min_documents: 20}", "sampling: {alpha: 0.5}")
+
+
+@pytest.fixture(scope="module")
+def inputs(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    folder = tmp_path_factory.mktemp("input")
+    return [
+        write_jsonl(folder / "a.jsonl", make_texts(400, seed=1)),
+        write_jsonl(folder / "b.jsonl", make_texts(300, seed=2)),
+    ]
+
+
+@pytest.fixture(scope="module")
+def finished(inputs: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    output = tmp_path_factory.mktemp("finished") / "run"
+    run_stages(inputs, output, *ALL)
+    return output
+
+
+def test_every_document_is_accounted_for_by_file_and_in_all(finished: Path, inputs: list[Path]) -> None:
+    found = verify(RunDirectory(finished))
+    assert found.problems == []
+    tally = Tally(json.loads((finished / "manifest.json").read_text())["funnel"])
+    assert unbalanced(tally) == []
+    assert tally.documents("in") == 700
+    assert tally.documents("in", "file", "a.jsonl") == 400
+    kept = {row["key"] for row in rows(finished, "shards")}
+    dropped = {row["key"] for row in rows(finished, "decisions") if row["action"] == "drop"}
+    seen = {row["key"] for row in rows(finished, "scores")}
+    assert kept | dropped == seen
+    assert kept & dropped == set()
+    assert len(seen) == 700
+
+
+def test_shards_hold_kept_documents_in_input_order(finished: Path) -> None:
+    shards = rows(finished, "shards")
+    order = [(row["provenance"]["file"], row["provenance"]["position"], row["copy"]) for row in shards]  # type: ignore[index]
+    assert order == sorted(order)
+    assert all(row["weight"] == 1.0 for row in shards)
+    copies = [row for row in shards if row["copy"]]
+    assert copies
+    assert all(str(row["id"]).endswith(f"#{row['copy']}") for row in copies)
+    assert not any("@example.org" in str(row["text"]) for row in shards)
+    assert any("[REDACTED_EMAIL]" in str(row["text"]) for row in shards)
+
+
+def test_the_manifest_holds_no_time_host_path_or_worker_count(finished: Path) -> None:
+    text = (finished / "manifest.json").read_text()
+    for secret in (str(finished.parent), os.uname().nodename, "mtime", "workers", "memory", '"time"'):
+        assert secret not in text
+
+
+def test_a_run_into_a_used_directory_is_refused(finished: Path, inputs: list[Path], tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"not empty.*--resume"):
+        run_stages(inputs, finished, *ALL)
+    (tmp_path / "something").write_text("")
+    with pytest.raises(UserError, match="not empty"):
+        run_stages(inputs, tmp_path, *ALL)
+    with pytest.raises(UserError, match="not a run directory"):
+        run_stages(inputs, tmp_path, *ALL, resume=True)
+
+
+def test_resume_of_a_finished_run_verifies_and_changes_nothing(finished: Path, inputs: list[Path]) -> None:
+    before = hashes(finished)
+    outcome = run_stages(inputs, finished, *ALL, resume=True)
+    assert outcome.was_finished
+    assert hashes(finished) == before
+
+
+def test_resume_of_a_damaged_finished_run_says_what_is_damaged(inputs: list[Path], tmp_path: Path) -> None:
+    run_stages(inputs, tmp_path / "run", "dedup")
+    shard = next((tmp_path / "run" / "shards").iterdir())
+    data = bytearray(shard.read_bytes())
+    data[100] ^= 1
+    shard.write_bytes(bytes(data))
+    with pytest.raises(DataError, match=r"shards/part-00000.parquet is not as it was written"):
+        run_stages(inputs, tmp_path / "run", "dedup", resume=True)
+
+
+def test_resume_with_another_recipe_or_input_is_refused_with_the_difference(inputs: list[Path], tmp_path: Path) -> None:
+    file = write_jsonl(tmp_path / "a.jsonl", make_texts(30))
+    run_stages([file], tmp_path / "run", "dedup")
+    with pytest.raises(UserError, match=r"threshold: 0.85 -> 0.8"):
+        run_stages([file], tmp_path / "run", "dedup: {threshold: 0.8}", resume=True)
+    write_jsonl(file, make_texts(31))
+    with pytest.raises(UserError, match=r"input.a.jsonl changed"):
+        run_stages([file], tmp_path / "run", "dedup", resume=True)
+
+
+def test_resume_on_a_missing_directory_starts(inputs: list[Path], tmp_path: Path) -> None:
+    outcome = run_stages(inputs, tmp_path / "new", "dedup", resume=True)
+    assert not outcome.resumed
+    assert verify(outcome.directory).problems == []
+
+
+def test_two_runs_into_one_directory_at_once_are_refused(inputs: list[Path], tmp_path: Path) -> None:
+    directory = RunDirectory(tmp_path / "run")
+    directory.create()
+    (directory.root / "events").rmdir()
+    (directory.root / "work").rmdir()
+    with RunLock(directory), pytest.raises(UserError, match="another process is working"):
+        run_stages(inputs, directory.root, "dedup")
+
+
+def test_bad_records_go_to_failed_and_the_rest_is_read(tmp_path: Path) -> None:
+    good = [json.dumps({"id": f"g{n}", "text": f"a good document number {n}"}).encode() for n in range(50)]
+    bad = [b"{not json", b'{"id": "x"}', b'{"text": 5}', b'["a"]', b'{"text": "\xff\xfe\xfd"}']
+    file = tmp_path / "in.jsonl"
+    file.write_bytes(b"\n".join(good[:25] + bad + good[25:]) + b"\n")
+    outcome = run_stages([file], tmp_path / "run", "entropy: {min_bits: 0}", language="off")
+    failed = rows(tmp_path / "run", "failed")
+    assert len(failed) == len(bad)
+    assert len(rows(tmp_path / "run", "scores")) == len(good)
+    assert verify(outcome.directory).problems == []
+    lines = file.read_bytes().split(b"\n")
+    starts = {sum(len(line) + 1 for line in lines[:n]): line for n, line in enumerate(lines)}
+    for row in failed:
+        assert starts[row["position"]] in bad  # type: ignore[index]
+        assert set(row) == {"key", "file", "position", "line", "stage", "code", "sha256"}
+
+
+def test_too_many_failed_records_stop_the_run_once_and_resume_goes_on(tmp_path: Path) -> None:
+    documents = make_texts(300)
+    lines = [json.dumps(document) for document in documents] + ["broken"] * 150
+    file = tmp_path / "in.jsonl"
+    file.write_text("\n".join(lines))
+    with pytest.raises(DataError, match=r"150 of 450 records.*33.33%.*in.jsonl.*max_error_rate"):
+        run_stages([file], tmp_path / "run", "dedup")
+    outcome = run_stages([file], tmp_path / "run", "dedup", resume=True, max_error_rate=0.5)
+    assert outcome.resumed
+    assert len(rows(tmp_path / "run", "failed")) == 150
+    reused = [
+        event for event in read_events(outcome.directory.events) if event["kind"] == "task.done" and event["reused"]
+    ]
+    assert reused
+
+
+def test_a_hundred_failed_records_never_stop_a_run(tmp_path: Path) -> None:
+    file = tmp_path / "in.jsonl"
+    file.write_text("broken\n" * 100 + json.dumps({"text": "one good text"}) + "\n")
+    run_stages([file], tmp_path / "run", "dedup")
+    assert len(rows(tmp_path / "run", "shards")) == 1
+
+
+def test_an_empty_input_gives_an_empty_run(tmp_path: Path) -> None:
+    (tmp_path / "in.jsonl").write_text("")
+    outcome = run_stages([tmp_path / "in.jsonl"], tmp_path / "run", *ALL)
+    assert verify(outcome.directory).problems == []
+    assert rows(tmp_path / "run", "shards") == []
+
+
+def test_a_corpus_of_which_nothing_is_kept_is_a_run_too(tmp_path: Path) -> None:
+    file = write_jsonl(tmp_path / "in.jsonl", [{"text": "too short"}, {"text": "much too short"}])
+    outcome = run_stages([file], tmp_path / "run", "sampling: {total: 0}", language="off")
+    assert verify(outcome.directory).problems == []
+    assert rows(tmp_path / "run", "shards") == []
+    assert len(rows(tmp_path / "run", "scores")) == 2
+
+
+def test_ids_that_repeat_are_kept(tmp_path: Path) -> None:
+    file = write_jsonl(tmp_path / "in.jsonl", [{"id": "same", "text": f"text number {n} of several"} for n in range(3)])
+    run_stages([file], tmp_path / "run", "dedup", language="off")
+    assert [row["id"] for row in rows(tmp_path / "run", "shards")] == ["same"] * 3
+
+
+def test_a_record_without_id_has_its_place_for_one(tmp_path: Path) -> None:
+    file = write_jsonl(tmp_path / "in.jsonl", [{"text": "first text"}, {"text": "second one"}])
+    run_stages([file], tmp_path / "run", "dedup", language="off")
+    assert [row["id"] for row in rows(tmp_path / "run", "shards")] == ["in.jsonl:0", "in.jsonl:23"]
+
+
+def test_fields_and_metadata_are_mapped(tmp_path: Path) -> None:
+    file = write_jsonl(tmp_path / "in.jsonl", [{"body": {"main": "a text"}, "no": 7, "url": "u", "lang": "EN-us"}])
+    recipe = load_recipe_text(
+        recipe_text("dedup", input={"fields": {"text": "body.main", "id": "no"}, "metadata": ["url"]}), "r"
+    )
+    run(Request((str(file),), tmp_path / "run", recipe))
+    (row,) = rows(tmp_path / "run", "shards")
+    assert (row["id"], row["text"], row["lang"]) == ("7", "a text", "en-US")
+    assert json.loads(row["provenance"]["metadata"]) == {"url": "u"}  # type: ignore[index]
+
+
+def test_work_is_readable_by_its_owner_alone_and_removed_at_the_end(inputs: list[Path], tmp_path: Path) -> None:
+    recipe = load_recipe_text(recipe_text("dedup"), "r")
+    request = Request((str(inputs[0]),), tmp_path / "run", recipe, keep_work=True)
+    outcome = run(request)
+    assert (outcome.directory.work.stat().st_mode & 0o777) == 0o700
+    run_stages(inputs, tmp_path / "other", "dedup")
+    assert not (tmp_path / "other" / "work").exists()
+
+
+def test_small_shards_are_cut_by_what_they_hold(tmp_path: Path) -> None:
+    documents = [{"id": f"d{n}", "text": f"document {n} " + "word " * 2000 + str(n)} for n in range(2000)]
+    file = write_jsonl(tmp_path / "in.jsonl", documents)
+    run_stages(
+        [file],
+        tmp_path / "run",
+        "entropy: {min_bits: 0, max_repetition: 1, min_compression: 0}",
+        language="off",
+        output={"shard_bytes": "8MB"},
+    )
+    shards = sorted((tmp_path / "run" / "shards").iterdir())
+    assert len(shards) > 1
+    assert [row["id"] for row in rows(tmp_path / "run", "shards")] == [f"d{n}" for n in range(2000)]

@@ -1,0 +1,158 @@
+"""SIGKILL at random points, then `--resume`: the same bytes as an undisturbed run."""
+
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.runs import hashes, make_texts, recipe_text, write_jsonl
+
+STAGES = ("dedup", "entropy: {min_bits: 3}", "outliers: {min_documents: 20}", "pii", "sampling: {alpha: 0.5}")
+
+KILLED_AT_EVENT = """
+import os, signal, sys, threading, time
+from pathlib import Path
+from curator.recipe import load_recipe
+from curator.run.driver import Request, run
+
+def main():
+    source, output, recipe, workers, at, delay = sys.argv[1:]
+    seen = 0
+
+    def kill(event):
+        nonlocal seen
+        seen += 1
+        if seen == int(at):
+            time.sleep(float(delay))
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    inputs = tuple(sorted(str(path) for path in Path(source).iterdir()))
+    run(Request(inputs, Path(output), load_recipe(recipe), workers=int(workers), resume=True), [kill])
+
+if __name__ == "__main__":
+    main()
+"""
+
+
+class Scene:
+    """An input, a recipe, and the hashes of an undisturbed run."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.source = folder / "input"
+        for number in range(6):
+            write_jsonl(self.source / f"{number}.jsonl", make_texts(120, seed=number))
+        self.recipe = folder / "recipe.yaml"
+        self.recipe.write_text(recipe_text(*STAGES))
+        self.script = folder / "killed.py"
+        self.script.write_text(KILLED_AT_EVENT)
+        self.expected = hashes(self.run_through("whole", workers=1))
+        events = sorted((folder / "whole" / "events").iterdir())
+        self.events = sum(len(path.read_bytes().splitlines()) for path in events)
+
+    def command(self, name: str, workers: int, memory: str = "4GB") -> list[str]:
+        inputs = sorted(str(path) for path in self.source.iterdir())
+        options = ["-o", str(self.folder / name), "-r", str(self.recipe), "--workers", str(workers), "--memory", memory]
+        return [sys.executable, "-m", "curator", "process", *inputs, *options, "--resume", "--json"]
+
+    def run_through(self, name: str, workers: int, memory: str = "4GB") -> Path:
+        done = subprocess.run(self.command(name, workers, memory), capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        return self.folder / name
+
+    def kill_at_event(self, name: str, workers: int, at: int, delay: float) -> int:
+        arguments = [str(self.source), str(self.folder / name), str(self.recipe), str(workers), str(at), str(delay)]
+        environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])}
+        done = subprocess.run([sys.executable, str(self.script), *arguments], capture_output=True, env=environment)
+        return done.returncode
+
+    def kill_after(self, name: str, workers: int, seconds: float) -> tuple[int, list[psutil.Process]]:
+        """The exit code, and the processes that the command had started."""
+        process = subprocess.Popen(self.command(name, workers), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        time.sleep(seconds)
+        children = [] if process.poll() is not None else psutil.Process(process.pid).children(recursive=True)
+        process.send_signal(signal.SIGKILL)
+        return process.wait(), children
+
+
+@pytest.fixture(scope="module")
+def scene(tmp_path_factory: pytest.TempPathFactory) -> Scene:
+    return Scene(tmp_path_factory.mktemp("kill"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("workers", "memory"), [(1, "500MB"), (2, "4GB"), (4, "4GB"), (4, "1.5GB")])
+def test_workers_and_memory_change_no_byte(scene: Scene, workers: int, memory: str) -> None:
+    name = f"same-{workers}-{memory}"
+    assert hashes(scene.run_through(name, workers, memory)) == scene.expected
+
+
+@pytest.mark.slow
+def test_a_run_killed_thirty_times_equals_one_that_was_not(scene: Scene) -> None:
+    """Thirty kills at seeded random events over several runs; each run is killed until it ends, then compared."""
+    chosen = random.Random(20_261_121)
+    kills = finished = 0
+    while kills < 30:
+        name = f"killed-{finished}"
+        workers = chosen.choice([1, 2])
+        for _ in range(8):
+            code = scene.kill_at_event(name, workers, chosen.randint(2, scene.events), chosen.choice([0, 0.01, 0.05]))
+            assert code in (-signal.SIGKILL, 0)
+            if code == 0:
+                break
+            kills += 1
+        assert hashes(scene.run_through(name, chosen.choice([1, 2]))) == scene.expected
+        shutil.rmtree(scene.folder / name)
+        finished += 1
+        assert finished < 60, "the kills do not fire"
+    assert kills >= 30
+
+
+@pytest.mark.slow
+def test_a_run_killed_at_any_moment_leaves_no_worker_and_resumes(scene: Scene) -> None:
+    """Kills by the clock, from outside, of the command that people type."""
+    chosen = random.Random(7)
+    kills = with_workers = 0
+    for _ in range(4):
+        code, children = scene.kill_after("clock", 2, chosen.uniform(0.3, 3.0))
+        kills += code == -signal.SIGKILL
+        with_workers += len(children) > 1
+        assert psutil.wait_procs(children, timeout=5)[1] == []
+    assert kills >= 2
+    assert with_workers >= 1
+    assert hashes(scene.run_through("clock", 2)) == scene.expected
+
+
+@pytest.mark.long
+def test_two_hundred_kills(scene: Scene) -> None:
+    chosen = random.Random(1)
+    for number in range(25):
+        name = f"long-{number}"
+        for _ in range(8):
+            if scene.kill_at_event(name, chosen.choice([1, 2, 4]), chosen.randint(1, 12), chosen.random() / 10) == 0:
+                break
+        assert hashes(scene.run_through(name, 2)) == scene.expected
+        shutil.rmtree(scene.folder / name)
+
+
+@pytest.mark.slow
+def test_ctrl_c_says_how_to_go_on(scene: Scene) -> None:
+    process = subprocess.Popen(
+        scene.command("interrupted", 2)[:-1], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    time.sleep(1.5)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=20)
+    if process.returncode == 0:
+        pytest.fail("the run ended before it could be interrupted")
+    assert process.returncode == 130
+    assert "--resume" in errors
+    assert "Traceback" not in errors
+    assert hashes(scene.run_through("interrupted", 1)) == scene.expected
