@@ -37,6 +37,9 @@ MAX_SPLIT_BYTES = 16 << 20
 SPLITS_WANTED = 64
 """Input is cut into about this many splits, within the bounds above: by its size alone, never by workers."""
 
+INLINE_BYTES = 1_000_000
+"""Input smaller than this is worked on in this process: starting workers would take longer than the work."""
+
 ERROR_FLOOR = 100
 """Failed records up to this number never stop a run, whatever their share."""
 
@@ -158,6 +161,8 @@ class _Driver:
     def __post_init__(self) -> None:
         self.recipe = self.request.recipe.model_dump_json()
         workers = workers_within(self.request.workers, self.request.memory_bytes)
+        if sum(file.size for file in self.files) < INLINE_BYTES:
+            workers = 1
         self.executor = LocalExecutor(workers, self.log.tick, self._task_done)
 
     def execute(self) -> Manifest:

@@ -1,0 +1,175 @@
+"""How well the stage `outliers` finds planted garbage, per class, and what it costs.
+
+    python benchmarks/outliers.py CORPUS.jsonl.zst [--documents 400] [--json]
+
+The corpus is JSONL (plain or zstd) with `text` and `lang`. For each language with enough documents a forest is fitted
+on one half and judges the other half together with planted garbage of matching lengths:
+
+    letters   random letters of the language's own alphabet, words of random length
+    shuffled  a real document with its characters in random order (the same letters, no order)
+    mash      runs of neighbouring keys of a keyboard
+    table     tables of numbers
+    language  a real document of another language of the corpus
+    base64    encoded random bytes
+
+AUC is that of the score between real documents and garbage; `caught` the share of garbage above the stage's own
+threshold (contamination 0.01); `flagged` the share of the real documents above it. Means over languages.
+"""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import io
+import json
+import random
+import time
+from collections import defaultdict
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import zstandard
+from numpy.typing import NDArray
+
+from curator.document import DOCUMENT_SCHEMA, Batch
+from curator.keys import file_keys
+from stages.outliers.stage import SCORE, Outliers, OutliersParameters
+
+KEYBOARD = ("qwertyuiop", "asdfghjkl;", "zxcvbnm,./", "1234567890")
+CLASSES = ("letters", "shuffled", "mash", "table", "language", "base64")
+SHORTEST = 150
+
+
+def main() -> None:
+    """Print a table, or one JSON document with `--json`."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("corpus", type=Path)
+    parser.add_argument("--documents", type=int, default=400, help="documents read of each language")
+    parser.add_argument("--planted", type=int, default=40, help="planted documents per class and language")
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args()
+    texts = read(options.corpus, options.documents)
+    result = measure(texts, options.planted)
+    if options.json:
+        print(json.dumps(result))
+        return
+    print(
+        f"{len(texts)} languages, {sum(map(len, texts.values()))} documents, {options.planted} planted per class each"
+    )
+    print(f"{'class':<10} {'AUC':>6} {'caught':>7}")
+    for name in CLASSES:
+        print(f"{name:<10} {result[f'auc.{name}']:>6.3f} {result[f'caught.{name}']:>7.1%}")
+    print(f"real documents flagged: {result['flagged']:.2%}; score against log length: r = {result['length_r']:.2f}")
+    print(
+        f"CPU ms per MB: annotate {result['annotate_ms_per_mb']:.2f}, score {result['score_ms_per_mb']:.2f};", end=" "
+    )
+    print(f"fit {result['fit_ms_per_language']:.0f} ms a language")
+
+
+def read(path: Path, most: int) -> dict[str, list[str]]:
+    """Up to `most` documents of each language that has at least 200 of some length."""
+    texts: dict[str, list[str]] = defaultdict(list)
+    with path.open("rb") as raw:
+        stream = zstandard.ZstdDecompressor().stream_reader(raw) if path.suffix == ".zst" else raw
+        for line in io.TextIOWrapper(stream, encoding="utf-8"):
+            record = json.loads(line)
+            language = record["lang"].split("-")[0]
+            if language != "udhr" and len(record["text"]) >= SHORTEST and len(texts[language]) < most:
+                texts[language].append(record["text"])
+    return {language: found for language, found in sorted(texts.items()) if len(found) >= 200}
+
+
+def garbage(kind: str, language: str, texts: dict[str, list[str]], rng: random.Random) -> str:
+    """One planted document of a class, as long as a random real one."""
+    own = texts[language]
+    length = len(rng.choice(own))
+    if kind == "letters":
+        alphabet = sorted({character for text in own[:20] for character in text if character.isalpha()})
+        return "".join(rng.choice(alphabet) if rng.random() > 0.15 else " " for _ in range(length))
+    if kind == "shuffled":
+        characters = list(rng.choice(own))
+        rng.shuffle(characters)
+        return "".join(characters)
+    if kind == "mash":
+        keys = ""
+        while len(keys) < length:
+            row = rng.choice(KEYBOARD)
+            start = rng.randrange(len(row))
+            keys += row[start : start + rng.randint(1, 5)] * rng.randint(1, 2) + " " * (rng.random() < 0.15)
+        return keys
+    if kind == "table":
+        rows = ""
+        while len(rows) < length:
+            rows += "\t".join(str(round(rng.uniform(-1e4, 1e4), rng.randint(0, 3))) for _ in range(6)) + "\n"
+        return rows
+    if kind == "language":
+        return rng.choice(texts[rng.choice([other for other in texts if other != language])])
+    return base64.b64encode(rng.randbytes(3 * length // 4)).decode()
+
+
+def batch_of(texts: list[str], language: str, name: str) -> Batch:
+    """A batch of these texts, all of one language."""
+    count = len(texts)
+    keys = file_keys(name, np.arange(count))
+    columns = {
+        "key": pa.array([row.tobytes() for row in keys], pa.binary(16)),
+        "id": pa.array([str(row) for row in range(count)]),
+        "text": pa.array(texts, pa.string()),
+        "source": pa.repeat("web", count),
+        "lang": pa.repeat(language, count),
+        "file": pa.repeat(name, count),
+        "position": pa.array(np.arange(count)),
+    }
+    columns |= {field.name: pa.nulls(count, field.type) for field in DOCUMENT_SCHEMA if field.name not in columns}
+    return Batch(pa.RecordBatch.from_pydict(columns, schema=DOCUMENT_SCHEMA))
+
+
+def area_under_curve(real: NDArray[np.float64], planted: NDArray[np.float64]) -> float:
+    """The chance that a planted document scores above a real one (Mann-Whitney), ties counting half."""
+    above = (planted[:, None] > real[None, :]).mean()
+    return float(above + 0.5 * (planted[:, None] == real[None, :]).mean())
+
+
+def measure(texts: dict[str, list[str]], planted: int) -> dict[str, float]:
+    """Mean AUC and share caught per class, share of real documents flagged, and CPU times."""
+    stage = Outliers(OutliersParameters())
+    stage.annotate(batch_of(["compiles the kernel"], "en", "warm"))
+    rng = random.Random(0)
+    found: dict[str, list[float]] = defaultdict(list)
+    spent = {"annotate": 0.0, "score": 0.0, "fit": 0.0}
+    judged_bytes = 0
+    for language, own in texts.items():
+        fitted, held = batch_of(own[::2], language, "fit"), batch_of(own[1::2], language, "held")
+        summary = stage.observe(fitted, stage.annotate(fitted))
+        began = time.process_time()
+        state = stage.fit(summary)
+        spent["fit"] += time.process_time() - began
+        stage.score(fitted, stage.annotate(fitted), state)
+
+        began = time.process_time()
+        columns = stage.annotate(held)
+        spent["annotate"] += time.process_time() - began
+        began = time.process_time()
+        real = stage.score(held, columns, state)[SCORE].to_numpy()
+        spent["score"] += time.process_time() - began
+        judged_bytes += sum(len(text.encode()) for text in own[1::2])
+
+        threshold = float(state["threshold"][0])
+        found["flagged"].append(float((real > threshold).mean()))
+        found["length_r"].append(float(np.corrcoef(np.log([len(text) for text in own[1::2]]), real)[0, 1]))
+        for kind in CLASSES:
+            batch = batch_of([garbage(kind, language, texts, rng) for _ in range(planted)], language, kind)
+            scores = stage.score(batch, stage.annotate(batch), state)[SCORE].to_numpy()
+            found[f"auc.{kind}"].append(area_under_curve(real, scores))
+            found[f"caught.{kind}"].append(float((scores > threshold).mean()))
+    result = {name: round(float(np.mean(values)), 4) for name, values in found.items()}
+    megabytes = judged_bytes / 1e6
+    result["annotate_ms_per_mb"] = round(1e3 * spent["annotate"] / megabytes, 3)
+    result["score_ms_per_mb"] = round(1e3 * spent["score"] / megabytes, 3)
+    result["fit_ms_per_language"] = round(1e3 * spent["fit"] / len(texts), 1)
+    return result
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,239 @@
+"""The charts of the report as inline SVG.
+
+All horizontal places are percentages and all heights are pixels, so that a chart takes the width that it is given and
+its text and strokes keep their size. Colours are CSS classes (`kept`, `s0` to `s7` by stage), which the page defines
+for light and dark.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from markupsafe import Markup
+
+from curator.report.model import Histogram, SamplingRow, Step, Totals
+
+BAR_HEIGHT = 16
+HISTOGRAM_HEIGHT = 120
+MARGIN = 18
+"""Room above (threshold) and below (axis) a histogram, in pixels."""
+COLOURS = 8
+
+
+@dataclass(frozen=True)
+class Part:
+    """A piece of a stacked bar: how long it is, its CSS class, what a pointer that rests on it is told."""
+
+    size: float
+    colour: str
+    title: str
+
+
+@dataclass(frozen=True)
+class FunnelRow:
+    """A stage in the funnel: documents that came to it, what its rules did, documents that went on."""
+
+    stage: str
+    colour: str
+    entering: int
+    leaving: int
+    dropped: int
+    steps: tuple[Step, ...]
+    bar: Markup
+
+
+def stage_colour(stage: str, stages: Sequence[str]) -> str:
+    """The CSS class of a stage: `s0` to `s7` in recipe order, `other` for what is no stage of the recipe."""
+    return f"s{list(stages).index(stage) % COLOURS}" if stage in stages else "other"
+
+
+def stacked_bar(parts: Sequence[Part], whole: float, mark: float | None = None, label: str = "") -> Markup:
+    """One horizontal bar of `parts` on a scale of 0 to `whole`, with a vertical line at `mark` (a share, 0 to 1).
+
+    Without a `label` the bar is hidden from screen readers: the numbers stand in the cells beside it.
+    """
+    pieces = []
+    left = 0.0
+    for part in parts:
+        width = 100 * part.size / whole if whole > 0 else 0.0
+        if width > 0:
+            title = Markup("<title>{}</title>").format(part.title)
+            pieces.append(
+                Markup('<rect class="{}" x="{}%" width="{}%" y="2" height="12">{}</rect>').format(
+                    part.colour, _short(left), _short(min(width, 100 - left)), title
+                )
+            )
+        left += width
+    if mark is not None:
+        place = _short(100 * min(max(mark, 0.0), 1.0))
+        pieces.append(Markup('<line class="mark" x1="{0}%" x2="{0}%" y1="0" y2="16"/>').format(place))
+    return _svg("bar", BAR_HEIGHT, pieces, label)
+
+
+def funnel(steps: Sequence[Step], stages: Sequence[str], totals: Totals) -> list[FunnelRow]:
+    """The stages in order, each with its bar on the scale of all documents: what went on, what each rule dropped.
+
+    Records that failed come first, as `reading`; then steps of something that is no stage of the recipe; then the
+    stages.
+    """
+    order = list(dict.fromkeys([*(step.stage for step in steps if step.stage not in stages), *stages]))
+    created = sum(step.documents for step in steps if step.action == "create")
+    whole = totals.documents_in + created
+    entering = totals.documents_in - totals.failed
+    rows = []
+    if totals.failed:
+        parts = [
+            Part(entering, "kept", f"{entering:,} read"),
+            Part(totals.failed, "other", f"{totals.failed:,} failed"),
+        ]
+        bar = stacked_bar(parts, whole)
+        rows.append(FunnelRow("reading", "other", totals.documents_in, entering, totals.failed, (), bar))
+    for stage in order:
+        own = tuple(step for step in steps if step.stage == stage)
+        drops = [step for step in own if step.action == "drop"]
+        dropped = sum(step.documents for step in drops)
+        made = sum(step.documents for step in own if step.action == "create")
+        leaving = entering - dropped + made
+        colour = stage_colour(stage, stages)
+        # Shades tell the rules of a stage apart.
+        parts = [Part(entering - dropped, "kept", f"{entering - dropped:,} went on")]
+        parts += [
+            Part(step.documents, f"{colour} shade{place % 3}", f"{step.rule}: {step.documents:,}")
+            for place, step in enumerate(drops)
+        ]
+        if made:
+            parts.insert(1, Part(made, f"{colour} made", f"{made:,} created"))
+        rows.append(FunnelRow(stage, colour, entering, leaving, dropped, own, stacked_bar(parts, whole)))
+        entering = leaving
+    return rows
+
+
+def histogram(data: Histogram, colour: str) -> Markup:
+    """The counts as bars on a linear scale; bins on the dropped side of the threshold in `colour`."""
+    low, high = data.edges[0], data.edges[-1]
+    span = (high - low) or 1.0
+    peak = max(data.counts, default=0)
+    room = HISTOGRAM_HEIGHT - 2 * MARGIN
+    base = HISTOGRAM_HEIGHT - MARGIN
+    pieces = [Markup('<line class="axis" x1="0" x2="100%" y1="{0}.5" y2="{0}.5"/>').format(base)]
+    for count, left, right in zip(data.counts, data.edges, data.edges[1:], strict=False):
+        if not count:
+            continue
+        # A bin that is not empty shows at least a pixel.
+        height = max(1.0, room * count / peak)
+        title = Markup("<title>{} to {}: {}</title>").format(_number(left), _number(right), f"{count:,}")
+        pieces.append(
+            Markup('<rect class="{}" x="{}%" width="{}%" y="{}" height="{}">{}</rect>').format(
+                colour if _is_dropped(data, (left + right) / 2) else "kept",
+                _short(100 * (left - low) / span),
+                _short(max(100 * (right - left) / span - 0.3, 0.2)),
+                _short(base - height),
+                _short(height),
+                title,
+            )
+        )
+    pieces += _ends(low, high)
+    if data.threshold is not None:
+        pieces += _threshold(data.threshold, min(max((data.threshold - low) / span, 0.0), 1.0), base)
+    where = "all languages" if data.language is None else data.language
+    label = (
+        f"Histogram of {data.column}, {where}: {sum(data.counts):,} documents from {_number(low)} to {_number(high)}"
+    )
+    if data.threshold is not None:
+        label += f", threshold {_number(data.threshold)}"
+    return _svg("histogram", HISTOGRAM_HEIGHT, pieces, label)
+
+
+def _is_dropped(data: Histogram, middle: float) -> bool:
+    if data.threshold is None or data.dropped is None:
+        return False
+    return middle < data.threshold if data.dropped == "below" else middle >= data.threshold
+
+
+def _ends(low: float, high: float) -> list[Markup]:
+    text = Markup('<text x="{}" y="{}" text-anchor="{}">{}</text>')
+    foot = HISTOGRAM_HEIGHT - 5
+    return [text.format("0", foot, "start", _number(low)), text.format("100%", foot, "end", _number(high))]
+
+
+def _threshold(value: float, place: float, base: int) -> list[Markup]:
+    x = _short(100 * place)
+    anchor = "start" if place < 0.15 else "end" if place > 0.85 else "middle"
+    return [
+        Markup('<line class="threshold" x1="{0}%" x2="{0}%" y1="{1}" y2="{2}"/>').format(x, MARGIN - 4, base),
+        Markup('<text class="threshold" x="{}%" y="10" text-anchor="{}">{}</text>').format(x, anchor, _number(value)),
+    ]
+
+
+@dataclass(frozen=True)
+class LogScale:
+    """Shares on a logarithmic scale from `low` to `high` (powers of ten, not necessarily whole)."""
+
+    low: float
+    high: float
+
+    @staticmethod
+    def around(values: Sequence[float]) -> LogScale:
+        """The scale that holds all values above zero, with some room, and at least one power of ten."""
+        powers = [math.log10(value) for value in values if value > 0] or [0.0]
+        low, high = min(powers) - 0.1, max(powers) + 0.1
+        return LogScale(low, high) if math.ceil(low) <= high else LogScale(math.floor(low), high)
+
+    def place(self, value: float) -> float:
+        """Percent of the width; a value of zero stands at the left edge."""
+        if value <= 0:
+            return 0.0
+        share = (math.log10(value) - self.low) / (self.high - self.low)
+        return 100 * min(max(share, 0.0), 1.0)
+
+    def ticks(self) -> list[float]:
+        """The powers of ten on the scale."""
+        return [10.0**power for power in range(math.ceil(self.low), math.floor(self.high) + 1)]
+
+
+def sampling_scale(rows: Sequence[SamplingRow]) -> LogScale:
+    """The scale that all rows of the plan share."""
+    return LogScale.around([value for row in rows for value in (row.natural, row.target, row.realised)])
+
+
+def sampling_axis(scale: LogScale) -> Markup:
+    """The tick labels above the sampling marks, in percent of tokens."""
+    pieces = []
+    for tick in scale.ticks():
+        place = scale.place(tick)
+        anchor = "start" if place < 1 else "end" if place > 99 else "middle"
+        text = f"{100 * tick:g}%"
+        pieces.append(Markup('<text x="{}%" y="11" text-anchor="{}">{}</text>').format(_short(place), anchor, text))
+    return _svg("bar ticks", BAR_HEIGHT, pieces, "Share of tokens, logarithmic scale")
+
+
+def sampling_marks(row: SamplingRow, scale: LogScale) -> Markup:
+    """Natural share (ring), target (tick) and realised share (dot) of one language."""
+    natural, target, realised = (scale.place(value) for value in (row.natural, row.target, row.realised))
+    pieces = [
+        Markup('<line class="grid" x1="{0}%" x2="{0}%" y1="0" y2="16"/>').format(_short(scale.place(tick)))
+        for tick in scale.ticks()
+    ]
+    pieces.append(
+        Markup('<line class="link" x1="{}%" x2="{}%" y1="8" y2="8"/>').format(_short(natural), _short(realised))
+    )
+    pieces.append(Markup('<circle class="natural" cx="{}%" cy="8" r="4"/>').format(_short(natural)))
+    pieces.append(Markup('<circle class="realised" cx="{}%" cy="8" r="3.5"/>').format(_short(realised)))
+    pieces.append(Markup('<line class="target" x1="{0}%" x2="{0}%" y1="1" y2="15"/>').format(_short(target)))
+    return _svg("bar marks", BAR_HEIGHT, pieces, "")
+
+
+def _svg(kind: str, height: int, pieces: Sequence[Markup], label: str) -> Markup:
+    access = Markup('role="img" aria-label="{}"').format(label) if label else Markup('aria-hidden="true"')
+    head = Markup('<svg class="{}" width="100%" height="{}" {}>').format(kind, height, access)
+    return head + Markup("").join(pieces) + Markup("</svg>")
+
+
+def _short(value: float) -> str:
+    return f"{value:.2f}".rstrip("0").rstrip(".")
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
