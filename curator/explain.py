@@ -101,7 +101,8 @@ def _sentence(decision: Mapping[str, object]) -> str:
     }
     verb = {DROP: "dropped it", EDIT: "edited it", FLAG: "flagged it", REPEAT: "repeats it"}.get(action, action)
     where = f" (characters {detail['begin']} to {detail['end']})" if detail.get("begin") is not None else ""
-    return f"{stage} {verb}{where}: {words.format(**values)}."
+    told = words.format(**values).rstrip(".")
+    return f"{stage} {verb}{where}: {told[:1].lower()}{told[1:]}."
 
 
 def _number(value: object) -> str:

@@ -64,10 +64,9 @@ def make_plan(pipeline: Pipeline) -> tuple[Phase, ...]:
     for stage in closing:
         if stage.derives:
             phases.append(Phase("derive", (stage.name,)))
-    repeating = [stage.name for stage in closing if stage.repeats]
     if any(stage.derives for stage in closing):
-        phases.extend(Phase("settle", (name,)) for name in repeating)
-    if repeating:
-        phases.append(Phase("judge", tuple(repeating)))
+        phases.extend(Phase("settle", (stage.name,)) for stage in closing if stage.repeats)
+    if closing:
+        phases.append(Phase("judge", tuple(stage.name for stage in closing)))
     phases.append(Phase("write"))
     return tuple(phases)

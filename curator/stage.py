@@ -2,11 +2,11 @@
 
 A stage says up to five things, most say one::
 
-    annotate(batch)                 -> columns    what one document says by itself: scores, signatures. Row-wise and
-    pure observe(batch, columns)         -> summary    what the corpus must know: a small table that merges exactly
-    fit(summary)                    -> state      once, after all summaries are merged
-    decide(batch, columns, state)   -> verdicts   what becomes of each document. Row-wise and pure
-    derive(batch, columns, state)   -> children   new documents with parent, method and scores
+    annotate(batch)                -> columns   what one document says by itself; row-wise and pure
+    observe(batch, columns)        -> summary   what the corpus must know: a small table that merges exactly
+    fit(summary)                   -> state     once, after all summaries are merged
+    decide(batch, columns, state)  -> verdicts  what becomes of each document; row-wise and pure
+    derive(batch, columns, state)  -> children  new documents with parent, method and scores
 
 Scores and decisions are apart, so that another threshold needs no new scores. Nothing in a stage knows which engine
 runs it, how many workers there are, or how the corpus is cut. See CONTRIBUTING.md for a filter in one file.
@@ -121,6 +121,7 @@ class Stage(abc.ABC, Generic[ParametersT]):
     relates: ClassVar[bool] = False
     derives: ClassVar[bool] = False
     repeats: ClassVar[bool] = False
+    scored: tuple[Column, ...] = ()
     relation: tuple[Column, ...] = ()
     packages: ClassVar[tuple[str, ...]] = ()
     resources: ClassVar[Resources] = Resources()
@@ -161,7 +162,7 @@ class Stage(abc.ABC, Generic[ParametersT]):
         return state
 
     def score(self, batch: Batch, columns: Columns, state: State) -> Columns:
-        """Scalar columns that need the state, for survivors; null elsewhere. They stand in `scores/`."""
+        """The columns that `scored` declares: they need the state, and are null for documents that did not survive."""
         return {}
 
     def decide(self, batch: Batch, columns: Columns, state: State) -> Verdicts:
@@ -170,8 +171,14 @@ class Stage(abc.ABC, Generic[ParametersT]):
 
         return Verdicts.none()
 
+    def candidates(self, batch: Batch, state: State) -> NDArray[np.bool_]:
+        """The documents from which `derive` may make children, told without their text: bool[rows]."""
+        import numpy as np
+
+        return np.ones(len(batch), dtype=np.bool_)
+
     def derive(self, batch: Batch, columns: Columns, state: State) -> Sequence[Child]:
-        """New documents from survivors (their text as edited so far)."""
+        """New documents from the candidates of a part that survived (their text as edited so far)."""
         return ()
 
     def coverage(self, language: str) -> str | None:

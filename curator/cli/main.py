@@ -32,8 +32,6 @@ SetOption = Annotated[
 ]
 RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="A run directory.")]
 
-INTERRUPTED = 130
-
 
 @app.command()
 def process(
@@ -175,9 +173,6 @@ def main() -> None:
             raise
         sys.stderr.write(f"curator: {error}\n")
         sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        sys.stderr.write("curator: interrupted; nothing that was finished is lost: go on with --resume\n")
-        sys.exit(INTERRUPTED)
     except BrokenPipeError:
         # The reader of our output went away (`curator … | head`); there is nobody to tell.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -18,6 +18,7 @@ from curator.run.events import Event
 from curator.run.tally import Tally
 from curator.sizes import format_size, parse_size
 
+INTERRUPTED = 130
 _PLAIN_SECONDS = 10.0
 
 
@@ -51,6 +52,12 @@ def process_command(
     started = time.monotonic()
     try:
         outcome = run(request, [progress])
+    except KeyboardInterrupt:
+        # typer would turn this into its own word; people need to know that their work is safe.
+        print_note(
+            f"curator: interrupted; what was finished is kept in {output}: go on with the same command and --resume"
+        )
+        raise SystemExit(INTERRUPTED) from None
     finally:
         progress.close()
     seconds = time.monotonic() - started

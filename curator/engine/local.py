@@ -8,15 +8,16 @@ attempts with it: the tasks are pure, and are tried again.
 from __future__ import annotations
 
 import concurrent.futures
-import ctypes
 import itertools
 import multiprocessing
 import os
 import signal
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
+from multiprocessing import forkserver
 from pathlib import Path
 from typing import Generic, cast
 
@@ -32,7 +33,6 @@ MAX_ATTEMPTS = 3
 
 _TICK_SECONDS = 0.5
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
-_PR_SET_PDEATHSIG = 1
 
 
 @dataclass(frozen=True)
@@ -152,6 +152,7 @@ class LocalExecutor:
         if kill:
             for process in list((self._pool._processes or {}).values()):
                 process.kill()
+            _kill_fork_server()
         self._pool.shutdown(wait=True, cancel_futures=True)
         self._pool = None
 
@@ -221,7 +222,23 @@ class LocalExecutor:
         return self._pool.submit(job)
 
 
+def _kill_fork_server() -> None:
+    """End the fork server, and with it a worker that it is just about to start. multiprocessing has no public way."""
+    server = forkserver._forkserver
+    pid = server._forkserver_pid  # type: ignore[attr-defined]  # typeshed leaves the private parts out
+    if pid is not None:
+        os.kill(pid, signal.SIGKILL)
+        server._stop()  # type: ignore[attr-defined]
+
+
 def _begin_worker() -> None:
-    """Leave Ctrl-C to the driver, and end when the fork server ends (it ends with the driver)."""
+    """Leave Ctrl-C to the driver, and end when the driver ends, however it ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    threading.Thread(target=_end_with_driver, daemon=True).start()
+
+
+def _end_with_driver() -> None:
+    driver = multiprocessing.parent_process()
+    if driver is not None:
+        driver.join()
+        os._exit(1)

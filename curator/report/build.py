@@ -310,7 +310,7 @@ def _measured(recipe: Recipe) -> list[_Measured]:
         if stage is None:
             continue
         made = stage(stage.parameters_type.model_validate(entry.parameters))
-        for column in made.columns:
+        for column in (*made.columns, *made.scored):
             if not column.internal and pa.types.is_floating(column.type):
                 value = entry.parameters.get(column.threshold) if column.threshold else None
                 found.append(_Measured(column, float(value) if isinstance(value, (int, float)) else None))

@@ -22,7 +22,7 @@ from curator.run.events import Event, EventLog, read_events
 from curator.run.manifest import FORMAT, Manifest, dump_manifest, load_manifest
 from curator.run.memory import workers_within
 from curator.run.part import Part, read_table
-from curator.run.phases.derive import DeriveTask
+from curator.run.phases.derive import DeriveInput, DeriveTask
 from curator.run.phases.judge import JudgeTask
 from curator.run.phases.read import ReadInput, ReadTask
 from curator.run.phases.write import Group, WriteTask
@@ -278,30 +278,23 @@ class _Driver:
         """Make children, and take them through every document stage that comes before."""
         folder = self.directory.phase("derive")
         states = tuple(self.states.items())
-        commits = self.executor.map(folder, DeriveTask(self.recipe, name, states), self.parts)
+        inputs = [DeriveInput(part) for part in self.parts if not part.is_derived]
+        commits = self.executor.map(folder, DeriveTask(self.recipe, name, states), inputs)
         for commit in commits:
             self.tally.merge(_tally_of(commit))
         first_row = sum(part.rows for part in self.parts)
         children = [part for part in _as_parts(commits, first_row, derived=True) if part.rows]
         if not children:
             return
-        document_passes = [phase for phase in phases if phase.kind == "judge" and not self._repeats(phase)]
+        document_passes = [phase for phase in phases if phase.kind == "judge"][:-1]  # the last one closes the run
         for phase in phases:
             if phase.kind == "relate":
                 both = self._relate(phase.stages[0], [*self.parts, *children], children=True)
                 children = both[len(self.parts) :]
             elif phase in document_passes:
                 observers = tuple(stage for stage in phase.observers if self.pipeline.stage(stage).repeats)
-                closes = phase is document_passes[-1] and len(document_passes) == self._judge_phases(phases)
-                children = self._judge(replace(phase, observers=observers), children, closes=closes)
+                children = self._judge(replace(phase, observers=observers), children, closes=False)
         self.parts = [*self.parts, *children]
-
-    def _repeats(self, phase: Phase) -> bool:
-        return any(self.pipeline.stage(name).repeats for name in phase.stages)
-
-    @staticmethod
-    def _judge_phases(phases: Sequence[Phase]) -> int:
-        return sum(phase.kind == "judge" for phase in phases)
 
     def _settle(self, name: str) -> None:
         """Fit again with the children that survived; nothing to do where there are none."""

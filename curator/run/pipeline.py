@@ -48,7 +48,9 @@ class Pipeline:
     def public_columns(self) -> list[Column]:
         """The columns of `scores/`, in order."""
         builtin = [column for column in BUILTIN_COLUMNS if not column.internal]
-        return builtin + [column for stage in self.stages for column in stage.columns if not column.internal]
+        return builtin + [
+            column for stage in self.stages for column in (*stage.columns, *stage.scored) if not column.internal
+        ]
 
 
 def is_matrix(column: Column) -> bool:

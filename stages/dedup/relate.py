@@ -103,7 +103,7 @@ class _Ranked:
 
     @property
     def name(self) -> str:
-        return self.part.name + ("-c" if self.part.is_derived else "")
+        return self.part.name
 
     def orders(self) -> tuple[NDArray[np.int64], NDArray[np.uint64]]:
         """Rows of the part that are alive, and the order of each: (int64[n], uint64[n])."""
@@ -263,7 +263,7 @@ class _Needed:
 
     @property
     def name(self) -> str:
-        return self.part.name + ("-c" if self.part.is_derived else "")
+        return self.part.name
 
 
 def _needed(corpus: Corpus, verified: list[Commit]) -> list[_Needed]:

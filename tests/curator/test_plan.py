@@ -25,7 +25,7 @@ def test_the_default_recipe_reads_the_text_once_and_is_cut_where_the_corpus_must
         "fit augmentation",
         "derive augmentation",
         "settle sampling",
-        "judge sampling",
+        "judge sampling, augmentation",
         "write",
     ]
 

@@ -30,7 +30,7 @@ def test_each_stage_says_what_it_is(name: str) -> None:
     assert found.name == name
     assert found.about
     stage = found(found.parameters_type())
-    assert all(column.name.startswith(f"{name}.") for column in (*stage.columns, *stage.relation))
+    assert all(column.name.startswith(f"{name}.") for column in (*stage.columns, *stage.scored, *stage.relation))
     assert all(rule.startswith(f"{name}.") for rule in stage.rules)
     for sentence in stage.rules.values():
         sentence.format(score=1, threshold=2, keeper="k", copies=3, lang="en")

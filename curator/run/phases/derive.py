@@ -12,7 +12,7 @@ import pyarrow as pa
 from curator.document import DOCUMENT_SCHEMA, Batch
 from curator.keys import child_keys
 from curator.run.part import Part
-from curator.run.phases.judge import survivors
+from curator.run.phases.judge import candidates
 from curator.run.phases.read import PartWriter, binary16, identify_languages
 from curator.run.pipeline import pipeline_of
 from curator.run.states import load_state
@@ -26,6 +26,18 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
+class DeriveInput:
+    """A part to derive from; its children become a part of another name."""
+
+    part: Part
+
+    @property
+    def name(self) -> str:
+        """The name of the part of children."""
+        return f"{self.part.name}-children"
+
+
+@dataclass(frozen=True)
 class DeriveTask:
     """Derives children from a part. `states` are (stage, file) of what was fitted; those of other stages than `stage`
     reach `derive` under their names with the stage before them (`sampling.target_tokens`)."""
@@ -34,7 +46,7 @@ class DeriveTask:
     stage: str
     states: tuple[tuple[str, str], ...]
 
-    def __call__(self, part: Part, outputs: Outputs) -> dict[str, object]:
+    def __call__(self, item: DeriveInput, outputs: Outputs) -> dict[str, object]:
         """Run the task."""
         pipeline = pipeline_of(self.recipe)
         stage = pipeline.stage(self.stage)
@@ -44,12 +56,12 @@ class DeriveTask:
             for name, array in load_state(path).items()
         }
         writer = PartWriter(pipeline, outputs)
-        for batch, columns in survivors(part, stage):
-            children = stage.derive(batch, columns, state)
-            if children:
-                documents = child_documents(batch, children)
-                detected, scores = identify_languages(documents.column("text"), pipeline.recipe.language)
-                writer.write(documents, detected, scores, CREATED)
+        found = candidates(item.part, stage, state)
+        children = stage.derive(*found, state) if found is not None else ()
+        if found is not None and children:
+            documents = child_documents(found[0], children)
+            detected, scores = identify_languages(documents.column("text"), pipeline.recipe.language)
+            writer.write(documents, detected, scores, CREATED)
         writer.close()
         return writer.result()
 

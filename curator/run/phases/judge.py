@@ -180,7 +180,7 @@ def _judge(pipeline: Pipeline, stage: AnyStage, state: State, view: _View) -> No
     found: Columns = stage.annotate(batch) if late and len(rows) else {}
     scored: Columns = stage.score(batch, {**columns, **found}, state) if len(rows) else {}
     produced = {**found, **scored}
-    for column in stage.columns:
+    for column in (*stage.columns, *stage.scored):
         public = not column.internal and column.name not in view.plain.schema.names
         if public:
             view.scores[column.name] = _scatter(produced.get(column.name), rows, len(view), column.type)
@@ -232,9 +232,18 @@ def _scatter(values: pa.Array | None, rows: NDArray[np.int64], count: int, kind:
     return values.cast(kind).take(pa.array(place, mask=place < 0))
 
 
-def survivors(part: Part, stage: AnyStage) -> Iterator[tuple[Batch, dict[str, pa.Array]]]:
-    """The documents that no stage dropped, batch by batch, their text as edited, with the columns of `stage`."""
+def candidates(part: Part, stage: AnyStage, state: State) -> tuple[Batch, dict[str, pa.Array]] | None:
+    """The candidates of a deriving stage in one batch, their text as edited, with its columns; None where there are
+    none. They are few by the stage's own choice, and are held together so that a translator starts once a part."""
+    batches: list[pa.RecordBatch] = []
+    columns: dict[str, list[pa.Array]] = {}
     for view in _views(part, text=True):
         rows = np.flatnonzero(view.alive)
+        rows = rows[stage.candidates(view.batch(rows, text=False), state)]
         if len(rows):
-            yield view.batch(rows, text=True), view.columns_for(stage, rows)
+            batches.append(view.batch(rows, text=True).documents)
+            for name, column in view.columns_for(stage, rows).items():
+                columns.setdefault(name, []).append(column)
+    if not batches:
+        return None
+    return Batch(pa.concat_batches(batches)), {name: pa.concat_arrays(pieces) for name, pieces in columns.items()}

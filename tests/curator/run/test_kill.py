@@ -14,7 +14,7 @@ import pytest
 
 from tests.runs import hashes, make_texts, recipe_text, write_jsonl
 
-STAGES = ("dedup", "entropy: {min_bits: 3}", "outliers: {min_documents: 20}", "pii", "sampling: {alpha: 0.5}")
+STAGES = ("dedup", "entropy: {min_bits: 3}", "outliers: {min_documents: 20}", "sampling: {alpha: 0.5}")
 
 KILLED_AT_EVENT = """
 import os, signal, sys, threading, time
@@ -48,7 +48,7 @@ class Scene:
         self.folder = folder
         self.source = folder / "input"
         for number in range(6):
-            write_jsonl(self.source / f"{number}.jsonl", make_texts(120, seed=number))
+            write_jsonl(self.source / f"{number}.jsonl", make_texts(900, seed=number, units=(60, 240)))
         self.recipe = folder / "recipe.yaml"
         self.recipe.write_text(recipe_text(*STAGES))
         self.script = folder / "killed.py"
@@ -124,7 +124,7 @@ def test_a_run_killed_at_any_moment_leaves_no_worker_and_resumes(scene: Scene) -
         code, children = scene.kill_after("clock", 2, chosen.uniform(0.3, 3.0))
         kills += code == -signal.SIGKILL
         with_workers += len(children) > 1
-        assert psutil.wait_procs(children, timeout=5)[1] == []
+        assert psutil.wait_procs(children, timeout=30)[1] == []
     assert kills >= 2
     assert with_workers >= 1
     assert hashes(scene.run_through("clock", 2)) == scene.expected

@@ -1,0 +1,348 @@
+"""Blocks of whole records, cut from a stream of bytes.
+
+Block k holds the records that begin in bytes [k * block_bytes, (k + 1) * block_bytes) of the (decompressed) file, so
+that cuts depend on the content alone. A record over the limit is hashed while it passes and never held; it becomes a
+failure. What a record is, a `RecordEnds` knows; what is in it, the reader of the format.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+import blake3
+import numpy as np
+
+from curator.readers.base import Failure, InputFile, ReadOptions, Split
+from curator.readers.streams import CHUNK_BYTES, DamagedStreamError, open_input, read_chunks
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+TOO_LARGE = "document.too_large"
+
+_NEWLINE = 10
+_BLANK = np.zeros(256, dtype=np.bool_)
+_BLANK[[9, 10, 11, 12, 13, 32]] = True
+"""What `bytes.isspace` takes for white space: a line of nothing else is blank."""
+
+
+class RecordEnds(Protocol):
+    """Finds where records end. Stateful: it is shown the bytes of a file one chunk after the other."""
+
+    def ends(self, chunk: bytes) -> NDArray[np.int64]:
+        """Places 1..len(chunk), rising, at which a record ends and the next may begin."""
+        ...
+
+
+class LineEnds:
+    """A record is a line with its line feed."""
+
+    def ends(self, chunk: bytes) -> NDArray[np.int64]:
+        """See `RecordEnds`."""
+        return np.flatnonzero(np.frombuffer(chunk, dtype=np.uint8) == _NEWLINE) + 1
+
+
+class ParagraphEnds:
+    """A record is a run of lines that are not blank with the blank line after it; a further blank line is a record of
+    its own, without text."""
+
+    def __init__(self, *, in_text: bool = False) -> None:
+        self._in_text = in_text
+        """Whether the line that is being read has shown something other than white space."""
+
+    def ends(self, chunk: bytes) -> NDArray[np.int64]:
+        """See `RecordEnds`."""
+        data = np.frombuffer(chunk, dtype=np.uint8)
+        feeds = np.flatnonzero(data == _NEWLINE)
+        if not len(data):
+            return feeds
+        inked = ~_BLANK[data]
+        starts = np.concatenate((np.zeros(1, dtype=np.int64), feeds + 1))
+        lines = np.logical_or.reduceat(inked, starts[starts < len(data)])
+        lines[0] |= self._in_text
+        self._in_text = bool(lines[-1]) if starts[-1] < len(data) else False
+        return feeds[~lines[: len(feeds)]] + 1
+
+
+@dataclass(frozen=True)
+class Block:
+    """Whole records, and what could not be one. `data` stands for bytes [end - len(data), end) of the file and begins
+    at line `line` (None: not known); failures before or behind it cover the rest from `begin` on."""
+
+    begin: int
+    end: int
+    line: int | None
+    data: bytes
+    failures: tuple[Failure, ...] = ()
+
+    @property
+    def data_begin(self) -> int:
+        """Where in the file `data` begins."""
+        return self.end - len(self.data)
+
+
+def cut_blocks(
+    chunks: Iterable[bytes],
+    record_ends: RecordEnds,
+    *,
+    block_bytes: int,
+    max_record_bytes: int,
+    begin: int = 0,
+    stop: int | None = None,
+    line: int | None = 1,
+) -> Iterator[Block]:
+    """The blocks of a stream whose first byte stands at `begin` and begins a record in line `line` (None: not known).
+
+    With `stop`, ends after the last record that begins before it. Where the stream is damaged, the last block carries a
+    failure at the place up to which bytes came, with the BLAKE3 of the torn record, which is in no block.
+    """
+    cutter = _Cutter(record_ends, block_bytes, max_record_bytes, begin, stop, line)
+    damage: str | None = None
+    try:
+        for chunk in chunks:
+            yield from cutter.take(chunk)
+            if cutter.done:
+                break
+    except DamagedStreamError as error:
+        damage = error.code
+    yield from cutter.finish(damage)
+
+
+class _Cutter:
+    """The state of `cut_blocks`. Places are offsets in the file."""
+
+    def __init__(
+        self,
+        record_ends: RecordEnds,
+        block_bytes: int,
+        max_record_bytes: int,
+        begin: int,
+        stop: int | None,
+        line: int | None,
+    ) -> None:
+        self.done = stop is not None and begin >= stop
+        self._record_ends = record_ends
+        self._block_bytes = block_bytes
+        self._max_record_bytes = max_record_bytes
+        self._stop = stop
+        self._line = line
+        self._block = begin  # where the block being made begins, failures included
+        self._base = begin  # where `_pending` begins
+        self._record = begin  # where the record that has not ended yet begins
+        self._seen = begin
+        self._pending = bytearray()
+        self._failures: list[Failure] = []
+        self._skipped: blake3.blake3 | None = None  # the hash of a record over the limit that has not ended yet
+        self._skipped_lines = 0
+
+    def take(self, chunk: bytes) -> Iterator[Block]:
+        if not chunk or self.done:
+            return
+        ends = self._record_ends.ends(chunk) + self._seen
+        if self._stop is not None:
+            place = int(np.searchsorted(ends, self._stop, side="left"))
+            if place < len(ends):
+                self.done = True
+                ends = ends[: place + 1]
+                chunk = chunk[: int(ends[place]) - self._seen]
+        if self._skipped is not None:
+            first = int(ends[0]) - self._seen if len(ends) else len(chunk)
+            self._skip(chunk[:first])
+            self._seen += first
+            chunk = chunk[first:]
+            if not len(ends):
+                return
+            self._end_skip(int(ends[0]))
+            ends = ends[1:]
+        self._pending += chunk
+        self._seen += len(chunk)
+        yield from self._cut(ends)
+        if self._seen - self._record > self._max_record_bytes:
+            yield from self._emit(self._record)
+            self._skipped = blake3.blake3()
+            self._skip(bytes(self._pending))
+            self._pending.clear()
+
+    def finish(self, damage: str | None) -> Iterator[Block]:
+        if self.done:
+            damage = None
+        if damage is None:
+            if self._skipped is not None:
+                self._end_skip(self._seen)
+            yield from self._emit(self._seen)
+            return
+        torn, line = self._skipped, self._line
+        if torn is None:
+            whole = self._record - self._base
+            torn = blake3.blake3(self._pending[whole:])
+            line = _add_lines(line, bytes(self._pending[:whole]))
+        self._failures.append(Failure(self._seen, line, damage, torn.hexdigest()))
+        yield from self._emit(self._record)
+
+    def _cut(self, ends: NDArray[np.int64]) -> Iterator[Block]:
+        """Cut blocks from `_pending`, in which records end at `ends`."""
+        if not len(ends):
+            return
+        begins = np.concatenate((np.array([self._record], dtype=np.int64), ends[:-1]))
+        done = 0
+        for place in np.flatnonzero(ends - begins > self._max_record_bytes):
+            yield from self._cut_small(ends[done:place])
+            self._record = int(begins[place])
+            yield from self._emit(self._record)
+            length = int(ends[place] - begins[place])
+            self._skipped = blake3.blake3()
+            self._skip(bytes(self._pending[:length]))
+            del self._pending[:length]
+            self._end_skip(int(ends[place]))
+            done = int(place) + 1
+        yield from self._cut_small(ends[done:])
+        self._record = int(ends[-1])
+
+    def _cut_small(self, ends: NDArray[np.int64]) -> Iterator[Block]:
+        place = 0
+        while True:
+            target = (self._base // self._block_bytes + 1) * self._block_bytes
+            place += int(np.searchsorted(ends[place:], target, side="left"))
+            if place == len(ends):
+                return
+            yield from self._emit(int(ends[place]))
+
+    def _emit(self, end: int) -> Iterator[Block]:
+        """The block up to `end`, unless there is nothing to tell."""
+        length = end - self._base
+        with memoryview(self._pending) as view, view[:length] as part:
+            data = bytes(part)
+        del self._pending[:length]
+        if data or self._failures:
+            yield Block(self._block, end, self._line, data, tuple(self._failures))
+            self._failures = []
+            self._block = end
+        self._base = end
+        self._line = _add_lines(self._line, data)
+
+    def _skip(self, part: bytes) -> None:
+        if self._skipped is not None:
+            self._skipped.update(part)
+            self._skipped_lines += count_lines(part)
+
+    def _end_skip(self, end: int) -> None:
+        if self._skipped is not None:
+            self._failures.append(Failure(self._record, self._line, TOO_LARGE, self._skipped.hexdigest()))
+        if self._line is not None:
+            self._line += self._skipped_lines
+        self._skipped, self._skipped_lines = None, 0
+        self._record = self._base = end
+
+
+def plain_splits(file: InputFile, split_bytes: int) -> Iterator[Split]:
+    """Splits of a file that can be entered anywhere: fixed byte ranges, found without reading it."""
+    for index, begin in enumerate(range(0, file.size, split_bytes)):
+        end = min(begin + split_bytes, file.size)
+        yield Split(file, index, begin, end, first_line=1 if begin == 0 else None)
+
+
+def stream_splits(file: InputFile, record_ends: RecordEnds, options: ReadOptions, split_bytes: int) -> Iterator[Split]:
+    """Splits of a file that is read once from its beginning: they carry their bytes."""
+    blocks = cut_blocks(
+        read_chunks(file), record_ends, block_bytes=split_bytes, max_record_bytes=options.max_document_bytes
+    )
+    for index, block in enumerate(blocks):
+        yield Split(file, index, block.begin, block.end, block.line, block.data, block.failures)
+
+
+def split_blocks(
+    split: Split,
+    options: ReadOptions,
+    record_ends: Callable[[], RecordEnds],
+    entering: Callable[[], RecordEnds] | None = None,
+) -> Iterator[Block]:
+    """The records of a split in blocks of about `options.batch_bytes`, whether it carries its bytes or they are in the
+    file.
+
+    `record_ends` makes a finder that begins where a record begins; `entering` one that begins at the byte before
+    `split.begin`, when that differs.
+    """
+    if split.data is None:
+        begin, chunks = _enter_file(split, (entering or record_ends)(), options)
+        if begin is None:
+            return
+        yield from cut_blocks(
+            chunks,
+            record_ends(),
+            block_bytes=options.batch_bytes,
+            max_record_bytes=options.max_document_bytes,
+            begin=begin,
+            stop=split.end,
+            line=split.first_line,
+        )
+        return
+    begin, line = split.end - len(split.data), split.first_line
+    before = tuple(failure for failure in split.failures if failure.position < begin)
+    if before:
+        yield Block(split.begin, begin, line, b"", before)
+    ends = record_ends().ends(split.data)
+    done = 0
+    while done < len(split.data):
+        target = ((begin + done) // options.batch_bytes + 1) * options.batch_bytes - begin
+        place = int(np.searchsorted(ends, target, side="left"))
+        end = int(ends[place]) if place < len(ends) else len(split.data)
+        data = split.data[done:end]
+        yield Block(begin + done, begin + end, line, data)
+        line = _add_lines(line, data)
+        done = end
+    behind = tuple(failure for failure in split.failures if failure.position >= begin)
+    if behind:
+        yield Block(split.end, split.end, line, b"", behind)
+
+
+def count_lines(data: bytes) -> int:
+    """Line feeds in `data` (NumPy compares twice as fast as `bytes.count` on text)."""
+    return int(np.count_nonzero(np.frombuffer(data, dtype=np.uint8) == _NEWLINE))
+
+
+def in_text_at(file: InputFile, place: int) -> bool:
+    """Whether the line in which byte `place` of a plain file stands shows something other than white space before it:
+    the state in which `ParagraphEnds` must begin there."""
+    with open_input(file) as handle:
+        end = place
+        while end > 0:
+            begin = max(0, end - 4096)
+            handle.seek(begin)
+            tail = handle.read(end - begin)
+            line = tail[tail.rfind(b"\n") + 1 :]
+            if line.strip():
+                return True
+            if len(line) < len(tail):
+                return False
+            end = begin
+    return False
+
+
+def _enter_file(split: Split, record_ends: RecordEnds, options: ReadOptions) -> tuple[int | None, Iterator[bytes]]:
+    """The first place in the split's range at which a record begins, None if there is none, and the bytes from there
+    on."""
+    chunk_bytes = min(CHUNK_BYTES, max(options.batch_bytes, 1))
+    if split.begin == 0:
+        return 0, read_chunks(split.file, 0, chunk_bytes)
+    place = split.begin - 1
+    chunks = read_chunks(split.file, place, chunk_bytes)
+    for chunk in chunks:
+        ends = record_ends.ends(chunk)
+        if len(ends):
+            begin = place + int(ends[0])
+            return (begin if begin < split.end else None), _resume(chunk[int(ends[0]) :], chunks)
+        place += len(chunk)
+        if place >= split.end:
+            break
+    return None, chunks
+
+
+def _resume(rest: bytes, chunks: Iterator[bytes]) -> Iterator[bytes]:
+    yield rest
+    yield from chunks
+
+
+def _add_lines(line: int | None, data: bytes) -> int | None:
+    return None if line is None else line + count_lines(data)

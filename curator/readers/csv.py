@@ -1,0 +1,211 @@
+"""CSV and TSV with a header: a document a row.
+
+Where a record ends can only be known from the beginning of the file (a quote may hold line feeds), so that one producer
+reads it and hands out blocks of whole records. Column names are taken as they stand: a dot does not nest. Of two
+columns of one name the last counts. TSV is read with quotes too. Blank lines are no records; an empty id, source or
+lang is missing; an empty text is a text. The position is the byte offset of the row.
+
+The text is kept byte for byte, so that normalisation can repair what is not UTF-8; a damaged field other than the text
+fails the record with `csv.encoding`. A quote that is never closed takes in the rest of the file, as `csv.quote`.
+
+Failures: csv.columns, csv.quote, csv.encoding, document.too_large.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import msgspec
+import numpy as np
+
+from curator.errors import UserError
+from curator.readers.base import Fields, InputFile, ReadOptions, Records, Split
+from curator.readers.batches import RecordBuilder, only_failures
+from curator.readers.blocks import Block, split_blocks, stream_splits
+from curator.readers.csv_fields import BROKEN_FIELD, PLAIN, QUOTED_FIELD, RECORD, field_places, record_ends
+from curator.readers.head import UTF8_BOM, check_text_head
+from curator.readers.streams import digest_data, read_head
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+_HEADER_BYTES = 1 << 16
+"""A header longer than this is none."""
+_LABELS = ("id", "source", "lang")
+
+
+class CsvReader:
+    """Reads CSV."""
+
+    name = "csv"
+    delimiter = b","
+
+    def splits(self, file: InputFile, options: ReadOptions, split_bytes: int) -> Iterator[Split]:
+        """See `Reader.splits`. UserError, at once, when there is no column for the text."""
+        self._header(file, options)
+        return stream_splits(file, CsvEnds(self.delimiter), options, split_bytes)
+
+    def read(self, split: Split, options: ReadOptions) -> Iterator[Records]:
+        """See `Reader.read`."""
+        header = self._header(split.file, options)
+        if header is None:
+            return
+        for block in split_blocks(split, options, lambda: CsvEnds(self.delimiter, at_start=_data_begin(split) == 0)):
+            if block.failures:
+                yield only_failures(block.failures)
+            if block.data:
+                yield _read_rows(block, header, options.fields, self.delimiter)
+
+    def digest(self, split: Split) -> str:
+        """See `Reader.digest`."""
+        return digest_data(split.data or b"", split.failures)
+
+    def _header(self, file: InputFile, options: ReadOptions) -> _Header | None:
+        """The columns of the file, None when it has no line that is not blank."""
+        check_text_head(file)
+        head = read_head(file, _HEADER_BYTES)
+        mark = len(UTF8_BOM) if head.startswith(UTF8_BOM) else 0
+        data = head[mark:]
+        ends, _ = record_ends(np.frombuffer(data, dtype=np.uint8), self.delimiter[0], RECORD)
+        begin = 0
+        for end in [*ends.tolist(), len(data)]:
+            if data[begin:end].strip(b" \t\r\n\v\f"):
+                if end == _HEADER_BYTES - mark:
+                    raise UserError(
+                        f"has no line end in its first {_HEADER_BYTES} bytes",
+                        file=file.name,
+                        hint=f"is this {self.name.upper()} with a header?",
+                    )
+                return _parse_header(file, data[begin:end], mark + end, options.fields, self.delimiter)
+            begin = end
+        return None
+
+
+class TsvReader(CsvReader):
+    """Reads TSV."""
+
+    name = "tsv"
+    delimiter = b"\t"
+
+
+class CsvEnds:
+    """Finds where CSV records end (see `RecordEnds`); at the start of a file it passes over a byte order mark."""
+
+    def __init__(self, delimiter: bytes, *, at_start: bool = True) -> None:
+        self._delimiter = delimiter[0]
+        self._state = RECORD
+        self._mark = UTF8_BOM if at_start else b""
+
+    def ends(self, chunk: bytes) -> NDArray[np.int64]:
+        """See `RecordEnds`."""
+        passed = 0
+        while self._mark and passed < len(chunk):
+            if chunk[passed] != self._mark[0]:
+                self._state = RECORD if len(self._mark) == len(UTF8_BOM) else PLAIN
+                self._mark = b""
+                break
+            passed += 1
+            self._mark = self._mark[1:]
+        data = np.frombuffer(chunk, dtype=np.uint8)[passed:]
+        ends, self._state = record_ends(data, self._delimiter, self._state)
+        return ends + passed
+
+
+@dataclass(frozen=True)
+class _Header:
+    """What the first row says: how many columns there are, which of them hold what, where the row ends in the file."""
+
+    columns: int
+    places: dict[str, int]
+    end: int
+
+
+def _parse_header(file: InputFile, row: bytes, end: int, fields: Fields, delimiter: bytes) -> _Header:
+    try:
+        names = [_decode_field(field) for field in _split_row(row, delimiter)]
+    except UnicodeDecodeError:
+        raise UserError("has a header that is not UTF-8", file=file.name, hint="convert it with iconv") from None
+    if fields.text not in names:
+        raise UserError(
+            f"has no column {fields.text!r} for the text; it has {', '.join(map(repr, names))}",
+            file=file.name,
+            hint="name one in input.fields.text",
+        )
+    return _Header(len(names), {name: place for place, name in enumerate(names)}, end)
+
+
+def _split_row(row: bytes, delimiter: bytes) -> list[bytes]:
+    """The fields of one record."""
+    columns = row.count(delimiter) + 1
+    data = np.frombuffer(row, dtype=np.uint8)
+    ends = np.array([len(row)], dtype=np.int64)
+    counts, places, kinds, _ = field_places(data, ends, delimiter[0], np.arange(columns))
+    return [_field(row, places[0, column], int(kinds[0, column])) for column in range(int(counts[0]))]
+
+
+def _field(data: bytes, place: NDArray[np.int64], kind: int) -> bytes:
+    """The content of a field that `field_places` found."""
+    field = data[place[0] : place[1]]
+    if kind == QUOTED_FIELD:
+        return field.replace(b'""', b'"')
+    if kind == BROKEN_FIELD:
+        close = field.index(b'"', 1)
+        while field[close + 1 : close + 2] == b'"':
+            close = field.index(b'"', close + 2)
+        return field[1:close].replace(b'""', b'"') + field[close + 1 :]
+    return field
+
+
+def _decode_field(field: bytes) -> str:
+    return field.decode()
+
+
+def _data_begin(split: Split) -> int:
+    return split.end - len(split.data or b"")
+
+
+def _read_rows(block: Block, header: _Header, fields: Fields, delimiter: bytes) -> Records:
+    data = block.data
+    ends = CsvEnds(delimiter, at_start=block.data_begin == 0).ends(data)
+    if not len(ends) or ends[-1] != len(data):
+        ends = np.append(ends, len(data))
+    names = {name: header.places[name] for name in _names(fields) if name in header.places}
+    wanted = np.array(sorted(set(names.values())), dtype=np.int64)
+    column = {name: int(np.searchsorted(wanted, place)) for name, place in names.items()}
+    counts, places, kinds, open_quotes = field_places(np.frombuffer(data, dtype=np.uint8), ends, delimiter[0], wanted)
+    builder = RecordBuilder()
+    begins = np.concatenate((np.zeros(1, dtype=np.int64), ends[:-1]))
+    for row in np.flatnonzero((counts > 0) & (block.data_begin + begins >= header.end)).tolist():
+        begin, end = int(begins[row]), int(ends[row])
+        position = block.data_begin + begin
+        code = "csv.quote" if open_quotes[row] else "csv.columns" if counts[row] != header.columns else None
+        if code is None:
+            values = {name: _field(data, places[row, at], int(kinds[row, at])) for name, at in column.items()}
+            try:
+                _add_row(builder, position, values, fields)
+            except UnicodeDecodeError:
+                code = "csv.encoding"
+        if code is not None:
+            line = None if block.line is None else block.line + data.count(b"\n", 0, begin)
+            builder.fail(position, line, code, data[begin:end])
+    return builder.build()
+
+
+def _names(fields: Fields) -> tuple[str, ...]:
+    return (fields.text, fields.id, fields.source, fields.lang, *fields.metadata)
+
+
+def _add_row(builder: RecordBuilder, position: int, values: dict[str, bytes], fields: Fields) -> None:
+    """UnicodeDecodeError when a field other than the text is damaged."""
+    labels = {name: values.get(getattr(fields, name), b"").decode() for name in _LABELS}
+    metadata = {name: values[name].decode() for name in fields.metadata if name in values}
+    builder.add(
+        position,
+        values[fields.text],
+        id=labels["id"],
+        source=labels["source"],
+        lang=labels["lang"],
+        metadata=msgspec.json.encode(metadata).decode() if metadata else None,
+    )

@@ -1,0 +1,292 @@
+"""Which files a run reads: inputs expanded, named, and told apart by format and compression.
+
+Files come in the order of the inputs; within a directory or a glob, sorted by name. A name is part of every document's
+key: it depends on the inputs as given, never on where they lie. Hidden files and directories (a leading dot) and the
+bookkeeping files of other systems are passed over; links to files are followed, links to directories are not.
+"""
+
+from __future__ import annotations
+
+import glob
+import os
+import stat
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
+
+from curator.errors import UserError
+from curator.readers.base import InputFile
+from curator.readers.head import UTF8_BOM, wide_encoding
+from curator.readers.registry import reader_names
+from curator.readers.streams import compression_of, read_head
+
+AUTO = "auto"
+
+EXTENSIONS: Mapping[str, str] = {
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+    ".json": "jsonl",
+    ".parquet": "parquet",
+    ".pq": "parquet",
+    ".txt": "text",
+    ".text": "text",
+    ".md": "text",
+    ".csv": "csv",
+    ".tsv": "tsv",
+    ".tab": "tsv",
+    ".html": "html",
+    ".htm": "html",
+    ".xhtml": "html",
+    ".warc": "warc",
+    ".wet": "warc",
+}
+"""Format by extension, after that of a compression is taken off."""
+
+_PACKED_EXTENSIONS = (".gz", ".gzip", ".zst", ".zstd", ".bz2", ".xz")
+_BOOKKEEPING = ("_SUCCESS", "_metadata", "_common_metadata")
+"""What Hadoop, Spark and Parquet writers leave beside data."""
+_OTHER_ARCHIVES = (
+    (b"PK\x03\x04", "a ZIP archive"),
+    (b"7z\xbc\xaf\x27\x1c", "a 7z archive"),
+    (b"\x04\x22\x4d\x18", "compressed with LZ4"),
+    (b"Rar!", "a RAR archive"),
+)
+_LINE_FORMATS = ("jsonl", "text", "csv", "tsv")
+_SNIFF_BYTES = 1024
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """A file of a directory that is not read, and why."""
+
+    path: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Inventory:
+    """The files that a run reads, and those of its directories that it does not."""
+
+    files: tuple[InputFile, ...]
+    skipped: tuple[Skipped, ...]
+
+
+def discover(inputs: Sequence[str], format: str = AUTO) -> list[InputFile]:  # noqa: A002 (the recipe's word)
+    """The files of `take_inventory`."""
+    return list(take_inventory(inputs, format).files)
+
+
+def take_inventory(inputs: Sequence[str], format: str = AUTO) -> Inventory:  # noqa: A002 (the recipe's word)
+    """Expand files, directories (recursively) and globs.
+
+    With `auto`, the format of a file is told by its extension, else by its content; files of a directory that show
+    neither are skipped. With a named format, a file that was named or matched by a glob has it whatever its extension;
+    a file of a directory unless its extension or content says otherwise. UserError for what does not exist, cannot be
+    read, cannot be told, or would be read twice.
+    """
+    if not inputs:
+        raise UserError("no input is given", hint="name files, directories or globs")
+    if format != AUTO and format not in reader_names():
+        raise UserError(f"input.format is {format!r}", hint=f"one of {AUTO}, {', '.join(reader_names())}")
+    files: list[InputFile] = []
+    skipped: list[Skipped] = []
+    for given in inputs:
+        prefix = _prefix(given) if len(inputs) > 1 else ""
+        kept: list[InputFile] = []
+        passed: list[Skipped] = []
+        for found in _expand(given):
+            file = _inspect(found, prefix + found.name, format)
+            if isinstance(file, InputFile):
+                kept.append(file)
+            else:
+                passed.append(Skipped(found.path, file))
+        if not kept:
+            raise _nothing_found(given, passed)
+        files += kept
+        skipped += passed
+    _refuse_repeats(files)
+    return Inventory(tuple(files), tuple(skipped))
+
+
+def sniff_format(head: bytes) -> str | None:
+    """The format that the first (decompressed) bytes of a file show."""
+    if head.startswith(b"PAR1"):
+        return "parquet"
+    text = head.removeprefix(UTF8_BOM).lstrip()
+    if text.startswith(b"WARC/"):
+        return "warc"
+    if text.startswith((b"{", b"[")):
+        return "jsonl"  # of an array the reader says how to convert it
+    page = text.lower()
+    if page.startswith((b"<!doctype html", b"<html")) or (page.startswith(b"<?xml") and b"<html" in page):
+        return "html"
+    return None
+
+
+def extension_of(path: str) -> str:
+    """The extension in lower case, after that of a compression is taken off: `.jsonl` of `a.JSONL.gz`."""
+    pure = PurePosixPath(path.lower())
+    if pure.suffix in _PACKED_EXTENSIONS:
+        pure = pure.with_suffix("")
+    return pure.suffix
+
+
+@dataclass(frozen=True)
+class _Found:
+    path: str
+    name: str
+    in_directory: bool
+
+
+def _expand(given: str) -> list[_Found]:
+    if "://" in given:
+        raise UserError("is a URL; input is read from files", file=given, hint="copy it to a local directory")
+    path = Path(given)
+    if path.is_dir():
+        return [_Found(*found, in_directory=True) for found in _walk(path, path)]
+    if os.path.lexists(path):
+        return [_Found(given, path.name, in_directory=False)]
+    if not glob.has_magic(given):
+        raise UserError("does not exist", file=given, hint=_nearest_parent(path))
+    fixed = _fixed_part(path)
+    found = {}
+    for match in map(Path, glob.glob(given, recursive=True)):  # noqa: PTH207 (Path.glob takes no absolute pattern)
+        if match.is_dir():
+            found.update({path: _Found(path, name, in_directory=True) for path, name in _walk(match, fixed)})
+        else:
+            name = match.relative_to(fixed).as_posix()
+            found[str(match)] = _Found(str(match), name, in_directory=False)
+    if not found:
+        raise UserError("matches no file", file=given, hint=_nearest_parent(fixed / "*"))
+    return sorted(found.values(), key=lambda entry: entry.name)
+
+
+def _walk(directory: Path, relative_to: Path) -> list[tuple[str, str]]:
+    """(path, name) of all files below, sorted by name."""
+    found = []
+    for folder, folders, names in os.walk(directory, onerror=_refuse_unreadable):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        for name in names:
+            if not name.startswith("."):
+                path = Path(folder) / name
+                found.append((str(path), path.relative_to(relative_to).as_posix()))
+    return sorted(found, key=lambda entry: entry[1])
+
+
+def _fixed_part(pattern: Path) -> Path:
+    """The directories of a glob before the first that has a wildcard."""
+    parts = []
+    for part in pattern.parts[:-1]:
+        if glob.has_magic(part):
+            break
+        parts.append(part)
+    return Path(*parts)
+
+
+def _prefix(given: str) -> str:
+    """What tells the files of one directory or glob from those of another: the base name of the directory."""
+    path = Path(given)
+    if not path.is_dir():
+        if os.path.lexists(path):
+            return ""
+        path = _fixed_part(path)
+    base = path.resolve().name if path.name == ".." else path.name
+    return f"{base}/" if base else ""
+
+
+def _inspect(found: _Found, name: str, format: str) -> InputFile | str:  # noqa: A002 (the recipe's word)
+    """The file as the run reads it, or why it is not read."""
+    about, start = _open(found.path)
+    if about is None:
+        if found.in_directory:
+            return "not a regular file"
+        raise UserError(
+            "is not a regular file", file=found.path, hint="a pipe cannot be read again: write it to a file"
+        )
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        raise UserError("has a name that is not UTF-8", file=ascii(found.path), hint="rename it") from None
+    file = InputFile(found.path, name, about.st_size, about.st_mtime_ns, "", compression_of(start))
+    head = read_head(file, _SNIFF_BYTES)
+    chosen, reason = _choose_format(found, head, format)
+    if chosen is None:
+        if found.in_directory:
+            return reason
+        raise UserError(reason, file=found.path, hint=f"say which it is with input.format: {', '.join(reader_names())}")
+    return replace(file, format=chosen)
+
+
+def _choose_format(found: _Found, head: bytes, format: str) -> tuple[str | None, str]:  # noqa: A002
+    told = EXTENSIONS.get(extension_of(found.path))
+    archive = next((what for magic, what in _OTHER_ARCHIVES if head.startswith(magic)), None)
+    if archive is not None:
+        return None, f"is {archive}, which is not read: unpack it first"
+    if found.in_directory and Path(found.path).name in _BOOKKEEPING:
+        return None, "bookkeeping of another system"
+    if format == AUTO:
+        chosen = told or sniff_format(head) or ("text" if not head and not found.in_directory else None)
+        return chosen, "is of unknown format: neither its extension nor its content tells"
+    if found.in_directory:
+        seen = told or sniff_format(head)
+        if seen not in (None, format):
+            return None, f"is {seen}, not {format}"
+        if format in _LINE_FORMATS and b"\0" in head and wide_encoding(head) is None:
+            return None, f"is binary, not {format}"
+    return format, ""
+
+
+def _open(path: str) -> tuple[os.stat_result | None, bytes]:
+    """What a file is and its first bytes; None when it is no regular file."""
+    try:
+        about = os.stat(path)  # noqa: PTH116 (follows links, as Path.stat; takes a str)
+        if not stat.S_ISREG(about.st_mode):
+            return None, b""
+        with open(path, "rb") as handle:  # noqa: PTH123
+            return about, handle.read(16)
+    except FileNotFoundError:
+        raise UserError("is a link to nothing", file=path, hint="remove it or mend it") from None
+    except OSError as error:
+        raise UserError(f"cannot be read: {error.strerror}", file=path, hint="check its permissions") from None
+
+
+def _refuse_unreadable(error: OSError) -> None:
+    raise UserError(
+        f"cannot be read: {error.strerror}", file=str(error.filename), hint="check its permissions"
+    ) from None
+
+
+def _nearest_parent(path: Path) -> str:
+    parent = next((parent for parent in path.parents if parent.is_dir()), Path())
+    if parent == path.parent:
+        return "check the name"
+    return f"the last directory on the way that exists is {parent}"
+
+
+def _nothing_found(given: str, skipped: Sequence[Skipped]) -> UserError:
+    if not skipped:
+        return UserError("is an empty directory", file=given, hint="name files, directories or globs")
+    seen = Counter(Path(entry.path).suffix or "no extension" for entry in skipped)
+    listed = ", ".join(f"{suffix} ({count})" for suffix, count in sorted(seen.items()))
+    return UserError(
+        f"holds no file that can be read; extensions seen: {listed}",
+        file=given,
+        hint=f"formats are told by {' '.join(EXTENSIONS)}, else name one with input.format",
+    )
+
+
+def _refuse_repeats(files: Sequence[InputFile]) -> None:
+    names: dict[str, str] = {}
+    paths: dict[str, str] = {}
+    for file in files:
+        absolute = os.path.abspath(file.path)  # noqa: PTH100 (Path.resolve would follow links)
+        if absolute in paths:
+            raise UserError("is given twice", file=file.path, hint=f"as {paths[absolute]!r} and as {file.name!r}")
+        if file.name in names:
+            raise UserError(
+                f"{names[file.name]} and {file.path} would both be called {file.name!r}",
+                hint="give the directory that holds both, or a quoted glob",
+            )
+        names[file.name] = file.path
+        paths[absolute] = file.name

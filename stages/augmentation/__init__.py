@@ -1,0 +1,1 @@
+"""New documents for small languages by back-translation."""

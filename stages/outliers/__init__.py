@@ -1,0 +1,1 @@
+"""IsolationForest per language on cheap embeddings."""

@@ -1,0 +1,240 @@
+"""Stage `outliers`: documents that look unlike the rest of their language.
+
+For each language an isolation forest (Liu, Ting, Zhou 2008; scikit-learn's, 100 trees) is fitted on a sample of the
+documents that survived the earlier stages. A document whose score is above the threshold of its language, the quantile
+of the sample's scores that `contamination` asks for, is flagged, and dropped only if the recipe says `drop: true`. One
+forest a language, because a small language is no anomaly of a large one. Languages with too few documents to say what
+is normal, and documents of no known language, are not judged, and `facts` lists them.
+
+It finds garbage (random characters, keyboard noise, tables of numbers, encoded data) and, less surely, text of another
+language; see `benchmarks/outliers.py`. It is no detector of harmful or poor writing: it knows only characters.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+import pyarrow as pa
+from blake3 import blake3
+from pydantic import Field, field_validator, model_validator
+
+from curator.document import UNDETERMINED, Batch
+from curator.keys import random_words
+from curator.stage import Column, Columns, Parameters, Stage, State
+from curator.verdict import VerdictBuilder, Verdicts, round_score
+from stages.outliers.embedding import DIMENSIONS, embed
+from stages.outliers.forest import Forests, fit_forest, flatten
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from sklearn.ensemble import IsolationForest
+
+EMBEDDING = "outliers.embedding"
+SCORE = "outliers.score"
+RULE = "outliers.isolation"
+
+_EMBEDDING_TYPE = pa.list_(pa.float16(), DIMENSIONS)
+SUMMARY_SCHEMA = pa.schema(
+    [
+        pa.field("language", pa.string(), nullable=False),
+        pa.field("word", pa.uint64(), nullable=False),
+        pa.field("key_low", pa.uint64(), nullable=False),
+        pa.field("key_high", pa.uint64(), nullable=False),
+        pa.field("documents", pa.int64(), nullable=False),
+        pa.field("embedding", _EMBEDDING_TYPE, nullable=False),
+    ]
+)
+"""For each language the `sample` documents of least hash(seed, stage, key), ordered by (language, word, key).
+`documents` is, on the first row of a language, how many documents it has in all, and 0 elsewhere."""
+
+
+class OutliersParameters(Parameters):
+    """What a recipe may say about outliers."""
+
+    trees: int = Field(default=100, ge=1, le=1000, description="Trees of a forest.")
+    max_samples: int = Field(default=256, ge=2, le=4096, description="Documents that one tree is grown on.")
+    contamination: float = Field(
+        default=0.01, gt=0, le=0.5, description="Share of a language's sample that is flagged."
+    )
+    contamination_by_language: Mapping[str, float] = Field(
+        default_factory=dict, description="The same for single languages: {br: 0.05}."
+    )
+    min_documents: int = Field(default=100, ge=2, description="A language with fewer documents is not judged.")
+    sample: int = Field(
+        default=2000, ge=2, le=100_000, description="Documents of a language that a forest is fitted on."
+    )
+    drop: bool = Field(default=False, description="Drop outliers instead of flagging them.")
+
+    @field_validator("contamination_by_language")
+    @classmethod
+    def _in_range(cls, shares: Mapping[str, float]) -> Mapping[str, float]:
+        for language, share in shares.items():
+            if not 0 < share <= 0.5:
+                raise ValueError(f"contamination of {language} must be above 0 and at most 0.5, not {share}")
+        return shares
+
+    @model_validator(mode="after")
+    def _sample_reaches_minimum(self) -> OutliersParameters:
+        if self.sample < self.min_documents:
+            raise ValueError(f"sample ({self.sample}) must be at least min_documents ({self.min_documents})")
+        return self
+
+
+class Outliers(Stage[OutliersParameters]):
+    """Flags documents that an isolation forest of their language sets apart."""
+
+    name = "outliers"
+    about = "documents unlike the rest of their language, by an isolation forest"
+    parameters_type = OutliersParameters
+    columns = (
+        Column(EMBEDDING, _EMBEDDING_TYPE, "hashed character n-grams, projected to 64 dimensions", internal=True),
+    )
+    scored: tuple[Column, ...] = (
+        Column(SCORE, pa.float64(), "anomaly score, 0 to 1; null where the language has no forest"),
+    )
+    rules: ClassVar[Mapping[str, str]] = {
+        RULE: "its characters are unlike the rest of its language: anomaly score {score}, above {threshold}",
+    }
+    observes = True
+    packages = ("scikit-learn",)
+
+    def annotate(self, batch: Batch) -> Columns:
+        """The column `outliers.embedding`."""
+        embeddings = embed(*batch.text_buffer)
+        return {EMBEDDING: pa.FixedSizeListArray.from_arrays(pa.array(embeddings.ravel()), type=_EMBEDDING_TYPE)}
+
+    def observe(self, batch: Batch, columns: Columns) -> pa.Table:
+        """The sample and the number of documents of each language in the batch."""
+        languages = batch.languages
+        names = np.array(languages.names, dtype=object)
+        table = pa.table(
+            {
+                "language": pa.array(names[languages.codes], pa.string()),
+                "word": pa.array(random_words(self.seed, self.name, batch.keys)),
+                "key_low": pa.array(batch.keys[:, 0]),
+                "key_high": pa.array(batch.keys[:, 1]),
+                "documents": pa.array(np.ones(len(batch), dtype=np.int64)),
+                "embedding": columns[EMBEDDING],
+            },
+            schema=SUMMARY_SCHEMA,
+        )
+        return self.merge([table])
+
+    def merge(self, summaries: Sequence[pa.Table]) -> pa.Table:
+        """The least hashes of each language among all summaries, and the sums of their documents."""
+        table = pa.concat_tables([SUMMARY_SCHEMA.empty_table(), *summaries]).combine_chunks()
+        if not table.num_rows:
+            return table
+        encoded = table["language"].combine_chunks().dictionary_encode()
+        names = encoded.dictionary.to_pylist()
+        rank = np.empty(len(names), dtype=np.int64)
+        rank[sorted(range(len(names)), key=names.__getitem__)] = np.arange(len(names))
+        language = rank[encoded.indices.to_numpy()]
+        order = np.lexsort([table[name].to_numpy() for name in ("key_high", "key_low", "word")] + [language])
+        sizes = np.bincount(language)
+        begins = np.cumsum(sizes) - sizes
+        within = np.arange(len(order)) - np.repeat(begins, sizes)
+        kept = order[within < self.parameters.sample]
+        totals = np.zeros(len(names), dtype=np.int64)
+        np.add.at(totals, language, table["documents"].to_numpy())
+        documents = np.where(within[within < self.parameters.sample] == 0, totals[language[kept]], 0)
+        table = table.take(pa.array(kept))
+        return table.set_column(4, SUMMARY_SCHEMA.field("documents"), pa.array(documents)).combine_chunks()
+
+    def fit(self, summary: pa.Table) -> State:
+        """A forest and a threshold for each language with enough documents.
+
+        `languages` U[n], `documents` and `sampled` int64[n], `forest` int32[n] (number of the forest, or -1) and
+        `threshold` float64[n] say it of each language that was seen; the other arrays are those of `Forests`.
+        """
+        names = np.array(summary["language"].to_pylist(), dtype=np.str_)
+        languages, begins = np.unique(names, return_index=True)
+        ends = np.append(begins[1:], len(names)).astype(np.int64)
+        embeddings = _embeddings(summary["embedding"].combine_chunks())
+        counts = summary["documents"].to_numpy()
+        parameters = self.parameters
+        forests: list[IsolationForest] = []
+        forest_of = np.full(len(languages), -1, dtype=np.int32)
+        for place, language in enumerate(languages.tolist()):
+            begin, end = int(begins[place]), int(ends[place])
+            if language == UNDETERMINED or end - begin < parameters.min_documents:
+                continue
+            forest_of[place] = len(forests)
+            digest = blake3(f"{self.seed}:{self.name}:{language}".encode()).digest(length=4)
+            random_state = int.from_bytes(digest, "little")
+            forests.append(fit_forest(embeddings[begin:end], parameters.trees, parameters.max_samples, random_state))
+        flat = flatten(forests, parameters.trees, parameters.max_samples)
+        scores = round_score(flat.score(embeddings, np.repeat(forest_of, ends - begins)))
+        threshold = np.full(len(languages), np.nan)
+        for place in np.flatnonzero(forest_of >= 0).tolist():
+            share = parameters.contamination_by_language.get(str(languages[place]), parameters.contamination)
+            sample = scores[begins[place] : ends[place]]
+            threshold[place] = np.quantile(sample, 1.0 - share, method="higher")
+        return {
+            "languages": languages,
+            "documents": counts[begins] if len(begins) else np.zeros(0, dtype=np.int64),
+            "sampled": ends - begins,
+            "forest": forest_of,
+            "threshold": threshold,
+            **flat.arrays(),
+        }
+
+    def score(self, batch: Batch, columns: Columns, state: State) -> dict[str, pa.Array]:
+        """The public column `outliers.score` of a batch: float64[rows], null where the language has no forest."""
+        scores = self._scores(batch, columns, state)
+        return {SCORE: pa.array(scores, mask=np.isnan(scores))}
+
+    def decide(self, batch: Batch, columns: Columns, state: State) -> Verdicts:
+        """A flag (or a drop) for each document above its language's threshold. Takes `outliers.score` from `columns` if
+        the caller has put it there, else scores the embeddings."""
+        if SCORE in columns:
+            scores = columns[SCORE].fill_null(np.nan).to_numpy(zero_copy_only=False)
+        else:
+            scores = self._scores(batch, columns, state)
+        threshold = batch.languages.lookup(_per_language(batch, state, "threshold", np.nan))
+        builder = VerdictBuilder(len(batch))
+        # A comparison with NaN is false: what was not judged stays.
+        outliers = scores > threshold
+        if self.parameters.drop:
+            builder.drop(outliers, RULE, scores, threshold)
+        else:
+            builder.flag(outliers, RULE, scores, threshold)
+        return builder.build()
+
+    def coverage(self, language: str) -> str | None:
+        """Documents of no known language have no norm to be held against."""
+        return "not judged" if language == UNDETERMINED else None
+
+    def facts(self, state: State) -> Mapping[str, object]:
+        """Languages that have a forest, with its threshold, and those that have none, with the reason."""
+        fitted, skipped = [], []
+        rows = zip(
+            *(state[name].tolist() for name in ("languages", "documents", "sampled", "forest", "threshold")),
+            strict=True,
+        )
+        for language, documents, sampled, forest, threshold in rows:
+            row = {"language": language, "documents": documents}
+            if forest >= 0:
+                fitted.append({**row, "sampled": sampled, "threshold": threshold})
+            else:
+                reason = "no known language" if language == UNDETERMINED else "too few documents"
+                skipped.append({**row, "reason": reason})
+        return {"min_documents": self.parameters.min_documents, "fitted": fitted, "skipped": skipped}
+
+    def _scores(self, batch: Batch, columns: Columns, state: State) -> NDArray[np.float64]:
+        numbers = batch.languages.lookup(_per_language(batch, state, "forest", -1)).astype(np.int32)
+        return round_score(Forests.of(state).score(_embeddings(columns[EMBEDDING]), numbers))
+
+
+def _embeddings(column: pa.FixedSizeListArray) -> NDArray[np.float32]:
+    flat: NDArray[np.float16] = column.flatten().to_numpy(zero_copy_only=False)
+    return flat.astype(np.float32).reshape(-1, DIMENSIONS)
+
+
+def _per_language(batch: Batch, state: State, name: str, absent: float) -> list[float]:
+    """The entry of a state's array for each language name of the batch."""
+    place = {language: number for number, language in enumerate(state["languages"].tolist())}
+    values = state[name].tolist()
+    return [values[place[language]] if language in place else absent for language in batch.languages.names]
