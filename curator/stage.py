@@ -51,7 +51,7 @@ ParametersT = TypeVar("ParametersT", bound=Parameters)
 class Column:
     """A column that a stage adds. A scalar one stands in `scores/`; one with `internal` stays in `work/`.
 
-    `threshold` names the parameter that cuts it, `drops` says on which side documents are dropped or flagged: the report
+    `threshold` names the parameter that cuts it, `drops` the side on which documents are dropped or flagged: the report
     draws both.
     """
 
@@ -150,6 +150,14 @@ class Stage(abc.ABC, Generic[ParametersT]):
     def fit(self, summary: pa.Table) -> State:
         """The state that `decide` and `derive` need, from the merged summary of the whole corpus."""
         raise NotImplementedError
+
+    def divide(self, summary: pa.Table) -> Sequence[pa.Table]:
+        """The merged summary in pieces that can be fitted apart, at the same time; cut by the summary alone."""
+        return (summary,)
+
+    def join(self, states: Sequence[State]) -> State:
+        """One state of those of the pieces, in their order."""
+        return states[0]
 
     def relate(self, corpus: Corpus) -> Path:
         """Find what documents are to each other, through the engine's `exchange`. Returns an uncompressed Arrow IPC

@@ -89,13 +89,12 @@ def _override(data: dict[str, Value], override: str) -> None:
     except yaml.YAMLError as error:
         raise UserError(f"--set {override!r}: the value is not valid YAML") from error
     target: dict[str, Value] | None = data
-    stages = data.get("stages")
-    if isinstance(stages, list):
-        for index, entry in enumerate(stages):
-            if entry == keys[0]:
-                stages[index] = entry = {keys[0]: {}}
-            if isinstance(entry, dict) and keys[0] in entry and len(keys) > 1:
-                target = entry
+    if keys[0] not in Recipe.model_fields:
+        target = _stage_mapping(data, keys[0])
+        if target is None:
+            known = [*Recipe.model_fields, *_stage_names(data)]
+            what = "the recipe has no stage" if len(keys) > 1 else "a recipe has no key"
+            raise UserError(f"--set {override!r}: {what} {keys[0]!r}", hint=nearest(keys[0], known))
     for key in keys[:-1]:
         inner = target.get(key) if target is not None else None
         if inner is None and target is not None:
@@ -103,23 +102,24 @@ def _override(data: dict[str, Value], override: str) -> None:
         target = inner if isinstance(inner, dict) else None
     if target is None:
         raise UserError(f"--set {override!r}: {'.'.join(keys[:-1])} is not a mapping")
-    if len(keys) == 1 and keys[0] not in Recipe.model_fields:
-        raise UserError(f"--set {override!r}: no such key", hint=nearest(keys[0], Recipe.model_fields))
-    if (
-        len(keys) > 1
-        and target is not data.get(keys[0])
-        and keys[0] not in Recipe.model_fields
-        and not _has(stages, keys[0])
-    ):
-        known = (
-            [name for entry in stages if isinstance(entry, dict) for name in entry] if isinstance(stages, list) else []
-        )
-        raise UserError(f"--set {override!r}: the recipe has no stage {keys[0]!r}", hint=nearest(keys[0], known))
     target[keys[-1]] = value
 
 
-def _has(stages: Value, name: str) -> bool:
-    return isinstance(stages, list) and any(isinstance(entry, dict) and name in entry for entry in stages)
+def _stage_mapping(data: dict[str, Value], name: str) -> dict[str, Value] | None:
+    """The entry `{name: parameters}` of a stage, made where the stage is written as its name alone."""
+    stages = data.get("stages")
+    for index, entry in enumerate(stages if isinstance(stages, list) else []):
+        if entry == name and isinstance(stages, list):
+            stages[index] = entry = {name: {}}
+        if isinstance(entry, dict) and name in entry:
+            return entry
+    return None
+
+
+def _stage_names(data: dict[str, Value]) -> list[str]:
+    stages = data.get("stages")
+    entries = stages if isinstance(stages, list) else []
+    return [name for entry in entries for name in (entry if isinstance(entry, dict) else [str(entry)])]
 
 
 def _build(data: dict[str, Value], lines: dict[Location, int], label: str) -> Recipe:

@@ -23,6 +23,7 @@ from curator.run.manifest import FORMAT, Manifest, dump_manifest, load_manifest
 from curator.run.memory import workers_within
 from curator.run.part import Part, read_table
 from curator.run.phases.derive import DeriveInput, DeriveTask
+from curator.run.phases.fit import FitInput, FitTask
 from curator.run.phases.judge import JudgeTask
 from curator.run.phases.read import ReadInput, ReadTask
 from curator.run.phases.write import Group, WriteTask
@@ -264,9 +265,11 @@ class _Driver:
         folder = self.directory.phase("fit")
         commit = committed(folder, name)
         if commit is None:
+            pieces = stage.divide(stage.merge([read_table(path) for path in self._summaries[name]]))
+            inputs = [FitInput(index, piece) for index, piece in enumerate(pieces)]
+            fitted = self.executor.map(folder / name, FitTask(self.recipe, name), inputs)
             outputs = Outputs(folder, name)
-            summary = stage.merge([read_table(path) for path in self._summaries[name]])
-            write_state(outputs.path("npz"), stage.fit(summary))
+            write_state(outputs.path("npz"), stage.join([load_state(str(part.path("npz"))) for part in fitted]))
             commit = outputs.commit({})
         self._take_state(name, commit)
 

@@ -50,6 +50,9 @@ SUMMARY_SCHEMA = pa.schema(
 `documents` is, on the first row of a language, how many documents it has in all, and 0 elsewhere."""
 
 
+LANGUAGES_FITTED_TOGETHER = 4
+
+
 class OutliersParameters(Parameters):
     """What a recipe may say about outliers."""
 
@@ -143,6 +146,23 @@ class Outliers(Stage[OutliersParameters]):
         table = table.take(pa.array(kept))
         return table.set_column(4, SUMMARY_SCHEMA.field("documents"), pa.array(documents)).combine_chunks()
 
+    def divide(self, summary: pa.Table) -> Sequence[pa.Table]:
+        """A few languages each: growing a forest takes 0.1 to 0.2 CPU seconds, whatever the language."""
+        names = summary["language"].to_pylist()
+        begins = [row for row, name in enumerate(names) if row == 0 or name != names[row - 1]]
+        begins = begins[::LANGUAGES_FITTED_TOGETHER] or [0]
+        ends = [*begins[1:], len(names)]
+        return [summary.slice(begin, end - begin) for begin, end in zip(begins, ends, strict=True)]
+
+    def join(self, states: Sequence[State]) -> State:
+        """The languages and forests of all pieces, forests numbered through."""
+        forests = np.cumsum([0, *(len(state["grown_on"]) for state in states)])
+        numbered = [
+            {**state, "forest": _renumber(state["forest"].astype(np.int32), first)}
+            for state, first in zip(states, forests[:-1].tolist(), strict=True)
+        ]
+        return {name: np.concatenate([state[name] for state in numbered]) for name in states[0]}
+
     def fit(self, summary: pa.Table) -> State:
         """A forest and a threshold for each language with enough documents.
 
@@ -226,6 +246,11 @@ class Outliers(Stage[OutliersParameters]):
     def _scores(self, batch: Batch, columns: Columns, state: State) -> NDArray[np.float64]:
         numbers = batch.languages.lookup(_per_language(batch, state, "forest", -1)).astype(np.int32)
         return round_score(Forests.of(state).score(_embeddings(columns[EMBEDDING]), numbers))
+
+
+def _renumber(forests: NDArray[np.int32], first: int) -> NDArray[np.int32]:
+    """Numbers of forests counted on from `first`; -1 stays."""
+    return np.where(forests < 0, -1, forests + first).astype(np.int32)
 
 
 def _embeddings(column: pa.FixedSizeListArray) -> NDArray[np.float32]:

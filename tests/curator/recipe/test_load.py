@@ -93,6 +93,7 @@ def test_set_overrides_one_value(override: str, check: "object") -> None:
         ("toxicity.threshold=1", "no stage 'toxicity'"),
         ("dedup.treshold=0.9", "did you mean 'threshold'?"),
         ("sed=1", "did you mean 'seed'?"),
+        ("dedpu.threshold=1", "did you mean 'dedup'?"),
         ("dedup.threshold=[", "not valid YAML"),
     ],
 )
