@@ -59,7 +59,9 @@ class AugmentationParameters(Parameters):
 
     below_tokens: int = Field(default=1_000_000, ge=1, description="Languages with fewer tokens are augmented.")
     translators: tuple[TranslatorChoice, ...] = Field(
-        default=(), description="Translators by name; of two that serve a language the first is used. None by default."
+        default=(),
+        description="Translators by name; of two that serve a language the first is used. None by default.",
+        json_schema_extra={"items": {"type": ["string", "object"]}},
     )
     methods: tuple[Literal["back-translation"], ...] = Field(
         default=("back-translation",), description="How children are made."

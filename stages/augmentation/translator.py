@@ -65,6 +65,7 @@ class TranslatorChoice(Parameters):
         default_factory=dict,
         description="Language to pivot, or to a list of pivots that it goes through in order. Empty: all that the "
         "translator is known for.",
+        json_schema_extra={"additionalProperties": {"type": ["string", "array"]}},
     )
     options: Mapping[str, object] = Field(default_factory=dict, description="The translator's own options.")
 

@@ -167,8 +167,9 @@ def test_an_empty_input_gives_an_empty_run(tmp_path: Path) -> None:
 
 
 def test_a_corpus_of_which_nothing_is_kept_is_a_run_too(tmp_path: Path) -> None:
-    file = write_jsonl(tmp_path / "in.jsonl", [{"text": "the same the same"}, {"text": "much too much too much"}])
-    outcome = run_stages([file], tmp_path / "run", "entropy: {min_characters: 10}", language="off")
+    texts = ["spam spam spam spam spam spam " * 40 + str(n) for n in range(2)]
+    file = write_jsonl(tmp_path / "in.jsonl", [{"text": text} for text in texts])
+    outcome = run_stages([file], tmp_path / "run", "entropy", "sampling", language="off")
     assert verify(outcome.directory).problems == []
     assert rows(tmp_path / "run", "shards") == []
     assert len(rows(tmp_path / "run", "scores")) == 2
