@@ -7,9 +7,10 @@ failure. What a record is, a `RecordEnds` knows; what is in it, the reader of th
 
 from __future__ import annotations
 
+import abc
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import blake3
 import numpy as np
@@ -22,21 +23,31 @@ if TYPE_CHECKING:
 
 TOO_LARGE = "document.too_large"
 
+LOOK_BACK_BYTES = 1 << 16
+"""Bytes of a record over the limit that are kept while it passes: its beginning may tell what it is, and a finder may
+need its end to see where the next record begins."""
+
 _NEWLINE = 10
 _BLANK = np.zeros(256, dtype=np.bool_)
 _BLANK[[9, 10, 11, 12, 13, 32]] = True
 """What `bytes.isspace` takes for white space: a line of nothing else is blank."""
 
 
-class RecordEnds(Protocol):
+class RecordEnds(abc.ABC):
     """Finds where records end. Stateful: it is shown the bytes of a file one chunk after the other."""
 
+    @abc.abstractmethod
     def ends(self, chunk: bytes) -> NDArray[np.int64]:
-        """Places 1..len(chunk), rising, at which a record ends and the next may begin."""
-        ...
+        """Places at which a record ends and the next may begin, rising, counted from the chunk's first byte. A finder
+        for streams may look back by `LOOK_BACK_BYTES`: such places are negative."""
+
+    def is_document(self, begin: bytes) -> bool:
+        """Whether a record over the limit, of which `begin` shows at most `LOOK_BACK_BYTES`, would have been a
+        document: one that would not is passed over without a failure."""
+        return bool(begin)
 
 
-class LineEnds:
+class LineEnds(RecordEnds):
     """A record is a line with its line feed."""
 
     def ends(self, chunk: bytes) -> NDArray[np.int64]:
@@ -44,7 +55,7 @@ class LineEnds:
         return np.flatnonzero(np.frombuffer(chunk, dtype=np.uint8) == _NEWLINE) + 1
 
 
-class ParagraphEnds:
+class ParagraphEnds(RecordEnds):
     """A record is a run of lines that are not blank with the blank line after it; a further blank line is a record of
     its own, without text."""
 
@@ -136,34 +147,35 @@ class _Cutter:
         self._failures: list[Failure] = []
         self._skipped: blake3.blake3 | None = None  # the hash of a record over the limit that has not ended yet
         self._skipped_lines = 0
+        self._held = b""  # the last bytes of it, which are not hashed yet
+        self._ignored = False  # whether it would have been no document
 
     def take(self, chunk: bytes) -> Iterator[Block]:
         if not chunk or self.done:
             return
         ends = self._record_ends.ends(chunk) + self._seen
+        begin, self._seen = self._seen, self._seen + len(chunk)
         if self._stop is not None:
             place = int(np.searchsorted(ends, self._stop, side="left"))
             if place < len(ends):
                 self.done = True
                 ends = ends[: place + 1]
-                chunk = chunk[: int(ends[place]) - self._seen]
+                self._seen = int(ends[place])
+                chunk = chunk[: self._seen - begin]
         if self._skipped is not None:
-            first = int(ends[0]) - self._seen if len(ends) else len(chunk)
-            self._skip(chunk[:first])
-            self._seen += first
-            chunk = chunk[first:]
+            chunk, begin = self._held + chunk, begin - len(self._held)
+            length = int(ends[0]) - begin if len(ends) else max(len(chunk) - LOOK_BACK_BYTES, 0)
+            self._skip(chunk[:length])
+            self._held, chunk = (b"", chunk[length:]) if len(ends) else (chunk[length:], b"")
             if not len(ends):
                 return
             self._end_skip(int(ends[0]))
             ends = ends[1:]
         self._pending += chunk
-        self._seen += len(chunk)
         yield from self._cut(ends)
         if self._seen - self._record > self._max_record_bytes:
             yield from self._emit(self._record)
-            self._skipped = blake3.blake3()
-            self._skip(bytes(self._pending))
-            self._pending.clear()
+            self._begin_skip(len(self._pending))
 
     def finish(self, damage: str | None) -> Iterator[Block]:
         if self.done:
@@ -173,6 +185,7 @@ class _Cutter:
                 self._end_skip(self._seen)
             yield from self._emit(self._seen)
             return
+        self._skip(self._held)
         torn, line = self._skipped, self._line
         if torn is None:
             whole = self._record - self._base
@@ -192,9 +205,7 @@ class _Cutter:
             self._record = int(begins[place])
             yield from self._emit(self._record)
             length = int(ends[place] - begins[place])
-            self._skipped = blake3.blake3()
-            self._skip(bytes(self._pending[:length]))
-            del self._pending[:length]
+            self._begin_skip(length)
             self._end_skip(int(ends[place]))
             done = int(place) + 1
         yield from self._cut_small(ends[done:])
@@ -222,17 +233,28 @@ class _Cutter:
         self._base = end
         self._line = _add_lines(self._line, data)
 
-    def _skip(self, part: bytes) -> None:
+    def _begin_skip(self, length: int) -> None:
+        """Pass over the record that begins with the first `length` bytes of `_pending`."""
+        self._skipped, self._skipped_lines = blake3.blake3(), 0
+        self._ignored = not self._record_ends.is_document(bytes(self._pending[: min(length, LOOK_BACK_BYTES)]))
+        hashed = max(length - LOOK_BACK_BYTES, 0)
+        with memoryview(self._pending) as view, view[:hashed] as part:
+            self._skip(part)
+        self._held = bytes(self._pending[hashed:length])
+        del self._pending[:length]
+
+    def _skip(self, part: bytes | memoryview) -> None:
         if self._skipped is not None:
             self._skipped.update(part)
             self._skipped_lines += count_lines(part)
 
     def _end_skip(self, end: int) -> None:
-        if self._skipped is not None:
+        self._skip(self._held)
+        if self._skipped is not None and not self._ignored:
             self._failures.append(Failure(self._record, self._line, TOO_LARGE, self._skipped.hexdigest()))
         if self._line is not None:
             self._line += self._skipped_lines
-        self._skipped, self._skipped_lines = None, 0
+        self._skipped, self._held = None, b""
         self._record = self._base = end
 
 
@@ -297,9 +319,11 @@ def split_blocks(
         yield Block(split.end, split.end, line, b"", behind)
 
 
-def count_lines(data: bytes) -> int:
+def count_lines(data: bytes | memoryview) -> int:
     """Line feeds in `data` (NumPy compares twice as fast as `bytes.count` on text)."""
-    return int(np.count_nonzero(np.frombuffer(data, dtype=np.uint8) == _NEWLINE))
+    array = np.frombuffer(data, dtype=np.uint8)
+    pieces = (array[begin : begin + CHUNK_BYTES] for begin in range(0, len(array), CHUNK_BYTES))
+    return sum(int(np.count_nonzero(piece == _NEWLINE)) for piece in pieces)
 
 
 def in_text_at(file: InputFile, place: int) -> bool:

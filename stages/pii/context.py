@@ -1,0 +1,104 @@
+"""A candidate with the text around it, in the form that the validators read."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Final, NamedTuple
+
+from stages.pii.cues import find_cues
+
+BEFORE_BYTES: Final = 144
+"""How far before a candidate a cue may stand, in bytes; `CUE_CHARACTERS` cuts it further."""
+AFTER_BYTES: Final = 64
+CUE_CHARACTERS: Final = 48
+CUE_CHARACTERS_AFTER: Final = 16
+
+
+class Span(NamedTuple):
+    """Personal data found in a context: code points from the beginning of its body (negative: before it)."""
+
+    begin: int
+    end: int
+    kind: str
+    certainty: int
+    """0 to 3; higher wins where spans of different kinds overlap."""
+
+
+def _plain_characters() -> dict[int, str]:
+    table = {}
+    for zero in (0x660, 0x6F0, 0x966, 0x9E6, 0xFF10):
+        for value in range(10):
+            table[zero + value] = chr(48 + unicodedata.digit(chr(zero + value)))
+    table |= dict.fromkeys((0xA0, 0x2009, 0x202F, 0x3000), " ")
+    table |= dict.fromkeys((0x2010, 0x2011, 0x2012, 0x2013, 0xFF0D), "-")
+    return table | {0xFF08: "(", 0xFF09: ")", 0xFF1A: ":", 0xFF20: "@", 0xFF0B: "+"}
+
+
+_PLAIN = _plain_characters()
+_SHAPE = str.maketrans("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ", "9" * 10 + "A" * 26)
+_NOT_DIGITS = re.compile(r"[^0-9]+")
+_NOT_PLAIN = re.compile("[" + "".join(map(chr, _PLAIN)) + "]")
+
+
+def plain(text: str) -> str:
+    """The text with digits of other scripts, exotic blanks and dashes made ASCII, character by character."""
+    # The search costs a tenth of the translation, and most text has nothing to translate.
+    return text if text.isascii() or _NOT_PLAIN.search(text) is None else text.translate(_PLAIN)
+
+
+@dataclass(frozen=True)
+class Context:
+    """A candidate: its characters, made plain, and what stands before and after it in the document; the language by
+    which lists are chosen."""
+
+    before: str
+    body: str
+    after: str
+    language: str
+
+    @cached_property
+    def digits(self) -> str:
+        """The digits of the body."""
+        return _NOT_DIGITS.sub("", self.body)
+
+    @cached_property
+    def shape(self) -> str:
+        """The body with each digit as 9 and each capital as A."""
+        return self.body.translate(_SHAPE)
+
+    @cached_property
+    def cues(self) -> frozenset[str]:
+        """Kinds of cue words (see `stages.pii.cues`) before the body, or in brackets after it (`… (mobile)`)."""
+        after = self.after.lstrip(" ")
+        bracketed = after[:CUE_CHARACTERS_AFTER].partition(")")[0] if after.startswith("(") else ""
+        return find_cues(self.before[-CUE_CHARACTERS:], bracketed, self.language)
+
+    @cached_property
+    def previous(self) -> str:
+        """The character before the body, '' at the beginning of the document."""
+        return self.before[-1:]
+
+    @cached_property
+    def next(self) -> str:
+        """The character after the body, '' at the end of the document."""
+        return self.after[:1]
+
+    @cached_property
+    def stands_alone(self) -> bool:
+        """Whether the body is no piece of a longer word, number, amount, path or code."""
+        before, after = self.before[-2:], self.after[:2]
+        if before and (_is_ascii_word(before[-1]) or before[-1] in "$€£¥₹₽¢#%^=&~*\\<"):
+            return False
+        if before and before[-1] in "-./,:" and len(before) == 2 and _is_ascii_word(before[0]):
+            # `tel:030…` and `call:030…` are joined by a colon; `x-030…`, `1,030…`, `a/030…` are pieces of something.
+            return before[-1] == ":" and not before[0].isdigit()
+        if after and (_is_ascii_word(after[0]) or after[0] in "$€£¥₹₽¢%^=&~*\\°"):
+            return False
+        return not (len(after) == 2 and after[0] in "-./,:@" and _is_ascii_word(after[1]))
+
+
+def _is_ascii_word(character: str) -> bool:
+    return character == "_" or (character.isascii() and character.isalnum())

@@ -1,0 +1,93 @@
+"""Cue words: what a number near one of them is, by language. The table is `data/cues.tsv`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib import resources
+from typing import Final
+
+PHONE: Final = "phone"
+CONTACT: Final = "contact"
+ID: Final = "id"
+CARD: Final = "card"
+IP: Final = "ip"
+VERSION: Final = "version"
+NUMBER: Final = "number"
+
+_WORDS: Final = re.compile(r"[^\W\d_]+")
+_SPACED_ALPHABETS: Final = re.compile(r"[\u0000-\u052f\u1e00-\u1fff'.\-]+")
+"""Latin, Greek and Cyrillic: scripts in which a cue is a whole word or the beginning of one."""
+
+
+@dataclass(frozen=True)
+class _Cues:
+    words: dict[str, frozenset[str]]
+    prefixes: tuple[str, ...]
+    prefix_kinds: tuple[frozenset[str], ...]
+    pieces: tuple[tuple[str, frozenset[str]], ...]
+
+
+@lru_cache(maxsize=1)
+def _table() -> dict[str, dict[str, frozenset[str]]]:
+    """For each language (and `*`) the kinds of each cue, as written in the data file."""
+    table: dict[str, dict[str, frozenset[str]]] = {}
+    text = resources.files("stages.pii").joinpath("data", "cues.tsv").read_text(encoding="utf-8")
+    for line in text.splitlines():
+        if line.startswith("#"):
+            continue
+        kinds, languages, words = line.split("\t")
+        for language in languages.split(","):
+            entries = table.setdefault(language, {})
+            for word in words.split(","):
+                cue = word.strip().casefold()
+                entries[cue] = entries.get(cue, frozenset()) | frozenset(kinds.split(","))
+    return table
+
+
+def cue_languages() -> frozenset[str]:
+    """Languages that have cue words of their own."""
+    return frozenset(_table()) - {"*"}
+
+
+@lru_cache(maxsize=256)
+def _cues(language: str) -> _Cues:
+    words: dict[str, frozenset[str]] = {}
+    prefixes: dict[str, frozenset[str]] = {}
+    pieces: dict[str, frozenset[str]] = {}
+    for cue, kinds in _entries(language):
+        if " " in cue or _SPACED_ALPHABETS.fullmatch(cue) is None or _WORDS.fullmatch(cue.rstrip("*")) is None:
+            place, key = pieces, cue.rstrip("*")
+        elif cue.endswith("*"):
+            place, key = prefixes, cue[:-1]
+        else:
+            place, key = words, cue
+        place[key] = place.get(key, frozenset()) | kinds
+    return _Cues(words, tuple(prefixes), tuple(prefixes.values()), tuple(pieces.items()))
+
+
+def _entries(language: str) -> Iterator[tuple[str, frozenset[str]]]:
+    table = _table()
+    yield from table["*"].items()
+    yield from table.get(language, {}).items()
+
+
+def find_cues(before: str, after: str, language: str) -> frozenset[str]:
+    """The kinds of the cues in the text before and after a number, in this language and in none."""
+    cues = _cues(language)
+    window = f"{before} | {after}".casefold()
+    found: set[str] = set()
+    for word in _WORDS.findall(window):
+        kinds = cues.words.get(word)
+        if kinds is not None:
+            found |= kinds
+        if word.startswith(cues.prefixes):
+            for prefix, more in zip(cues.prefixes, cues.prefix_kinds, strict=True):
+                if word.startswith(prefix):
+                    found |= more
+    for piece, kinds in cues.pieces:
+        if piece in window:
+            found |= kinds
+    return frozenset(found)

@@ -1,0 +1,196 @@
+"""Personal data in the texts of a batch: candidates from one scan, each checked by the validators, names from the
+units, overlaps resolved."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from curator.text.segment import read_only
+from stages.pii import names
+from stages.pii.context import AFTER_BYTES, BEFORE_BYTES, Context, Span, plain
+from stages.pii.kinds import address, credentials, email, ids, payment, phone
+from stages.pii.scan import ADDRESS6, CREDENTIALS, EMAIL, IBAN, NUMBER, TOKEN, code_points, scan
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from curator.document import Codes
+    from curator.text.segment import Units
+
+NAME: Final = "name"
+
+KINDS: Final = (
+    credentials.CREDENTIALS,
+    email.EMAIL,
+    payment.IBAN,
+    address.IP,
+    payment.CARD,
+    ids.ID,
+    phone.PHONE,
+    NAME,
+)
+"""Every kind, in the order of priority: where two spans overlap and are equally certain, the earlier kind stands."""
+
+_MAIL_BYTES: Final = 260
+
+
+@dataclass(frozen=True)
+class Hits:
+    """Personal data found, by document and place; spans of a document do not overlap. `starts` and `ends` are bytes in
+    the text buffer, `begins` and `stops` code points in the document (both half-open), `kinds` indexes KINDS."""
+
+    documents: NDArray[np.int32]
+    starts: NDArray[np.int64]
+    ends: NDArray[np.int64]
+    begins: NDArray[np.int32]
+    stops: NDArray[np.int32]
+    kinds: NDArray[np.int32]
+
+    def __len__(self) -> int:
+        return len(self.kinds)
+
+
+Hit = tuple[int, int, int, int, int]
+"""document, start, end (bytes), place in KINDS, certainty"""
+
+
+def detect(
+    data: NDArray[np.uint8],
+    offsets: NDArray[np.int64],
+    languages: Codes,
+    units: Callable[[], Units],
+    kinds: Sequence[str] = KINDS,
+) -> Hits:
+    """Personal data of these kinds in all texts.
+
+    `data` is uint8[bytes], `offsets` int64[texts + 1], `languages` one code per text; `units` gives the units of the
+    texts and is called only if names are wanted.
+    """
+    wanted = frozenset(kinds)
+    data, offsets = read_only(data), read_only(offsets)
+    hits = list(_checked(data, offsets, languages, wanted))
+    if NAME in wanted:
+        place = KINDS.index(NAME)
+        hits.extend((*name, place, 0) for name in names.find(data, units(), languages))
+    kept = _without_overlaps(hits)
+    table = np.array([hit[:4] for hit in kept], dtype=np.int64).reshape(-1, 4)
+    documents = table[:, 0].astype(np.int32)
+    starts, ends = np.ascontiguousarray(table[:, 1]), np.ascontiguousarray(table[:, 2])
+    places = np.stack([starts, ends], axis=1).reshape(-1)
+    points = code_points(data, offsets, np.repeat(documents, 2), places).reshape(-1, 2)
+    return Hits(documents, starts, ends, points[:, 0], points[:, 1], table[:, 3].astype(np.int32))
+
+
+def _checked(
+    data: NDArray[np.uint8], offsets: NDArray[np.int64], languages: Codes, wanted: frozenset[str]
+) -> Iterator[Hit]:
+    candidates = scan(data, offsets)
+    place_of = {kind: place for place, kind in enumerate(KINDS)}
+    view = memoryview(np.ascontiguousarray(data).data)
+    language_names, codes, begins = languages.names, languages.codes.tolist(), offsets.tolist()
+    for document, start, end, kind in zip(
+        candidates.documents.tolist(),
+        candidates.starts.tolist(),
+        candidates.ends.tolist(),
+        candidates.kinds.tolist(),
+        strict=True,
+    ):
+        wide = kind == EMAIL
+        low = max(begins[document], start - (_MAIL_BYTES if wide else BEFORE_BYTES))
+        high = min(begins[document + 1], end + (_MAIL_BYTES if wide else AFTER_BYTES))
+        # A window may begin or end inside a character: what is left of it is ignored, and no validator reads that far.
+        before = str(view[low:start], "utf-8", "ignore")
+        body = str(view[start:end], "utf-8", "ignore")
+        after = str(view[end:high], "utf-8", "ignore")
+        language = language_names[codes[document]]
+        if wide:
+            context = Context(before, body, after, language)
+        else:
+            context = Context(plain(before), plain(body), plain(after), language)
+        for span in _spans(kind, context, wanted):
+            if span.kind in wanted:
+                yield (
+                    document,
+                    start + _bytes_to(span.begin, before, body, after),
+                    start + _bytes_to(span.end, before, body, after),
+                    place_of[span.kind],
+                    span.certainty,
+                )
+
+
+def _spans(kind: int, context: Context, wanted: frozenset[str]) -> Iterator[Span]:
+    if kind == EMAIL:
+        yield from email.find(context)
+    elif kind == CREDENTIALS:
+        yield from credentials.find(context)
+    elif kind == IBAN:
+        yield from payment.find_iban(context)
+        yield from ids.find(context)
+    elif kind == ADDRESS6:
+        yield from address.find6(context)
+    elif kind == TOKEN:
+        yield from ids.find(context)
+    elif kind == NUMBER:
+        if context.body[0] == "(" and ")" not in context.body:
+            inner = Context(context.before + "(", context.body[1:], context.after, context.language)
+            for span in _spans(kind, inner, wanted):
+                yield Span(span.begin + 1, span.end + 1, span.kind, span.certainty)
+            return
+        if ids.ID in wanted:
+            yield from ids.find(context)
+        if context.body[-1].isalpha():
+            context = _without_letter(context)
+            if ids.ID in wanted:
+                yield from ids.find(context)
+        if "." in context.body and address.IP in wanted:
+            yield from address.find4(context)
+        if payment.CARD in wanted:
+            yield from payment.find_card(context)
+        if phone.PHONE in wanted:
+            yield from phone.find(context)
+
+
+def _without_letter(context: Context) -> Context:
+    """The context with the last letter of the body, and what joins it, given to what follows."""
+    body = context.body[:-1].rstrip(" -./(")
+    return Context(context.before, body, context.body[len(body) :] + context.after, context.language)
+
+
+def _bytes_to(place: int, before: str, body: str, after: str) -> int:
+    """Bytes from the beginning of the body to a place in code points, which may lie before or after the body."""
+    if place < 0:
+        return -len(before[place:].encode())
+    if place <= len(body):
+        return len(body[:place].encode())
+    return len(body.encode()) + len(after[: place - len(body)].encode())
+
+
+def _without_overlaps(hits: list[Hit]) -> list[Hit]:
+    """The hits in order of place, each overlap decided for the more certain, then the kind of higher priority, then the
+    longer, then the first."""
+    hits.sort(key=lambda hit: (hit[0], hit[1], -hit[2]))
+    kept: list[Hit] = []
+    cluster: list[Hit] = []
+    reach = (-1, -1)
+    for hit in hits:
+        if cluster and (hit[0], hit[1]) >= reach:
+            kept.extend(_best(cluster))
+            cluster = []
+        reach = (hit[0], hit[2]) if not cluster else max(reach, (hit[0], hit[2]))
+        cluster.append(hit)
+    kept.extend(_best(cluster))
+    return kept
+
+
+def _best(cluster: list[Hit]) -> list[Hit]:
+    if len(cluster) <= 1:
+        return cluster
+    chosen: list[Hit] = []
+    for hit in sorted(cluster, key=lambda hit: (-hit[4], hit[3], hit[1] - hit[2], hit[1])):
+        if all(hit[2] <= other[1] or hit[1] >= other[2] for other in chosen):
+            chosen.append(hit)
+    return sorted(chosen, key=lambda hit: hit[1])

@@ -1,0 +1,261 @@
+"""The gazetteer of names and the cue words around them, as arrays that the kernels of `stages.pii.names` look into.
+
+A term is keyed by the hash of its one unit, or by a chain of the hashes of its units (in scripts without spaces, and
+for cues such as `my name is`). What a term is depends on the language: a row of `flags` has one column a language.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib import resources
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv
+
+from curator.kernel import inline_kernel, kernel
+from curator.text.fold import HASH_START, finish, hash_terms, mix
+from curator.text.segment import segment
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+FIRST: Final = 1
+"""A given name."""
+LAST: Final = 2
+"""A surname."""
+WORD: Final = 4
+"""Also an ordinary word of the language, or a place, month or weekday anywhere."""
+TITLE: Final = 8
+"""A name follows, known or not."""
+TITLE_DOT: Final = 16
+"""The same, only with a dot after it."""
+OFFICE: Final = 32
+"""A known name follows."""
+AFTER: Final = 64
+"""Stands after a name."""
+PARTICLE: Final = 128
+STOP: Final = 256
+"""Never part of a name."""
+PHRASE: Final = 512
+"""An introduction: a name follows."""
+FIELD: Final = 1024
+"""A label: after a colon a known name follows."""
+LONGER: Final = 2048
+"""A term of several units begins with this one."""
+CLOSES: Final = 4096
+"""A cue of several units ends with this one."""
+
+WIDESPREAD: Final = 8192
+"""A given name of at least `WIDESPREAD_LANGUAGES` languages."""
+
+WIDESPREAD_LANGUAGES: Final = 3
+MAX_UNITS: Final = 8
+"""The longest term, in units."""
+MIN_GIVEN_NAMES: Final = 50
+"""A language with fewer given names than this is listed as having cue words only."""
+
+_ROLES: Final = {
+    "title": TITLE,
+    "office": OFFICE,
+    "after": AFTER,
+    "particle": PARTICLE,
+    "stop": STOP,
+    "phrase": PHRASE,
+    "field": FIELD,
+    "word": WORD,
+}
+
+
+@dataclass(frozen=True)
+class Gazetteer:
+    """An open-addressing table from key to row, and the flags of each row.
+
+    `keys` is uint64[slots] (0 is free), `rows` int32[slots], `flags` uint16[rows, languages + 1] with column 0 for
+    languages that have no table, `any_flags` uint16[rows] the union over languages of FIRST and LAST, where the name is
+    not a word of that language too, and WIDESPREAD. Row 0 is empty.
+    """
+
+    keys: NDArray[np.uint64]
+    rows: NDArray[np.int32]
+    flags: NDArray[np.uint16]
+    any_flags: NDArray[np.uint16]
+    languages: tuple[str, ...]
+    named: frozenset[str]
+    """Languages with given names and surnames enough to find names without a title."""
+
+    def column(self, language: str) -> int:
+        """The column of a language in `flags`, 0 for one without a table."""
+        return self.languages.index(language) + 1 if language in self.languages else 0
+
+
+@lru_cache(maxsize=1)
+def gazetteer() -> Gazetteer:
+    """The table of this installation, read once a process."""
+    names = _read("names.tsv", ("name", "first", "last", "also"))
+    cues = _read("name_cues.tsv", ("role", "languages", "words"))
+    listed = {
+        language
+        for column in (names["first"], names["last"], cues["languages"])
+        for joined in pc.unique(column).to_pylist()
+        for language in joined.split(",")
+    } - {"", "*"}
+    languages = tuple(sorted(listed))
+    place = {language: index + 1 for index, language in enumerate(languages)}
+
+    keys, lead, long = _term_keys(names["name"])
+    combinations, flags = _name_flags(names, place)
+    cue_entries = _cue_flags(cues, place)
+
+    # Rows: 0 empty, one for each combination of languages, then one for each key that is a cue or leads a longer term.
+    special: dict[int, NDArray[np.uint16]] = {}
+    order = np.argsort(keys, kind="stable")
+    sorted_keys = keys[order]
+
+    def row_of(key: int) -> NDArray[np.uint16]:
+        if key not in special:
+            found = np.searchsorted(sorted_keys, np.uint64(key))
+            known = found < len(sorted_keys) and sorted_keys[found] == key
+            special[key] = flags[combinations[order[found]]].copy() if known else np.zeros(len(place) + 1, np.uint16)
+        return special[key]
+
+    for leader, combination in set(zip(lead[long].tolist(), combinations[long].tolist(), strict=True)):
+        row_of(leader)[flags[combination] != 0] |= LONGER
+    for key, columns, bits in cue_entries:
+        row_of(key)[columns] |= bits
+
+    special_keys = np.array(list(special), dtype=np.uint64)
+    base = len(flags)
+    all_flags = np.concatenate([flags, np.array(list(special.values()), dtype=np.uint16).reshape(-1, len(place) + 1)])
+    all_keys = np.concatenate([special_keys, keys])
+    all_rows = np.concatenate([np.arange(base, base + len(special)), combinations]).astype(np.int32)
+    slots = 1 << int(np.ceil(np.log2(len(all_keys) * 2)))
+    table_keys, table_rows = np.zeros(slots, dtype=np.uint64), np.zeros(slots, dtype=np.int32)
+    _insert(all_keys, all_rows, table_keys, table_rows)
+    given = (all_flags[combinations] & FIRST).astype(bool).sum(axis=0)
+    named = frozenset(language for language, index in place.items() if given[index] >= MIN_GIVEN_NAMES)
+    names_only = np.where(all_flags & WORD, 0, all_flags & (FIRST | LAST)).astype(np.uint16)
+    any_flags = np.bitwise_or.reduce(names_only, axis=1)
+    any_flags[(names_only & FIRST).astype(bool).sum(axis=1) >= WIDESPREAD_LANGUAGES] |= WIDESPREAD
+    return Gazetteer(table_keys, table_rows, all_flags, any_flags, languages, named)
+
+
+def _read(name: str, columns: tuple[str, ...]) -> pa.Table:
+    """A tab-separated data file without quotes; lines that begin with # are comments."""
+    data = resources.files("stages.pii").joinpath("data", name).read_bytes()
+    lines = 0
+    while data.startswith(b"#"):
+        data = data.partition(b"\n")[2]
+        lines += 1
+    return pyarrow.csv.read_csv(
+        pa.BufferReader(data),
+        read_options=pyarrow.csv.ReadOptions(column_names=list(columns), use_threads=False),
+        parse_options=pyarrow.csv.ParseOptions(delimiter="\t", quote_char=False),
+        convert_options=pyarrow.csv.ConvertOptions(
+            column_types=dict.fromkeys(columns, pa.string()), strings_can_be_null=False
+        ),
+    ).combine_chunks()
+
+
+def _term_keys(column: pa.ChunkedArray) -> tuple[NDArray[np.uint64], NDArray[np.uint64], NDArray[np.bool_]]:
+    """For each term its key, the hash of its first unit, and whether it has more than one."""
+    from curator.document import string_buffer
+
+    units = segment(*string_buffer(column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column))
+    keys = _chains(units.offsets, units.hashes)
+    lead = units.hashes[np.minimum(units.offsets[:-1], max(len(units.hashes) - 1, 0))]
+    return keys, lead, units.counts > 1
+
+
+def _name_flags(names: pa.Table, place: dict[str, int]) -> tuple[NDArray[np.int64], NDArray[np.uint16]]:
+    """For each name the row of its combination of languages, and the flags of all combinations (row 0 empty)."""
+    encoded = [pc.dictionary_encode(names[column].combine_chunks()) for column in ("first", "last", "also")]
+    shape = tuple(len(column.dictionary) for column in encoded)
+    codes = tuple(column.indices.to_numpy(zero_copy_only=False).astype(np.int64) for column in encoded)
+    packed, inverse = np.unique(np.ravel_multi_index(codes, shape), return_inverse=True)
+    combinations = np.unravel_index(packed, shape)
+    flags = np.zeros((len(packed) + 1, len(place) + 1), dtype=np.uint16)
+    for part, (column, bit) in enumerate(zip(encoded, (FIRST, LAST, WORD), strict=True)):
+        distinct = np.zeros((len(column.dictionary), len(place) + 1), dtype=np.uint16)
+        for row, joined in enumerate(column.dictionary.to_pylist()):
+            for language in joined.split(","):
+                if language == "*":
+                    distinct[row] |= bit
+                elif language in place:
+                    distinct[row, place[language]] |= bit
+        flags[1:] |= distinct[combinations[part]]
+    return inverse + 1, flags
+
+
+def _cue_flags(cues: pa.Table, place: dict[str, int]) -> list[tuple[int, list[int], int]]:
+    """(key, columns, bits) of every cue, and of the last unit of every cue of several units."""
+    entries: list[tuple[str, list[int], int]] = []
+    for role, languages, words in zip(*(cues[column].to_pylist() for column in cues.column_names), strict=True):
+        columns = list(place.values()) if languages == "*" else [place[language] for language in languages.split(",")]
+        for word in words.split(","):
+            term = word.strip()
+            bits = TITLE_DOT if role == "title" and term.endswith(".") else _ROLES[role]
+            entries.append((term.rstrip("."), columns, bits))
+    hashes = hash_terms([term for term, _, _ in entries])
+    found = []
+    for (_, columns, bits), units in zip(entries, hashes, strict=True):
+        if not 1 <= len(units) <= MAX_UNITS:
+            continue
+        found.append((int(_chains(np.array([0, len(units)]), units)[0]), columns, bits))
+        if len(units) > 1:
+            found.append((int(units[-1]), columns, CLOSES))
+            found.append((int(units[0]), columns, LONGER))
+    return found
+
+
+@inline_kernel
+def chain(hashes: NDArray[np.uint64], begin: int, count: int) -> np.uint64:
+    """The key of `count` units from `begin`: the hash of the one, or a chain over the hashes of several."""
+    if count == 1:
+        return np.uint64(hashes[begin])
+    state = HASH_START
+    for place in range(begin, begin + count):
+        state = mix(state, hashes[place])
+    return finish(state)
+
+
+@kernel
+def _chains(offsets: NDArray[np.int64], hashes: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    keys = np.zeros(len(offsets) - 1, dtype=np.uint64)
+    for term in range(len(offsets) - 1):
+        count = offsets[term + 1] - offsets[term]
+        if count > 0:
+            keys[term] = chain(hashes, offsets[term], count)
+    return keys
+
+
+@kernel
+def _insert(
+    keys: NDArray[np.uint64], rows: NDArray[np.int32], table_keys: NDArray[np.uint64], table_rows: NDArray[np.int32]
+) -> None:
+    """Fill the table. The first of equal keys stays."""
+    mask = np.uint64(len(table_keys) - 1)
+    for place in range(len(keys)):
+        if keys[place] == 0:
+            continue
+        slot = keys[place] & mask
+        while table_keys[slot] != 0 and table_keys[slot] != keys[place]:
+            slot = (slot + np.uint64(1)) & mask
+        if table_keys[slot] == 0:
+            table_keys[slot] = keys[place]
+            table_rows[slot] = rows[place]
+
+
+@inline_kernel
+def find_row(key: np.uint64, table_keys: NDArray[np.uint64], table_rows: NDArray[np.int32]) -> int:
+    """The row of a key, 0 if it is not in the table."""
+    mask = np.uint64(len(table_keys) - 1)
+    slot = key & mask
+    while table_keys[slot] != 0:
+        if table_keys[slot] == key:
+            return int(table_rows[slot])
+        slot = (slot + np.uint64(1)) & mask
+    return 0

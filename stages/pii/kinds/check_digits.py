@@ -1,0 +1,122 @@
+"""Identity numbers that python-stdnum has no module for, or not strictly enough. Each function says whether a number
+without separators is valid."""
+
+from __future__ import annotations
+
+import datetime
+import re
+from typing import Final
+
+_NINO: Final = re.compile(r"(?!BG|GB|KN|NK|NT|TN|ZZ)[A-CEGHJ-PR-TW-Z][A-CEGHJ-NPR-TW-Z]\d{6}[A-D]")
+_RVNR_WEIGHTS: Final = (2, 1, 2, 5, 7, 1, 2, 1, 2, 1, 2, 1)
+_SG_WEIGHTS: Final = (2, 7, 6, 5, 4, 3, 2)
+_TW_LETTERS: Final = "ABCDEFGHJKLMNPQRSTUVXYWZIO"  # place + 10 is the letter's value
+
+
+def _is_date(year: int, month: int, day: int) -> bool:
+    try:
+        datetime.date(year, month, day)
+    except ValueError:
+        return False
+    return True
+
+
+def _is_short_date(year: str, month: str, day: str) -> bool:
+    """Whether two-digit parts are a date in the 20th or 21st century."""
+    return any(_is_date(century + int(year), int(month), int(day)) for century in (1900, 2000))
+
+
+def gb_nino(number: str) -> bool:
+    """British National Insurance number: no check digit, but prefixes that are never given out (HMRC NIM39110)."""
+    return _NINO.fullmatch(number) is not None
+
+
+def sg_nric(number: str) -> bool:
+    """Singapore NRIC and FIN: weighted sum mod 11 picks the last letter."""
+    prefix, last = number[0], number[-1]
+    if prefix not in "STFG":
+        return False
+    total = sum(int(digit) * weight for digit, weight in zip(number[1:8], _SG_WEIGHTS, strict=True))
+    total += 4 if prefix in "TG" else 0
+    letters = "JZIHGFEDCBA" if prefix in "ST" else "XWUTRQPNMLK"
+    return letters[total % 11] == last
+
+
+def de_rvnr(number: str) -> bool:
+    """German pension insurance number (VKVV, section 2): area, date of birth, letter, serial, check digit."""
+    day = int(number[2:4])
+    if not _is_short_date(number[6:8], number[4:6], str(day - 50 if day > 50 else day)):
+        return False
+    digits = number[:8] + f"{ord(number[8]) - 64:02d}" + number[9:11]
+    products = (int(digit) * weight for digit, weight in zip(digits, _RVNR_WEIGHTS, strict=True))
+    return sum(product // 10 + product % 10 for product in products) % 10 == int(number[11])
+
+
+def es_nuss(number: str) -> bool:
+    """Spanish social security number: the last two digits are the rest modulo 97 of province and serial."""
+    province, serial, check = int(number[:2]), int(number[2:10]), int(number[10:])
+    if not 1 <= province <= 66:
+        return False
+    base = province * 10_000_000 + serial if serial < 10_000_000 else int(number[:10])
+    return base % 97 == check
+
+
+def pt_nif(number: str) -> bool:
+    """Portuguese taxpayer number of a person (first digit 1, 2, 3 or 45)."""
+    from stdnum.pt import nif
+
+    return (number[0] in "123" or number.startswith("45")) and bool(nif.is_valid(number))
+
+
+def hu_personal(number: str) -> bool:
+    """Hungarian personal identifier (Act XX of 1996): the weights rise before 1997 and fall from then on."""
+    digits = [int(digit) for digit in number]
+    if digits[0] not in range(1, 9) or not _is_short_date(number[1:3], number[3:5], number[5:7]):
+        return False
+    rising = sum(digit * weight for digit, weight in zip(digits, range(1, 11), strict=False)) % 11
+    falling = sum(digit * weight for digit, weight in zip(digits, range(10, 0, -1), strict=False)) % 11
+    return digits[10] in (rising, falling)
+
+
+def ru_snils(number: str) -> bool:
+    """Russian insurance number: weights 9 to 1, modulo 101, where 100 is written 00."""
+    total = sum(int(digit) * weight for digit, weight in zip(number, range(9, 0, -1), strict=False))
+    return int(number[:9]) > 1001998 and total % 101 % 100 == int(number[9:])
+
+
+def kz_iin(number: str) -> bool:
+    """Kazakh individual number: date of birth, century and sex, serial, check digit with two sets of weights."""
+    if number[6] not in "123456" or not _is_short_date(number[:2], number[2:4], number[4:6]):
+        return False
+    digits = [int(digit) for digit in number]
+    total = sum(digit * weight for digit, weight in zip(digits, range(1, 12), strict=False)) % 11
+    if total == 10:
+        weights = (3, 4, 5, 6, 7, 8, 9, 10, 11, 1, 2)
+        total = sum(digit * weight for digit, weight in zip(digits, weights, strict=False)) % 11
+    return total == digits[11]
+
+
+def eg_nid(number: str) -> bool:
+    """Egyptian national number: century, date of birth, governorate; its check digit is not published."""
+    governorate = int(number[7:9])
+    if number[0] not in "23" or not (1 <= governorate <= 35 or governorate == 88):
+        return False
+    return _is_date((1900 if number[0] == "2" else 2000) + int(number[1:3]), int(number[3:5]), int(number[5:7]))
+
+
+def ir_melli(number: str) -> bool:
+    """Iranian national code: weights 10 to 2, modulo 11."""
+    if len(set(number)) == 1:
+        return False
+    rest = sum(int(digit) * weight for digit, weight in zip(number, range(10, 1, -1), strict=False)) % 11
+    return int(number[9]) == (rest if rest < 2 else 11 - rest)
+
+
+def tw_id(number: str) -> bool:
+    """Taiwanese national identity number: letter as two digits, sex, weights 1, 9 to 1, 1, modulo 10."""
+    if number[1] not in "1289":
+        return False
+    value = _TW_LETTERS.index(number[0]) + 10
+    total = value // 10 + value % 10 * 9
+    total += sum(int(digit) * weight for digit, weight in zip(number[1:9], range(8, 0, -1), strict=True))
+    return (total + int(number[9])) % 10 == 0

@@ -1,0 +1,144 @@
+"""National identity, social insurance and personal tax numbers, by shape, then by their check digits.
+
+The table of what is known is `data/ids.tsv`. The rarer a valid number is among numbers of its shape, the less else it
+needs: a codice fiscale counts anywhere, nine digits that pass the Dutch test (one in eleven do) only in Dutch text and
+where no word near says that they are something else, ten digits of the British health service only near a cue.
+"""
+
+from __future__ import annotations
+
+import importlib
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib import resources
+from typing import Final
+
+from stages.pii.context import Context, Span
+from stages.pii.cues import CARD as CARD_CUE
+from stages.pii.cues import ID as ID_CUE
+from stages.pii.cues import NUMBER as NUMBER_CUE
+from stages.pii.cues import PHONE as PHONE_CUE
+from stages.pii.cues import VERSION as VERSION_CUE
+from stages.pii.kinds import check_digits
+
+ID: Final = "id"
+
+_SEPARATORS: Final = re.compile(r"[ ./+-]")
+_LETTERS_BEFORE: Final = re.compile(r"(?<![A-Za-z0-9])[A-Z]{1,2}[ -]?\Z")
+_LETTERS_AFTER: Final = re.compile(r" ?[A-Z]{2}\d(?![A-Za-z0-9])")
+_OTHER_NUMBERS: Final = frozenset({NUMBER_CUE, VERSION_CUE, PHONE_CUE, CARD_CUE})
+_ANYWHERE, _LANGUAGE, _CUE = range(3)
+
+
+@dataclass(frozen=True)
+class IdNumber:
+    """One kind of number: what it is called, where it belongs, how it is checked."""
+
+    name: str
+    country: str
+    languages: frozenset[str]
+    validator: str
+
+    def is_valid(self, number: str) -> bool:
+        """Whether the number, written with separators or without, passes its check."""
+        return _validator(self.validator)(number)
+
+
+@lru_cache(maxsize=1)
+def id_numbers() -> tuple[IdNumber, ...]:
+    """All kinds of numbers that are looked for."""
+    return tuple(dict.fromkeys(number for entries in _shapes().values() for number, _ in entries))
+
+
+@lru_cache(maxsize=1)
+def id_languages() -> frozenset[str]:
+    """Languages of the countries whose numbers are looked for."""
+    return frozenset(language for number in id_numbers() for language in number.languages)
+
+
+@lru_cache(maxsize=1)
+def _shapes() -> dict[str, list[tuple[IdNumber, int]]]:
+    """For each shape the numbers that it can be, and what each of them needs."""
+    shapes: dict[str, list[tuple[IdNumber, int]]] = {}
+    text = resources.files("stages.pii").joinpath("data", "ids.tsv").read_text(encoding="utf-8")
+    for line in text.splitlines():
+        if line.startswith("#"):
+            continue
+        name, country, languages, validator, *needs = line.split("\t")
+        number = IdNumber(name, country, frozenset(languages.split(",")), validator)
+        for need, listed in enumerate(needs):
+            for shape in filter(None, listed.split(";")):
+                shapes.setdefault(shape, []).append((number, need))
+    return shapes
+
+
+@lru_cache(maxsize=256)
+def _validator(name: str) -> Callable[[str], bool]:
+    if name.startswith("own:"):
+        own: Callable[[str], bool] = getattr(check_digits, name.removeprefix("own:"))
+        return lambda number: own(_SEPARATORS.sub("", number))
+    module = importlib.import_module(f"stdnum.{name}")
+    return lambda number: bool(module.is_valid(number))
+
+
+def find(context: Context) -> list[Span]:
+    """The identity number that the body is, perhaps with letters of it before or after; in a run of several numbers
+    each one between blanks."""
+    if not context.stands_alone:
+        return []
+    body = context.body
+    span = _find_at(context, 0, len(body))
+    if span is None and "A" not in context.shape:
+        before = _LETTERS_BEFORE.search(context.before)
+        after = _LETTERS_AFTER.match(context.after)
+        if before is not None:
+            span = _find_at(context, before.start() - len(context.before), len(body))
+        elif after is not None:
+            span = _find_at(context, 0, len(body) + after.end())
+    elif span is None and before_letters(context):
+        match = _LETTERS_BEFORE.search(context.before)
+        span = _find_at(context, match.start() - len(context.before), len(body)) if match is not None else None
+    if span is not None:
+        return [span]
+    found = []
+    if " " in body:
+        for match in re.finditer(r"[^ ]+", body):
+            part = _find_at(context, match.start(), match.end())
+            if part is not None:
+                found.append(part)
+    return found
+
+
+def before_letters(context: Context) -> bool:
+    """Whether a body that ends in a letter has one before it too (`AB 12 34 56 C`, `X-1234567-L`)."""
+    return context.shape.endswith("A") and _LETTERS_BEFORE.search(context.before) is not None
+
+
+def _find_at(context: Context, begin: int, end: int) -> Span | None:
+    body = context.body
+    text = (
+        (context.before[begin:] if begin < 0 else "")
+        + body[max(begin, 0) : end]
+        + context.after[: max(end - len(body), 0)]
+    )
+    shape = context.shape if (begin, end) == (0, len(body)) else _shape(text)
+    entries = _shapes().get(shape)
+    if entries is None or len(set(context.digits)) <= 2:
+        return None
+    for number, need in entries:
+        own_cue = f"id.{number.country}" in context.cues
+        at_home = context.language in number.languages
+        cue = own_cue or (at_home and ID_CUE in context.cues)
+        if not (cue or need == _ANYWHERE or (need == _LANGUAGE and at_home)):
+            continue
+        if not cue and need != _ANYWHERE and context.cues & _OTHER_NUMBERS:
+            continue
+        if number.is_valid(text):
+            return Span(begin, end, ID, 3 if cue or need == _ANYWHERE else 1)
+    return None
+
+
+def _shape(text: str) -> str:
+    return "".join("9" if "0" <= letter <= "9" else "A" if "A" <= letter <= "Z" else letter for letter in text)

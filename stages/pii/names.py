@@ -1,0 +1,137 @@
+"""Names of persons, by cue words and gazetteers.
+
+Precision comes first: a capitalised word is no name by itself, even if it stands in a gazetteer, for `Jordan`, `Paris`,
+`May`, `Will` and `Mark` do. A name needs two signs:
+
+- a known given name and a known surname next to each other (one of the two may also be an ordinary word, a place or a
+  month);
+- two known given names;
+- initials and a known surname;
+- a known given name and an unknown capitalised word inside a sentence, where no neighbour has a capital, or in a list;
+- a title (`Mr`, `Dr.`, `г-н`, `さん`) or an introduction (`my name is`) and a name; offices (`Minister`) and labels
+  (`Author:`) ask for a known name;
+- in languages that put the surname first, a known surname and a known given name;
+- once a document has given a name in full, its parts, where they stand alone with a capital.
+
+In scripts without capitals every part must be known; in Chinese, Japanese and Korean, known parts next to each other,
+or a surname and a title. Thai names are found after titles only. Inflected names (Slavic, Finnish, Turkish cases) are
+found only where another part of the name is in the gazetteer as it stands. `name_coverage` says what a language has.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from curator.text.segment import read_only
+from stages.pii.gazetteer import gazetteer
+from stages.pii.name_kernels import (
+    CASED,
+    CASELESS,
+    HEADLINES,
+    KOREAN,
+    NOUNS,
+    PATRONYMICS,
+    SKIP,
+    SURNAME_FIRST,
+    TITLED_ONLY,
+    UNSPACED,
+    find_spaced,
+    look_up,
+)
+from stages.pii.unspaced_kernels import find_unspaced
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from curator.document import Codes
+    from curator.text.segment import Units
+
+_CASELESS: Final = frozenset(
+    ("ar", "bn", "ckb", "dv", "fa", "gu", "he", "hi", "ka", "mr", "ne", "or", "si", "ta", "ur")
+)
+_UNSPACED: Final = frozenset(("zh", "ja"))
+_TITLED_ONLY: Final = frozenset(("th",))
+_NOUNS: Final = frozenset(("de", "lb"))
+_SURNAME_FIRST: Final = frozenset(("be", "hu", "ja", "kk", "ko", "ru", "uk", "uz", "vi", "zh"))
+_PATRONYMICS: Final = frozenset(("be", "kk", "ru", "uk"))
+_HEADLINES: Final = frozenset(("cy", "en", "ga", "id", "ms", "tl"))
+
+NOT_CHECKED: Final = "names not checked"
+CUES_ONLY: Final = "names only after titles and cue words"
+
+
+def name_coverage(language: str) -> str | None:
+    """What cannot be done about names in a language; None where there are a gazetteer and cue words."""
+    table = gazetteer()
+    if language in _TITLED_ONLY:
+        return CUES_ONLY
+    if language in table.named:
+        return None
+    return CUES_ONLY if language in table.languages else NOT_CHECKED
+
+
+def find(data: NDArray[np.uint8], units: Units, languages: Codes) -> Iterator[tuple[int, int, int]]:
+    """Names in the texts of a batch: (document, first byte, byte after the last)."""
+    table = gazetteer()
+    columns, modes, traits = (
+        np.array([choose(name) for name in languages.names] or [0], dtype=np.int32)[languages.codes]
+        for choose in (table.column, _mode, _traits)
+    )
+    if not modes.any():
+        return
+    data, offsets, hashes = read_only(data), read_only(units.offsets), read_only(units.hashes)
+    starts, ends, kinds = read_only(units.starts), read_only(units.ends), read_only(units.kinds)
+    rows, own = np.zeros(len(hashes), dtype=np.int32), np.zeros(len(hashes), dtype=np.uint16)
+    lists = (table.keys, table.rows, table.flags)
+    look_up(hashes, kinds, offsets, columns, modes, *lists, rows, own)
+
+    def spaced(out: NDArray[np.int64]) -> int:
+        places = (data, offsets, hashes, starts, ends, kinds, rows, own, columns, modes, traits)
+        return find_spaced(*places, *lists, table.any_flags, table.column("en"), out)
+
+    def unspaced(out: NDArray[np.int64]) -> int:
+        return find_unspaced(data, offsets, hashes, starts, ends, kinds, own, columns, modes, *lists, out)
+
+    found = _collect(spaced, len(hashes))
+    for document, first, stop in zip(
+        found[:, 0].tolist(), starts[found[:, 1]].tolist(), ends[found[:, 2] - 1].tolist(), strict=True
+    ):
+        yield document, first, stop
+    for document, first, stop in _collect(unspaced, len(hashes)).tolist():
+        yield document, first, stop
+
+
+def _collect(run: Callable[[NDArray[np.int64]], int], units: int) -> NDArray[np.int64]:
+    """The rows that a kernel writes, run again with more room if they did not fit."""
+    capacity = 1024 + units // 64
+    while True:
+        out = np.empty((capacity, 3), dtype=np.int64)
+        count = run(out)
+        if count <= capacity:
+            return out[:count]
+        capacity = count
+
+
+def _mode(language: str) -> int:
+    table = gazetteer()
+    if table.column(language) == 0:
+        return SKIP
+    if language in _UNSPACED:
+        return UNSPACED
+    if language in _TITLED_ONLY:
+        return TITLED_ONLY
+    if language == "ko":
+        return KOREAN
+    return CASELESS if language in _CASELESS else CASED
+
+
+def _traits(language: str) -> int:
+    return (
+        NOUNS * (language in _NOUNS)
+        + SURNAME_FIRST * (language in _SURNAME_FIRST)
+        + PATRONYMICS * (language in _PATRONYMICS)
+        + HEADLINES * (language in _HEADLINES)
+    )

@@ -1,0 +1,412 @@
+"""One pass over the bytes of a batch that finds where personal data could be: the candidates for the validators.
+
+The kernel knows shapes only (an `@` between two words, a run of digits with separators, a token of capitals and digits,
+colons between hex digits). It is tuned to fire rarely, about 250 times per megabyte of manuals, and never to
+miss; what a candidate is, `stages.pii.validators` says. It reads every byte a bounded number of times and never looks
+past the ends of a document.
+
+It is a Numba kernel and not a Hyperscan database: Hyperscan reads the same text four to five times as fast, but
+reports the end of every match (four times as many events as there are candidates, each a call into Python) and no
+beginnings, so that a kernel must find the spans all the same. `benchmarks/pii.py CORPUS --hyperscan` measures both.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from curator.kernel import inline_kernel, kernel
+from curator.text.segment import read_only
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+EMAIL: Final = 1
+"""An `@` between two words, with a dot after it. Span: the `@`."""
+CREDENTIALS: Final = 2
+"""`user:password` of a URL. Span: from after `://` to before `@`."""
+NUMBER: Final = 3
+"""Digits with separators. Span: from the first sign, bracket or digit to the last digit (or trailing token)."""
+TOKEN: Final = 4
+"""Capitals and digits. Span: the token."""
+IBAN: Final = 5
+"""Two capitals, two digits, and enough after them, in one token or in groups. Span: as far as groups go."""
+ADDRESS6: Final = 6
+"""Hex digits and colons. Span: as far as they go."""
+
+_DIGIT, _UPPER, _LOWER, _HIGH, _AT, _COLON = 1, 2, 3, 4, 5, 6
+
+_MAX_DOMAIN_BYTES: Final = 255  # RFC 1035, section 2.3.4
+_MAX_CREDENTIALS_BYTES: Final = 256
+_MAX_NUMBER_BYTES: Final = 96
+_MAX_TOKEN_BYTES: Final = 40
+_MIN_IBAN: Final = 15  # Norway
+_MAX_IBAN_BYTES: Final = 48  # 34 characters (ISO 13616) in groups of four
+_MAX_ADDRESS6_BYTES: Final = 45  # RFC 4291, section 2.2, form 3
+_MIN_DIGITS: Final = 7
+"""The shortest telephone number that is looked at without a country code."""
+_MAX_DIGITS: Final = 24
+"""A run of more digits is looked at token by token; the longest number looked for (a card) has 19."""
+_MAX_SEPARATOR_BYTES: Final = 4
+
+
+def _byte_classes() -> NDArray[np.uint8]:
+    classes = np.zeros(256, dtype=np.uint8)
+    classes[ord("0") : ord("9") + 1] = _DIGIT
+    classes[ord("A") : ord("Z") + 1] = _UPPER
+    classes[ord("a") : ord("z") + 1] = _LOWER
+    classes[0x80:] = _HIGH
+    classes[ord("@")] = _AT
+    classes[ord(":")] = _COLON
+    return classes
+
+
+_CLASSES = _byte_classes()
+
+
+def _dull_bytes() -> NDArray[np.bool_]:
+    """Bytes at which no candidate begins: all but capitals, digits, `@`, `:` and what can lead a digit of another script."""
+    dull = (_CLASSES == 0) | (_CLASSES == _LOWER) | (_CLASSES == _HIGH)
+    dull[[0xD9, 0xDB, 0xE0, 0xEF]] = False
+    return dull
+
+
+_DULL = _dull_bytes()
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """Places to look at, in the order of the text. `kinds` is one of the constants above; `starts` and `ends` index the
+    text buffer (half-open)."""
+
+    documents: NDArray[np.int32]
+    starts: NDArray[np.int64]
+    ends: NDArray[np.int64]
+    kinds: NDArray[np.int32]
+
+    def __len__(self) -> int:
+        return len(self.kinds)
+
+
+def scan(data: NDArray[np.uint8], offsets: NDArray[np.int64]) -> Candidates:
+    """The candidates of all texts. `data` is uint8[bytes], `offsets` int64[texts + 1] into it."""
+    data, offsets = read_only(data), read_only(offsets)
+    capacity = 1024 + int(offsets[-1] - offsets[0]) // 1024
+    while True:
+        out = np.empty((capacity, 4), dtype=np.int64)
+        count = int(_scan(data, offsets, _CLASSES, _DULL, out))
+        if count <= capacity:
+            found = out[:count]
+            return Candidates(
+                documents=found[:, 0].astype(np.int32),
+                starts=np.ascontiguousarray(found[:, 1]),
+                ends=np.ascontiguousarray(found[:, 2]),
+                kinds=found[:, 3].astype(np.int32),
+            )
+        capacity = count
+
+
+@inline_kernel
+def _digit_bytes(data: NDArray[np.uint8], at: int, end: int) -> int:
+    """Bytes of the decimal digit at `at` (ASCII, Arabic-Indic, Persian, Devanagari, Bengali, fullwidth), 0 if none."""
+    first = data[at]
+    if first < 0x80:
+        return 1 if 48 <= first <= 57 else 0
+    if at + 1 < end:
+        second = data[at + 1]
+        if first == 0xD9:
+            return 2 if 0xA0 <= second <= 0xA9 else 0
+        if first == 0xDB:
+            return 2 if 0xB0 <= second <= 0xB9 else 0
+        if at + 2 < end:
+            third = data[at + 2]
+            if first == 0xE0 and (second == 0xA5 or second == 0xA7):
+                return 3 if 0xA6 <= third <= 0xAF else 0
+            if first == 0xEF and second == 0xBC:
+                return 3 if 0x90 <= third <= 0x99 else 0
+    return 0
+
+
+@inline_kernel
+def _separator_bytes(data: NDArray[np.uint8], at: int, end: int) -> int:
+    """Bytes of the separator at `at` that may stand inside a number, 0 if none: blank, - . / ( ), no-break space,
+    thin spaces (U+2009, U+202F), hyphens and dashes (U+2010 to U+2013), fullwidth brackets and hyphen."""
+    first = data[at]
+    if first == 32 or first == 45 or first == 46 or first == 47 or first == 40 or first == 41:
+        return 1
+    if first == 0xC2:
+        return 2 if at + 1 < end and data[at + 1] == 0xA0 else 0
+    if at + 2 < end:
+        second, third = data[at + 1], data[at + 2]
+        if first == 0xE2 and second == 0x80:
+            return 3 if third == 0x89 or third == 0xAF or 0x90 <= third <= 0x93 else 0
+        if first == 0xEF and second == 0xBC:
+            return 3 if third == 0x88 or third == 0x89 or third == 0x8D else 0
+    return 0
+
+
+@inline_kernel
+def _emit(out: NDArray[np.int64], count: int, document: int, start: int, end: int, kind: int) -> int:
+    """Write candidate number `count` if there is room; the number of candidates so far."""
+    if count < len(out):
+        out[count, 0], out[count, 1], out[count, 2], out[count, 3] = document, start, end, kind
+    return count + 1
+
+
+@inline_kernel
+def _ends_word(data: NDArray[np.uint8], at: int, end: int, classes: NDArray[np.uint8]) -> bool:
+    """Whether no letter or digit stands at `at`."""
+    return at >= end or not 1 <= classes[data[at]] <= _HIGH
+
+
+@inline_kernel
+def _is_hex(byte: int) -> bool:
+    return 48 <= byte <= 57 or 65 <= byte <= 70 or 97 <= byte <= 102
+
+
+@inline_kernel
+def _domain_follows(data: NDArray[np.uint8], at: int, end: int, classes: NDArray[np.uint8]) -> bool:
+    """Whether a name with a dot inside begins at `at`."""
+    stop = min(end, at + _MAX_DOMAIN_BYTES)
+    place = at
+    while place < stop:
+        byte = data[place]
+        kind = classes[byte]
+        if byte == 46:
+            return place > at and place + 1 < end and 1 <= classes[data[place + 1]] <= _HIGH
+        if not (1 <= kind <= _HIGH or byte == 45):
+            return False
+        place += 1
+    return False
+
+
+@inline_kernel
+def _credentials_start(data: NDArray[np.uint8], at: int, begin: int) -> int:
+    """Where `user:password` before the `@` at `at` begins, -1 if nothing like `scheme://user:password` stands there."""
+    stop = max(begin + 3, at - _MAX_CREDENTIALS_BYTES)
+    place = at - 1
+    colon = -1
+    while place >= stop:
+        byte = data[place]
+        if byte <= 32 or byte == 64 or byte == 60 or byte == 62 or byte == 34:
+            return -1
+        if byte == 47:
+            slashes = data[place - 1] == 47 and data[place - 2] == 58
+            return place + 1 if slashes and place + 1 < colon < at - 1 else -1
+        if byte == 58:
+            colon = place
+        place -= 1
+    return -1
+
+
+@inline_kernel
+def _grouped_end(data: NDArray[np.uint8], at: int, end: int, classes: NDArray[np.uint8]) -> tuple[int, int]:
+    """How far groups of capitals and digits go on from `at` (the end of the first), and how many such bytes follow."""
+    stop = min(end, at + _MAX_IBAN_BYTES)
+    last = at
+    place = at
+    count = 0
+    while place < stop:
+        kind = classes[data[place]]
+        if kind in (_DIGIT, _UPPER):
+            count += 1
+            place += 1
+            last = place
+            continue
+        gap = _separator_bytes(data, place, end)
+        if gap == 0 or place != last:
+            break
+        place += gap
+    return last, count
+
+
+@kernel
+def _scan(
+    data: NDArray[np.uint8],
+    offsets: NDArray[np.int64],
+    classes: NDArray[np.uint8],
+    dull: NDArray[np.bool_],
+    out: NDArray[np.int64],
+) -> int:
+    """Write candidates to `out` (document, start, end, kind) as far as it goes; return how many there are."""
+    count = 0
+    for document in range(len(offsets) - 1):
+        begin, end = offsets[document], offsets[document + 1]
+        at = begin
+        while at < end:
+            byte = data[at]
+            kind = classes[byte]
+            if dull[byte]:
+                at += 1
+                while at < end and dull[data[at]]:
+                    at += 1
+                # What a small letter begins holds no candidate, whatever follows.
+                if at < end and classes[data[at - 1]] == _LOWER:
+                    while at < end and 1 <= classes[data[at]] <= _LOWER:
+                        at += 1
+                continue
+            if kind == _HIGH:
+                if _digit_bytes(data, at, end) > 0:
+                    token = at
+                    digits, upper, lower, head = 1, 0, 0, 0
+                    at += _digit_bytes(data, at, end)
+                else:
+                    at += 1
+                    continue
+            elif kind == _AT:
+                start = _credentials_start(data, at, begin)
+                if start >= 0:
+                    count = _emit(out, count, document, start, at, CREDENTIALS)
+                elif at > begin and data[at - 1] > 32 and _domain_follows(data, at + 1, end, classes):
+                    count = _emit(out, count, document, at, at + 1, EMAIL)
+                at += 1
+                continue
+            elif kind == _COLON:
+                low = at
+                floor = max(begin, at - 4)
+                while low > floor and _is_hex(data[low - 1]):
+                    low -= 1
+                high = at
+                colons = 0
+                double = False
+                ceiling = min(end, low + _MAX_ADDRESS6_BYTES + 1)
+                while high < ceiling and (data[high] == 58 or data[high] == 46 or _is_hex(data[high])):
+                    if data[high] == 58:
+                        colons += 1
+                        double = double or (high > low and data[high - 1] == 58)
+                    high += 1
+                bare = low == begin or not 1 <= classes[data[low - 1]] <= _LOWER
+                bare = bare and (high == end or not 1 <= classes[data[high]] <= _LOWER)
+                if bare and high - low <= _MAX_ADDRESS6_BYTES and colons >= 2 and (double or colons >= 6):
+                    count = _emit(out, count, document, low, high, ADDRESS6)
+                    at = high
+                else:
+                    at += 1
+                continue
+            else:
+                # A token of ASCII letters and digits; `head` counts its leading capitals, up to the first digit.
+                token = at
+                digits, upper, lower, head = 0, 0, 0, 0
+                while at < end:
+                    kind = classes[data[at]]
+                    if kind == _LOWER:
+                        lower += 1
+                    elif kind == _UPPER:
+                        upper += 1
+                        head += digits == 0 and lower == 0
+                    elif kind == _DIGIT:
+                        digits += 1
+                    else:
+                        break
+                    at += 1
+                if digits == 0 or lower > 0:
+                    continue
+            length = at - token
+            if upper > 0:
+                checked = (
+                    classes[data[token + 2]] == _DIGIT and classes[data[token + 3]] == _DIGIT if length >= 4 else False
+                )
+                if head == 2 and checked and (length == 4 or length >= _MIN_IBAN):
+                    last, more = _grouped_end(data, at, end, classes)
+                    if length + more >= _MIN_IBAN:
+                        count = _emit(out, count, document, token, last, IBAN)
+                        continue
+                if length <= _MAX_TOKEN_BYTES and ((length >= 8 and digits >= 6) or (length >= 10 and digits >= 4)):
+                    count = _emit(out, count, document, token, at, TOKEN)
+                    continue
+                if head > 0 or digits < 5:
+                    continue
+            # Digits: go on over separators.
+            last, place = at, at
+            dots = 0
+            tail = upper > 0
+            while not tail and place < end:
+                width = _digit_bytes(data, place, end)
+                if width > 0:
+                    digits += 1
+                    place += width
+                    last = place
+                    continue
+                if last == place:
+                    # Separators after a digit; a second blank, or more than four bytes, end the number.
+                    stop = place
+                    blanks = 0
+                    while stop < end:
+                        gap = _separator_bytes(data, stop, end)
+                        if gap == 0 or stop + gap - place > _MAX_SEPARATOR_BYTES:
+                            break
+                        blanks += data[stop] == 32 or data[stop] == 0xC2
+                        stop += gap
+                    if stop == place or stop >= end or blanks > 2:
+                        break
+                    if _digit_bytes(data, stop, end) == 0:
+                        # `131052-308T`, `12345678-Z`: capitals and digits right after the separator belong to an id.
+                        one = stop - place == 1 and classes[data[stop]] == _UPPER
+                        last = stop + 1 if one and _ends_word(data, stop + 1, end, classes) else last
+                        break
+                    dots += stop - place == 1 and data[place] == 46
+                    place = stop
+                    continue
+                break
+            if not tail and last < end and classes[data[last]] == _UPPER and _ends_word(data, last + 1, end, classes):
+                last += 1
+            start = token
+            while start > begin and token - start < 2 and (data[start - 1] == 43 or data[start - 1] == 40):
+                start -= 1
+            if digits >= _MIN_DIGITS or dots == 3 or (digits == 6 and data[last - 1] >= 65):
+                if digits <= _MAX_DIGITS and last - start <= _MAX_NUMBER_BYTES:
+                    count = _emit(out, count, document, start, last, NUMBER)
+                else:
+                    count = _split_number(data, start, last, document, out, count)
+            at = max(at, last)
+    return count
+
+
+@inline_kernel
+def _split_number(
+    data: NDArray[np.uint8], start: int, end: int, document: int, out: NDArray[np.int64], count: int
+) -> int:
+    """The parts between blanks of a run that is too long, each a candidate if it has enough digits and not too many."""
+    word = start
+    while word < end:
+        place = word
+        digits = 0
+        dots = 0
+        last = word
+        while place < end and data[place] != 32:
+            width = _digit_bytes(data, place, end)
+            if width > 0:
+                digits += 1
+                place += width
+                last = place
+            else:
+                dots += data[place] == 46
+                place += 1
+        if (_MIN_DIGITS <= digits <= _MAX_DIGITS or dots == 3) and last - word <= _MAX_NUMBER_BYTES:
+            count = _emit(out, count, document, word, last, NUMBER)
+        word = place + 1
+    return count
+
+
+@kernel
+def code_points(
+    data: NDArray[np.uint8], offsets: NDArray[np.int64], documents: NDArray[np.int32], places: NDArray[np.int64]
+) -> NDArray[np.int32]:
+    """Code points between the beginning of each place's document and the place: int32[places]. `places` index `data`
+    and ascend."""
+    result = np.empty(len(places), dtype=np.int32)
+    document = -1
+    at = 0
+    points = 0
+    for i in range(len(places)):
+        if documents[i] != document:
+            document = documents[i]
+            at = offsets[document]
+            points = 0
+        while at < places[i]:
+            points += (data[at] & 0xC0) != 0x80
+            at += 1
+        result[i] = points
+    return result

@@ -1,0 +1,257 @@
+"""Kernels that find names in scripts without spaces, and in Korean, whose particles are attached to names. The rules,
+in words, are in `stages.pii.names`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from curator.kernel import inline_kernel, kernel
+from curator.text.fold import HASH_START, finish, mix
+from stages.pii.gazetteer import (
+    AFTER,
+    CLOSES,
+    FIELD,
+    FIRST,
+    LAST,
+    LONGER,
+    MAX_UNITS,
+    PARTICLE,
+    PHRASE,
+    STOP,
+    TITLE,
+    WORD,
+    find_row,
+)
+from stages.pii.name_kernels import KOREAN, ONE_BY_ONE, SPACE, TITLED_ONLY, UNSPACED, gap_between, introduction
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+_HAN_BYTES: Final = 3
+_FIRST_HAN_BYTE: Final = 0xE4  # U+4000; what stands before is kana or rare
+_MAX_GIVEN: Final = 2
+"""Characters of a Chinese given name, syllables of a Korean one."""
+
+
+@kernel
+def find_unspaced(
+    data: NDArray[np.uint8],
+    unit_offsets: NDArray[np.int64],
+    hashes: NDArray[np.uint64],
+    starts: NDArray[np.int64],
+    ends: NDArray[np.int64],
+    kinds: NDArray[np.uint8],
+    own: NDArray[np.uint16],
+    columns: NDArray[np.int32],
+    modes: NDArray[np.int32],
+    table_keys: NDArray[np.uint64],
+    table_rows: NDArray[np.int32],
+    flags: NDArray[np.uint16],
+    out: NDArray[np.int64],
+) -> int:
+    """Write names in UNSPACED, TITLED_ONLY and KOREAN documents to `out` (document, first byte, byte after the last) as
+    far as it goes; return how many there are. `out` is int64[capacity, 3]."""
+    count = 0
+    for document in range(len(unit_offsets) - 1):
+        mode = modes[document]
+        if mode != UNSPACED and mode != KOREAN and mode != TITLED_ONLY:
+            continue
+        column = columns[document]
+        low, high = unit_offsets[document], unit_offsets[document + 1]
+        unit = low
+        while unit < high:
+            begin, end, following = 0, 0, unit + 1
+            level = 0
+            if unit > low and own[unit - 1] & (CLOSES | FIELD | PHRASE | TITLE):
+                level = introduction(unit, low, column, data, hashes, starts, ends, own, table_keys, table_rows, flags)
+            if mode == KOREAN:
+                begin, end = _korean(unit, high, column, level, data, starts, ends, own, table_keys, table_rows, flags)
+            elif mode == UNSPACED:
+                if own[unit] & (LAST | LONGER):
+                    stop = _name_end(
+                        unit, high, column, level, data, hashes, starts, ends, kinds, own, table_keys, table_rows, flags
+                    )  # fmt: skip
+                    if stop > 0:
+                        begin, end, following = starts[unit], ends[stop - 1], stop
+            elif own[unit] & (TITLE | LONGER):
+                first, stop = _after_title(
+                    unit, high, column, data, hashes, starts, ends, own, table_keys, table_rows, flags
+                )
+                if stop > 0:
+                    begin, end, following = starts[first], ends[stop - 1], stop
+            if end > begin:
+                if count < len(out):
+                    out[count, 0], out[count, 1], out[count, 2] = document, begin, end
+                count += 1
+            unit = following
+    return count
+
+
+@inline_kernel
+def _longest(
+    unit: int,
+    high: int,
+    column: int,
+    wanted: int,
+    hashes: NDArray[np.uint64],
+    starts: NDArray[np.int64],
+    ends: NDArray[np.int64],
+    own: NDArray[np.uint16],
+    table_keys: NDArray[np.uint64],
+    table_rows: NDArray[np.int32],
+    flags: NDArray[np.uint16],
+) -> int:
+    """Units of the longest term with a wanted flag that begins at `unit`, its units joined; 0 if there is none."""
+    if unit >= high:
+        return 0
+    best = 1 if own[unit] & wanted else 0
+    if own[unit] & LONGER:
+        # The keys of `gazetteer.chain`, each from the one before.
+        state = mix(HASH_START, hashes[unit])
+        for count in range(2, min(MAX_UNITS, high - unit) + 1):
+            if starts[unit + count - 1] != ends[unit + count - 2]:
+                break
+            state = mix(state, hashes[unit + count - 1])
+            if flags[find_row(finish(state), table_keys, table_rows), column] & wanted:
+                best = count
+    return best
+
+
+@inline_kernel
+def _name_end(
+    unit: int,
+    high: int,
+    column: int,
+    level: int,
+    data: NDArray[np.uint8],
+    hashes: NDArray[np.uint64],
+    starts: NDArray[np.int64],
+    ends: NDArray[np.int64],
+    kinds: NDArray[np.uint8],
+    own: NDArray[np.uint16],
+    table_keys: NDArray[np.uint64],
+    table_rows: NDArray[np.int32],
+    flags: NDArray[np.uint16],
+) -> int:
+    """The unit after the Chinese or Japanese name that begins at `unit`, 0 if none does."""
+    if not kinds[unit] & ONE_BY_ONE:
+        return 0
+    surname = _longest(unit, high, column, LAST, hashes, starts, ends, own, table_keys, table_rows, flags)
+    if surname > 0:
+        after = unit + surname
+        given = 0
+        if after < high and (
+            starts[after] == ends[after - 1] or gap_between(data, ends[after - 1], starts[after]) == SPACE
+        ):
+            given = _longest(after, high, column, FIRST, hashes, starts, ends, own, table_keys, table_rows, flags)
+        if given > 0:
+            stop = after + given
+            # Names in kana are words too unless a space parts them.
+            parted = starts[after] != ends[after - 1] or data[starts[unit]] >= _FIRST_HAN_BYTE
+            titled = _longest(stop, high, column, AFTER, hashes, starts, ends, own, table_keys, table_rows, flags)
+            if level > 0 or titled > 0 or (given >= 2 and parted):
+                return stop
+        # Any one or two characters between a surname and a title, or after an introduction.
+        for length in range(_MAX_GIVEN, -1, -1):
+            stop = after + length
+            if stop >= high or starts[stop] != ends[stop - 1]:
+                continue
+            if ends[stop - 1] - starts[unit] != _HAN_BYTES * (surname + length):
+                continue
+            if _longest(stop, high, column, AFTER, hashes, starts, ends, own, table_keys, table_rows, flags) > 0:
+                return stop
+        if level > 0:
+            stop = after
+            while stop < high and stop < after + _MAX_GIVEN and starts[stop] == ends[stop - 1]:
+                if not kinds[stop] & ONE_BY_ONE or own[stop] & STOP:
+                    break
+                stop += 1
+            if stop > after:
+                return stop
+    given = _longest(unit, high, column, FIRST, hashes, starts, ends, own, table_keys, table_rows, flags)
+    if given >= 2:
+        stop = unit + given
+        titled = _longest(stop, high, column, AFTER, hashes, starts, ends, own, table_keys, table_rows, flags)
+        if level == 2 or (titled > 0 and starts[stop] == ends[stop - 1]):
+            return stop
+    return 0
+
+
+@inline_kernel
+def _after_title(
+    unit: int,
+    high: int,
+    column: int,
+    data: NDArray[np.uint8],
+    hashes: NDArray[np.uint64],
+    starts: NDArray[np.int64],
+    ends: NDArray[np.int64],
+    own: NDArray[np.uint16],
+    table_keys: NDArray[np.uint64],
+    table_rows: NDArray[np.int32],
+    flags: NDArray[np.uint16],
+) -> tuple[int, int]:
+    """A Thai name after a title: a known given name, and a known surname after a space; (first unit, unit after)."""
+    title = _longest(unit, high, column, TITLE | PHRASE, hashes, starts, ends, own, table_keys, table_rows, flags)
+    first = unit + title
+    if title == 0 or first >= high:
+        return 0, 0
+    given = _longest(first, high, column, FIRST, hashes, starts, ends, own, table_keys, table_rows, flags)
+    if given < 2:
+        return 0, 0
+    stop = first + given
+    if stop < high and gap_between(data, ends[stop - 1], starts[stop]) == SPACE:
+        stop += _longest(stop, high, column, LAST, hashes, starts, ends, own, table_keys, table_rows, flags)
+    return first, stop
+
+
+@inline_kernel
+def _korean(
+    unit: int,
+    high: int,
+    column: int,
+    level: int,
+    data: NDArray[np.uint8],
+    starts: NDArray[np.int64],
+    ends: NDArray[np.int64],
+    own: NDArray[np.uint16],
+    table_keys: NDArray[np.uint64],
+    table_rows: NDArray[np.int32],
+    flags: NDArray[np.uint16],
+) -> tuple[int, int]:
+    """A Korean name at the beginning of a word, as bytes: a surname of one syllable and a given name of two from the
+    lists, then nothing or a particle; or any two syllables after a surname where a title follows the word."""
+    begin, end = starts[unit], ends[unit]
+    syllables = (end - begin) // _HAN_BYTES
+    if not 3 <= syllables <= 8 or (end - begin) % _HAN_BYTES != 0 or not 0xEA <= data[begin] <= 0xED:
+        return 0, 0
+    surname = flags[find_row(_syllables(data, begin, 1), table_keys, table_rows), column]
+    if not surname & LAST:
+        return 0, 0
+    titled = level == 2
+    if unit + 1 < high and gap_between(data, end, starts[unit + 1]) == SPACE:
+        titled = titled or own[unit + 1] & AFTER > 0
+    name_end = begin + _HAN_BYTES * 3
+    if syllables == 3 and titled:
+        return begin, name_end
+    given = flags[find_row(_syllables(data, begin + _HAN_BYTES, _MAX_GIVEN), table_keys, table_rows), column]
+    if not given & FIRST or ((given | surname) & WORD and not titled and level == 0):
+        return 0, 0
+    if syllables > 3:
+        rest = flags[find_row(_syllables(data, name_end, syllables - 3), table_keys, table_rows), column]
+        if not rest & (PARTICLE | AFTER):
+            return 0, 0
+    return begin, name_end
+
+
+@inline_kernel
+def _syllables(data: NDArray[np.uint8], begin: int, count: int) -> np.uint64:
+    """The hash of `count` three-byte characters as a unit of their own (see `curator.text.fold`)."""
+    state = HASH_START
+    for place in range(count):
+        at = begin + _HAN_BYTES * place
+        point = ((data[at] & 0x0F) << 12) | ((data[at + 1] & 0x3F) << 6) | (data[at + 2] & 0x3F)
+        state = mix(state, np.uint64(point))
+    return finish(state)

@@ -1,0 +1,108 @@
+"""Matching of terms at unit boundaries: how much of a document is on the list of its language.
+
+A term is a sequence of units, so it is found as whole words only (in scripts without spaces: as a sequence of
+characters) and in every folded form. At each place the longest term counts; matches do not overlap."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from curator.kernel import kernel
+from stages.toxicity.terms import FILTER_BITS
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from curator.document import Codes
+    from curator.text.segment import Units
+    from stages.toxicity.terms import TermTable
+
+_FILTER_SHIFT = np.uint64(64 - FILTER_BITS)
+_NO_SALT = np.uint64(0)
+
+
+@dataclass(frozen=True)
+class Matches:
+    """Of each text: whether there is a list for its language, the number of matches, the units in them, and the sum of
+    their severities (bool and int64[texts])."""
+
+    checked: NDArray[np.bool_]
+    matches: NDArray[np.int64]
+    units: NDArray[np.int64]
+    severities: NDArray[np.int64]
+
+
+def match_terms(units: Units, languages: Codes, table: TermTable) -> Matches:
+    """Look for the terms of each text's own language in it."""
+    names = languages.names
+    has_list = np.array([name in table.salts for name in names], dtype=np.bool_)
+    salts = np.array([table.salts.get(name, _NO_SALT) for name in names], dtype=np.uint64)
+    checked = has_list[languages.codes] if names else np.zeros(0, dtype=np.bool_)
+    text_salts = salts[languages.codes] if names else np.zeros(0, dtype=np.uint64)
+    results = np.zeros((3, len(checked)), dtype=np.int64)
+    _match(
+        units.offsets,
+        units.hashes,
+        checked,
+        text_salts,
+        table.filter,
+        table.keys,
+        table.begins,
+        table.ends,
+        table.places,
+        table.sequences,
+        table.severities,
+        results,
+    )
+    return Matches(checked, results[0], results[1], results[2])
+
+
+@kernel
+def _match(
+    unit_offsets: NDArray[np.int64],
+    hashes: NDArray[np.uint64],
+    checked: NDArray[np.bool_],
+    salts: NDArray[np.uint64],
+    present: NDArray[np.uint8],
+    keys: NDArray[np.uint64],
+    begins: NDArray[np.int32],
+    ends: NDArray[np.int32],
+    places: NDArray[np.int32],
+    sequences: NDArray[np.uint64],
+    severities: NDArray[np.int64],
+    results: NDArray[np.int64],
+) -> None:
+    low_bits = np.uint64(keys.size - 1)
+    for text in range(checked.size):
+        if not checked[text]:
+            continue
+        salt = salts[text]
+        end = unit_offsets[text + 1]
+        unit = unit_offsets[text]
+        while unit < end:
+            key = hashes[unit] ^ salt
+            bit = key >> _FILTER_SHIFT
+            length = np.int64(0)
+            if present[np.int64(bit >> np.uint64(3))] >> np.uint8(bit & np.uint64(7)) & 1:
+                slot = np.int64(key & low_bits)
+                while keys[slot] != 0 and keys[slot] != key:
+                    slot = (slot + 1) & np.int64(low_bits)
+                if keys[slot] == key:
+                    for term in range(begins[slot], ends[slot]):
+                        first = places[term]
+                        size = np.int64(places[term + 1] - first)
+                        if unit + size > end:
+                            continue
+                        same = 1
+                        while same < size and hashes[unit + same] == sequences[first + same]:
+                            same += 1
+                        if same == size:
+                            results[0, text] += 1
+                            results[1, text] += size
+                            results[2, text] += severities[term]
+                            length = size
+                            break
+            unit += max(length, 1)

@@ -1,0 +1,185 @@
+"""Toxicity: terms that are counted, and a linear classifier; each only in the languages that it was made for.
+
+Two layers, each with its verdict:
+
+- Rules: terms of the document's language, matched as whole units. A document falls by their density and severity, never
+  by one hit: an encyclopaedia article on profanity stays. See `stages.toxicity.rules` and `data/NOTICE`.
+- Classifier: the probability that a window of the text is abusive. A document falls if its worst window reaches the
+  threshold and the mean over windows is not low, so that a long text that quotes something stays.
+
+A language without a list or without a model is not judged by it; `coverage` says so, and the columns are null. What the
+classifier cannot do is in docs/toxicity-model-card.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from pydantic import Field
+
+from curator.document import Batch
+from curator.stage import Column, Columns, Parameters, Requirement, Stage, State
+from curator.verdict import VerdictBuilder, Verdicts, round_score
+from stages.toxicity.classifier import MODEL_PATH, NOT_JUDGED, Model, judge, load_model, model_language
+from stages.toxicity.rules import match_terms
+from stages.toxicity.terms import TERMS_PATH, TermTable, term_table
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+BY_RULES = "toxicity.rules"
+BY_CLASSIFIER = "toxicity.classifier"
+
+
+class RuleParameters(Parameters):
+    """When terms of a list decide. A document falls if `min_matches` terms match and their density or severity is
+    high."""
+
+    enabled: bool = Field(default=True, description="Whether terms are counted at all.")
+    tier: int = Field(
+        default=2,
+        ge=1,
+        le=3,
+        description="Lowest tier of terms that counts: 1 hand-kept lists, 2 also other lists, 3 also ambiguous words.",
+    )
+    min_matches: int = Field(default=3, ge=1, description="Fewer matches than this decide nothing.")
+    density: float = Field(default=0.1, gt=0, description="Share of a document's units that are in matched terms.")
+    severity: float = Field(
+        default=0.15,
+        gt=0,
+        description="Severities (1 to 3; 1 where unknown) of the matches, summed, per unit of the document.",
+    )
+
+
+class ToxicityParameters(Parameters):
+    """Parameters of the stage `toxicity`."""
+
+    threshold: float = Field(
+        default=0.7, gt=0, le=1, description="Probability of abuse from which a document falls, in its worst window."
+    )
+    min_mean: float = Field(
+        default=0.3,
+        ge=0,
+        le=1,
+        description="Mean probability over windows under which the worst window does not decide.",
+    )
+    rules: RuleParameters = RuleParameters()
+    classifier: bool = Field(default=True, description="Whether the classifier judges.")
+    model: Path | None = Field(default=None, description="Another model file, as `stages.toxicity.train` writes it.")
+
+
+class Toxicity(Stage[ToxicityParameters]):
+    """Drops documents that are dense with abusive terms, or that the classifier takes for hateful."""
+
+    name = "toxicity"
+    about = "drops abusive text: term lists by density and severity, then a classifier, per language"
+    parameters_type = ToxicityParameters
+    columns = (
+        Column("toxicity.rules", pa.float64(), "share of units in terms of the language's list; null without a list"),
+        Column("toxicity.matches", pa.int32(), "matched terms; null without a list"),
+        Column("toxicity.severity", pa.float64(), "severities of the matches, summed, per unit; null without a list"),
+        Column("toxicity.probability", pa.float64(), "probability of abuse, worst window; null if not judged"),
+        Column("toxicity.mean", pa.float64(), "probability of abuse, mean over windows; null if not judged"),
+    )
+    rules: ClassVar[Mapping[str, str]] = {
+        BY_RULES: "terms of the list for {lang} are a share of {score} of its units, bare or weighted by severity; the limit "
+        "is {threshold}",
+        BY_CLASSIFIER: "the classifier gives its worst passage a probability of {score} of being hateful; the limit is "
+        "{threshold}",
+    }
+
+    def requirements(self) -> Sequence[Requirement]:
+        """The table of terms and the model file, by BLAKE3 of their bytes."""
+        found = []
+        if self.parameters.rules.enabled:
+            found.append(_file_requirement("term list", TERMS_PATH))
+        if self.parameters.classifier:
+            found.append(_file_requirement("classifier", self._model_path()))
+        return found
+
+    def annotate(self, batch: Batch) -> Columns:
+        """Density, matches and severity of terms; worst and mean probability over windows."""
+        count = len(batch)
+        units = batch.units
+        lengths = np.maximum(units.counts, 1)
+        has_units = units.counts > 0
+        columns: dict[str, pa.Array] = {column.name: pa.nulls(count, column.type) for column in self.columns}
+        table = self._terms()
+        if table is not None:
+            found = match_terms(units, batch.languages, table)
+            missing = ~(found.checked & has_units)
+            columns["toxicity.rules"] = pa.array(round_score(found.units / lengths), mask=missing)
+            columns["toxicity.matches"] = pa.array(found.matches.astype(np.int32), mask=missing)
+            columns["toxicity.severity"] = pa.array(round_score(found.severities / lengths), mask=missing)
+        model = self._model()
+        if model is not None:
+            judgement = judge(model, *batch.text_buffer, units, _model_codes(batch, model))
+            missing = np.isnan(judgement.worst)
+            columns["toxicity.probability"] = pa.array(round_score(judgement.worst), mask=missing)
+            columns["toxicity.mean"] = pa.array(round_score(judgement.mean), mask=missing)
+        return columns
+
+    def decide(self, batch: Batch, columns: Columns, state: State) -> Verdicts:
+        """Drops by the rules, then by the classifier."""
+        builder = VerdictBuilder(len(batch))
+        limits = self.parameters.rules
+        matches = _numbers(columns["toxicity.matches"])
+        enough = matches >= limits.min_matches
+        for name, limit in (("toxicity.rules", limits.density), ("toxicity.severity", limits.severity)):
+            scores = _numbers(columns[name])
+            builder.drop(enough & (scores >= limit), BY_RULES, score=scores, threshold=limit)
+        worst = _numbers(columns["toxicity.probability"])
+        abusive = (worst >= self.parameters.threshold) & (
+            _numbers(columns["toxicity.mean"]) >= self.parameters.min_mean
+        )
+        builder.drop(abusive, BY_CLASSIFIER, score=worst, threshold=self.parameters.threshold)
+        return builder.build()
+
+    def coverage(self, language: str) -> str | None:
+        """None where both layers judge; 'rules only', 'classifier only' or 'not checked' elsewhere."""
+        table, model = self._terms(), self._model()
+        has_rules = table is not None and language.split("-", 1)[0] in table.salts
+        has_model = model is not None and model_language(language) in model.languages
+        if has_rules and has_model:
+            return None
+        if has_rules:
+            return "rules only"
+        return "classifier only" if has_model else "not checked"
+
+    def _terms(self) -> TermTable | None:
+        return term_table(self.parameters.rules.tier) if self.parameters.rules.enabled else None
+
+    def _model(self) -> Model | None:
+        return load_model(self._model_path()) if self.parameters.classifier else None
+
+    def _model_path(self) -> Path:
+        return self.parameters.model or MODEL_PATH
+
+
+def _file_requirement(kind: str, path: Path) -> Requirement:
+    from blake3 import blake3
+
+    if not path.is_file():
+        return Requirement(kind, path.name, "", f"the file {path} does not exist")
+    return Requirement(kind, path.name, blake3(path.read_bytes()).hexdigest())
+
+
+def _model_codes(batch: Batch, model: Model) -> NDArray[np.int32]:
+    # By the whole tag, because the model knows scripts (`hi-Latn`), where lists go by language alone.
+    tags = pc.dictionary_encode(batch.documents.column("lang"))
+    places = [
+        model.languages.index(name) if (name := model_language(tag)) in model.languages else NOT_JUDGED
+        for tag in tags.dictionary.to_pylist()
+    ]
+    codes = tags.indices.to_numpy(zero_copy_only=False)
+    return np.array(places, dtype=np.int32)[codes] if places else np.zeros(0, dtype=np.int32)
+
+
+def _numbers(column: pa.Array) -> NDArray[np.float64]:
+    # Null becomes NaN, which no comparison with a limit holds for.
+    return np.asarray(column.cast(pa.float64()).to_numpy(zero_copy_only=False), dtype=np.float64)

@@ -1,0 +1,137 @@
+"""The table of terms: reading it, and the form in which the matcher uses it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from curator.errors import UserError
+from curator.text.fold import hash_terms, hash_unit
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+TERMS_PATH = Path(__file__).parent / "data" / "terms.parquet"
+TERM_SCHEMA = pa.schema(
+    [
+        pa.field("language", pa.string(), nullable=False),
+        pa.field("term", pa.string(), nullable=False),
+        pa.field("severity", pa.int8()),
+        pa.field("tier", pa.int8(), nullable=False),
+        pa.field("source", pa.string(), nullable=False),
+    ]
+)
+"""`language` is a list language, `term` is NFC, `severity` 1 (mild) to 3 (severe) or null, `tier` 1 (from a list kept
+by hand), 2 (from another list alone) or 3 (ambiguous: never counted by default)."""
+
+TIERS = (1, 2, 3)
+DEFAULT_SEVERITY = 1
+"""What a term without a severity counts."""
+FILTER_BITS = 18
+"""log2 of the bits of the filter: some 16,000 keys set a sixteenth of them."""
+
+
+@dataclass(frozen=True)
+class TermTable:
+    """Terms as hashes of units, found by their first unit.
+
+    `salts` has a number for each language; the key of a term is the hash of its first unit XOR the salt of its
+    language, so that a term can be found only in its own language. `filter` (uint8[2**FILTER_BITS / 8]) has a bit per
+    key, by its high bits. `keys` (uint64[slots], 0 is empty) is a hash table with linear probing, by the low bits; the
+    terms of slot i are `begins[i]` to `ends[i]`, longest first. Term j has the units `sequences[places[j]:places[j +
+    1]]` (the first unit is in the key), and `severities[j]`."""
+
+    salts: dict[str, np.uint64]
+    filter: NDArray[np.uint8]
+    keys: NDArray[np.uint64]
+    begins: NDArray[np.int32]
+    ends: NDArray[np.int32]
+    places: NDArray[np.int32]
+    sequences: NDArray[np.uint64]
+    severities: NDArray[np.int64]
+
+
+def read_terms(path: Path = TERMS_PATH) -> pa.Table:
+    """The table of terms (TERM_SCHEMA). UserError if it cannot be read, has other columns, or a row with a bad
+    value."""
+    hint = "install Curator again, or build the table with `python -m stages.toxicity.build_lists`"
+    try:
+        table = pq.read_table(path)
+    except (OSError, pa.ArrowInvalid) as error:
+        raise UserError(
+            f"the table of terms cannot be read: {error}", stage="toxicity", file=str(path), hint=hint
+        ) from error
+    if not table.schema.equals(TERM_SCHEMA):
+        raise UserError(
+            f"the table of terms has the columns {table.schema.names}, expected are {TERM_SCHEMA.names}",
+            stage="toxicity",
+            file=str(path),
+            hint=hint,
+        )
+    for row, (language, term, severity, tier) in enumerate(
+        zip(*(table.column(name).to_pylist() for name in ("language", "term", "severity", "tier")), strict=True)
+    ):
+        if not language or not term.strip() or tier not in TIERS or (severity is not None and not 1 <= severity <= 3):
+            raise UserError(
+                "a row of the table of terms has a value that it cannot have",
+                stage="toxicity",
+                file=str(path),
+                position=row,
+                hint=hint,
+            )
+    return table
+
+
+@cache
+def term_table(lowest_tier: int, path: Path = TERMS_PATH) -> TermTable:
+    """The terms of tier 1 to `lowest_tier`, ready to match; made once a process."""
+    table = read_terms(path)
+    table = table.filter(np.less_equal(table["tier"].to_numpy(), lowest_tier))
+    return compile_terms(
+        table["language"].to_pylist(),
+        table["term"].to_pylist(),
+        [DEFAULT_SEVERITY if value is None else value for value in table["severity"].to_pylist()],
+    )
+
+
+def compile_terms(languages: list[str], terms: list[str], severities: list[int]) -> TermTable:
+    """Terms (NFC), each with its language and severity, as a table. A term without a unit is left out."""
+    salts = {name: np.uint64(hash_unit(f"language {name}")) for name in sorted(set(languages))}
+    found = [
+        (int(hashes[0] ^ salts[language]), -len(hashes), hashes.tolist(), severity)
+        for language, hashes, severity in zip(languages, hash_terms(terms), severities, strict=True)
+        if len(hashes)
+    ]
+    found.sort()
+    keys = np.array([key for key, *_ in found], dtype=np.uint64)
+    distinct, firsts = np.unique(keys, return_index=True)
+    lasts = np.append(firsts[1:], len(found))
+    slots = 1 << max(4, (4 * len(distinct)).bit_length())
+    slot_keys = np.zeros(slots, dtype=np.uint64)
+    begins = np.zeros(slots, dtype=np.int32)
+    ends = np.zeros(slots, dtype=np.int32)
+    bits = np.zeros(1 << FILTER_BITS, dtype=np.uint8)
+    bits[distinct >> np.uint64(64 - FILTER_BITS)] = 1
+    for key, first, last in zip(distinct.tolist(), firsts.tolist(), lasts.tolist(), strict=True):
+        slot = key & (slots - 1)
+        while slot_keys[slot]:
+            slot = (slot + 1) & (slots - 1)
+        slot_keys[slot], begins[slot], ends[slot] = key, first, last
+    places = np.zeros(len(found) + 1, dtype=np.int32)
+    np.cumsum([len(hashes) for _, _, hashes, _ in found], out=places[1:])
+    return TermTable(
+        salts=salts,
+        filter=np.packbits(bits, bitorder="little"),
+        keys=slot_keys,
+        begins=begins,
+        ends=ends,
+        places=places,
+        sequences=np.array([value for _, _, hashes, _ in found for value in hashes], dtype=np.uint64),
+        severities=np.array([severity for *_, severity in found], dtype=np.int64),
+    )
