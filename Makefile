@@ -21,13 +21,16 @@ setup: $(STAMP) ## Make .venv with Curator, every extra, and the developers' too
 $(STAMP): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet 'pip>=25.1'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt torch==2.13.0
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[all]' --group dev
 	./docs/install-programs
 	touch $(STAMP)
 
 demo: $(STAMP) ## Curate the packaged sample corpus and print what happened
 	rm -rf runs/demo
-	$(BIN)/python benchmarks/demo.py runs/demo
+	recipe=demo-apertium; if ! $(BIN)/curator doctor -r demo-apertium >/dev/null 2>&1; then \
+	  echo "Apertium is not installed: taking the recipe demo, without back-translation"; recipe=demo; fi; \
+	$(BIN)/curator process pipelines/sample/*.jsonl.zst -o runs/demo -r $$recipe
 
 test: $(STAMP) ## All tests that fit into 20 minutes on two cores
 	$(BIN)/python -m pytest -m 'not long' --cov --cov-report=term:skip-covered

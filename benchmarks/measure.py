@@ -15,8 +15,8 @@ _INTERVAL_S = 0.05
 
 @dataclass(frozen=True)
 class Measured:
-    """What a command took. `cpu_s` and `peak_bytes` are over the command and all its descendants; memory is the proportional
-    set size (shared pages counted once)."""
+    """What a command took. `cpu_s` and `peak_bytes` are over the command and all its descendants; memory is the
+    proportional set size (shared pages counted once)."""
 
     wall_s: float
     cpu_s: float

@@ -1,6 +1,7 @@
 """The whole pipeline as a user runs it: speed, CPU, memory, start-up, growth, and the floor below it.
 
-    python benchmarks/pipeline.py CORPUS.jsonl.zst [--recipe web] [--workers 2] [--memory 4GB] [--repeat 3] [--grow 1000]
+    python benchmarks/pipeline.py CORPUS.jsonl.zst [--recipe web] [--workers 2] [--memory 4GB] [--repeat 3] [--grow
+    1000]
 
 MB are 10**6 bytes of UTF-8 text. `floor` reads, decompresses, parses and writes Parquet, and does nothing else.
 """

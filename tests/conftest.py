@@ -1,4 +1,5 @@
-"""What all tests share: a hypothesis profile without deadlines (a first call may compile a kernel), the same seed each time."""
+"""What all tests share: a hypothesis profile without deadlines (a first call may compile a kernel), the same seed each
+time."""
 
 from hypothesis import HealthCheck, settings
 

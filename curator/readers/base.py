@@ -23,13 +23,14 @@ RECORD_SCHEMA = pa.schema(
         pa.field("metadata", pa.string()),
     ]
 )
-"""Records as found: `text` is bytes that should be UTF-8 and may not be; `position` is the byte offset of the record in the
-(decompressed) file, or the row number in a Parquet file; `metadata` is a JSON object of the fields asked for."""
+"""Records as found: `text` is bytes that should be UTF-8 and may not be; `position` is the byte offset of the record
+in the (decompressed) file, or the row number in a Parquet file; `metadata` is a JSON object of the fields asked for."""
 
 
 @dataclass(frozen=True)
 class InputFile:
-    """A file of the input: where it lies, its name relative to the input (part of every key), what it was when the run began."""
+    """A file of the input: where it lies, its name relative to the input (part of every key), what it was when the run
+    began."""
 
     path: str
     name: str
@@ -62,8 +63,8 @@ class ReadOptions:
 
 @dataclass(frozen=True)
 class Split:
-    """A piece of a file that one task reads. `begin` and `end` count bytes of the (decompressed) file, or row groups of a
-    Parquet file. `data` holds the bytes of a stream's block; None where the reader goes to the file itself.
+    """A piece of a file that one task reads. `begin` and `end` count bytes of the (decompressed) file, or row groups
+    of a Parquet file. `data` holds the bytes of a stream's block; None where the reader goes to the file itself.
 
     `failures` are records that the producer of a stream could not put into a block (a document over the limit, the
     torn end of a truncated file).

@@ -54,6 +54,7 @@ TURKIC: Final = frozenset({"tr", "az"})
 NAMES_AS_WORDS: Final = frozenset({"ka", "sr"})
 """Dictionaries that list names in lower case: Georgian has no other, the Serbian one spells them so."""
 APOSTROPHES: Final = "'\u2019\u02bc"
+HEADER: Final = "# Built by stages/pii/build_names.py; sources in NOTICE. name, first name in, surname in, also a word in (* place)"
 PARTICLES: Final = frozenset(
     (
         *("abu", "al", "as", "ben", "bin", "bint", "da", "das", "de", "del", "della", "der", "des", "di", "do", "dos"),
@@ -125,7 +126,7 @@ def main() -> None:
     for place in also_places(arguments.geonames):
         parts = [part.casefold() for part in place_parts(place)]
         places |= set(parts) if " " not in place else set(parts) - common
-    lines = []
+    lines = [HEADER]
     for term in sorted({*first, *last}):
         flags = {"*"} if term.casefold() in places else set()
         flags |= words.get(term.casefold(), set())

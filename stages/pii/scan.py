@@ -2,12 +2,12 @@
 
 The kernel knows shapes only (an `@` between two words, a run of digits with separators, a token of capitals and digits,
 colons between hex digits). It is tuned to fire rarely, about 250 times per megabyte of manuals, and never to
-miss; what a candidate is, `stages.pii.validators` says. It reads every byte a bounded number of times and never looks
+miss; what a candidate is, `stages.pii.kinds` says. It reads every byte a bounded number of times and never looks
 past the ends of a document.
 
-It is a Numba kernel and not a Hyperscan database: Hyperscan reads the same text four to five times as fast, but
-reports the end of every match (four times as many events as there are candidates, each a call into Python) and no
-beginnings, so that a kernel must find the spans all the same. `benchmarks/pii.py CORPUS --hyperscan` measures both.
+It is a Numba kernel and not a Hyperscan database: Hyperscan reads the same text twice as fast, but reports the end of
+every match (four times as many events as there are candidates, each a call into Python) and no beginnings, so that a
+kernel must find the spans all the same. `benchmarks/pii.py CORPUS --hyperscan` measures both.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ _CLASSES = _byte_classes()
 
 
 def _dull_bytes() -> NDArray[np.bool_]:
-    """Bytes at which no candidate begins: all but capitals, digits, `@`, `:` and what can lead a digit of another script."""
+    """Bytes at which no candidate begins: all but capitals, digits, `@`, `:` and leads of digits in other scripts."""
     dull = (_CLASSES == 0) | (_CLASSES == _LOWER) | (_CLASSES == _HIGH)
     dull[[0xD9, 0xDB, 0xE0, 0xEF]] = False
     return dull

@@ -1,0 +1,160 @@
+"""Parquet: a document a row; row groups are the splits, and the position is the row's number in the file.
+
+A small row group shares a split with its neighbours, a large one is read in batches. A field name is first looked for as a column,
+then, at its dots, inside structs. Text is kept byte for byte; an id may be a number; a source or lang that is not text is missing.
+
+A Parquet file inside gzip, zstd, bzip2 or xz is unpacked by the producer into a temporary file (which has no name and goes
+with the process), because its index stands at its end; the splits then carry their rows. Better not to compress Parquet twice.
+
+Failures: field.missing (null), document.too_large, parquet.encoding (a field other than the text is not UTF-8),
+parquet.row_group (the rest of a row group cannot be read), parquet.invalid (the whole file cannot).
+A row has no bytes of its own: the digest is that of its text, or of the row group or file.
+"""
+
+from __future__ import annotations
+
+import errno
+import io
+import tempfile
+from collections.abc import Iterator
+from typing import IO, TYPE_CHECKING
+
+import blake3
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from curator.errors import TransientError, UserError
+from curator.readers.base import Failure, InputFile, ReadOptions, Records, Split
+from curator.readers.batches import digest_record, only_failures
+from curator.readers.parquet_rows import Columns, read_rows
+from curator.readers.streams import DamagedStreamError, digest_data, digest_range, open_input, read_chunks
+
+INVALID = "parquet.invalid"
+BAD_ROW_GROUP = "parquet.row_group"
+
+_ROW = b"curator.row"
+"""Key of schema metadata under which a split that carries its rows tells the number of the first."""
+_MAX_BATCH_ROWS = 1 << 16
+_BUFFER_BYTES = 1 << 20
+_ERRORS = (pa.ArrowException, OSError)
+
+
+class ParquetReader:
+    """Reads Parquet."""
+
+    name = "parquet"
+
+    def splits(self, file: InputFile, options: ReadOptions, split_bytes: int) -> Iterator[Split]:
+        """See `Reader.splits`. UserError, at once, when there is no column of text under the name asked for."""
+        if file.size == 0:
+            return iter(())
+        if file.compression != "none":
+            return _packed_splits(file, options, split_bytes)
+        try:
+            with open_input(file) as handle, pq.ParquetFile(handle) as parquet:
+                Columns.find(parquet.schema_arrow, options.fields, file.name)
+                return iter(_row_group_splits(file, parquet.metadata, split_bytes))
+        except _ERRORS:
+            failure = Failure(0, None, INVALID, digest_range(file, 0, file.size))
+            return iter((Split(file, 0, 0, 0, failures=(failure,)),))
+
+    def read(self, split: Split, options: ReadOptions) -> Iterator[Records]:
+        """See `Reader.read`."""
+        if split.data is not None:
+            yield from _read_packed(split, options)
+        elif split.end > split.begin:
+            with open_input(split.file) as handle:
+                yield from _read_row_groups(handle, split, options)
+
+    def digest(self, split: Split) -> str:
+        """See `Reader.digest`."""
+        if split.data is not None:
+            return digest_data(split.data, split.failures)
+        if split.begin == split.end:
+            return digest_range(split.file, 0, split.file.size)
+        with open_input(split.file) as handle, pq.ParquetFile(handle) as parquet:
+            ranges = [_byte_range(parquet.metadata.row_group(group)) for group in range(split.begin, split.end)]
+        return digest_range(split.file, ranges[0][0], ranges[-1][1])
+
+
+def _row_group_splits(file: InputFile, metadata: pq.FileMetaData, split_bytes: int) -> list[Split]:
+    splits: list[Split] = []
+    begin = size = 0
+    for group in range(metadata.num_row_groups):
+        size += metadata.row_group(group).total_byte_size
+        if size >= split_bytes or group + 1 == metadata.num_row_groups:
+            splits.append(Split(file, len(splits), begin, group + 1))
+            begin, size = group + 1, 0
+    return splits
+
+
+def _read_row_groups(handle: IO[bytes], split: Split, options: ReadOptions) -> Iterator[Records]:
+    with pq.ParquetFile(handle, buffer_size=_BUFFER_BYTES) as parquet:
+        metadata = parquet.metadata
+        columns = Columns.find(parquet.schema_arrow, options.fields, split.file.name)
+        row = sum(metadata.row_group(group).num_rows for group in range(split.begin))
+        for group in range(split.begin, split.end):
+            about = metadata.row_group(group)
+            done = 0
+            try:
+                for batch in _batches(parquet, group, columns, options.batch_bytes):
+                    yield from read_rows(batch, columns, row + done, options)
+                    done += batch.num_rows
+            except _ERRORS:
+                digest = digest_range(split.file, *_byte_range(about))
+                yield only_failures((Failure(row + done, None, BAD_ROW_GROUP, digest),))
+            row += about.num_rows
+
+
+def _batches(parquet: pq.ParquetFile, group: int, columns: Columns, batch_bytes: int) -> Iterator[pa.RecordBatch]:
+    """The wanted columns of a row group, in batches of about `batch_bytes` if its rows are about equally long."""
+    about = parquet.metadata.row_group(group)
+    if about.num_rows == 0:
+        return
+    rows = batch_bytes * about.num_rows // max(about.total_byte_size, 1)
+    yield from parquet.iter_batches(
+        batch_size=min(max(rows, 1), _MAX_BATCH_ROWS),
+        row_groups=[group],
+        columns=columns.names,
+        use_threads=False,
+    )
+
+
+def _byte_range(about: pq.RowGroupMetaData) -> tuple[int, int]:
+    """Where the pages of a row group stand in the file."""
+    begins, ends = [], []
+    for number in range(about.num_columns):
+        column = about.column(number)
+        begin = column.data_page_offset
+        if column.dictionary_page_offset:
+            begin = min(begin, column.dictionary_page_offset)
+        begins.append(begin)
+        ends.append(begin + column.total_compressed_size)
+    return min(begins, default=0), max(ends, default=0)
+
+
+def _packed_splits(file: InputFile, options: ReadOptions, split_bytes: int) -> Iterator[Split]:
+    """Splits that carry their rows as Arrow IPC streams, from a file that is compressed as a whole."""
+    with tempfile.TemporaryFile() as unpacked:
+        failure = _unpack(file, unpacked)
+        if failure is not None:
+            yield Split(file, 0, 0, 0, failures=(failure,))
+            return
+        try:
+            parquet = pq.ParquetFile(unpacked, buffer_size=_BUFFER_BYTES)
+        except _ERRORS:
+            yield Split(file, 0, 0, 0, failures=(Failure(0, None, INVALID, digest_range(file, 0, file.size)),))
+            return
+        columns = Columns.find(parquet.schema_arrow, options.fields, file.name)
+        index = row = 0
+        for group in range(parquet.num_row_groups):
+            done = 0
+            try:
+                for batch in _batches(parquet, group, columns, split_bytes):
+                    yield Split(file, index, group, group + 1, data=_pack_rows(batch, row + done))
+                    index, done = index + 1, done + batch.num_rows
+            except _ERRORS as error:
+                digest = digest_record(str(type(error).__name__).encode())
+                yield Split(file, index, group, group + 1, failures=(Failure(row + done, None, BAD_ROW_GROUP, digest),))
+                index += 1
+            row += parquet.metadata.row_group(group).num_rows

@@ -1,0 +1,1 @@
+"""Rows of Arrow batches as records."""
