@@ -29,7 +29,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, ClassVar, TypeVar
+from typing import TYPE_CHECKING, ClassVar, Literal, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -152,6 +152,12 @@ class _Measures:
     order: NDArray[np.float64]
 
 
+def _column(
+    name: str, about: str, threshold: str | None = None, drops: Literal["below", "above"] | None = None
+) -> Column:
+    return Column(f"entropy.{name}", pa.float64(), about, threshold=threshold, drops=drops)
+
+
 class Entropy(Stage[EntropyParameters]):
     """See the module."""
 
@@ -159,15 +165,15 @@ class Entropy(Stage[EntropyParameters]):
     about = "Drops boilerplate and noise by the entropy of words and characters, compression and repetition"
     parameters_type = EntropyParameters
     columns = (
-        Column("entropy.bits", pa.float64(), "entropy of the units in bits, corrected for sample size"),
-        Column(
-            "entropy.normalised", pa.float64(), "bits as a share of what so many units can have; null under 2 units"
+        _column("bits", "entropy of the units in bits, corrected for sample size", "min_bits", "below"),
+        _column("normalised", "bits as a share of what so many units can have", "min_normalised", "below"),
+        _column("unspaced", "share of the units that are characters of a script without spaces"),
+        _column("characters", "entropy of the code points in bits, corrected likewise", "max_characters", "above"),
+        _column("order", "bits that a character tells of the next; null for a short text", "min_order", "below"),
+        _column("compression", "compressed by raw size; null for a text under 1000 bytes", "min_compression", "below"),
+        _column(
+            "repetition", "share of the units in sequences or lines that occurred before", "max_repetition", "above"
         ),
-        Column("entropy.unspaced", pa.float64(), "share of the units that are characters of a script without spaces"),
-        Column("entropy.characters", pa.float64(), "entropy of the code points in bits, corrected likewise"),
-        Column("entropy.order", pa.float64(), "bits that a character tells of the next; null for a short text"),
-        Column("entropy.compression", pa.float64(), "compressed by raw size; null for a text under 1000 bytes"),
-        Column("entropy.repetition", pa.float64(), "share of the units in sequences or lines that occurred before"),
     )
     rules: ClassVar[Mapping[str, str]] = {
         "entropy.low": "Its words are too few and too often the same: {score} bits of entropy, {threshold} are needed.",

@@ -283,7 +283,7 @@ def split_blocks(
     """The records of a split in blocks of about `options.batch_bytes`, whether it carries its bytes or they are in the
     file.
 
-    `record_ends` makes a finder that begins where a record begins; `entering` one that begins at the byte before
+    What `split.failures` holds is not repeated. `record_ends` makes a finder that begins where a record begins; `entering` one that begins at the byte before
     `split.begin`, when that differs.
     """
     if split.data is None:
@@ -301,9 +301,6 @@ def split_blocks(
         )
         return
     begin, line = split.end - len(split.data), split.first_line
-    before = tuple(failure for failure in split.failures if failure.position < begin)
-    if before:
-        yield Block(split.begin, begin, line, b"", before)
     ends = record_ends().ends(split.data)
     done = 0
     while done < len(split.data):
@@ -314,9 +311,6 @@ def split_blocks(
         yield Block(begin + done, begin + end, line, data)
         line = _add_lines(line, data)
         done = end
-    behind = tuple(failure for failure in split.failures if failure.position >= begin)
-    if behind:
-        yield Block(split.end, split.end, line, b"", behind)
 
 
 def count_lines(data: bytes | memoryview) -> int:

@@ -1,10 +1,12 @@
 """Parquet: a document a row; row groups are the splits, and the position is the row's number in the file.
 
-A small row group shares a split with its neighbours, a large one is read in batches. A field name is first looked for as a column,
-then, at its dots, inside structs. Text is kept byte for byte; an id may be a number; a source or lang that is not text is missing.
+A small row group shares a split with its neighbours, a large one is read in batches. A field name is first looked for
+as a column, then, at its dots, inside structs. Text is kept byte for byte; an id may be a number; a source or lang that
+is not text is missing.
 
-A Parquet file inside gzip, zstd, bzip2 or xz is unpacked by the producer into a temporary file (which has no name and goes
-with the process), because its index stands at its end; the splits then carry their rows. Better not to compress Parquet twice.
+A Parquet file inside gzip, zstd, bzip2 or xz is unpacked by the producer into a temporary file (which has no name and
+goes with the process), because its index stands at its end; the splits then carry their rows. Better not to compress
+Parquet twice.
 
 Failures: field.missing (null), document.too_large, parquet.encoding (a field other than the text is not UTF-8),
 parquet.row_group (the rest of a row group cannot be read), parquet.invalid (the whole file cannot).
@@ -17,15 +19,15 @@ import errno
 import io
 import tempfile
 from collections.abc import Iterator
-from typing import IO, TYPE_CHECKING
+from typing import IO
 
 import blake3
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from curator.errors import TransientError, UserError
+from curator.errors import TransientError
 from curator.readers.base import Failure, InputFile, ReadOptions, Records, Split
-from curator.readers.batches import digest_record, only_failures
+from curator.readers.batches import only_failures
 from curator.readers.parquet_rows import Columns, read_rows
 from curator.readers.streams import DamagedStreamError, digest_data, digest_range, open_input, read_chunks
 
@@ -55,14 +57,13 @@ class ParquetReader:
                 Columns.find(parquet.schema_arrow, options.fields, file.name)
                 return iter(_row_group_splits(file, parquet.metadata, split_bytes))
         except _ERRORS:
-            failure = Failure(0, None, INVALID, digest_range(file, 0, file.size))
-            return iter((Split(file, 0, 0, 0, failures=(failure,)),))
+            return iter((_invalid_split(file),))
 
     def read(self, split: Split, options: ReadOptions) -> Iterator[Records]:
         """See `Reader.read`."""
         if split.data is not None:
             yield from _read_packed(split, options)
-        elif split.end > split.begin:
+        else:
             with open_input(split.file) as handle:
                 yield from _read_row_groups(handle, split, options)
 
@@ -70,8 +71,6 @@ class ParquetReader:
         """See `Reader.digest`."""
         if split.data is not None:
             return digest_data(split.data, split.failures)
-        if split.begin == split.end:
-            return digest_range(split.file, 0, split.file.size)
         with open_input(split.file) as handle, pq.ParquetFile(handle) as parquet:
             ranges = [_byte_range(parquet.metadata.row_group(group)) for group in range(split.begin, split.end)]
         return digest_range(split.file, ranges[0][0], ranges[-1][1])
@@ -138,12 +137,12 @@ def _packed_splits(file: InputFile, options: ReadOptions, split_bytes: int) -> I
     with tempfile.TemporaryFile() as unpacked:
         failure = _unpack(file, unpacked)
         if failure is not None:
-            yield Split(file, 0, 0, 0, failures=(failure,))
+            yield Split(file, 0, 0, 0, data=b"", failures=(failure,))
             return
         try:
             parquet = pq.ParquetFile(unpacked, buffer_size=_BUFFER_BYTES)
         except _ERRORS:
-            yield Split(file, 0, 0, 0, failures=(Failure(0, None, INVALID, digest_range(file, 0, file.size)),))
+            yield _invalid_split(file)
             return
         columns = Columns.find(parquet.schema_arrow, options.fields, file.name)
         index = row = 0
@@ -153,8 +152,54 @@ def _packed_splits(file: InputFile, options: ReadOptions, split_bytes: int) -> I
                 for batch in _batches(parquet, group, columns, split_bytes):
                     yield Split(file, index, group, group + 1, data=_pack_rows(batch, row + done))
                     index, done = index + 1, done + batch.num_rows
-            except _ERRORS as error:
-                digest = digest_record(str(type(error).__name__).encode())
-                yield Split(file, index, group, group + 1, failures=(Failure(row + done, None, BAD_ROW_GROUP, digest),))
+            except _ERRORS:
+                failure = Failure(row + done, None, BAD_ROW_GROUP, digest_range(file, 0, file.size))
+                yield Split(file, index, group, group + 1, data=b"", failures=(failure,))
                 index += 1
             row += parquet.metadata.row_group(group).num_rows
+
+
+def _invalid_split(file: InputFile) -> Split:
+    failure = Failure(0, None, INVALID, digest_range(file, 0, file.size))
+    return Split(file, 0, 0, 0, data=b"", failures=(failure,))
+
+
+def _unpack(file: InputFile, target: IO[bytes]) -> Failure | None:
+    """Decompress a file into `target`, or say where its stream breaks. TransientError when the disk is full."""
+    digest, length = blake3.blake3(), 0
+    try:
+        for chunk in read_chunks(file):
+            digest.update(chunk)
+            length += len(chunk)
+            target.write(chunk)
+        target.flush()
+    except DamagedStreamError as error:
+        return Failure(length, None, error.code, digest.hexdigest())
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        raise TransientError(
+            f"no space left in {tempfile.gettempdir()} to unpack this file",
+            file=file.name,
+            hint="set TMPDIR to another disk, or unpack the file: Parquet is compressed inside",
+        ) from None
+    return None
+
+
+def _pack_rows(batch: pa.RecordBatch, row: int) -> bytes:
+    sink = io.BytesIO()
+    schema = batch.schema.with_metadata({_ROW: str(row)})
+    with pa.ipc.new_stream(sink, schema) as writer:
+        writer.write_batch(batch.replace_schema_metadata(schema.metadata))
+    return sink.getvalue()
+
+
+def _read_packed(split: Split, options: ReadOptions) -> Iterator[Records]:
+    if not split.data:
+        return
+    with pa.ipc.open_stream(split.data) as stream:
+        row = int(stream.schema.metadata[_ROW])
+        columns = Columns.find(stream.schema, options.fields, split.file.name)
+        for batch in stream:
+            yield from read_rows(batch, columns, row, options)
+            row += batch.num_rows

@@ -138,15 +138,14 @@ def _derives(stage: str) -> bool:
 
 
 def _sentence(stage: str, rule: str) -> str:
-    """The sentence of a rule, for all documents: values give way to words."""
+    """The sentence of a rule, for all documents: x stands for the score of each, t for the threshold."""
     found = _class(stage)
     template = found.rules.get(rule, "") if found else ""
     try:
-        return template.format(
-            score="the score shown", threshold="the threshold", keeper="a kept document", copies="several", lang="its"
-        )
+        told = template.format(score="x", threshold="t", keeper="a kept document", copies="n", lang="its language")
     except (KeyError, IndexError) as error:
         raise UserError(f"the sentence of rule {rule!r} has an unknown placeholder {error}", stage=stage) from error
+    return f"{told[:1].lower()}{told[1:].rstrip('.')}"
 
 
 def _by_size(tally: Tally, dimension: str) -> list[str]:

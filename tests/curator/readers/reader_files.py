@@ -40,7 +40,7 @@ def is_plain_utf8(data: bytes) -> bool:
 
 @dataclass(frozen=True)
 class Found:
-    """What a reader found: (position, text) and (position, code), each in the order of delivery; and the splits."""
+    """What a reader found: (position, text) in the order of delivery, (position, code) by position; and the splits."""
 
     records: list[tuple[int, bytes]]
     failures: list[tuple[int, str]]
@@ -54,12 +54,14 @@ def read_file(reader: Reader, file: InputFile, options: ReadOptions, split_bytes
     found = Found([], [], [], [], [])
     for split in reader.splits(file, options, split_bytes):
         found.splits.append(split)
+        found.details.extend(split.failures)
         for part in reader.read(split, options):
             rows = part.records.to_pylist()
             found.rows.extend(rows)
             found.records.extend((row["position"], row["text"]) for row in rows)
             found.details.extend(part.failures)
-            found.failures.extend((failure.position, failure.code) for failure in part.failures)
+    found.details.sort(key=lambda failure: failure.position)
+    found.failures.extend((failure.position, failure.code) for failure in found.details)
     return found
 
 

@@ -187,6 +187,7 @@ READ_ALL = """
     reader = JsonlReader()
     codes, records = [], 0
     for split in reader.splits(file, options, 16 << 20):
+        codes += [(failure.position, failure.code) for failure in split.failures]
         for part in reader.read(split, options):
             codes += [(failure.position, failure.code) for failure in part.failures]
             records += part.records.num_rows
