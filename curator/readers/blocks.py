@@ -283,8 +283,8 @@ def split_blocks(
     """The records of a split in blocks of about `options.batch_bytes`, whether it carries its bytes or they are in the
     file.
 
-    What `split.failures` holds is not repeated. `record_ends` makes a finder that begins where a record begins; `entering` one that begins at the byte before
-    `split.begin`, when that differs.
+    What `split.failures` holds is not repeated. `record_ends` makes a finder that begins where a record begins;
+    `entering` one that begins at the byte before `split.begin`, when that differs.
     """
     if split.data is None:
         begin, chunks = _enter_file(split, (entering or record_ends)(), options)

@@ -28,6 +28,7 @@ from curator.run.phases.judge import JudgeTask
 from curator.run.phases.read import ReadInput, ReadTask
 from curator.run.phases.write import Group, WriteTask
 from curator.run.pipeline import Pipeline, make_pipeline
+from curator.run.repeated import find_repeated_ids
 from curator.run.states import load_state, write_state
 from curator.run.store import Commit, Outputs, committed, put
 from curator.run.tally import FAILED, IN, Tally
@@ -157,6 +158,7 @@ class _Driver:
     tally: Tally = field(default_factory=Tally)
     digests: dict[str, str] = field(default_factory=dict)
     passes: int = 0
+    warnings: list[str] = field(default_factory=list)
     _summaries: dict[str, list[Path]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -220,6 +222,12 @@ class _Driver:
         for commit in commits:
             self.tally.merge(_tally_of(commit))
         self._judge_errors()
+        repeated = find_repeated_ids(Corpus(tuple(self.parts), self.executor, self.directory.phase("ids")))
+        if repeated.documents:
+            self.warnings.append(
+                f"{repeated.documents:,} documents have an id that an earlier one has, such as {repeated.example!r}; "
+                "all are kept, and told apart by key"
+            )
         by_file: dict[int, list[str]] = {}
         for commit in commits:
             by_file.setdefault(int(commit.name.split("-")[0]), []).append(cast("str", commit.result["digest"]))
@@ -390,6 +398,7 @@ class _Driver:
                 for stage in pipeline.stages
             },
             "examples": examples,
+            "warnings": self.warnings,
         }
 
 

@@ -54,7 +54,9 @@ TURKIC: Final = frozenset({"tr", "az"})
 NAMES_AS_WORDS: Final = frozenset({"ka", "sr"})
 """Dictionaries that list names in lower case: Georgian has no other, the Serbian one spells them so."""
 APOSTROPHES: Final = "'\u2019\u02bc"
-HEADER: Final = "# Built by stages/pii/build_names.py; sources in NOTICE. name, first name in, surname in, also a word in (* place)"
+HEADER: Final = (
+    "# Built by stages/pii/build_names.py; sources in NOTICE. name, first name in, surname in, also a word in (* place)"
+)
 PARTICLES: Final = frozenset(
     (
         *("abu", "al", "as", "ben", "bin", "bint", "da", "das", "de", "del", "della", "der", "des", "di", "do", "dos"),

@@ -47,10 +47,10 @@ class RuleParameters(Parameters):
         le=3,
         description="Lowest tier of terms that counts: 1 hand-kept lists, 2 also other lists, 3 also ambiguous words.",
     )
-    min_matches: int = Field(default=3, ge=1, description="Fewer matches than this decide nothing.")
+    min_matches: int = Field(default=2, ge=1, description="Fewer matches than this decide nothing.")
     density: float = Field(default=0.1, gt=0, description="Share of a document's units that are in matched terms.")
     severity: float = Field(
-        default=0.15,
+        default=0.2,
         gt=0,
         description="Severities (1 to 3; 1 where unknown) of the matches, summed, per unit of the document.",
     )

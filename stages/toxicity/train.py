@@ -2,10 +2,10 @@
 
     python -m stages.toxicity.train HATECHECK.jsonl --clean CORPUS.jsonl.zst [--clean-source PREFIX]
 
-Labelled texts are those of HateCheck; `--clean` is a corpus without abuse, of which windows in the same languages are
-further examples of what is not hateful: only documents whose text has an even hash, so that the rest can measure false
-positives (`benchmarks/toxicity.py`). Templates of HateCheck repeat with other groups of people, and the languages
-translate each other: a template is in one fold in all languages.
+Labelled texts are those of HateCheck; `--clean` is a corpus without abuse, of which windows and sentences in the same
+languages are further examples of what is not hateful: only documents whose text has an even hash, so that the rest can
+measure false positives (`benchmarks/toxicity.py`). Templates of HateCheck repeat with other groups of people, and the
+languages translate each other: a template is in one fold in all languages.
 
 Nothing is drawn at random; the solver runs in one thread: the same files and packages give the same bytes.
 """
@@ -15,10 +15,11 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import re
 import sys
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -38,12 +39,19 @@ FOLDS = 5
 INVERSE_PENALTY = 2.0
 """C of the logistic regression. Between 1 and 10 the AUC on unseen templates moves by 0.004; less keeps weights
 small."""
-CLEAN_WEIGHT = 0.3
-"""Weight of all clean windows together, in terms of all hateful texts."""
+CLEAN_WEIGHT = 1.0
+"""Weight of all clean examples together, in terms of all hateful texts."""
 CLEAN_DOCUMENTS = 400
 """Clean documents of a language, at most."""
 CLEAN_WINDOWS = 2
 """Windows taken of a clean document: the first and the middle one."""
+CLEAN_SENTENCES = 3
+"""Sentences taken of a clean document, at most: without them a short text looks hateful, because labelled texts are
+short (AUC on unseen templates 0.762 without, 0.768 with; false positives on everyday English sentences 0.95% and
+0.61%)."""
+SENTENCE_CHARACTERS = (13, 159)
+"""Shortest and longest sentence: labelled texts are as long."""
+SENTENCE_ENDS = re.compile(r"(?<=[.!?:。！？：])\s*|\n+")
 _NO_PENALTY = 1e6
 
 
@@ -72,9 +80,10 @@ def make_examples(texts: Sequence[Text]) -> Examples:
 
 
 def make_clean_examples(texts: Iterable[Text], languages: Iterable[str], source: str = "") -> Examples:
-    """Windows of clean texts in these languages (language and script) whose source begins with `source`.
+    """Windows and sentences of clean texts in these languages (language and script) whose source begins with `source`.
 
-    Of each language the CLEAN_DOCUMENTS documents with even and least hash, of each CLEAN_WINDOWS windows.
+    Of each language the CLEAN_DOCUMENTS documents with even and least hash, of each CLEAN_WINDOWS windows and the first
+    CLEAN_SENTENCES sentences that no other had.
     """
     wanted = set(languages)
     found: dict[str, dict[str, Text]] = defaultdict(dict)
@@ -85,7 +94,30 @@ def make_clean_examples(texts: Iterable[Text], languages: Iterable[str], source:
     chosen = [
         by_digest[digest] for _, by_digest in sorted(found.items()) for digest in sorted(by_digest)[:CLEAN_DOCUMENTS]
     ]
-    return _examples(chosen, lambda windows: sorted({0, windows // CLEAN_WINDOWS}))
+    windows = _examples(chosen, lambda windows: sorted({0, windows // CLEAN_WINDOWS}))
+    return _join(windows, make_examples(_first_sentences(chosen)))
+
+
+def _first_sentences(texts: Iterable[Text]) -> list[Text]:
+    shortest, longest = SENTENCE_CHARACTERS
+    sentences: dict[str, Text] = {}
+    for text in texts:
+        pieces = dict.fromkeys(piece.strip() for piece in SENTENCE_ENDS.split(text.text))
+        fresh = [piece for piece in pieces if shortest <= len(piece) <= longest and piece not in sentences]
+        sentences |= {piece: replace(text, text=piece) for piece in fresh[:CLEAN_SENTENCES]}
+    return list(sentences.values())
+
+
+def _join(first: Examples, second: Examples) -> Examples:
+    from scipy.sparse import vstack
+
+    return Examples(
+        vstack([first.matrix, second.matrix]).tocsr(),
+        np.concatenate([first.labels, second.labels]),
+        np.concatenate([first.languages, second.languages]),
+        np.concatenate([first.templates, second.templates]),
+        np.concatenate([first.functionalities, second.functionalities]),
+    )
 
 
 def fold_of(template: str, seed: int = 0) -> int:
@@ -221,7 +253,7 @@ def main(arguments: list[str] | None = None) -> None:
         "clean_sha256": _hash_file(options.clean) if options.clean else None,
         "clean_source": options.clean_source,
         "examples": len(labelled.labels),
-        "clean_windows": len(clean.labels),
+        "clean_examples": len(clean.labels),
         "versions": {name: version(name) for name in ("numpy", "scipy", "scikit-learn")},
     }
     model = train(labelled, clean, about)

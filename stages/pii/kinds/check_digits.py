@@ -120,3 +120,10 @@ def tw_id(number: str) -> bool:
     total = value // 10 + value % 10 * 9
     total += sum(int(digit) * weight for digit, weight in zip(number[1:9], range(8, 0, -1), strict=True))
     return (total + int(number[9])) % 10 == 0
+
+
+def lv_pk(number: str) -> bool:
+    """Latvian personal code (python-stdnum's module takes companies as well, which begin with 4 or more)."""
+    from stdnum.lv import pvn
+
+    return number[0] in "0123" and bool(pvn.is_valid(number))

@@ -58,6 +58,11 @@ def id_languages() -> frozenset[str]:
     return frozenset(language for number in id_numbers() for language in number.languages)
 
 
+def shapes_of(number: IdNumber) -> frozenset[str]:
+    """The shapes in which a number is looked for (9 a digit, A a capital)."""
+    return frozenset(shape for shape, entries in _shapes().items() if number in (entry for entry, _ in entries))
+
+
 @lru_cache(maxsize=1)
 def _shapes() -> dict[str, list[tuple[IdNumber, int]]]:
     """For each shape the numbers that it can be, and what each of them needs."""

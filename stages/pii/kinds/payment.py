@@ -80,7 +80,7 @@ def find_card(context: Context) -> list[Span]:
     if CARD_CUE not in context.cues:
         if issuer is None:
             return []
-        if NUMBER_CUE in context.cues or len(set(digits)) < 3:
+        if NUMBER_CUE in context.cues:
             return []
         if len(digits) == 13 and _is_article_number(digits):
             return []

@@ -175,10 +175,15 @@ def test_a_corpus_of_which_nothing_is_kept_is_a_run_too(tmp_path: Path) -> None:
     assert len(rows(tmp_path / "run", "scores")) == 2
 
 
-def test_ids_that_repeat_are_kept(tmp_path: Path) -> None:
+def test_ids_that_repeat_are_kept_counted_and_named_once(tmp_path: Path) -> None:
     file = write_jsonl(tmp_path / "in.jsonl", [{"id": "same", "text": f"text number {n} of several"} for n in range(3)])
-    run_stages([file], tmp_path / "run", "dedup", language="off")
+    outcome = run_stages([file], tmp_path / "run", "dedup", language="off")
     assert [row["id"] for row in rows(tmp_path / "run", "shards")] == ["same"] * 3
+    warnings = outcome.manifest["warnings"]
+    assert isinstance(warnings, list)
+    (warning,) = warnings
+    assert warning.startswith("2 documents have an id that an earlier one has, such as 'same'")
+    assert warning in (tmp_path / "run" / "report.html").read_text().replace("&#39;", "'")
 
 
 def test_a_record_without_id_has_its_place_for_one(tmp_path: Path) -> None:

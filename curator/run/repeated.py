@@ -1,0 +1,70 @@
+"""Ids that stand on more than one document: allowed, but worth saying once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from curator.document import string_buffer
+from curator.kernel import kernel
+from curator.run.corpus import Corpus
+from curator.run.part import Part
+from curator.run.store import Outputs
+from curator.text.fold import HASH_START, finish, mix
+
+PARTITION_ROWS = 2_000_000
+
+
+@dataclass(frozen=True)
+class Repeated:
+    """How many documents have an id that an earlier one has, and one such id."""
+
+    documents: int
+    example: str | None
+
+
+def find_repeated_ids(corpus: Corpus) -> Repeated:
+    """Count the ids that repeat, through the exchange: 16 bytes a document."""
+    partitions = max(1, -(-corpus.rows // PARTITION_ROWS))
+    commits = corpus.exchange("ids", _emit_ids, _count_repeats, corpus.parts, partitions)
+    documents = sum(commit.integer("repeats") for commit in commits)
+    rows = [commit.integer("first") for commit in commits if commit.integer("repeats")]
+    return Repeated(documents, _id_of(corpus, min(rows)) if rows else None)
+
+
+def _emit_ids(part: Part) -> NDArray[np.uint64]:
+    """(hash of the id, row in the corpus)."""
+    hashes = [hash_strings(batch.column(0)) for batch in part.documents(["id"])]
+    keys = np.concatenate([np.zeros(0, dtype=np.uint64), *hashes])
+    return np.column_stack([keys, np.arange(part.first_row, part.first_row + len(keys), dtype=np.uint64)])
+
+
+def _count_repeats(partition: int, rows: NDArray[np.uint64], outputs: Outputs) -> dict[str, object]:
+    repeats = np.flatnonzero(rows[1:, 0] == rows[:-1, 0]) + 1 if len(rows) else np.zeros(0, dtype=np.int64)
+    return {"repeats": len(repeats), "first": int(rows[repeats, 1].min()) if len(repeats) else 0}
+
+
+def _id_of(corpus: Corpus, row: int) -> str:
+    part = corpus.parts[int(corpus.part_of(np.array([row], dtype=np.int64))[0])]
+    ids = pa.Table.from_batches(list(part.documents(["id"])))["id"]
+    return str(ids[row - part.first_row].as_py())
+
+
+def hash_strings(column: pa.StringArray) -> NDArray[np.uint64]:
+    """A 64-bit hash of the bytes of each string: uint64[rows]."""
+    data, offsets = string_buffer(column)
+    hashes = np.empty(len(column), dtype=np.uint64)
+    _hash_strings(data, offsets, hashes)
+    return hashes
+
+
+@kernel
+def _hash_strings(data: NDArray[np.uint8], offsets: NDArray[np.int64], hashes: NDArray[np.uint64]) -> None:
+    for row in range(hashes.shape[0]):
+        state = HASH_START
+        for place in range(offsets[row], offsets[row + 1]):
+            state = mix(state, np.uint64(data[place]))
+        hashes[row] = finish(state)

@@ -1,0 +1,243 @@
+"""The WARC reader on files that warcio wrote, and on broken ones."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+import zlib
+from pathlib import Path
+
+import blake3
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from warcio.statusandheaders import StatusAndHeaders
+from warcio.warcwriter import WARCWriter
+
+from curator.readers.base import Fields, ReadOptions
+from curator.readers.warc import WarcReader
+from curator.readers.warc_records import WarcEnds
+from tests.curator.readers.reader_files import input_file, read_bytes, read_file
+
+READER = WarcReader()
+
+
+def warc_record(
+    http: bytes, kind: str = "response", content_type: str = "application/http; msgtype=response", number: int = 1
+) -> bytes:
+    """One record, by hand."""
+    head = (
+        f"WARC/1.0\r\nWARC-Type: {kind}\r\nWARC-Record-ID: <urn:uuid:{number}>\r\nWARC-Date: 2020-01-01T00:00:00Z\r\n"
+        f"WARC-Target-URI: http://example.com/{number}\r\nContent-Type: {content_type}\r\n"
+        f"Content-Length: {len(http)}\r\n\r\n"
+    )
+    return head.encode() + http + b"\r\n\r\n"
+
+
+def response(body: bytes, headers: str = "Content-Type: text/html", status: str = "200 OK") -> bytes:
+    return f"HTTP/1.1 {status}\r\n{headers}\r\n\r\n".encode() + body
+
+
+def crawl(pages: list[bytes], *, packed: bool) -> bytes:
+    """A crawl as warcio writes it: a warcinfo record, then request, response and metadata of every page."""
+    output = io.BytesIO()
+    writer = WARCWriter(output, gzip=packed)
+    writer.write_record(writer.create_warcinfo_record("a.warc", {"software": "test"}))
+    for number, page in enumerate(pages):
+        url = f"http://example.com/{number}"
+        request = writer.create_warc_record(url, "request", payload=io.BytesIO(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"))
+        headers = StatusAndHeaders("200 OK", [("Content-Type", "text/html; charset=utf-8")], protocol="HTTP/1.1")
+        answer = writer.create_warc_record(url, "response", payload=io.BytesIO(page), http_headers=headers)
+        writer.write_record(request)
+        writer.write_record(answer)
+        writer.write_record(writer.create_warc_record(url, "metadata", payload=io.BytesIO(b"fetchTimeMs: 3\r\n")))
+    return output.getvalue()
+
+
+PAGES = [f"<html><body><p>Page {n} has a text of its own. Würde.</p></body></html>".encode() for n in range(20)]
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_pages_of_a_crawl_are_read_with_their_record_ids(tmp_path: Path, packed: bool) -> None:
+    path = tmp_path / "a.warc"
+    path.write_bytes(crawl(PAGES, packed=packed))
+    options = ReadOptions(fields=Fields(metadata=("url", "date", "WARC-Type")), batch_bytes=2000)
+    found = read_file(READER, input_file(path, "warc"), options, 3000)
+    assert [text.decode() for _, text in found.records] == [
+        f"Page {n} has a text of its own. Würde." for n in range(20)
+    ]
+    assert len(found.splits) > 3
+    assert str(found.rows[3]["id"]).startswith("urn:uuid:")
+    metadata = json.loads(str(found.rows[3]["metadata"]))
+    assert metadata["url"] == "http://example.com/3"
+    assert metadata["WARC-Type"] == "response"
+    assert found.failures == []
+
+
+def test_positions_are_offsets_in_the_decompressed_stream(tmp_path: Path) -> None:
+    path = tmp_path / "a.warc.gz"
+    packed = crawl(PAGES, packed=True)
+    path.write_bytes(packed)
+    plain = gzip.decompress(packed)
+    found = read_file(READER, input_file(path, "warc"), ReadOptions(), 1000)
+    for position, row in zip([at for at, _ in found.records], found.rows, strict=True):
+        record = plain[position:].split(b"\r\n\r\n")[0]
+        assert record.startswith(b"WARC/1.0\r\n")
+        assert str(row["id"]).encode() in record
+
+
+def test_texts_of_a_wet_file_are_read_as_they_are() -> None:
+    data = warc_record("Zeile eins\nZwei é".encode(), "conversion", "text/plain") + warc_record(
+        b"a\xff", "conversion", "text/plain", 2
+    )
+    found = read_bytes(READER, data, ReadOptions())
+    assert [text for _, text in found.records] == ["Zeile eins\nZwei é".encode(), b"a\xff"]
+    assert found.rows[0]["source"] is None
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        warc_record(b"GET / HTTP/1.1\r\n\r\n", "request", "application/http; msgtype=request"),
+        warc_record(response(b"<p>Not found</p>", status="404 Not Found")),
+        warc_record(response(b"", "Location: /x", "301 Moved")),
+        warc_record(response(b"\x89PNG", "Content-Type: image/png")),
+        warc_record(response(b'{"a": 1}', "Content-Type: application/json")),
+        warc_record(response(b"\x00\x01", "X-Nothing: 1")),
+        warc_record(b"20200101\nexample.com. A 1.2.3.4", "response", "text/dns"),
+        warc_record(b"", "revisit"),
+    ],
+)
+def test_what_is_no_page_counts_as_nothing(record: bytes) -> None:
+    found = read_bytes(READER, record + warc_record(response(b"<p>text</p>"), number=2), ReadOptions())
+    assert [text for _, text in found.records] == [b"text"]
+    assert found.failures == []
+
+
+@pytest.mark.parametrize(
+    ("headers", "body"),
+    [
+        ("Content-Type: text/html\r\nContent-Encoding: gzip", gzip.compress("<p>Würde</p>".encode())),
+        ("Content-Type: text/html\r\nContent-Encoding: deflate", zlib.compress("<p>Würde</p>".encode())),
+        ("Content-Type: text/html\r\nTransfer-Encoding: chunked", b"5\r\n<p>W\xc3\r\n5\r\n\xbcrde\r\n0\r\n\r\n"),
+        ("Content-Type: text/html\r\nContent-Encoding: gzip", "<p>Würde</p>".encode()),
+        ("Content-Type: text/html\r\nTransfer-Encoding: chunked", "<p>Würde</p>".encode()),
+        ("Content-Type: application/xhtml+xml; charset='latin-1'", "<p>Würde</p>".encode("latin-1")),
+        ("X-Nothing: 1", "<!doctype html><p>Würde</p>".encode()),
+        ("Content-Type: text/plain; charset=koi8-r", "Würde".encode()),
+        ("Content-Type: text/plain; charset=cp1252", "Würde".encode("cp1252")),
+    ],
+)
+def test_encodings_of_http_are_undone_unless_the_crawler_has_undone_them(headers: str, body: bytes) -> None:
+    found = read_bytes(READER, warc_record(response(body, headers)), ReadOptions())
+    assert [text.decode() for _, text in found.records] == ["Würde"]
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        b"garbage that is no record\r\nat all\r\n\r\n",
+        warc_record(response(b"x")).replace(b"Content-Length", b"Content-Lengxx"),
+        warc_record(response(b"x")).replace(b"Content-Length: ", b"Content-Length: -"),
+        warc_record(b"no http here"),
+        warc_record(response(b"\x00\x01\x02", "Content-Type: text/html\r\nContent-Encoding: gzip")),
+        b"WARC/1.0\r\n" + b"x" * 100_000 + b"\r\n\r\n",
+    ],
+)
+def test_a_broken_record_fails_alone(broken: bytes) -> None:
+    good = warc_record(response(b"<p>text</p>"))
+    for chunk in (64, 1 << 20):
+        found = read_bytes(READER, good + broken + good, ReadOptions(), chunk)
+        assert [position for position, _ in found.records] == [0, len(good) + len(broken)]
+        assert found.failures == [(len(good), "warc.record")]
+
+
+def test_a_record_that_the_file_cuts_off_fails() -> None:
+    good = warc_record(response(b"<p>text</p>"))
+    found = read_bytes(READER, good + good[:-10], ReadOptions())
+    assert found.failures == [(len(good), "warc.record")]
+    assert found.details[0].digest == blake3.blake3(good[:-10]).hexdigest()
+
+
+def test_a_torn_gzip_member_gives_the_records_before_it(tmp_path: Path) -> None:
+    path = tmp_path / "a.warc.gz"
+    members = [gzip.compress(warc_record(response(b"<p>text %d</p>" % n), number=n)) for n in range(3)]
+    path.write_bytes(b"".join(members)[:-20])
+    found = read_file(READER, input_file(path, "warc"), ReadOptions())
+    assert [text for _, text in found.records] == [b"text 0", b"text 1"]
+    assert [code for _, code in found.failures] == ["stream.truncated"]
+
+
+def test_of_records_over_the_limit_only_pages_and_texts_fail() -> None:
+    good = warc_record(response(b"<p>text</p>"))
+    film = warc_record(response(b"\x00" * 5000, "Content-Type: video/mp4"))
+    page = warc_record(response(b"<p>" + b"long " * 1000))
+    wet = warc_record(b"long " * 1000, "conversion", "text/plain")
+    request = warc_record(b"x" * 5000, "request")
+    options = ReadOptions(max_document_bytes=2000)
+    for size in (100, 100_000):
+        found = read_bytes(READER, good + film + page + good + request + wet + good, options, size)
+        at = len(good + film)
+        assert found.failures == [
+            (at, "document.too_large"),
+            (at + len(page + good + request), "document.too_large"),
+        ]
+        assert len(found.records) == 3
+
+
+def test_a_body_that_unpacks_beyond_the_limit_fails() -> None:
+    bomb = warc_record(response(gzip.compress(bytes(10_000_000)), "Content-Type: text/html\r\nContent-Encoding: gzip"))
+    found = read_bytes(READER, bomb, ReadOptions(max_document_bytes=1_000_000))
+    assert found.failures == [(0, "document.too_large")]
+
+
+def test_a_page_of_endless_nesting_fails() -> None:
+    found = read_bytes(READER, warc_record(response(b"<div>" * 20_000)), ReadOptions())
+    assert found.failures == [(0, "html.malformed")]
+
+
+def naive_ends(data: bytes) -> list[int]:
+    """Record ends of a file at once, by the rules of `WarcEnds`."""
+    whole = WarcEnds().ends(data)
+    return [int(end) for end in whole]
+
+
+parts = st.sampled_from(
+    [
+        warc_record(b""),
+        warc_record(b"content \r\n\r\nWARC/1.0 inside\r\n"),
+        warc_record(response(b"<p>text</p>")).rstrip(b"\r\n"),
+        b"garbage\r\n",
+        b"WARC/1.0\r\nX: y\r\n\r\n",
+        b"\r\n\r\n",
+        b"WAR",
+        b"\n",
+        warc_record(b"0123456789").replace(b"Content-Length: 10", b"Content-Length: 7"),
+        warc_record(b"0123456789").replace(b"\r\n", b"\n"),
+    ]
+)
+
+
+@given(data=st.lists(parts, max_size=6).map(b"".join), cuts=st.lists(st.integers(0, 1500), max_size=8))
+def test_record_ends_do_not_depend_on_where_the_stream_is_cut(data: bytes, cuts: list[int]) -> None:
+    places = [0, *sorted(min(cut, len(data)) for cut in cuts), len(data)]
+    finder, found = WarcEnds(), []
+    for begin, end in zip(places[:-1], places[1:], strict=True):
+        ends = finder.ends(data[begin:end])
+        assert np.all(np.diff(ends) > 0)
+        found += [begin + int(place) for place in ends]
+    # An end that only the next byte would confirm is not found at the end of the file.
+    assert [end for end in found if end < len(data)] == [end for end in naive_ends(data) if end < len(data)]
+
+
+@settings(max_examples=50)
+@given(data=st.lists(parts, max_size=6).map(b"".join), split_bytes=st.integers(1, 800), batch_bytes=st.integers(1, 800))
+def test_any_split_size_gives_the_same_records_and_failures(data: bytes, split_bytes: int, batch_bytes: int) -> None:
+    whole = read_bytes(READER, data, ReadOptions())
+    found = read_bytes(READER, data, ReadOptions(batch_bytes=batch_bytes), split_bytes)
+    assert found.rows == whole.rows
+    assert found.details == whole.details
+    packed = read_bytes(READER, data, ReadOptions(batch_bytes=batch_bytes), split_bytes, "gzip")
+    assert (packed.rows, packed.details) == (whole.rows, whole.details)

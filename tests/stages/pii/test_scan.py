@@ -1,0 +1,165 @@
+"""The candidate scan: it misses nothing that has the shape, stays inside documents, and is linear."""
+
+from __future__ import annotations
+
+import re
+import time
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from curator.document import string_buffer
+from stages.pii.scan import ADDRESS6, CREDENTIALS, EMAIL, IBAN, NUMBER, TOKEN, Candidates, code_points, scan
+from tests.stages.pii.helpers import LONG
+
+NASTY = st.text(
+    st.one_of(
+        st.sampled_from("0123456789 .-/()+@:ABCaz\n\0,_"),
+        st.sampled_from("٣۴९৭３\u00a0\u202f\u2011é中文𝟙🙂\u200d\u0301\u202eא"),
+    ),
+    max_size=80,
+)
+
+
+def run(texts: list[str]) -> tuple[bytes, Candidates]:
+    data, offsets = string_buffer(pa.array(texts, LONG))
+    return data.tobytes(), scan(data, offsets)
+
+
+def found(text: str) -> list[tuple[int, str]]:
+    raw, candidates = run([text])
+    return [
+        (kind, raw[start:end].decode())
+        for kind, start, end in zip(candidates.kinds, candidates.starts, candidates.ends, strict=True)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("write to a.b@c.de now", [(EMAIL, "@")]),
+        ("@Override a @ b a@b", []),
+        ("http://joe:pw@host/", [(CREDENTIALS, "joe:pw")]),
+        ("http://joe@host.org/", [(EMAIL, "@")]),
+        ("call +49 (0)30 1234567!", [(NUMBER, "+49 (0)30 1234567")]),
+        ("(030) 123-4567", [(NUMBER, "(030) 123-4567")]),
+        ("123 456", []),
+        ("1.2.3.4", [(NUMBER, "1.2.3.4")]),
+        ("131052-308T", [(NUMBER, "131052-308T")]),
+        ("AB 12 34 56 C", [(NUMBER, "12 34 56 C")]),
+        ("X1234567L and RSSMRA85T10A562S", [(TOKEN, "X1234567L"), (TOKEN, "RSSMRA85T10A562S")]),
+        ("DE89 3704 0044 0532 0130 00", [(IBAN, "DE89 3704 0044 0532 0130 00"), (NUMBER, "3704 0044 0532 0130 00")]),
+        ("2a01:238:43ed::1 and 12:30:45 and a::b", [(ADDRESS6, "2a01:238:43ed::1"), (ADDRESS6, "a::b")]),
+        ("std::vector Foo::Bar", []),
+        ("٠١٢٣٤٥٦٧٨٩", [(NUMBER, "٠١٢٣٤٥٦٧٨٩")]),
+        ("०९८७६५४३२१", [(NUMBER, "०९८७६५४३२१")]),
+        ("０９０－１２３４－５６７８", [(NUMBER, "０９０－１２３４－５６７８")]),
+        ("abc1234567890 sha9f86d081884c7d659a2f", []),
+        ("1234567  7654321", [(NUMBER, "1234567  7654321")]),
+        ("1234567\n7654321", [(NUMBER, "1234567"), (NUMBER, "7654321")]),
+    ],
+)
+def test_shapes_that_are_candidates(text: str, expected: list[tuple[int, str]]) -> None:
+    assert found(text) == expected
+
+
+@given(st.lists(NASTY, max_size=6))
+def test_documents_do_not_see_each_other(texts: list[str]) -> None:
+    _, together = run(texts)
+    alone = [run([text])[1] for text in texts]
+    begins = np.cumsum([0, *(len(text.encode()) for text in texts)])
+    expected = [
+        (document, start + begins[document], end + begins[document], kind)
+        for document, part in enumerate(alone)
+        for start, end, kind in zip(part.starts, part.ends, part.kinds, strict=True)
+    ]
+    assert expected == list(zip(together.documents, together.starts, together.ends, together.kinds, strict=True))
+
+
+@given(NASTY)
+def test_candidates_lie_on_characters_inside_the_text(text: str) -> None:
+    raw, candidates = run([text])
+    for start, end in zip(candidates.starts, candidates.ends, strict=True):
+        assert 0 <= start < end <= len(raw)
+        raw[start:end].decode()
+
+
+_NUMBER = re.compile(r"(?<![A-Za-z0-9.])\d(?:(?:[.()/-]| )?\d){6,19}(?![0-9])")
+_ADDRESS = re.compile(r"[a-z0-9]@[a-z0-9]{1,20}\.[a-z]{2,5}")
+
+
+@given(NASTY, st.from_regex(_NUMBER, fullmatch=True).filter(str.isascii), NASTY)
+def test_no_run_of_seven_digits_is_missed(before: str, number: str, after: str) -> None:
+    text = f"{before}\n{number}\n{after}"
+    raw, candidates = run([text])
+    begin = len(before.encode()) + 1
+    covering = [
+        raw[start:end]
+        for start, end, kind in zip(candidates.starts, candidates.ends, candidates.kinds, strict=True)
+        if kind == NUMBER and start <= begin and end >= begin + len(number)
+    ]
+    assert covering
+
+
+@given(NASTY, st.from_regex(_ADDRESS, fullmatch=True).filter(str.isascii))
+def test_no_address_is_missed(before: str, address: str) -> None:
+    text = f"{before} {address}"
+    _, candidates = run([text])
+    at = len(before.encode()) + 1 + address.index("@")
+    assert (at, EMAIL) in list(zip(candidates.starts, candidates.kinds, strict=True))
+
+
+def test_more_candidates_than_room_are_all_found() -> None:
+    count = 5000
+    _, candidates = run(["a@b.cd " * count])
+    assert len(candidates) == count
+
+
+@pytest.mark.parametrize(
+    "piece",
+    [
+        "x",
+        "X",
+        "1",
+        "a1",
+        "A1",
+        "@",
+        "a@",
+        "a@b.",
+        "1.",
+        "1-",
+        ":",
+        "a:",
+        "://a:",
+        "+",
+        "(",
+        "[",
+        "1 ",
+        "é",
+        "٣",
+        "AB12 ",
+    ],
+)
+def test_a_megabyte_of_anything_is_read_in_linear_time(piece: str) -> None:
+    text = piece * (1_000_000 // len(piece.encode()))
+    begin = time.process_time()
+    _, candidates = run([text])
+    # Quadratic reading would take hours; every candidate is short, so that what follows is linear too.
+    assert time.process_time() - begin < 10
+    assert len(candidates) <= len(text)
+    assert (candidates.ends - candidates.starts).max(initial=0) <= 256
+
+
+@given(st.lists(st.text(max_size=30), min_size=1, max_size=5), st.data())
+def test_code_points_count_as_python_does(texts: list[str], draw: st.DataObject) -> None:
+    data, offsets = string_buffer(pa.array(texts, LONG))
+    places = sorted(
+        (document, draw.draw(st.integers(0, len(text)))) for document, text in enumerate(texts) for _ in range(2)
+    )
+    bytes_at = [offsets[document] + len(texts[document][:place].encode()) for document, place in places]
+    documents = np.array([document for document, _ in places], dtype=np.int32)
+    points = code_points(data, offsets, documents, np.array(bytes_at, dtype=np.int64))
+    assert points.tolist() == [place for _, place in places]
