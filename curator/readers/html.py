@@ -35,7 +35,9 @@ _LONG_TAG_BYTES = 1 << 14
 
 _NESTING = re.compile(rb"<(/?)(?:div|article)\b", re.IGNORECASE)
 """The elements whose depth costs the extraction quadratic time."""
-_TAG = re.compile(rb"<[a-zA-Z]")
+_TAG = re.compile(rb"</?[a-zA-Z]")
+_RAW_TEXT = re.compile(rb"<(?:script|style)\b", re.IGNORECASE)
+_RAW_TEXT_END = re.compile(rb"</(?:script|style)\b", re.IGNORECASE)
 _QUOTED = re.compile(rb"\"[^\"]*\"|'[^']*'")
 _LAST_RESORT = "cp1252"
 """What the HTML standard falls back to in most locales."""
@@ -123,8 +125,10 @@ def is_malformed(page: bytes) -> bool:
     ends = np.flatnonzero(np.frombuffer(page, dtype=np.uint8) == ord(">"))
     bounds = np.concatenate((np.array([-1]), ends, np.array([len(page)])))
     for place in np.flatnonzero(np.diff(bounds) > _LONG_TAG_BYTES):
+        opening = page.rfind(b"<", 0, max(bounds[place], 0))
+        in_script = _RAW_TEXT.match(page, max(opening, 0)) is not None
         part = page[bounds[place] + 1 : bounds[place + 1]]
-        tag = _TAG.search(part)
+        tag = (_RAW_TEXT_END if in_script else _TAG).search(part)
         if tag is not None and len(_QUOTED.sub(b"", part[tag.start() :]).split()) > MAX_ATTRIBUTES:
             return True
     return False

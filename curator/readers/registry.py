@@ -28,7 +28,7 @@ BUILT_IN: Mapping[str, str] = {
 
 def reader_names() -> tuple[str, ...]:
     """The formats that can be named, built-in ones first."""
-    return (*BUILT_IN, *sorted(_added()))
+    return (*BUILT_IN, *sorted(added_readers()))
 
 
 def load_reader(name: str) -> Reader:
@@ -36,7 +36,7 @@ def load_reader(name: str) -> Reader:
     if name in BUILT_IN:
         module, attribute = BUILT_IN[name].split(":")
         return cast("Reader", getattr(importlib.import_module(module), attribute)())
-    point = _added().get(name)
+    point = added_readers().get(name)
     if point is None:
         raise UserError(f"there is no reader {name!r}", hint=f"one of {', '.join(reader_names())}")
     try:
@@ -46,7 +46,7 @@ def load_reader(name: str) -> Reader:
 
 
 @cache
-def _added() -> Mapping[str, EntryPoint]:
+def added_readers() -> Mapping[str, EntryPoint]:
     """Entry points of other packages. UserError when two packages give one name, or one gives a built-in name."""
     points: dict[str, EntryPoint] = {}
     for point in entry_points(group=GROUP):

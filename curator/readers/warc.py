@@ -14,6 +14,7 @@ document.too_large (the record or its decoded body, and only where it would have
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Literal
 
@@ -36,6 +37,8 @@ _HTML_TYPES = ("text/html", "application/xhtml+xml")
 _HEADERS = {"url": "WARC-Target-URI", "date": "WARC-Date"}
 """Names that `metadata` may use for WARC headers."""
 _BINARY_SAMPLE_BYTES = 1024
+_CHUNK_SIZE = re.compile(rb"[0-9a-fA-F]{1,8}[ \t]*(?:;[^\r\n]*)?\r\n")
+"""How a body in transfer encoding `chunked` begins."""
 
 
 class WarcReader:
@@ -119,7 +122,7 @@ def _response_text(record: bytes, limit: int) -> str | None:
     except OSError:
         # Some crawlers store the body decoded and keep the header that said how it was encoded.
         body = _open_response(record, "none").reader.read(limit + 1)
-        if b"\0" in body[:_BINARY_SAMPLE_BYTES]:
+        if b"\0" in body[:_BINARY_SAMPLE_BYTES] or _CHUNK_SIZE.match(body):
             raise
     if len(body) > limit:
         raise _TooLargeError

@@ -253,7 +253,7 @@ class _Driver:
 
     def _relate(self, name: str, parts: list[Part], *, children: bool = False) -> list[Part]:
         folder = self.directory.phase(f"relate-{name}{'-children' if children else ''}")
-        corpus = Corpus(tuple(parts), self.executor, folder, has_children=children)
+        corpus = Corpus(tuple(part for part in parts if part.rows), self.executor, folder, has_children=children)
         file = str(self.pipeline.stage(name).relate(corpus))
         return [part.with_relation(name, file) if part.is_derived or not children else part for part in parts]
 

@@ -238,6 +238,9 @@ def find_spaced(
                 if gap in (SPACE, DOT):
                     unit += 1
                     continue
+            if own[unit] & TITLE_DOT and unit + 1 < high and gap_between(data, ends[unit], starts[unit + 1]) == DOT:
+                unit += 1
+                continue
             level = 0
             if unit > low and own[unit - 1] & _CUES:
                 level = introduction(unit, low, column, data, hashes, starts, ends, own, table_keys, table_rows, flags)
@@ -287,7 +290,7 @@ def _name_end(
     """The unit after the name that begins at `unit`, 0 if none does."""
     # Given names and initials.
     strong, weak, foreign, initials = 0, 0, 0, 0
-    dotted, hyphen = False, False
+    dotted, hyphen, abbreviated = False, False, False
     given_row = 0
     place = unit
     open_end = True  # whether something may follow what was read
@@ -312,6 +315,7 @@ def _name_end(
         if place < high:
             gap = gap_between(data, ends[place - 1], starts[place])
             dotted = single and gap == DOT
+            abbreviated = abbreviated or dotted
             hyphen = gap == HYPHEN
             open_end = gap in (SPACE, HYPHEN) or dotted
     given_end = place
@@ -333,7 +337,7 @@ def _name_end(
             family = _ALSO_WORD if own[surname] & WORD else _KNOWN
         elif cased and any_flags[rows[surname]] & LAST and not own[surname] & WORD:
             family = _KNOWN
-        elif cased:
+        elif cased and not own[surname] & OFFICE:
             family = _UNKNOWN
         for language in range(flags.shape[1] if foreign > 0 and family >= _ALSO_WORD else 0):
             first, last = flags[given_row, language], flags[rows[surname], language]
@@ -360,13 +364,17 @@ def _name_end(
     if family >= _ALSO_WORD:
         if strong > 0 or (foreign > 0 and shared):
             return stop
-        if family == _KNOWN and (weak > 0 or (dotted and ends[surname] - starts[surname] >= 4)):
+        if family == _KNOWN and (weak > 0 or (abbreviated and ends[surname] - starts[surname] >= 4)):
+            return stop
+        if abbreviated and initials >= 2:
             return stop
         inside = _is_inside_sentence(unit, stop, low, high, data, starts, ends, kinds, False)
         if weak > 0 and cased and inside and not trait & (NOUNS | HEADLINES):
             return stop
     if strong >= 2:
         return given_end
+    if family == _UNKNOWN and strong > 0 and surname > place and not own[surname] & WORD:
+        return stop  # `Ludwig van Beethoven`: a particle joins them
     shouted = 65 <= data[ends[unit] - 1] <= 90 and ends[unit] - starts[unit] > 1
     mistaken = hyphen or flags[given_row, english] & WORD or shouted
     mistaken = mistaken or (strong == 0 and not any_flags[given_row] & WIDESPREAD)
@@ -388,7 +396,8 @@ def _name_end(
         strong -= known
         weak -= own[last] & FIRST > 0 and not known
         foreign -= own[last] & FIRST == 0
-        if strong > 0 or ((weak > 0 or foreign > 0) and any_flags[rows[last]] & LAST and not own[last] & WORD):
+        sure = any_flags[rows[last]] & LAST and not own[last] & WORD
+        if strong > 0 or ((weak > 0 or foreign > 0) and sure) or (abbreviated and (sure or initials >= 2)):
             return given_end
 
     # Something after the name that says so, or the surname first.
@@ -396,7 +405,9 @@ def _name_end(
         return 0
     if own[unit + 1] & AFTER:
         return unit + 1
-    if not trait & SURNAME_FIRST or not own[unit] & LAST or own[unit] & WORD or not own[unit + 1] & FIRST:
+    if not trait & SURNAME_FIRST or not own[unit] & LAST or not own[unit + 1] & FIRST:
+        return 0
+    if own[unit] & own[unit + 1] & WORD:
         return 0
     stop = unit + 1
     while stop < high and stop < unit + 4 and (kinds[stop] & CAPITAL or not cased):

@@ -68,7 +68,7 @@ _CLASSES = _byte_classes()
 
 def _dull_bytes() -> NDArray[np.bool_]:
     """Bytes at which no candidate begins: all but capitals, digits, `@`, `:` and leads of digits in other scripts."""
-    dull = (_CLASSES == 0) | (_CLASSES == _LOWER) | (_CLASSES == _HIGH)
+    dull: NDArray[np.bool_] = np.isin(_CLASSES, (0, _LOWER, _HIGH))
     dull[[0xD9, 0xDB, 0xE0, 0xEF]] = False
     return dull
 

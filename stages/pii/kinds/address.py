@@ -52,7 +52,7 @@ def _is_address4(text: str, before: str, after: str, context: Context) -> bool:
         return False
     if after[:1] == "_" or (after[:1].isascii() and after[:1].isalnum()) or re.match(r"[-.]\w", after, re.ASCII):
         return False
-    if before[-1:].isascii() and (before[-1:].isalnum() or before[-1:] in "_."):
+    if before and before[-1].isascii() and (before[-1].isalnum() or before[-1] in "_."):
         return False
     if text.endswith(".0") and after.startswith("/"):
         return False
@@ -80,7 +80,8 @@ def find6(context: Context) -> list[Span]:
     if not _is_personal6(address) or (text.endswith("::") and context.next == "/"):
         return []
     groups = sum(bool(group) for group in text.split(":"))
-    if "::" in text and groups < 5 and address not in _GLOBAL_UNICAST and IP_CUE not in context.cues:
+    mapped = address.ipv4_mapped is not None
+    if "::" in text and groups < 5 and not mapped and address not in _GLOBAL_UNICAST and IP_CUE not in context.cues:
         return []
     return [Span(0, len(text), IP, 3)]
 

@@ -29,6 +29,7 @@ _SEPARATORS: Final = re.compile(r"[ ./+-]")
 _LETTERS_BEFORE: Final = re.compile(r"(?<![A-Za-z0-9])[A-Z]{1,2}[ -]?\Z")
 _LETTERS_AFTER: Final = re.compile(r" ?[A-Z]{2}\d(?![A-Za-z0-9])")
 _OTHER_NUMBERS: Final = frozenset({NUMBER_CUE, VERSION_CUE, PHONE_CUE, CARD_CUE})
+_BETWEEN_BLANKS: Final = re.compile(r"[^ ]+")
 _ANYWHERE, _LANGUAGE, _CUE = range(3)
 
 
@@ -91,43 +92,31 @@ def _validator(name: str) -> Callable[[str], bool]:
 def find(context: Context) -> list[Span]:
     """The identity number that the body is, perhaps with letters of it before or after; in a run of several numbers
     each one between blanks."""
+    letters = _LETTERS_BEFORE.search(context.before)
+    if letters is not None:
+        # `AB 12 34 56 C`, `X-1234567-L`.
+        lead = letters.group()
+        whole = Context(context.before[: letters.start()], lead + context.body, context.after, context.language)
+        span = _find_at(whole, 0, len(whole.body)) if whole.stands_alone else None
+        if span is not None:
+            return [Span(span.begin - len(lead), span.end - len(lead), span.kind, span.certainty)]
     if not context.stands_alone:
         return []
     body = context.body
     span = _find_at(context, 0, len(body))
-    if span is None and "A" not in context.shape:
-        before = _LETTERS_BEFORE.search(context.before)
-        after = _LETTERS_AFTER.match(context.after)
-        if before is not None:
-            span = _find_at(context, before.start() - len(context.before), len(body))
-        elif after is not None:
-            span = _find_at(context, 0, len(body) + after.end())
-    elif span is None and before_letters(context):
-        match = _LETTERS_BEFORE.search(context.before)
-        span = _find_at(context, match.start() - len(context.before), len(body)) if match is not None else None
+    if span is None and (tail := _LETTERS_AFTER.match(context.after)) is not None:
+        span = _find_at(context, 0, len(body) + tail.end())
     if span is not None:
         return [span]
-    found = []
-    if " " in body:
-        for match in re.finditer(r"[^ ]+", body):
-            part = _find_at(context, match.start(), match.end())
-            if part is not None:
-                found.append(part)
-    return found
-
-
-def before_letters(context: Context) -> bool:
-    """Whether a body that ends in a letter has one before it too (`AB 12 34 56 C`, `X-1234567-L`)."""
-    return context.shape.endswith("A") and _LETTERS_BEFORE.search(context.before) is not None
+    if " " not in body:
+        return []
+    parts = (_find_at(context, match.start(), match.end()) for match in _BETWEEN_BLANKS.finditer(body))
+    return [part for part in parts if part is not None]
 
 
 def _find_at(context: Context, begin: int, end: int) -> Span | None:
     body = context.body
-    text = (
-        (context.before[begin:] if begin < 0 else "")
-        + body[max(begin, 0) : end]
-        + context.after[: max(end - len(body), 0)]
-    )
+    text = body[begin:end] + context.after[: max(end - len(body), 0)]
     shape = context.shape if (begin, end) == (0, len(body)) else _shape(text)
     entries = _shapes().get(shape)
     if entries is None or len(set(context.digits)) <= 2:

@@ -36,7 +36,8 @@ ARTICLES = {
 PAGE = """<!doctype html><html><head><title>Title</title><style>p {{ color: red }}</style>
 <script>var tracking = "script text";</script></head><body>
 <div class="cookie-consent">We use cookies.</div><header><nav><ul><li><a href="/">Home</a></li></ul></nav></header>
-<main><article><h1>Heading</h1><p>{}</p><img src="x.jpg" alt="picture text"><p>{} <a href="/x">Link in text</a></p></article>
+<main><article><h1>Heading</h1><p>{}</p><img src="x.jpg" alt="picture text"><p>{}
+<a href="/x">Link in text</a></p></article>
 <form><input value="form text"><button>Send</button></form></main>
 <aside class="sidebar"><h3>Most read</h3><ul><li><a href="/1">Another story</a></li></ul></aside>
 <footer>Copyright 2021</footer></body></html>"""

@@ -1,4 +1,4 @@
-"""The WARC reader on files that warcio wrote, and on broken ones."""
+"""The WARC reader on files that FastWARC wrote, and on broken ones."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ import gzip
 import io
 import json
 import zlib
+from itertools import pairwise
 from pathlib import Path
 
 import blake3
 import numpy as np
 import pytest
+from fastwarc.warc import WarcRecord, WarcRecordType
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from warcio.statusandheaders import StatusAndHeaders
-from warcio.warcwriter import WARCWriter
 
 from curator.readers.base import Fields, ReadOptions
 from curator.readers.warc import WarcReader
@@ -41,18 +41,26 @@ def response(body: bytes, headers: str = "Content-Type: text/html", status: str 
 
 
 def crawl(pages: list[bytes], *, packed: bool) -> bytes:
-    """A crawl as warcio writes it: a warcinfo record, then request, response and metadata of every page."""
-    output = io.BytesIO()
-    writer = WARCWriter(output, gzip=packed)
-    writer.write_record(writer.create_warcinfo_record("a.warc", {"software": "test"}))
+    """A crawl as FastWARC writes it: a warcinfo record, then request, response and metadata of every page, each a gzip
+    member."""
+    records = [written(WarcRecordType.warcinfo, b"software: test\r\n", "http://example.com/")]
     for number, page in enumerate(pages):
         url = f"http://example.com/{number}"
-        request = writer.create_warc_record(url, "request", payload=io.BytesIO(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"))
-        headers = StatusAndHeaders("200 OK", [("Content-Type", "text/html; charset=utf-8")], protocol="HTTP/1.1")
-        answer = writer.create_warc_record(url, "response", payload=io.BytesIO(page), http_headers=headers)
-        writer.write_record(request)
-        writer.write_record(answer)
-        writer.write_record(writer.create_warc_record(url, "metadata", payload=io.BytesIO(b"fetchTimeMs: 3\r\n")))
+        records.append(written(WarcRecordType.request, b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", url))
+        records.append(written(WarcRecordType.response, response(page, "Content-Type: text/html; charset=utf-8"), url))
+        records.append(written(WarcRecordType.metadata, b"fetchTimeMs: 3\r\n", url))
+    return b"".join(gzip.compress(record) if packed else record for record in records)
+
+
+def written(kind: WarcRecordType, content: bytes, url: str) -> bytes:
+    record = WarcRecord()
+    record.init_headers(kind)
+    record.headers.set("WARC-Target-URI", url)
+    if kind in (WarcRecordType.request, WarcRecordType.response):
+        record.headers.set("Content-Type", f"application/http; msgtype={kind}")
+    record.set_bytes_content(content)
+    output = io.BytesIO()
+    record.write(output, checksum_data=True)
     return output.getvalue()
 
 
@@ -84,7 +92,7 @@ def test_positions_are_offsets_in_the_decompressed_stream(tmp_path: Path) -> Non
     found = read_file(READER, input_file(path, "warc"), ReadOptions(), 1000)
     for position, row in zip([at for at, _ in found.records], found.rows, strict=True):
         record = plain[position:].split(b"\r\n\r\n")[0]
-        assert record.startswith(b"WARC/1.0\r\n")
+        assert record.startswith(b"WARC/1.1\r\n")
         assert str(row["id"]).encode() in record
 
 
@@ -121,7 +129,7 @@ def test_what_is_no_page_counts_as_nothing(record: bytes) -> None:
     [
         ("Content-Type: text/html\r\nContent-Encoding: gzip", gzip.compress("<p>Würde</p>".encode())),
         ("Content-Type: text/html\r\nContent-Encoding: deflate", zlib.compress("<p>Würde</p>".encode())),
-        ("Content-Type: text/html\r\nTransfer-Encoding: chunked", b"5\r\n<p>W\xc3\r\n5\r\n\xbcrde\r\n0\r\n\r\n"),
+        ("Content-Type: text/html\r\nTransfer-Encoding: chunked", b"5\r\n<p>W\xc3\r\n4\r\n\xbcrde\r\n0\r\n\r\n"),
         ("Content-Type: text/html\r\nContent-Encoding: gzip", "<p>Würde</p>".encode()),
         ("Content-Type: text/html\r\nTransfer-Encoding: chunked", "<p>Würde</p>".encode()),
         ("Content-Type: application/xhtml+xml; charset='latin-1'", "<p>Würde</p>".encode("latin-1")),
@@ -143,6 +151,9 @@ def test_encodings_of_http_are_undone_unless_the_crawler_has_undone_them(headers
         warc_record(response(b"x")).replace(b"Content-Length: ", b"Content-Length: -"),
         warc_record(b"no http here"),
         warc_record(response(b"\x00\x01\x02", "Content-Type: text/html\r\nContent-Encoding: gzip")),
+        warc_record(
+            response(b"5\r\n<p>te\r\n9\r\nxt\r\n0\r\n\r\n", "Content-Type: text/html\r\nTransfer-Encoding: chunked")
+        ),
         b"WARC/1.0\r\n" + b"x" * 100_000 + b"\r\n\r\n",
     ],
 )
@@ -224,7 +235,7 @@ parts = st.sampled_from(
 def test_record_ends_do_not_depend_on_where_the_stream_is_cut(data: bytes, cuts: list[int]) -> None:
     places = [0, *sorted(min(cut, len(data)) for cut in cuts), len(data)]
     finder, found = WarcEnds(), []
-    for begin, end in zip(places[:-1], places[1:], strict=True):
+    for begin, end in pairwise(places):
         ends = finder.ends(data[begin:end])
         assert np.all(np.diff(ends) > 0)
         found += [begin + int(place) for place in ends]

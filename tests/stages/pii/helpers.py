@@ -44,7 +44,6 @@ def batch(texts: Sequence[str], languages: Sequence[str] | None = None) -> Batch
         "lang": pa.array(languages or ["en"] * count, pa.string()),
         "file": pa.array(["file"] * count, pa.string()),
         "position": pa.array(range(count), pa.int64()),
-        "parent": pa.nulls(count, pa.string()),
-        "metadata": pa.nulls(count, pa.string()),
     }
+    columns |= {field.name: pa.nulls(count, field.type) for field in DOCUMENT_SCHEMA if field.name not in columns}
     return Batch(pa.RecordBatch.from_pydict(columns, schema=DOCUMENT_SCHEMA))

@@ -27,7 +27,7 @@ def names(text: str, language: str) -> list[str]:
         ("Mr. Quibblesworth and Mrs O'Hanlon-Reed left.", "en", ["Quibblesworth", "O'Hanlon-Reed"]),
         ("My name is Zorblax Quux.", "en", ["Zorblax"]),
         ("Dr. John Q. Smith met J. R. Miller", "en", ["John Q. Smith", "J. R. Miller"]),
-        ("It was Will Miller, not will.", "en", ["Will Miller"]),
+        ("It was Will Johnson, not will.", "en", ["Will Johnson"]),
         ("So spoke Daniel Wuttke before noon.", "en", ["Daniel Wuttke"]),
         ("Frau Dr. Anna Schmidt und Herr Müller", "de", ["Anna Schmidt", "Müller"]),
         ("Ludwig van Beethoven", "de", ["Ludwig van Beethoven"]),
@@ -39,13 +39,13 @@ def names(text: str, language: str) -> list[str]:
         ("г-н Иванов и Иван Иванович Петров", "ru", ["Иванов", "Иван Иванович Петров"]),
         ("Иванов Иван Иванович", "ru", ["Иванов Иван Иванович"]),
         ("ο κ. Παπαδόπουλος", "el", ["Παπαδόπουλος"]),
-        ("Ahmet Bey ve Ayşe Yılmaz geldi", "tr", ["Ahmet", "Ayşe Yılmaz"]),
+        ("Ahmet Bey ve Fatma Yılmaz geldi", "tr", ["Ahmet", "Fatma Yılmaz"]),
         ("Kovács János és Nagy úr", "hu", ["Kovács János", "Nagy"]),
         ("佐藤さんと鈴木太郎様", "ja", ["佐藤", "鈴木太郎"]),
         ("王先生和李小明女士", "zh", ["王", "李小明"]),
         ("联系人：张伟", "zh", ["张伟"]),
         ("김철수 씨와 이영희는", "ko", ["김철수", "이영희"]),
-        ("السيد محمد العلي", "ar", ["محمد العلي"]),
+        ("السيد محمد علي", "ar", ["محمد علي"]),
         ("श्री मोहन शर्मा", "hi", ["मोहन शर्मा"]),
         ("נפגשתי עם מר כהן", "he", ["כהן"]),
     ],
@@ -78,7 +78,7 @@ def test_places_months_words_and_unknown_languages_stay(text: str, language: str
 
 
 def test_a_name_given_in_full_is_found_again_by_its_parts() -> None:
-    text = "Anna Kowalczyk came. Later Kowalczyk slept, while Anna read in Kowalczyk Street."
+    text = "Anna Kowalczyk came. Then of course Kowalczyk slept, while Anna read in Kowalczyk Street."
     assert names(text, "en") == ["Anna Kowalczyk", "Kowalczyk", "Anna"]
 
 
@@ -86,14 +86,28 @@ def test_titles_stay_in_the_text() -> None:
     assert find("Mr. Smith", "en") == [("name", "Smith")]
 
 
-NASTY = st.lists(
-    st.sampled_from(
-        "Anna Smith Mr. Will Paris Müller и Иван Иванов г-н 王 先生 佐藤 さん 김철수 씨 محمد J. - , . \n de van \0 é 🙂 1 O'Hara".split(
-            " "
-        )
+WORDS = (
+    *(
+        "Anna",
+        "Smith",
+        "Mr.",
+        "Will",
+        "Paris",
+        "Müller",
+        "и",
+        "Иван",
+        "Иванов",
+        "г-н",
+        "王",
+        "先生",
+        "佐藤",
+        "さん",
+        "김철수",
+        "씨",
     ),
-    max_size=25,
-).map(" ".join)
+    *("محمد", "J.", "-", ",", ".", "\n", "de", "van", "\0", "é", "🙂", "1", "O'Hara"),
+)
+NASTY = st.lists(st.sampled_from(WORDS), max_size=25).map(" ".join)
 LANGUAGES = st.sampled_from(["en", "de", "fr", "ru", "hu", "zh", "ja", "ko", "ar", "th", "und"])
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 
 import pyarrow as pa
@@ -21,7 +22,7 @@ from tests.stages.pii.helpers import batch
 TEXTS = [
     "Write to anna@example.org 🙂 or call +49 30 12345678.",
     "Nothing here.",
-    "‏اتصل على +20 2 12345678 أو a@b.eg‏",
+    "\u200fاتصل على +20 2 12345678 أو a@b.eg\u200f",
     "Herr Müller, DE89 3704 0044 0532 0130 00",
     "",
 ]
@@ -38,7 +39,7 @@ def test_personal_data_is_replaced_and_the_rest_stays() -> None:
     columns, edits = run(Pii(PiiParameters()), batch(TEXTS, LANGUAGES))
     assert edits == {
         0: "Write to [REDACTED_EMAIL] 🙂 or call [REDACTED_PHONE].",
-        2: "‏اتصل على [REDACTED_PHONE] أو [REDACTED_EMAIL]‏",
+        2: "\u200fاتصل على [REDACTED_PHONE] أو [REDACTED_EMAIL]\u200f",
         3: "Herr [REDACTED_NAME], [REDACTED_IBAN]",
     }
     assert columns["pii.count"].to_pylist() == [2, 0, 2, 2, 0]
@@ -75,7 +76,7 @@ def test_only_the_kinds_of_the_recipe_are_replaced() -> None:
 @pytest.mark.parametrize("kinds", [(), ("mail",), ("email", "Name")])
 def test_kinds_that_do_not_exist_are_refused(kinds: tuple[str, ...]) -> None:
     with pytest.raises(ValidationError):
-        PiiParameters(kinds=kinds)  # type: ignore[arg-type]
+        PiiParameters(kinds=kinds)
 
 
 def test_every_kind_has_a_placeholder_and_a_rule() -> None:
@@ -118,7 +119,7 @@ def test_text_outside_the_spans_is_untouched(text: str) -> None:
     documents = batch([text.replace("\ud800", "")])
     columns, edits = run(Pii(PiiParameters()), documents)
     spans = columns["pii.spans"][0].as_py()
-    assert all(before["end"] <= after["begin"] for before, after in zip(spans, spans[1:], strict=False))
+    assert all(before["end"] <= after["begin"] for before, after in itertools.pairwise(spans))
     assert all(span["begin"] < span["end"] <= len(text) for span in spans)
     if spans:
         ends = [0, *(span["end"] for span in spans)]
