@@ -2,9 +2,9 @@
 
     python benchmarks/readers.py CORPUS.jsonl.zst [PAGES]
 
-CORPUS is a JSON Lines file of multilingual text. PAGES, if given, is a directory of HTML pages whose main text is the element
-`role="main"` or `id="main"`, or a DocBook chapter (Sphinx, Texinfo and DocBook manuals are). Pages with the texts of the
-corpus in five templates are made in any case. Libraries that are not installed are left out.
+CORPUS is a JSON Lines file of multilingual text. PAGES, if given, is a directory of HTML pages whose main text is the
+element `role="main"` or `id="main"`, or a DocBook chapter (Sphinx, Texinfo and DocBook manuals are). Pages with the
+texts of the corpus in five templates are made in any case. Libraries that are not installed are left out.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -88,7 +89,7 @@ def compare_formats(folder: Path, data: bytes, records: list[dict[str, str]]) ->
         size = len(files.get(name, b""))
         if name.endswith((".zst", ".parquet")):
             size = len(data)
-        print(f"{name:16} {rate(size, lambda name=name: read(folder / name)):7.0f} MB per CPU second")
+        print(f"{name:16} {rate(size, partial(read, folder / name)):7.0f} MB per CPU second")
 
 
 def read(path: Path) -> int:
@@ -136,7 +137,7 @@ def compare_parsers(data: bytes) -> None:
 
         decoders["orjson"] = (orjson.loads, _item)
     for name, (decode, get) in decoders.items():
-        print(f"{name:16} {rate(len(data), lambda d=decode, g=get: columns(d, g)):7.0f} MB per CPU second to columns")
+        print(f"{name:16} {rate(len(data), partial(columns, decode, get)):7.0f} MB per CPU second to columns")
 
 
 def _item(row: object, name: str) -> object:
@@ -211,7 +212,7 @@ def made_pages(records: list[dict[str, str]]) -> Iterator[Page]:
     for language in languages:
         title, *paragraphs = chosen[language]
         for length in (len(paragraphs), 3):
-            text = "\n".join(paragraphs[:length])
+            text = "\n".join([title[:60], *paragraphs[:length]])
             for template in (news, blog, soup, table, plain):
                 kind = f"made: {template.__name__}{'' if length > 3 else ', short'}"
                 yield Page(kind, template(title[:60], paragraphs[:length]), text)
@@ -231,9 +232,10 @@ def news(title: str, paragraphs: list[str]) -> str:
 <div class="cookie-consent">We use cookies to improve your experience. <button>Accept all</button></div>
 <header><nav><ul>{_menu()}</ul></nav></header><main><article><h1>{title}</h1>
 <p class="byline">By <a href="/x">Staff Writer</a></p><div class="share">Share on <a href="#">Network</a></div>
-<div class="article-body">{_paragraphs(paragraphs)}</div><aside class="related"><h3>Related</h3><ul>{_menu()}</ul></aside>
-</article><section class="comments"><h2>Comments</h2><p>I fully agree with this.</p></section></main>
-<aside class="sidebar"><h3>Most read</h3><ul>{_menu()}</ul></aside><footer>Copyright. All rights reserved.</footer></body></html>"""
+<div class="article-body">{_paragraphs(paragraphs)}</div>
+<aside class="related"><h3>Related</h3><ul>{_menu()}</ul></aside></article><section class="comments"><h2>Comments</h2><p>I fully agree with this.</p></section></main>
+<aside class="sidebar"><h3>Most read</h3><ul>{_menu()}</ul></aside>
+<footer>Copyright. All rights reserved.</footer></body></html>"""
 
 
 def blog(title: str, paragraphs: list[str]) -> str:
@@ -241,8 +243,10 @@ def blog(title: str, paragraphs: list[str]) -> str:
     return f"""<!doctype html><html><head><title>{title}</title></head><body class="single"><div class="site-header">
 <p class="site-title">My Blog</p><div class="main-navigation"><ul>{_menu()}</ul></div></div><div class="content-area">
 <div class="post hentry"><h1 class="entry-title">{title}</h1><div class="entry-meta">Posted by admin</div>
-<div class="entry-content">{_paragraphs(paragraphs)}</div><div class="entry-footer">Posted in <a href="#">All</a></div></div>
-<div class="comments-area"><ol><li>Nice post, thanks for sharing.</li></ol><form><label>Name</label><input></form></div></div>
+<div class="entry-content">{_paragraphs(paragraphs)}</div>
+<div class="entry-footer">Posted in <a href="#">All</a></div></div>
+<div class="comments-area"><ol><li>Nice post, thanks for sharing.</li></ol>
+<form><label>Name</label><input></form></div></div>
 <div class="widget-area"><ul>{_menu()}</ul></div><div class="site-footer">Proudly powered</div></body></html>"""
 
 
@@ -250,7 +254,8 @@ def soup(title: str, paragraphs: list[str]) -> str:
     """Nothing but div elements, lines broken by hand."""
     return f"""<html><head><title>{title}</title></head><body><div class="top">{_menu("span")}</div>
 <div class="left">{_menu("div")}<div>Advertisement: buy now and save</div></div><div class="content"><h2>{title}</h2>
-{_paragraphs(paragraphs, "<div>{}<br></div>")}</div><div class="bottom">Copyright. Powered by an engine.</div></body></html>"""
+{_paragraphs(paragraphs, "<div>{}<br></div>")}</div>
+<div class="bottom">Copyright. Powered by an engine.</div></body></html>"""
 
 
 def table(title: str, paragraphs: list[str]) -> str:
@@ -266,10 +271,17 @@ def plain(title: str, paragraphs: list[str]) -> str:
 
 
 def real_pages(folder: Path) -> Iterator[Page]:
-    """Manuals, at most 40 pages of each directory directly below."""
+    """Manuals, at most 40 pages of each directory directly below; pages that are mostly links (indexes) are left
+    out."""
     import lxml.html
 
-    main_text = '//*[@role="main"]|//div[@id="main"]|//div[@class="chapter" or @class="sect1" or @class="sect2" or @class="section"]'
+    main_text = "|".join(
+        (
+            '//*[@role="main"]',
+            '//div[@id="main"]',
+            '//div[@class="chapter" or @class="sect1" or @class="sect2" or @class="section"]',
+        )
+    )
     for manual in sorted(path for path in folder.iterdir() if path.is_dir()):
         files = sorted(manual.rglob("*.html"))
         random.Random(1).shuffle(files)
@@ -288,7 +300,8 @@ def real_pages(folder: Path) -> Iterator[Page]:
                 if elements and noise is not elements[0]:
                     noise.drop_tree()
             text = elements[0].text_content() if elements else ""
-            if len(text) > 800:
+            links = sum(len(link.text_content()) for link in elements[0].iter("a")) if elements else 0
+            if len(text) > 800 and links < len(text) / 2:
                 count += 1
                 yield Page(manual.name, page, text)
 

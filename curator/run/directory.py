@@ -75,6 +75,12 @@ class RunDirectory:
         make_folder(self.events)
         make_folder(self.work, OWNER_ONLY)
 
+    def sweep(self) -> None:
+        """Remove files that an attempt was writing when it was killed."""
+        for folder in (self.root, self.events):
+            for path in folder.glob(".[0-9]*-*"):
+                path.unlink(missing_ok=True)
+
     def remove_work(self) -> None:
         """Remove the committed outputs of tasks."""
         shutil.rmtree(self.work, ignore_errors=True)

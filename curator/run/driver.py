@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -9,7 +10,7 @@ from pathlib import Path
 from typing import cast
 
 from curator.engine.local import LocalExecutor
-from curator.errors import DataError, UserError
+from curator.errors import DataError, TransientError, UserError
 from curator.plan import Phase, make_plan
 from curator.readers.base import Fields, InputFile, ReadOptions
 from curator.readers.detect import discover
@@ -91,9 +92,12 @@ def run(request: Request, listeners: Sequence[Callable[[Event], None]] = ()) -> 
         raise UserError("is not a run directory", file=str(directory.root), hint="choose another output")
     if directory.manifest.exists():
         verify(directory).raise_if_wrong(directory)
+        if not request.keep_work:
+            directory.remove_work()
         return Outcome(directory, load_manifest(directory.manifest), resumed=True, was_finished=True)
     directory.create()
     with RunLock(directory):
+        directory.sweep()
         log = EventLog(directory.events, tuple(listeners))
         size = sum(file.size for file in files)
         log.emit("run.started", recipe=request.recipe.name, fingerprint=here, files=len(files), bytes=size)
@@ -102,9 +106,10 @@ def run(request: Request, listeners: Sequence[Callable[[Event], None]] = ()) -> 
         try:
             manifest = driver.execute()
         except BaseException as error:
-            log.emit("run.stopped", error=type(error).__name__)
-            log.flush()
             driver.executor.close(kill=True)
+            with contextlib.suppress(TransientError):  # a full disk must not hide what happened
+                log.emit("run.stopped", error=type(error).__name__)
+                log.flush()
             raise
         driver.executor.close()
         log.emit("run.finished", fingerprint=manifest["fingerprint"])

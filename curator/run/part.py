@@ -81,6 +81,10 @@ class Part:
     judged: tuple[str, ...] = ()
     relations: tuple[tuple[str, str], ...] = ()
 
+    def fresh(self) -> Part:
+        """The part without what was read from its files: a task keeps nothing beyond its end."""
+        return replace(self)
+
     def path(self, suffix: str) -> Path:
         """A file of the pass that read the part."""
         return Path(self.folder) / f"{self.name}.{suffix}"

@@ -10,9 +10,14 @@ import numpy as np
 from curator.stage import State
 
 
-@lru_cache(maxsize=8)
 def load_state(path: str) -> State:
     """A fitted state from its file; each process reads it once."""
+    status = Path(path).stat()
+    return _load(path, status.st_mtime_ns, status.st_ino)
+
+
+@lru_cache(maxsize=8)
+def _load(path: str, _mtime_ns: int, _inode: int) -> State:
     with np.load(path, allow_pickle=False) as archive:
         return {name: archive[name] for name in archive.files}
 

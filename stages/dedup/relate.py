@@ -107,7 +107,7 @@ class _Ranked:
 
     def orders(self) -> tuple[NDArray[np.int64], NDArray[np.uint64]]:
         """Rows of the part that are alive, and the order of each: (int64[n], uint64[n])."""
-        rows = np.flatnonzero(self.part.alive)
+        rows = np.flatnonzero(self.part.fresh().alive)
         orders = (rows + self.part.first_row).astype(np.uint64)
         if self.keeper == "longest" and self.part.rows:
             tokens = np.concatenate([batch.column(0).to_numpy() for batch in self.part.columns(["tokens"])])

@@ -129,7 +129,6 @@ def _spans(kind: int, context: Context, wanted: frozenset[str]) -> Iterator[Span
         yield from credentials.find(context)
     elif kind == IBAN:
         yield from payment.find_iban(context)
-        yield from ids.find(context)
     elif kind == ADDRESS6:
         yield from address.find6(context)
     elif kind == TOKEN:

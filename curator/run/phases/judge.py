@@ -150,6 +150,7 @@ def _is_late(pipeline: Pipeline, stage: AnyStage) -> bool:
 
 
 def _views(part: Part, *, text: bool) -> Iterator[_View]:
+    part = part.fresh()
     documents = part.documents() if text else part.documents(WITHOUT_TEXT)
     tokens, size = part.measures()
     relations = part.dense_relations()

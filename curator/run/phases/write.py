@@ -140,7 +140,7 @@ def _shard_tables(group: Group) -> Iterator[pa.Table]:
     """Row groups of the shard: kept documents in input order, copies beside each other."""
     pending: list[pa.Table] = []
     pending_bytes = 0
-    for part in group.parts:
+    for part in map(Part.fresh, group.parts):
         tokens, size = part.measures()
         begin = 0
         for batch in part.documents():
@@ -193,7 +193,7 @@ def _score_schema(pipeline: Pipeline) -> pa.Schema:
 
 def _score_tables(group: Group, pipeline: Pipeline) -> Iterator[pa.Table]:
     schema = _score_schema(pipeline)
-    yield from _row_groups((_scores_of(part, schema) for part in group.parts), schema)
+    yield from _row_groups((_scores_of(part.fresh(), schema) for part in group.parts), schema)
 
 
 def _scores_of(part: Part, schema: pa.Schema) -> pa.Table:
@@ -212,7 +212,7 @@ def _scores_of(part: Part, schema: pa.Schema) -> pa.Table:
 
 
 def _decision_tables(group: Group) -> Iterator[pa.Table]:
-    yield from _row_groups((_decisions_of(part) for part in group.parts), DECISION_SCHEMA)
+    yield from _row_groups((_decisions_of(part.fresh()) for part in group.parts), DECISION_SCHEMA)
 
 
 def _decisions_of(part: Part) -> pa.Table:
@@ -288,7 +288,7 @@ def _examples(group: Group, pipeline: Pipeline) -> list[Example]:
     """A few documents for each rule, chosen by hash of (seed, rule, key)."""
     chosen: list[Example] = []
     taken: dict[tuple[str, str, str], int] = {}
-    for part in group.parts:
+    for part in map(Part.fresh, group.parts):
         for example in _examples_of(part, pipeline):
             rule = (example.stage, example.action, example.rule)
             if taken.get(rule, 0) < EXAMPLES_PER_RULE:
