@@ -233,7 +233,8 @@ def news(title: str, paragraphs: list[str]) -> str:
 <header><nav><ul>{_menu()}</ul></nav></header><main><article><h1>{title}</h1>
 <p class="byline">By <a href="/x">Staff Writer</a></p><div class="share">Share on <a href="#">Network</a></div>
 <div class="article-body">{_paragraphs(paragraphs)}</div>
-<aside class="related"><h3>Related</h3><ul>{_menu()}</ul></aside></article><section class="comments"><h2>Comments</h2><p>I fully agree with this.</p></section></main>
+<aside class="related"><h3>Related</h3><ul>{_menu()}</ul></aside></article>
+<section class="comments"><h2>Comments</h2><p>I fully agree with this.</p></section></main>
 <aside class="sidebar"><h3>Most read</h3><ul>{_menu()}</ul></aside>
 <footer>Copyright. All rights reserved.</footer></body></html>"""
 

@@ -193,7 +193,8 @@ def auc(labelled: Examples, scores: NDArray[np.float64], language: str) -> float
 def balanced_weights(labels: NDArray[np.int64]) -> NDArray[np.float64]:
     """Weights that make both labels count the same: float64[rows], of sum 1."""
     positives = labels.sum()
-    return np.where(labels == 1, 0.5 / positives, 0.5 / (len(labels) - positives)).astype(np.float64)
+    weights: NDArray[np.float64] = np.where(labels == 1, 0.5 / positives, 0.5 / (len(labels) - positives))
+    return weights
 
 
 def rates(labels: NDArray[np.int64], judged: NDArray[np.bool_]) -> tuple[float, float, float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,11 +12,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from curator.errors import UserError
+from curator.errors import DataError, UserError
 from curator.recipe.model import Recipe
 from curator.registry import stage_class
 from curator.run.directory import RunDirectory
+from curator.run.failures import MEANINGS, Meaning
 from curator.run.manifest import load_manifest
+from curator.run.tally import FAILED
 from curator.verdict import DROP, EDIT, FLAG, REPEAT
 
 
@@ -50,12 +53,12 @@ def explain(directory: RunDirectory, document: str) -> list[Explanation]:
     manifest = load_manifest(directory.manifest)
     recipe = Recipe.model_validate(manifest["recipe"])
     scores = _find(directory.scores, document)
-    if not scores and "#" in document:
-        scores = _find(directory.scores, document.rpartition("#")[0])
+    if not scores and (copy := re.fullmatch(r"(.*)#\d+", document, re.DOTALL)):
+        scores = _find(directory.scores, copy[1])
     if not scores:
         failed = _find_failed(directory, document)
-        if failed is not None:
-            return [failed]
+        if failed:
+            return failed
         raise UserError(
             f"no document has the id or key {document!r}",
             file=str(directory.root),
@@ -114,30 +117,38 @@ def _join(names: Sequence[str]) -> str:
 
 
 def _find(folder: Path, document: str) -> list[dict[str, object]]:
-    rows = _rows(folder, pc.field("id") == document)
-    if not rows and len(document) == 32:
-        try:
-            key = bytes.fromhex(document)
-        except ValueError:
-            return []
-        rows = _rows(folder, pc.field("key") == pa.scalar(key, pa.binary(16)))
-    return rows
+    return _rows(folder, pc.field("id") == document) or _find_key(folder, document)
+
+
+def _find_key(folder: Path, key: str) -> list[dict[str, object]]:
+    if re.fullmatch("[0-9a-fA-F]{32}", key) is None:
+        return []
+    return _rows(folder, pc.field("key") == pa.scalar(bytes.fromhex(key), pa.binary(16)))
 
 
 def _rows(folder: Path, condition: pc.Expression, columns: list[str] | None = None) -> list[dict[str, object]]:
     found: list[dict[str, object]] = []
     for path in sorted(folder.glob("*.parquet")):
-        found.extend(pq.read_table(path, filters=condition, columns=columns, use_threads=False).to_pylist())
+        try:
+            found.extend(pq.read_table(path, filters=condition, columns=columns, use_threads=False).to_pylist())
+        except (pa.ArrowException, OSError) as error:
+            raise DataError("cannot be read", file=str(path), hint="`curator verify` tells what is damaged") from error
     return found
 
 
-def _find_failed(directory: RunDirectory, document: str) -> Explanation | None:
-    file, _, position = document.rpartition(":")
-    if not position.isdigit():
-        return None
-    rows = _rows(directory.failed, (pc.field("file") == file) & (pc.field("position") == int(position)))
-    if not rows:
-        return None
-    key = cast("bytes", rows[0]["key"]).hex()
-    sentence = f"the record could not be read: {rows[0]['code']}."
-    return Explanation(document, key, {}, [], [sentence], "failed")
+def _find_failed(directory: RunDirectory, document: str) -> list[Explanation]:
+    """Records that could not be read, by FILE:POSITION or by key."""
+    if place := re.fullmatch(r"(.*):([0-9]{1,18})", document, re.DOTALL):
+        rows = _rows(directory.failed, (pc.field("file") == place[1]) & (pc.field("position") == int(place[2])))
+    else:
+        rows = _find_key(directory.failed, document)
+    return [_explain_failed(row) for row in rows]
+
+
+def _explain_failed(row: Mapping[str, object]) -> Explanation:
+    code = cast("str", row["code"])
+    meaning = MEANINGS.get(code, Meaning(code))
+    advice = f" ({meaning.advice})" if meaning.advice else ""
+    place = f" in line {row['line']}" if row["line"] is not None else ""
+    sentence = f"The record{place} could not be read: {meaning.words}{advice}."
+    return Explanation(f"{row['file']}:{row['position']}", cast("bytes", row["key"]).hex(), {}, [], [sentence], FAILED)

@@ -6,10 +6,27 @@ change of its source pays for compilation. Every kernel has a plain reference in
 
 from __future__ import annotations
 
+import importlib
+import sys
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar, cast
 
 import numba
+
+
+def _load_arrays_without_scipy() -> None:
+    """Load Numba's array functions as if SciPy were absent: they look for its BLAS, which takes 0.15 CPU seconds a
+    process to import and which no kernel here uses."""
+    name = "scipy.linalg.cython_blas"
+    if name not in sys.modules:
+        sys.modules[name] = None  # type: ignore[assignment]  # how Python notes that a module is not to be found
+        try:
+            importlib.import_module("numba.np.arraymath")
+        finally:
+            del sys.modules[name]
+
+
+_load_arrays_without_scipy()
 
 _Parameters = ParamSpec("_Parameters")
 _Result = TypeVar("_Result")

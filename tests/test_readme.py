@@ -3,7 +3,8 @@
 The folder has what a reader has: `data/`, here a slice of the packaged sample, and `.venv`. A line `$ COMMAND` of a
 `console` block runs in bash and ends with 0, or with a code that a comment behind it names (`# exit code 3`). The lines
 below a command are what it prints: each has to occur in its output, numbers and spacing aside; one with `…` stands for
-what was left out. A `python` block runs by itself. `make` is only asked whether it knows the target; `git` is not run.
+what was left out. A `python` block runs by itself; a `yaml` block that begins with `# NAME.yaml` is that file. `make`
+is only asked whether it knows the target; `git` is not run.
 """
 
 from __future__ import annotations
@@ -27,16 +28,16 @@ SLICED = ("declarations", "handbooks", "mail", "mirrors")
 RECORDS = 120
 """Records of each file of the sample that stand in `data/`, besides those whose id a document names."""
 
-_BLOCK = re.compile(r"^```(console|python)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_BLOCK = re.compile(r"^```(console|python|yaml)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _EXIT_CODES = re.compile(r"#.*\bexit code (.+)$")
-_HASH = re.compile(r"\b[0-9a-f]{16,}\b")
+_HASH = re.compile(r"\b[0-9a-f]{16,}\b|\bHASH\b")
 _SIZE = re.compile(r"\b\d+(?:\.\d+)? [kMG]?B\b")
 _NUMBER = re.compile(r"-?\d[\d,.]*%?")
 
 
 @dataclass(frozen=True)
 class Example:
-    """A command of a console block with what is shown below it, or a Python block."""
+    """A command of a console block with what is shown below it, or a whole block of Python or YAML."""
 
     line: int
     language: str
@@ -53,8 +54,8 @@ def examples(text: str) -> list[Example]:
     found = []
     for block in _BLOCK.finditer(text):
         line = text.count("\n", 0, block.start()) + 2
-        if block[1] == "python":
-            found.append(Example(line, "python", block[2]))
+        if block[1] != "console":
+            found.append(Example(line, block[1], block[2]))
             continue
         assert block[2].startswith("$ "), f"line {line}: a console block begins with `$ `"
         for part in re.split(r"^(?=\$ )", block[2], flags=re.MULTILINE)[1:]:
@@ -88,6 +89,11 @@ def run(command: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
 
 
 def check(example: Example, folder: Path) -> None:
+    if example.language == "yaml":
+        name = re.match(r"# ([\w-]+\.yaml)\n", example.source)
+        if name:
+            (folder / name[1]).write_text(example.source, encoding="utf-8")
+        return
     if example.language == "python":
         done = run([sys.executable, "-W", "error", "-c", example.source], folder)
     elif example.source.startswith("make "):

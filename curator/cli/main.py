@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
+import traceback
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from curator.errors import CuratorError
+from curator.errors import Bug, CuratorError
 
 # One BLAS or OpenMP thread in a process: the engine parallelises, and sums keep their order.
 for _variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
@@ -166,14 +169,38 @@ def _root(
 
 def main() -> None:
     """Run the command line; errors of ours become one line on standard error and their exit code."""
+    # What cannot be encoded (a file name that is not UTF-8) is shown escaped, in JSON as JSON escapes it.
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+    code = _exit_code(app)
+    sys.exit(_exit_code(_flush) or code)
+
+
+def _flush() -> None:
+    from curator.cli.output import stop_writing
+
     try:
-        app(standalone_mode=True)
+        sys.stdout.flush()
+    except OSError as error:
+        stop_writing(sys.stdout, error)
+
+
+def _exit_code(command: Callable[[], None]) -> int:
+    """Run a command; its exit code."""
+    try:
+        command()
+    except SystemExit as ended:
+        return ended.code if isinstance(ended.code, int) else int(ended.code is not None)
     except CuratorError as error:
-        if error.exit_code == CuratorError.exit_code:
-            raise
-        sys.stderr.write(f"curator: {error}\n")
-        sys.exit(error.exit_code)
-    except BrokenPipeError:
-        # The reader of our output went away (`curator … | head`); there is nobody to tell.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
+        if error.exit_code == Bug.exit_code:
+            traceback.print_exc()
+        else:
+            from curator.cli.output import print_note
+
+            print_note(f"curator: {error}")
+        return error.exit_code
+    except Exception:  # noqa: BLE001 (the outermost frame: whatever comes up to here is a bug, and has its exit code)
+        traceback.print_exc()
+        return Bug.exit_code
+    return 0

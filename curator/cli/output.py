@@ -3,23 +3,54 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 import sys
 from collections.abc import Sequence
+from typing import TextIO
+
+from curator.errors import TransientError
+
+_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
+"""What a terminal would obey or cannot show: control characters, and bytes of file names that are not UTF-8."""
 
 
 def print_json(value: object) -> None:
     """One JSON document on standard output."""
-    sys.stdout.write(json.dumps(value, ensure_ascii=False, indent=1, default=str) + "\n")
+    plain = sys.stdout.encoding.lower() not in ("utf-8", "utf8")
+    _write(sys.stdout, json.dumps(value, ensure_ascii=plain, indent=1, default=str))
 
 
 def print_line(text: str = "") -> None:
     """One line on standard output."""
-    sys.stdout.write(text + "\n")
+    _write(sys.stdout, printable(text))
 
 
 def print_note(text: str) -> None:
     """One line on standard error."""
-    sys.stderr.write(text + "\n")
+    _write(sys.stderr, printable(text))
+
+
+def printable(text: str) -> str:
+    """The text with control characters escaped, save tabs and line feeds."""
+    return _CONTROL.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
+
+
+def _write(stream: TextIO, text: str) -> None:
+    try:
+        stream.write(text + "\n")
+    except OSError as error:
+        stop_writing(stream, error)
+
+
+def stop_writing(stream: TextIO, error: OSError) -> None:
+    """Send what is written from now on nowhere. TransientError where standard output failed for another reason than
+    that its reader went away: what a run leaves is its directory, but the answer of another command is lost."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, stream.fileno())
+    os.close(nowhere)
+    if stream is sys.stdout and not isinstance(error, BrokenPipeError):
+        raise TransientError(f"standard output cannot be written: {error.strerror}") from error
 
 
 def print_table(headings: Sequence[str], rows: Sequence[Sequence[object]], *, left: int = 1) -> None:

@@ -13,8 +13,10 @@ from curator.cli.funnel import funnel_json, print_funnel
 from curator.cli.output import print_json, print_line, print_note
 from curator.errors import UserError
 from curator.recipe import load_recipe
+from curator.run.directory import RunDirectory
 from curator.run.driver import Request, run
 from curator.run.events import Event
+from curator.run.failures import Failures, describe_failures, failures_of
 from curator.run.tally import Tally
 from curator.sizes import format_size, parse_size
 
@@ -62,6 +64,9 @@ def process_command(
         progress.close()
     seconds = time.monotonic() - started
     directory = outcome.directory
+    failures = failures_of(directory.failed)
+    if failures:
+        print_note(_tell(failures, directory))
     if as_json:
         print_json(
             {
@@ -72,6 +77,8 @@ def process_command(
                 "report": str(directory.report),
                 "fingerprint": outcome.manifest["fingerprint"],
                 "funnel": funnel_json(outcome.manifest),
+                "failed": [{"code": found.code, "file": found.file, "records": found.records} for found in failures],
+                "warnings": outcome.manifest["warnings"],
             }
         )
         return
@@ -86,6 +93,15 @@ def process_command(
         print_line(f"note: {warning}")
     print_line(f"shards: {directory.shards}")
     print_line(f"report: {directory.report}")
+
+
+def _tell(failures: Sequence[Failures], directory: RunDirectory) -> str:
+    """What could not be read, where, and what to do, in one line."""
+    records = sum(found.records for found in failures)
+    noun = "record" if records == 1 else "records"
+    advice = failures[0].meaning.advice
+    hint = f"{advice}; the rest was processed, and {directory.failed} lists {'it' if records == 1 else 'them'}"
+    return f"curator: {records:,} {noun} could not be read: {describe_failures(failures)} ({hint})"
 
 
 class _Lines:

@@ -30,6 +30,7 @@ from curator.report.model import (
     Totals,
 )
 from curator.run.directory import RunDirectory
+from curator.run.failures import MEANINGS
 from curator.run.store import put
 from curator.run.tally import COPIES, CREATED, FAILED, FILE, IN, KEPT, LANGUAGE, SOURCE, Tally, parse_event
 from curator.stage import Column, Parameters, Stage
@@ -38,20 +39,6 @@ from curator.verdict import DROP, REPEAT
 SOURCES_SHOWN = 50
 LANGUAGES_WITH_HISTOGRAM = 6
 BINS = 48
-
-FAILURE_WORDS = {
-    "json.invalid": "the line is not valid JSON",
-    "json.not_object": "the line is JSON, but not an object",
-    "json.encoding": "the line is not valid UTF-8",
-    "field.missing": "there is no text field",
-    "field.type": "the text field is not a string",
-    "encoding.invalid_utf8": "the text is not valid UTF-8, and could not surely be repaired",
-    "document.too_large": "the document is longer than input.max_document_bytes",
-    "stream.truncated": "the compressed stream ends too early",
-    "stream.corrupt": "the compressed stream is damaged",
-    "csv.columns": "the row has another number of columns than the header",
-    "warc.record": "the WARC record is damaged",
-}
 
 
 def write_report(directory: RunDirectory, manifest: Mapping[str, object]) -> None:
@@ -283,7 +270,8 @@ def _failures(directory: RunDirectory) -> list[Failure]:
         ):
             key = (row["code"], row[FILE])
             counts[key] = counts.get(key, 0) + row["count_all"]
-    return [Failure(code, FAILURE_WORDS.get(code, ""), file, count) for (code, file), count in sorted(counts.items())]
+    words = {code: meaning.words for code, meaning in MEANINGS.items()}
+    return [Failure(code, words.get(code, ""), file, count) for (code, file), count in sorted(counts.items())]
 
 
 def _recipe_yaml(recipe: Recipe) -> str:

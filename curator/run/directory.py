@@ -10,7 +10,7 @@ from pathlib import Path
 from types import TracebackType
 
 from curator.errors import UserError
-from curator.run.store import OWNER_ONLY, make_folder
+from curator.run.store import OWNER_ONLY, make_folder, storage_error
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,12 @@ class RunDirectory:
 
     def is_used(self) -> bool:
         """Whether the directory holds anything."""
-        return self.root.exists() and (not self.root.is_dir() or any(self.root.iterdir()))
+        if not os.path.isdir(self.root):  # noqa: PTH112 (Path.is_dir raises where it may not look)
+            return False
+        try:
+            return any(self.root.iterdir())
+        except OSError as error:
+            raise storage_error(error, self.root) from error
 
     def create(self) -> None:
         """Make the folders. `work` is readable by the owner alone: it holds texts as they came in."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -20,6 +21,7 @@ from curator.run import fingerprint
 from curator.run.corpus import Corpus
 from curator.run.directory import RunDirectory, RunLock
 from curator.run.events import Event, EventLog, read_events
+from curator.run.failures import count_failures, describe_failures
 from curator.run.manifest import FORMAT, Manifest, dump_manifest, load_manifest
 from curator.run.memory import workers_within
 from curator.run.part import Part, read_table
@@ -31,7 +33,7 @@ from curator.run.phases.write import Group, WriteTask
 from curator.run.pipeline import Pipeline, make_pipeline
 from curator.run.repeated import find_repeated_ids
 from curator.run.states import load_state, write_state
-from curator.run.store import Commit, Outputs, committed, put
+from curator.run.store import Commit, Outputs, committed, put, storage_error
 from curator.run.tally import FAILED, IN, Tally
 from curator.run.verify import unbalanced, verify
 
@@ -75,11 +77,19 @@ class Outcome:
 def run(request: Request, listeners: Sequence[Callable[[Event], None]] = ()) -> Outcome:
     """Execute a recipe. Raises UserError, DataError (too many failed records) or TransientError (see
     `curator.errors`)."""
+    try:
+        return _run(request, listeners)
+    except OSError as error:
+        raise storage_error(error, Path(error.filename or request.output)) from error
+
+
+def _run(request: Request, listeners: Sequence[Callable[[Event], None]]) -> Outcome:
     pipeline = make_pipeline(request.recipe)
     make_plan(pipeline)
     check_requirements(pipeline)
-    files = discover(request.inputs, request.recipe.input.format)
     directory = RunDirectory(request.output)
+    _check_place(directory, request.inputs)
+    files = discover(request.inputs, request.recipe.input.format)
     here = fingerprint.components(pipeline, files)
     if directory.is_used() and not request.resume:
         raise UserError(
@@ -107,7 +117,7 @@ def run(request: Request, listeners: Sequence[Callable[[Event], None]] = ()) -> 
             manifest = driver.execute()
         except BaseException as error:
             driver.executor.close(kill=True)
-            with contextlib.suppress(TransientError):  # a full disk must not hide what happened
+            with contextlib.suppress(TransientError, UserError):  # a full disk must not hide what happened
                 log.emit("run.stopped", error=type(error).__name__)
                 log.flush()
             raise
@@ -115,6 +125,21 @@ def run(request: Request, listeners: Sequence[Callable[[Event], None]] = ()) -> 
         log.emit("run.finished", fingerprint=manifest["fingerprint"])
         log.flush()
     return Outcome(directory, manifest, resumed=before is not None)
+
+
+def _check_place(directory: RunDirectory, inputs: Sequence[str]) -> None:
+    """UserError for an output that is a file, that the input would take in, or whose name Arrow cannot open."""
+    root = str(directory.root)
+    try:
+        root.encode()
+    except UnicodeEncodeError:
+        raise UserError("is not UTF-8", file=ascii(root), hint="choose another output") from None
+    if os.path.lexists(root) and not os.path.isdir(root):  # noqa: PTH112 (Path.is_dir raises where it may not look)
+        raise UserError("is not a directory, as a run is", file=root, hint="choose another output")
+    real = Path(os.path.realpath(root))
+    for given in inputs:
+        if os.path.isdir(given) and real.is_relative_to(os.path.realpath(given)):  # noqa: PTH112
+            raise UserError(f"the output lies in the input {given}", file=root, hint="choose a place outside of it")
 
 
 def check_requirements(pipeline: Pipeline) -> None:
@@ -246,14 +271,13 @@ class _Driver:
         records = failed + self.tally.documents(IN)
         limit = self.request.recipe.max_error_rate
         if failed > ERROR_FLOOR and failed > limit * records:
-            worst = sorted(
-                ((self.tally.documents(FAILED, "file", name), name) for name in self.tally.names("file")), reverse=True
-            )
-            where = ", ".join(f"{count} in {name}" for count, name in worst[:3] if count)
             share = failed / records
+            found = count_failures([read_table(part.path("failed")) for part in self.parts])
             raise DataError(
-                f"{failed} of {records} records could not be read ({share:.2%}, allowed {limit:.2%}): {where}",
-                hint=f"what was read is kept; go on with --resume --set max_error_rate={share + 0.005:.2f}",
+                f"{failed:,} of {records:,} records could not be read ({share:.2%}, allowed {limit:.2%}): "
+                f"{describe_failures(found)}",
+                hint=f"{found[0].meaning.advice}; or go on with what could be read, which is kept: "
+                f"--resume --set max_error_rate={share + 0.005:.2f}",
             )
 
     def _relate(self, name: str, parts: list[Part], *, children: bool = False) -> list[Part]:

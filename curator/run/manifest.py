@@ -28,6 +28,8 @@ def load_manifest(path: Path) -> Manifest:
         hint = "finish it with `curator process … --resume`" if unfinished else "is this a run directory?"
         state = "the run is not finished: it has no manifest.json" if unfinished else "there is no manifest.json"
         raise UserError(state, file=str(path.parent), hint=hint) from error
+    except OSError as error:
+        raise UserError(f"cannot be read: {error.strerror}", file=str(path)) from error
     except ValueError as error:
         raise DataError("is not valid JSON", file=str(path)) from error
     if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:

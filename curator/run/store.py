@@ -6,6 +6,7 @@ twice (a retry, a resume) writes the same bytes again or is not run at all.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from collections.abc import Mapping
@@ -16,6 +17,18 @@ from typing import cast
 from curator.errors import TransientError, UserError
 
 OWNER_ONLY = 0o700
+
+_OTHER_OUTPUT = "choose another output folder"
+_NEVER = (
+    errno.EACCES,
+    errno.EPERM,
+    errno.EROFS,
+    errno.ENOTDIR,
+    errno.EISDIR,
+    errno.ENAMETOOLONG,
+    errno.ELOOP,
+)
+"""What trying again does not mend."""
 
 
 @dataclass(frozen=True)
@@ -113,19 +126,23 @@ def make_folder(path: Path, mode: int = 0o777) -> Path:
     """A folder, made if it is not there. UserError where that is not possible."""
     try:
         path.mkdir(mode=mode, parents=True, exist_ok=True)
-    except (PermissionError, NotADirectoryError, FileExistsError) as error:
-        raise UserError(f"cannot be made a folder: {error.strerror}", file=str(path)) from error
+    except FileNotFoundError as error:
+        # Its parents were made a moment ago, or cannot be (as in /proc).
+        raise UserError("cannot be made a folder", file=str(path), hint=_OTHER_OUTPUT) from error
+    except (NotADirectoryError, FileExistsError) as error:
+        raise UserError("cannot be made a folder: a file is in the way", file=str(path), hint=_OTHER_OUTPUT) from error
     except OSError as error:
         raise storage_error(error, path) from error
     return path
 
 
 def storage_error(error: OSError, path: Path) -> TransientError | UserError:
-    """The error of ours that an error of the file system is."""
-    if isinstance(error, PermissionError):
-        return UserError("cannot be written: permission denied", file=str(path), hint="choose another output folder")
+    """The error of ours that an error of the file system is. NumPy and Arrow leave out some of what the system said."""
+    said = os.strerror(error.errno) if error.errno else str(error)
+    if error.errno in _NEVER:
+        return UserError(f"cannot be written: {said}", file=str(path), hint=_OTHER_OUTPUT)
+    full = error.errno in (None, errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+    then = "run the same command with --resume"
     return TransientError(
-        f"cannot be written: {error.strerror or error}",
-        file=str(path),
-        hint="free some space, then run the same command with --resume",
+        f"cannot be written: {said}", file=str(path), hint=f"free some space, then {then}" if full else then
     )

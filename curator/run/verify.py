@@ -54,9 +54,10 @@ def verify(directory: RunDirectory) -> Verification:
             if rows != entry["rows"]:
                 found.problems.append(f"{name} has {rows} rows, not {entry['rows']}")
     for kind in _KINDS:
-        for path in sorted((directory.root / kind).glob("*.parquet")):
-            if f"{kind}/{path.name}" not in listed:
-                found.problems.append(f"{kind}/{path.name} is not in the manifest")
+        for path in sorted((directory.root / kind).glob("**/*")):
+            name = path.relative_to(directory.root).as_posix()
+            if name not in listed and not path.is_dir():
+                found.problems.append(f"{name} is not in the manifest")
     if not found.problems:
         found.problems.extend(_conservation(directory, Tally(cast("list[list[object]]", manifest["funnel"]))))
     return found

@@ -35,8 +35,8 @@ LARGE_CITY_POPULATION: Final = 500_000
 
 LANGUAGE_OF: Final = {
     "es_CA": "ca",
-    "fil_PH": "tl",
-    "tl_PH": "tl",
+    "fil_PH": "fil",
+    "tl_PH": "fil",
     "tw_GH": "ak",
     "nb_NO": "no",
     "no_NO": "no",

@@ -368,7 +368,7 @@ def _name_end(
             return stop
         if abbreviated and initials >= 2:
             return stop
-        inside = _is_inside_sentence(unit, stop, low, high, data, starts, ends, kinds, False)
+        inside = _place_in_sentence(unit, stop, low, high, data, starts, ends, kinds) >= 1
         if weak > 0 and cased and inside and not trait & (NOUNS | HEADLINES):
             return stop
     if strong >= 2:
@@ -386,7 +386,13 @@ def _name_end(
     ):
         if stop < high and _ends_item(data, ends[stop - 1], starts[stop], trait):
             return stop
-        if not trait & NOUNS and _is_inside_sentence(unit, stop, low, high, data, starts, ends, kinds, True):
+        if not trait & NOUNS and _place_in_sentence(unit, stop, low, high, data, starts, ends, kinds) == 2:
+            return stop
+        if (
+            strong > 0
+            and not trait & (NOUNS | HEADLINES)
+            and _stands_out(unit, stop, low, high, data, starts, ends, kinds)
+        ):
             return stop
 
     # The last given name is the surname.
@@ -433,7 +439,7 @@ def _ends_item(data: NDArray[np.uint8], begin: int, end: int, trait: int) -> boo
 
 
 @inline_kernel
-def _is_inside_sentence(
+def _place_in_sentence(
     unit: int,
     stop: int,
     low: int,
@@ -442,19 +448,40 @@ def _is_inside_sentence(
     starts: NDArray[np.int64],
     ends: NDArray[np.int64],
     kinds: NDArray[np.uint8],
-    alone: bool,
-) -> bool:
-    """Whether units follow another word or a comma on their line; `alone`: and no neighbour has a capital."""
+) -> int:
+    """Where units stand: 0 at the beginning of a line or sentence, 1 after another word or a comma, 2 the same with no
+    capitalised neighbour."""
     if unit == low:
-        return False
+        return 0
     comma = starts[unit] - ends[unit - 1] == 2 and data[ends[unit - 1]] == _COMMA
     if not comma and gap_between(data, ends[unit - 1], starts[unit]) != SPACE:
-        return False
-    if not alone:
-        return True
+        return 0
     if kinds[unit - 1] & CAPITAL and not comma:
+        return 1
+    followed = stop < high and kinds[stop] & CAPITAL and gap_between(data, ends[stop - 1], starts[stop]) == SPACE
+    return 1 if followed else 2
+
+
+@inline_kernel
+def _stands_out(
+    unit: int,
+    stop: int,
+    low: int,
+    high: int,
+    data: NDArray[np.uint8],
+    starts: NDArray[np.int64],
+    ends: NDArray[np.int64],
+    kinds: NDArray[np.uint8],
+) -> bool:
+    """Whether a small word follows units on their line, and no capital stands before them but that of a sentence: then
+    the second capital is a proper noun's, where headings are written as sentences are."""
+    if stop >= high or kinds[stop] & CAPITAL or not kinds[stop] & LETTER:
         return False
-    return stop >= high or not kinds[stop] & CAPITAL or gap_between(data, ends[stop - 1], starts[stop]) != SPACE
+    if gap_between(data, ends[stop - 1], starts[stop]) != SPACE:
+        return False
+    if unit == low or not kinds[unit - 1] & CAPITAL or gap_between(data, ends[unit - 1], starts[unit]) == APART:
+        return True
+    return unit - 1 == low or gap_between(data, ends[unit - 2], starts[unit - 1]) in (APART, DOT)
 
 
 @inline_kernel

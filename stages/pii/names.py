@@ -57,7 +57,7 @@ _TITLED_ONLY: Final = frozenset(("th",))
 _NOUNS: Final = frozenset(("de", "lb"))
 _SURNAME_FIRST: Final = frozenset(("be", "hu", "ja", "kk", "ko", "ru", "uk", "uz", "vi", "zh"))
 _PATRONYMICS: Final = frozenset(("be", "kk", "ru", "uk"))
-_HEADLINES: Final = frozenset(("cy", "en", "ga", "id", "ms", "tl"))
+_HEADLINES: Final = frozenset(("cy", "en", "fil", "ga", "id", "ms"))
 
 NOT_CHECKED: Final = "names not checked"
 CUES_ONLY: Final = "names only after titles and cue words"

@@ -36,6 +36,8 @@ IBAN: Final = 5
 ADDRESS6: Final = 6
 """Hex digits and colons. Span: as far as they go."""
 
+_LONG_NUMBER: Final = 7
+
 _DIGIT, _UPPER, _LOWER, _HIGH, _AT, _COLON = 1, 2, 3, 4, 5, 6
 
 _MAX_DOMAIN_BYTES: Final = 255  # RFC 1035, section 2.3.4
@@ -148,14 +150,6 @@ def _separator_bytes(data: NDArray[np.uint8], at: int, end: int) -> int:
 
 
 @inline_kernel
-def _emit(out: NDArray[np.int64], count: int, document: int, start: int, end: int, kind: int) -> int:
-    """Write candidate number `count` if there is room; the number of candidates so far."""
-    if count < len(out):
-        out[count, 0], out[count, 1], out[count, 2], out[count, 3] = document, start, end, kind
-    return count + 1
-
-
-@inline_kernel
 def _ends_word(data: NDArray[np.uint8], at: int, end: int, classes: NDArray[np.uint8]) -> bool:
     """Whether no letter or digit stands at `at`."""
     return at >= end or not 1 <= classes[data[at]] <= _HIGH
@@ -222,148 +216,6 @@ def _grouped_end(data: NDArray[np.uint8], at: int, end: int, classes: NDArray[np
     return last, count
 
 
-@kernel
-def _scan(
-    data: NDArray[np.uint8],
-    offsets: NDArray[np.int64],
-    classes: NDArray[np.uint8],
-    dull: NDArray[np.bool_],
-    out: NDArray[np.int64],
-) -> int:
-    """Write candidates to `out` (document, start, end, kind) as far as it goes; return how many there are."""
-    count = 0
-    for document in range(len(offsets) - 1):
-        begin, end = offsets[document], offsets[document + 1]
-        at = begin
-        while at < end:
-            byte = data[at]
-            kind = classes[byte]
-            if dull[byte]:
-                at += 1
-                while at < end and dull[data[at]]:
-                    at += 1
-                # What a small letter begins holds no candidate, whatever follows.
-                if at < end and classes[data[at - 1]] == _LOWER:
-                    while at < end and 1 <= classes[data[at]] <= _LOWER:
-                        at += 1
-                continue
-            if kind == _HIGH:
-                if _digit_bytes(data, at, end) > 0:
-                    token = at
-                    digits, upper, lower, head = 1, 0, 0, 0
-                    at += _digit_bytes(data, at, end)
-                else:
-                    at += 1
-                    continue
-            elif kind == _AT:
-                start = _credentials_start(data, at, begin)
-                if start >= 0:
-                    count = _emit(out, count, document, start, at, CREDENTIALS)
-                elif at > begin and data[at - 1] > 32 and _domain_follows(data, at + 1, end, classes):
-                    count = _emit(out, count, document, at, at + 1, EMAIL)
-                at += 1
-                continue
-            elif kind == _COLON:
-                low = at
-                floor = max(begin, at - 4)
-                while low > floor and _is_hex(data[low - 1]):
-                    low -= 1
-                high = at
-                colons = 0
-                double = False
-                ceiling = min(end, low + _MAX_ADDRESS6_BYTES + 1)
-                while high < ceiling and (data[high] == 58 or data[high] == 46 or _is_hex(data[high])):
-                    if data[high] == 58:
-                        colons += 1
-                        double = double or (high > low and data[high - 1] == 58)
-                    high += 1
-                bare = low == begin or not 1 <= classes[data[low - 1]] <= _LOWER
-                bare = bare and (high == end or not 1 <= classes[data[high]] <= _LOWER)
-                if bare and high - low <= _MAX_ADDRESS6_BYTES and colons >= 2 and (double or colons >= 6):
-                    count = _emit(out, count, document, low, high, ADDRESS6)
-                    at = high
-                else:
-                    at += 1
-                continue
-            else:
-                # A token of ASCII letters and digits; `head` counts its leading capitals, up to the first digit.
-                token = at
-                digits, upper, lower, head = 0, 0, 0, 0
-                while at < end:
-                    kind = classes[data[at]]
-                    if kind == _LOWER:
-                        lower += 1
-                    elif kind == _UPPER:
-                        upper += 1
-                        head += digits == 0 and lower == 0
-                    elif kind == _DIGIT:
-                        digits += 1
-                    else:
-                        break
-                    at += 1
-                if digits == 0 or lower > 0:
-                    continue
-            length = at - token
-            if upper > 0:
-                checked = (
-                    classes[data[token + 2]] == _DIGIT and classes[data[token + 3]] == _DIGIT if length >= 4 else False
-                )
-                if head == 2 and checked and (length == 4 or length >= _MIN_IBAN):
-                    last, more = _grouped_end(data, at, end, classes)
-                    if length + more >= _MIN_IBAN:
-                        count = _emit(out, count, document, token, last, IBAN)
-                        continue
-                if length <= _MAX_TOKEN_BYTES and ((length >= 8 and digits >= 6) or (length >= 10 and digits >= 4)):
-                    count = _emit(out, count, document, token, at, TOKEN)
-                    continue
-                if head > 0 or digits < 5:
-                    continue
-            # Digits: go on over separators.
-            last, place = at, at
-            dots = 0
-            tail = upper > 0
-            while not tail and place < end:
-                width = _digit_bytes(data, place, end)
-                if width > 0:
-                    digits += 1
-                    place += width
-                    last = place
-                    continue
-                if last == place:
-                    # Separators after a digit; a second blank, or more than four bytes, end the number.
-                    stop = place
-                    blanks = 0
-                    while stop < end:
-                        gap = _separator_bytes(data, stop, end)
-                        if gap == 0 or stop + gap - place > _MAX_SEPARATOR_BYTES:
-                            break
-                        blanks += data[stop] == 32 or data[stop] == 0xC2
-                        stop += gap
-                    if stop == place or stop >= end or blanks > 2:
-                        break
-                    if _digit_bytes(data, stop, end) == 0:
-                        # `131052-308T`, `12345678-Z`: capitals and digits right after the separator belong to an id.
-                        one = stop - place == 1 and classes[data[stop]] == _UPPER
-                        last = stop + 1 if one and _ends_word(data, stop + 1, end, classes) else last
-                        break
-                    dots += stop - place == 1 and data[place] == 46
-                    place = stop
-                    continue
-                break
-            if not tail and last < end and classes[data[last]] == _UPPER and _ends_word(data, last + 1, end, classes):
-                last += 1
-            start = token
-            while start > begin and token - start < 2 and (data[start - 1] == 43 or data[start - 1] == 40):
-                start -= 1
-            if digits >= _MIN_DIGITS or dots == 3 or (digits == 6 and data[last - 1] >= 65):
-                if digits <= _MAX_DIGITS and last - start <= _MAX_NUMBER_BYTES:
-                    count = _emit(out, count, document, start, last, NUMBER)
-                else:
-                    count = _split_number(data, start, last, document, out, count)
-            at = max(at, last)
-    return count
-
-
 @inline_kernel
 def _split_number(
     data: NDArray[np.uint8], start: int, end: int, document: int, out: NDArray[np.int64], count: int
@@ -385,8 +237,161 @@ def _split_number(
                 dots += data[place] == 46
                 place += 1
         if (_MIN_DIGITS <= digits <= _MAX_DIGITS or dots == 3) and last - word <= _MAX_NUMBER_BYTES:
-            count = _emit(out, count, document, word, last, NUMBER)
+            if count < len(out):
+                out[count, 0], out[count, 1], out[count, 2], out[count, 3] = document, word, last, NUMBER
+            count += 1
         word = place + 1
+    return count
+
+
+@inline_kernel
+def _at_sign(
+    data: NDArray[np.uint8], at: int, begin: int, end: int, classes: NDArray[np.uint8]
+) -> tuple[int, int, int]:
+    """What an `@` is part of: (start, end, kind), kind 0 for nothing."""
+    start = _credentials_start(data, at, begin)
+    if start >= 0:
+        return start, at, CREDENTIALS
+    if at > begin and data[at - 1] > 32 and _domain_follows(data, at + 1, end, classes):
+        return at, at + 1, EMAIL
+    return at, at + 1, 0
+
+
+@inline_kernel
+def _colon(data: NDArray[np.uint8], at: int, begin: int, end: int, classes: NDArray[np.uint8]) -> tuple[int, int, int]:
+    """What a colon is part of: (start, end, kind), kind 0 for nothing, and then end is after the colon."""
+    low = at
+    floor = max(begin, at - 4)
+    while low > floor and _is_hex(data[low - 1]):
+        low -= 1
+    high = at
+    colons = 0
+    double = False
+    ceiling = min(end, low + _MAX_ADDRESS6_BYTES + 1)
+    while high < ceiling and (data[high] == 58 or data[high] == 46 or _is_hex(data[high])):
+        if data[high] == 58:
+            colons += 1
+            double = double or (high > low and data[high - 1] == 58)
+        high += 1
+    alone = low == begin or not 1 <= classes[data[low - 1]] <= _LOWER
+    alone = alone and (high == end or not 1 <= classes[data[high]] <= _LOWER)
+    if alone and high - low <= _MAX_ADDRESS6_BYTES and colons >= 2 and (double or colons >= 6):
+        return low, high, ADDRESS6
+    return at, at + 1, 0
+
+
+@inline_kernel
+def _token(
+    data: NDArray[np.uint8], at: int, begin: int, end: int, classes: NDArray[np.uint8]
+) -> tuple[int, int, int, int]:
+    """What the token at `at` (ASCII letters and digits, or a digit of another script) is or begins: (start, end, kind,
+    where to go on), kind 0 for nothing, _LONG_NUMBER for a number to be split."""
+    token = at
+    digits, upper, lower, head = 0, 0, 0, 0
+    if classes[data[at]] == _HIGH:
+        width = _digit_bytes(data, at, end)
+        if width == 0:
+            return at, at, 0, at + 1
+        digits = 1
+        at += width
+    else:
+        # `head` counts the capitals up to the first digit.
+        while at < end and 1 <= classes[data[at]] <= _LOWER:
+            kind = classes[data[at]]
+            lower += kind == _LOWER
+            upper += kind == _UPPER
+            digits += kind == _DIGIT
+            head += kind == _UPPER and digits == 0
+            at += 1
+        if digits == 0 or lower > 0:
+            return token, at, 0, at
+    length = at - token
+    if upper > 0:
+        if head == 2 and (length == 4 or length >= _MIN_IBAN) and classes[data[token + 2]] == _DIGIT:
+            last, more = _grouped_end(data, at, end, classes)
+            if length + more >= _MIN_IBAN and classes[data[token + 3]] == _DIGIT:
+                return token, last, IBAN, at
+        if length <= _MAX_TOKEN_BYTES and ((length >= 8 and digits >= 6) or (length >= 10 and digits >= 4)):
+            return token, at, TOKEN, at
+        return token, at, 0, at
+
+    # Digits: go on over separators.
+    last, place = at, at
+    dots = 0
+    while place < end:
+        width = _digit_bytes(data, place, end)
+        if width > 0:
+            digits += 1
+            place += width
+            last = place
+            continue
+        # Separators after a digit; a third blank, or more than four bytes, end the number.
+        stop = place
+        blanks = 0
+        while stop < end:
+            gap = _separator_bytes(data, stop, end)
+            if gap == 0 or stop + gap - place > _MAX_SEPARATOR_BYTES:
+                break
+            blanks += data[stop] == 32 or data[stop] == 0xC2
+            stop += gap
+        if stop == place or stop >= end or blanks > 2:
+            break
+        if _digit_bytes(data, stop, end) == 0:
+            # `131052-308T`, `12345678-Z`: capitals and digits right after the separator belong to an id.
+            one = stop - place == 1 and classes[data[stop]] == _UPPER
+            last = stop + 1 if one and _ends_word(data, stop + 1, end, classes) else last
+            break
+        dots += stop - place == 1 and data[place] == 46
+        place = stop
+    if last < end and classes[data[last]] == _UPPER and _ends_word(data, last + 1, end, classes):
+        last += 1
+    start = token
+    while start > begin and token - start < 2 and (data[start - 1] == 43 or data[start - 1] == 40):
+        start -= 1
+    if not (digits >= _MIN_DIGITS or dots == 3 or (digits == 6 and data[last - 1] >= 65)):
+        return start, last, 0, last
+    short = digits <= _MAX_DIGITS and last - start <= _MAX_NUMBER_BYTES
+    return start, last, NUMBER if short else _LONG_NUMBER, last
+
+
+@kernel
+def _scan(
+    data: NDArray[np.uint8],
+    offsets: NDArray[np.int64],
+    classes: NDArray[np.uint8],
+    dull: NDArray[np.bool_],
+    out: NDArray[np.int64],
+) -> int:
+    """Write candidates to `out` (document, start, end, kind) as far as it goes; return how many there are."""
+    count = 0
+    for document in range(len(offsets) - 1):
+        begin, end = offsets[document], offsets[document + 1]
+        at = begin
+        while at < end:
+            if dull[data[at]]:
+                at += 1
+                while at < end and dull[data[at]]:
+                    at += 1
+                # What a small letter begins holds no candidate, whatever follows.
+                if at < end and classes[data[at - 1]] == _LOWER:
+                    while at < end and 1 <= classes[data[at]] <= _LOWER:
+                        at += 1
+                continue
+            kind = classes[data[at]]
+            if kind == _AT:
+                start, stop, found = _at_sign(data, at, begin, end, classes)
+                at += 1
+            elif kind == _COLON:
+                start, stop, found = _colon(data, at, begin, end, classes)
+                at = stop
+            else:
+                start, stop, found, at = _token(data, at, begin, end, classes)
+            if found == _LONG_NUMBER:
+                count = _split_number(data, start, stop, document, out, count)
+            elif found > 0:
+                if count < len(out):
+                    out[count, 0], out[count, 1], out[count, 2], out[count, 3] = document, start, stop, found
+                count += 1
     return count
 
 

@@ -27,14 +27,14 @@ Kind = Literal["credentials", "email", "iban", "ip", "card", "id", "phone", "nam
 SPAN_TYPE: Final = pa.struct([("kind", pa.string()), ("begin", pa.int32()), ("end", pa.int32())])
 
 _CALLED: Final = {
-    "credentials": "user name and password in a URL",
-    "email": "e-mail address",
-    "iban": "bank account number",
-    "ip": "IP address",
-    "card": "payment card number",
-    "id": "identity number",
-    "phone": "telephone number",
-    "name": "name of a person",
+    "credentials": "a user name and password in a URL",
+    "email": "an e-mail address",
+    "iban": "a bank account number",
+    "ip": "an IP address",
+    "card": "a payment card number",
+    "id": "an identity number",
+    "phone": "a telephone number",
+    "name": "the name of a person",
 }
 _RULE_OF: Final = {kind: f"pii.{kind}" for kind in PLACEHOLDERS}
 
@@ -60,7 +60,7 @@ class Pii(Stage[PiiParameters]):
         Column("pii.count", pa.int32(), "Pieces of personal data that were replaced."),
     )
     rules: ClassVar[Mapping[str, str]] = {
-        _RULE_OF[kind]: f"A piece of the text, a {called}, was replaced by {PLACEHOLDERS[kind]}."
+        _RULE_OF[kind]: f"{called} was replaced by {PLACEHOLDERS[kind]}"
         for kind, called in _CALLED.items()
     }
     edits_text = True

@@ -29,6 +29,8 @@ from stages.pii.name_kernels import KOREAN, ONE_BY_ONE, SPACE, TITLED_ONLY, UNSP
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+_LAST, _FIRST, _AFTER, _TITLE_OR_PHRASE = (np.uint16(flag) for flag in (LAST, FIRST, AFTER, TITLE | PHRASE))
+"""Not literals, for each of which Numba would compile `_longest` again."""
 _HAN_BYTES: Final = 3
 _FIRST_HAN_BYTE: Final = 0xE4  # U+4000; what stands before is kana or rare
 _MAX_GIVEN: Final = 2
@@ -94,7 +96,7 @@ def _longest(
     unit: int,
     high: int,
     column: int,
-    wanted: int,
+    wanted: np.uint16,
     hashes: NDArray[np.uint64],
     starts: NDArray[np.int64],
     ends: NDArray[np.int64],
@@ -138,19 +140,19 @@ def _name_end(
     """The unit after the Chinese or Japanese name that begins at `unit`, 0 if none does."""
     if not kinds[unit] & ONE_BY_ONE:
         return 0
-    surname = _longest(unit, high, column, LAST, hashes, starts, ends, own, table_keys, table_rows, flags)
+    surname = _longest(unit, high, column, _LAST, hashes, starts, ends, own, table_keys, table_rows, flags)
     if surname > 0:
         after = unit + surname
         given = 0
         if after < high and (
             starts[after] == ends[after - 1] or gap_between(data, ends[after - 1], starts[after]) == SPACE
         ):
-            given = _longest(after, high, column, FIRST, hashes, starts, ends, own, table_keys, table_rows, flags)
+            given = _longest(after, high, column, _FIRST, hashes, starts, ends, own, table_keys, table_rows, flags)
         if given > 0:
             stop = after + given
             # Names in kana are words too unless a space parts them.
             parted = starts[after] != ends[after - 1] or data[starts[unit]] >= _FIRST_HAN_BYTE
-            titled = _longest(stop, high, column, AFTER, hashes, starts, ends, own, table_keys, table_rows, flags)
+            titled = _longest(stop, high, column, _AFTER, hashes, starts, ends, own, table_keys, table_rows, flags)
             if level > 0 or titled > 0 or (given >= 2 and parted):
                 return stop
         # Any one or two characters between a surname and a title, or after an introduction.
@@ -160,7 +162,7 @@ def _name_end(
                 continue
             if ends[stop - 1] - starts[unit] != _HAN_BYTES * (surname + length):
                 continue
-            if _longest(stop, high, column, AFTER, hashes, starts, ends, own, table_keys, table_rows, flags) > 0:
+            if _longest(stop, high, column, _AFTER, hashes, starts, ends, own, table_keys, table_rows, flags) > 0:
                 return stop
         if level > 0:
             stop = after
@@ -170,10 +172,10 @@ def _name_end(
                 stop += 1
             if stop > after:
                 return stop
-    given = _longest(unit, high, column, FIRST, hashes, starts, ends, own, table_keys, table_rows, flags)
+    given = _longest(unit, high, column, _FIRST, hashes, starts, ends, own, table_keys, table_rows, flags)
     if given >= 2:
         stop = unit + given
-        titled = _longest(stop, high, column, AFTER, hashes, starts, ends, own, table_keys, table_rows, flags)
+        titled = _longest(stop, high, column, _AFTER, hashes, starts, ends, own, table_keys, table_rows, flags)
         if level == 2 or (titled > 0 and starts[stop] == ends[stop - 1]):
             return stop
     return 0
@@ -194,16 +196,16 @@ def _after_title(
     flags: NDArray[np.uint16],
 ) -> tuple[int, int]:
     """A Thai name after a title: a known given name, and a known surname after a space; (first unit, unit after)."""
-    title = _longest(unit, high, column, TITLE | PHRASE, hashes, starts, ends, own, table_keys, table_rows, flags)
+    title = _longest(unit, high, column, _TITLE_OR_PHRASE, hashes, starts, ends, own, table_keys, table_rows, flags)
     first = unit + title
     if title == 0 or first >= high:
         return 0, 0
-    given = _longest(first, high, column, FIRST, hashes, starts, ends, own, table_keys, table_rows, flags)
+    given = _longest(first, high, column, _FIRST, hashes, starts, ends, own, table_keys, table_rows, flags)
     if given < 2:
         return 0, 0
     stop = first + given
     if stop < high and gap_between(data, ends[stop - 1], starts[stop]) == SPACE:
-        stop += _longest(stop, high, column, LAST, hashes, starts, ends, own, table_keys, table_rows, flags)
+        stop += _longest(stop, high, column, _LAST, hashes, starts, ends, own, table_keys, table_rows, flags)
     return first, stop
 
 

@@ -33,8 +33,8 @@ last)."""
 
 
 def find_iban(context: Context) -> list[Span]:
-    """The account number at the beginning of the body, if its length and structure are its country's and its check digits
-    (ISO 7064, mod 97-10) fit. The checks of a country's own banks are left out, so that made-up examples count too."""
+    """The account number at the beginning of the body, if its length and structure are its country's and its check
+    digits (ISO 7064, mod 97-10) fit. What only a country's banks check is left out: made-up examples count too."""
     from stdnum import iban
 
     if context.previous and context.previous.isascii() and (context.previous.isalnum() or context.previous in "_-"):

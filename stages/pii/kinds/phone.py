@@ -78,7 +78,6 @@ REGIONS: Final[dict[str, tuple[str, ...]]] = {
     "ms": ("MY", "SG", "BN"),
     "mt": ("MT",),
     "my": ("MM",),
-    "nb": ("NO",),
     "ne": ("NP",),
     "nl": ("NL", "BE", "SR"),
     "nn": ("NO",),
@@ -102,7 +101,6 @@ REGIONS: Final[dict[str, tuple[str, ...]]] = {
     "tg": ("TJ",),
     "th": ("TH",),
     "tk": ("TM",),
-    "tl": ("PH",),
     "tr": ("TR", "CY"),
     "uk": ("UA",),
     "ur": ("PK", "IN"),
@@ -236,7 +234,9 @@ def _try(context: Context, text: str, offset: int = 0) -> Span | None:
     extension = _extension(context) if whole else 0
     if not extension and not context.stands_alone:
         return None
-    cue = PHONE_CUE in context.cues or (CONTACT_CUE in context.cues and len(digits) >= _MIN_WITHOUT_SIGN)
+    cue = PHONE_CUE in context.cues or (
+        CONTACT_CUE in context.cues and NUMBER_CUE not in context.cues and len(digits) >= _MIN_WITHOUT_SIGN
+    )
     if _is_something_else(text, digits, cue):
         return None
     if not cue and not whole:

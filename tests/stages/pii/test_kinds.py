@@ -11,7 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from curator.language.tags import list_language
 from stages.pii.cues import cue_languages, find_cues
+from stages.pii.gazetteer import gazetteer
 from stages.pii.kinds.ids import IdNumber, id_numbers, shapes_of
 from stages.pii.kinds.phone import REGIONS
 from tests.stages.pii.helpers import find, spans
@@ -85,6 +87,8 @@ def test_what_is_no_email_address_stays(text: str) -> None:
         ("هاتف: ٠١٠٠١٢٣٤٥٦٧", "ar", "٠١٠٠١٢٣٤٥٦٧"),
         ("फ़ोन: ०९८१०१२३४५६", "hi", "०९८१०१२३४५६"),
         ("tel. 512 345 678", "pl", "512 345 678"),
+        ("Call 512 345 678", "pl", "512 345 678"),
+        ("My number is 4155552671", "en", "4155552671"),
         ("Fax 030 12345678 2020", "de", "030 12345678"),
     ],
 )
@@ -98,6 +102,7 @@ def test_telephone_numbers_are_found_whole(text: str, language: str, number: str
         ("2147483647", "en"),
         ("call 2147483647", "en"),
         ("4155552671", "en"),
+        ("my number of the order is 4155552671", "en"),
         ("512 345 678", "pl"),
         ("030 12345678", "und"),
         ("030 12345678", "ja"),
@@ -285,6 +290,12 @@ def test_cues_are_of_the_language_or_of_none() -> None:
     assert "phone" in find_cues("ご連絡は携帯 ", "", "ja")
     assert "phone" in find_cues("GSM ", "", "und")
     assert "version" in find_cues("Version ", "", "und")
+
+
+def test_languages_are_list_languages() -> None:
+    ids = {language for number in id_numbers() for language in number.languages}
+    languages = {*REGIONS, *ids, *cue_languages(), *gazetteer().languages}
+    assert {language: list_language(language) for language in languages if list_language(language) != language} == {}
 
 
 def test_languages_with_telephone_regions_have_cue_words_or_share_those_of_none() -> None:
