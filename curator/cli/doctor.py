@@ -22,7 +22,7 @@ def doctor_command(recipe: str, overrides: Sequence[str], as_json: bool) -> None
     """Look at this machine. Exit code 2 when the recipe could not run here."""
     loaded = load_recipe(recipe, overrides)
     pipeline = make_pipeline(loaded)
-    needed = [(stage.name, requirement) for stage in pipeline.stages for requirement in stage.requirements()]
+    needed = list(pipeline.requirements())
     missing = [requirement for _, requirement in needed if requirement.problem]
     if as_json:
         print_json(

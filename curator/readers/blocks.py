@@ -339,8 +339,8 @@ def in_text_at(file: InputFile, place: int) -> bool:
 
 
 def _enter_file(split: Split, record_ends: RecordEnds, options: ReadOptions) -> tuple[int | None, Iterator[bytes]]:
-    """The first place in the split's range at which a record begins, None if there is none, and the bytes from there
-    on."""
+    """The first place from the split's beginning on at which a record begins, None if the range has none, and the bytes
+    from there on."""
     chunk_bytes = min(CHUNK_BYTES, max(options.batch_bytes, 1))
     if split.begin == 0:
         return 0, read_chunks(split.file, 0, chunk_bytes)
@@ -349,8 +349,7 @@ def _enter_file(split: Split, record_ends: RecordEnds, options: ReadOptions) -> 
     for chunk in chunks:
         ends = record_ends.ends(chunk)
         if len(ends):
-            begin = place + int(ends[0])
-            return (begin if begin < split.end else None), _resume(chunk[int(ends[0]) :], chunks)
+            return place + int(ends[0]), _resume(chunk[int(ends[0]) :], chunks)
         place += len(chunk)
         if place >= split.end:
             break

@@ -234,7 +234,8 @@ def _decompressed(handle: BinaryIO, file: InputFile) -> Iterator[bytes]:
 
 def _rescue(handle: BinaryIO, make: Callable[[], Decompressor], member: int, delivered: int) -> Iterator[bytes]:
     """What comes before the damage but was lost with the call that met it: the member is read again up to `delivered`,
-    then byte by byte."""
+    then byte by byte. At most the last byte before the damage is lost: a decompressor may meet the damage as it hands it
+    out."""
     handle.seek(member)
     decompressor = make()
     rescued = bytearray()

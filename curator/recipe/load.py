@@ -18,6 +18,11 @@ Value: TypeAlias = "bool | int | float | str | list[Value] | dict[str, Value] | 
 Location: TypeAlias = "tuple[str | int, ...]"
 
 
+MAX_DEPTH = 20
+MAX_VALUES = 10_000
+"""Bounds of what a recipe may hold; no real one comes near."""
+
+
 def packaged_recipes() -> dict[str, Path]:
     """The recipes that come with Curator, by name."""
     folder = files("pipelines")
@@ -49,7 +54,10 @@ def load_recipe_text(text: str, label: str, overrides: Sequence[str] = ()) -> Re
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f"line {mark.line + 1}: " if mark else ""
-        raise UserError(f"{where}not valid YAML: {getattr(error, 'problem', error)}", file=label) from error
+        problem = getattr(error, "problem", None) or str(error).partition("\n")[0]
+        raise UserError(f"{where}not valid YAML: {problem}", file=label) from error
+    except RecursionError:
+        raise UserError("nested too deeply for a recipe", file=label) from None
     if node is None:
         raise UserError("the recipe is empty", file=label, hint="only `name` and `stages` are required")
     loader = yaml.SafeLoader("")
@@ -63,6 +71,8 @@ def load_recipe_text(text: str, label: str, overrides: Sequence[str] = ()) -> Re
 
 def _value(loader: yaml.SafeLoader, node: yaml.Node, at: Location, lines: dict[Location, int], label: str) -> Value:
     lines[at] = node.start_mark.line + 1
+    if len(at) > MAX_DEPTH or len(lines) > MAX_VALUES:  # aliases can hold themselves, or multiply
+        raise UserError(f"line {lines[at]}: too much, or nested too deeply, for a recipe", file=label)
     if isinstance(node, yaml.MappingNode):
         mapping: dict[str, Value] = {}
         for key_node, value_node in node.value:
@@ -168,6 +178,11 @@ def _explain(
         return UserError(f"{where}unknown key {name!r}", file=label, hint=hint)
     if first["type"] == "missing":
         return UserError(f"{where}{name!r} is required", file=label)
+    if first["type"] in ("model_type", "dict_type"):
+        known = _known_keys(model, location)
+        return UserError(
+            f"{where}{name} is not a mapping", file=label, hint=f"with {', '.join(known)}" if known else None
+        )
     message = first["msg"].removeprefix("Value error, ")
     given = first["input"]
     shown = f" (got {given!r})" if isinstance(given, (str, int, float, bool)) else ""

@@ -8,6 +8,9 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from curator.sizes import Size
 
+SHIPPED_MODEL = "lid.176"
+"""The name of the language model that the package carries."""
+
 
 class _Strict(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -30,14 +33,14 @@ class Input(_Strict):
     metadata: tuple[str, ...] = Field((), description="further fields, kept as JSON in provenance.metadata")
     source: str = Field("web", min_length=1, description="the source of documents that name none")
     sample_by: Literal["line", "paragraph", "document"] = Field("line", description="what a record of a text file is")
-    max_document_bytes: Size = Field(64 << 20, gt=0, le=1 << 30, description="a longer document goes to failed/")
+    max_document_bytes: Size = Field(16 << 20, gt=0, le=1 << 30, description="a longer document goes to failed/")
     repair: bool = Field(True, description="repair encoding damage; otherwise a damaged document goes to failed/")
 
 
 class Language(_Strict):
     """How the language of a document is identified."""
 
-    model: str = Field("lid.176", description="lid.176 (shipped), or the path of a fastText model")
+    model: str = Field(SHIPPED_MODEL, description="lid.176 (shipped), or the path of a fastText model")
     min_score: float = Field(0.5, ge=0, le=1, description="below this a document is und")
 
 

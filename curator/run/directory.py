@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import shutil
@@ -79,6 +80,15 @@ class RunDirectory:
             raise UserError("cannot be written: permission denied", file=str(self.root), hint="choose another output")
         make_folder(self.events)
         make_folder(self.work, OWNER_ONLY)
+
+    def remove_unless_begun(self) -> None:
+        """Undo `create` if no task has committed: a run that was refused leaves nothing in the way of the next."""
+        if any(self.work.rglob("*.json")):
+            return
+        shutil.rmtree(self.work, ignore_errors=True)
+        shutil.rmtree(self.events, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            self.root.rmdir()
 
     def sweep(self) -> None:
         """Remove files that an attempt was writing when it was killed."""

@@ -38,8 +38,8 @@ from curator.run.tally import FAILED, IN, Tally
 from curator.run.verify import unbalanced, verify
 
 MIN_SPLIT_BYTES = 4 << 20
-MAX_SPLIT_BYTES = 16 << 20
-SPLITS_WANTED = 64
+MAX_SPLIT_BYTES = 8 << 20
+SPLITS_WANTED = 32
 """Input is cut into about this many splits, within the bounds above: by its size alone, never by workers."""
 
 INLINE_BYTES = 1_000_000
@@ -87,6 +87,8 @@ def _run(request: Request, listeners: Sequence[Callable[[Event], None]]) -> Outc
     pipeline = make_pipeline(request.recipe)
     make_plan(pipeline)
     check_requirements(pipeline)
+    limit = request.recipe.input.max_document_bytes
+    request = replace(request, workers=workers_within(request.workers, request.memory_bytes, limit))
     directory = RunDirectory(request.output)
     _check_place(directory, request.inputs)
     files = discover(request.inputs, request.recipe.input.format)
@@ -120,6 +122,8 @@ def _run(request: Request, listeners: Sequence[Callable[[Event], None]]) -> Outc
             with contextlib.suppress(TransientError, UserError):  # a full disk must not hide what happened
                 log.emit("run.stopped", error=type(error).__name__)
                 log.flush()
+            if isinstance(error, UserError) and before is None:
+                directory.remove_unless_begun()
             raise
         driver.executor.close()
         log.emit("run.finished", fingerprint=manifest["fingerprint"])
@@ -145,9 +149,8 @@ def _check_place(directory: RunDirectory, inputs: Sequence[str]) -> None:
 def check_requirements(pipeline: Pipeline) -> None:
     """UserError naming everything that the recipe's stages need and that is not there."""
     problems = [
-        f"{stage.name}: {requirement.kind} {requirement.name}: {requirement.problem}"
-        for stage in pipeline.stages
-        for requirement in stage.requirements()
+        f"{user}: {requirement.kind} {requirement.name}: {requirement.problem}"
+        for user, requirement in pipeline.requirements()
         if requirement.problem
     ]
     if problems:
@@ -193,9 +196,8 @@ class _Driver:
 
     def __post_init__(self) -> None:
         self.recipe = self.request.recipe.model_dump_json()
-        workers = workers_within(self.request.workers, self.request.memory_bytes)
-        if sum(file.size for file in self.files) < INLINE_BYTES:
-            workers = 1
+        inline = sum(file.size for file in self.files) < INLINE_BYTES
+        workers = 1 if inline else self.request.workers
         self.executor = LocalExecutor(workers, self.log.tick, self._task_done)
 
     def execute(self) -> Manifest:

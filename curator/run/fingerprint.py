@@ -34,9 +34,8 @@ def components(pipeline: Pipeline, files: Sequence[InputFile]) -> Components:
         "code": {name: _hash_sources(paths) for name, paths in _sources(pipeline).items()},
         "versions": dict(_versions(pipeline)),
         "models": {
-            f"{stage.name}: {requirement.kind} {requirement.name}": requirement.identity
-            for stage in pipeline.stages
-            for requirement in stage.requirements()
+            f"{user}: {requirement.kind} {requirement.name}": requirement.identity
+            for user, requirement in pipeline.requirements()
         },
         "input": {file.name: [file.size, file.mtime_ns] for file in files},
     }

@@ -6,15 +6,26 @@ from curator.errors import UserError
 from curator.sizes import format_size
 
 DRIVER_BYTES = 200_000_000
-WORKER_BYTES = 300_000_000
-"""What the driver and a worker hold at their peak on splits of 16 MiB (measured by `benchmarks/pipeline.py`)."""
+WORKER_BYTES = 380_000_000
+"""What the driver and a worker hold at their peak on splits of 8 MiB, recipe web (`benchmarks/pipeline.py`)."""
 
 
-def workers_within(workers: int, memory_bytes: int) -> int:
+DOCUMENT_BYTES = 16 << 20
+"""Documents up to the size of a split are within WORKER_BYTES."""
+DOCUMENT_FACTOR = 14
+"""What a worker holds, times the bytes of a longer document (measured on one of 33 MB through all stages)."""
+
+
+def workers_within(workers: int, memory_bytes: int, max_document_bytes: int) -> int:
     """As many of `workers` as `memory_bytes` holds, at least one. UserError when not even one fits."""
     if workers < 1:
         raise UserError(f"--workers {workers}: at least 1")
-    if memory_bytes < WORKER_BYTES + DRIVER_BYTES // 2:
-        least = format_size(WORKER_BYTES + DRIVER_BYTES // 2)
-        raise UserError(f"--memory {format_size(memory_bytes)} is too little", hint=f"at least {least}")
-    return max(1, min(workers, (memory_bytes - DRIVER_BYTES) // WORKER_BYTES))
+    each = WORKER_BYTES + DOCUMENT_FACTOR * max(0, max_document_bytes - DOCUMENT_BYTES)
+    if memory_bytes < each + DRIVER_BYTES // 2:
+        least = format_size(each + DRIVER_BYTES // 2)
+        limit = f", with documents of up to {format_size(max_document_bytes)} (input.max_document_bytes)"
+        raise UserError(
+            f"--memory {format_size(memory_bytes)} is too little{limit if each > WORKER_BYTES else ''}",
+            hint=f"at least {least}",
+        )
+    return max(1, min(workers, (memory_bytes - DRIVER_BYTES) // each))

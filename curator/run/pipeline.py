@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 
 import pyarrow as pa
+from blake3 import blake3
 
-from curator.recipe.model import Recipe
+from curator.recipe.model import SHIPPED_MODEL, Recipe
 from curator.registry import stage_class
-from curator.stage import Column, Parameters, Stage
+from curator.stage import Column, Parameters, Requirement, Stage
 
 AnyStage = Stage[Parameters]
 
@@ -45,6 +47,14 @@ class Pipeline:
         """Whether the columns of `stage` are there from reading."""
         return any(stage is other for other in self.early())
 
+    def requirements(self) -> Iterator[tuple[str, Requirement]]:
+        """What the recipe needs beside Python packages: who needs it, and what."""
+        if self.recipe.language is not None:
+            yield "language", _language_model(self.recipe.language.model)
+        for stage in self.stages:
+            for requirement in stage.requirements():
+                yield stage.name, requirement
+
     def public_columns(self) -> list[Column]:
         """The columns of `scores/`, in order."""
         builtin = [column for column in BUILTIN_COLUMNS if not column.internal]
@@ -56,6 +66,16 @@ class Pipeline:
 def is_matrix(column: Column) -> bool:
     """Whether a column is kept as a raw matrix in a file of its own, for random access."""
     return column.internal and pa.types.is_fixed_size_list(column.type)
+
+
+def _language_model(name: str) -> Requirement:
+    from curator.language.identify import MODEL_PATH
+
+    path = MODEL_PATH if name == SHIPPED_MODEL else Path(name)
+    try:
+        return Requirement("model", name, blake3(path.read_bytes()).hexdigest())
+    except OSError as error:
+        return Requirement("model", name, "", f"cannot be read: {error.strerror}")
 
 
 @lru_cache(maxsize=4)

@@ -137,8 +137,8 @@ def make_folder(path: Path, mode: int = 0o777) -> Path:
 
 
 def storage_error(error: OSError, path: Path) -> TransientError | UserError:
-    """The error of ours that an error of the file system is. NumPy and Arrow leave out some of what the system said."""
-    said = os.strerror(error.errno) if error.errno else str(error)
+    """The error of ours that an error of the file system is. One without a number is NumPy's for a short write."""
+    said = os.strerror(error.errno) if error.errno else "the disk takes no more"
     if error.errno in _NEVER:
         return UserError(f"cannot be written: {said}", file=str(path), hint=_OTHER_OUTPUT)
     full = error.errno in (None, errno.ENOSPC, errno.EDQUOT, errno.EFBIG)

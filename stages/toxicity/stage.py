@@ -87,8 +87,8 @@ class Toxicity(Stage[ToxicityParameters]):
         Column("toxicity.mean", pa.float64(), "probability of abuse, mean over windows; null if not judged"),
     )
     rules: ClassVar[Mapping[str, str]] = {
-        BY_RULES: "terms of the list for {lang} are a share of {score} of its units, bare or weighted by severity; the limit "
-        "is {threshold}",
+        BY_RULES: "terms of the list for {lang} are a share of {score} of its units, bare or weighted by severity; "
+        "the limit is {threshold}",
         BY_CLASSIFIER: "the classifier gives its worst passage a probability of {score} of being hateful; the limit is "
         "{threshold}",
     }

@@ -111,7 +111,7 @@ def compile_terms(languages: list[str], terms: list[str], severities: list[int])
     found.sort()
     keys = np.array([key for key, *_ in found], dtype=np.uint64)
     distinct, firsts = np.unique(keys, return_index=True)
-    lasts = np.append(firsts[1:], len(found))
+    lasts = np.append(firsts, len(found))[1:]
     slots = 1 << max(4, (4 * len(distinct)).bit_length())
     slot_keys = np.zeros(slots, dtype=np.uint64)
     begins = np.zeros(slots, dtype=np.int32)

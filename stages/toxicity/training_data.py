@@ -105,8 +105,9 @@ def _read_rows(path: Path) -> Iterator[dict[str, object]]:
     try:
         with path.open("rb") as file:
             stream = zstandard.ZstdDecompressor().stream_reader(file) if path.suffix == ".zst" else file
-            for line in io.TextIOWrapper(stream, encoding="utf-8"):
-                yield json.loads(line)
+            with io.TextIOWrapper(stream, encoding="utf-8") as lines:
+                for line in lines:
+                    yield json.loads(line)
     except FileNotFoundError as error:
         raise UserError("the file does not exist", file=str(path)) from error
     except json.JSONDecodeError as error:

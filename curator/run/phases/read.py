@@ -16,6 +16,7 @@ from curator.document import DOCUMENT_SCHEMA, UNDETERMINED, Batch, Codes, encode
 from curator.keys import file_keys
 from curator.readers.base import Failure, ReadOptions, Records, Split
 from curator.readers.registry import load_reader
+from curator.recipe.model import SHIPPED_MODEL
 from curator.run.part import BatchWriter, write_table
 from curator.run.pipeline import BUILTIN_COLUMNS, Pipeline, is_matrix, pipeline_of
 from curator.run.store import Outputs
@@ -25,8 +26,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from curator.recipe.model import Language
-
-SHIPPED_MODEL = "lid.176"
 
 FAILED_SCHEMA = pa.schema(
     [

@@ -212,8 +212,9 @@ def test_a_first_line_that_does_not_end_is_no_header(tmp_path: Path) -> None:
 
 
 def test_a_row_over_the_limit_fails_and_the_rest_is_read() -> None:
-    data = b'text,b\na,1\n"' + b"long\n" * 100 + b'",2\nc,3\n'
+    data = b'text,b\na,1\n"' + b"long\n" * 100 + b'",2\nc,3\nbad\n'
     for compression in COMPRESS:
         found = read_bytes(READER, data, ReadOptions(max_document_bytes=100), 50, compression)
         assert found.records == [(7, b"a"), (516, b"c")]
-        assert found.failures == [(11, "document.too_large")]
+        assert found.failures == [(11, "document.too_large"), (520, "csv.columns")]
+        assert [failure.line for failure in found.details] == [3, 105]

@@ -107,7 +107,7 @@ files = st.builds(
 @given(
     data=files,
     split_bytes=st.integers(1, 200),
-    batch_bytes=st.integers(1, 200),
+    batch_bytes=st.sampled_from([1, 20, 200, 1 << 20]),
     limit=st.sampled_from([20, 60, 1 << 20]),
     compression=st.sampled_from(["none", "none", "gzip", "zstd"]),
 )
@@ -247,6 +247,19 @@ def test_what_cannot_be_read_fails_with_its_code(line: str | bytes, expected: st
 )
 def test_a_text_with_damaged_encoding_keeps_its_bytes(line: bytes, expected: bytes) -> None:
     assert one(line)["text"] == expected
+
+
+def test_records_read_alone_keep_their_place_between_the_others() -> None:
+    lines = [
+        b'{"text": "a"}',
+        b'{"text": "\xff"}',
+        b'{"text": "b"}',
+        b'{"text": "\\ud800"}',
+        b'{"text": "c", "id": true}',
+    ]
+    found = read_bytes(READER, b"\n".join(lines), ReadOptions())
+    assert [text for _, text in found.records] == [b"a", b"\xff", b"b", b"\xed\xa0\x80", b"c"]
+    assert [position for position, _ in found.records] == sorted(position for position, _ in found.records)
 
 
 def test_damaged_metadata_fails_the_record() -> None:

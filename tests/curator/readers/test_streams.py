@@ -120,6 +120,19 @@ def test_bytes_before_damage_are_handed_out_even_from_the_call_that_met_it(tmp_p
     assert len(data) >= 4999
 
 
+def test_bytes_before_damage_are_found_again_in_the_member_that_is_damaged(tmp_path: Path) -> None:
+    first = gzip.compress(DATA[:200_000])
+    second = bytearray(gzip.compress(DATA[200_000:], compresslevel=0))
+    length = int.from_bytes(second[11:13], "little")  # of the first stored block, behind the header of gzip
+    second[15 + length + 1] ^= 0xFF  # the length of the next one, which is there twice
+    path = tmp_path / "data"
+    path.write_bytes(first + bytes(1000) + second)
+    data, code = drain(path)
+    assert code == "stream.corrupt"
+    assert DATA.startswith(data)
+    assert 200_000 + length - 1 <= len(data) <= 200_000 + length
+
+
 @pytest.mark.parametrize("codec", CODECS)
 def test_a_truncated_file_gives_its_last_complete_record_and_one_failure_where_it_breaks(
     codec: str, tmp_path: Path

@@ -8,8 +8,9 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from stages.toxicity.build_lists import is_own_script, is_usable, main, merge, read_ordinary, read_udhr
+from stages.toxicity.build_lists import is_own_script, is_usable, main, merge, read_ordinary
 from stages.toxicity.terms import TERMS_PATH
+from stages.toxicity.training_data import read_udhr
 
 ARTICLE = '<html lang="en"><body><h1>Title</h1><article><h2>One</h2><p>All pages are green.</p></article></body></html>'
 

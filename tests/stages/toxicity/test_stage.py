@@ -19,8 +19,8 @@ from tests.stages.toxicity.helpers import listed_terms, make_batch
 ARTICLE = (
     "This article is about a word of the English language. The word {} is regarded as vulgar, and was long avoided in "
     "print. Its first written use is dated to the fifteenth century, in a poem against the friars of Ely. Dictionaries "
-    "began to list {} in the twentieth century; broadcasters were fined when {} was heard before the watershed. Linguists "
-    "note that {} serves as a noun, a verb and an interjection, and that speakers rate it among the strongest words."
+    "began to list {} in the twentieth century; broadcasters were fined when {} was heard before the watershed. "
+    "Linguists note that {} serves as a noun, a verb and an interjection, and that speakers rate it as strong."
 )
 
 
