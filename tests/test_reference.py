@@ -15,7 +15,7 @@ import yaml
 from pydantic import BaseModel
 
 from curator.cli.process import INTERRUPTED
-from curator.errors import CuratorError
+from curator.errors import CuratorError, UserError
 from curator.readers.detect import EXTENSIONS
 from curator.readers.registry import GROUP as READERS
 from curator.readers.registry import reader_names
@@ -23,6 +23,8 @@ from curator.recipe import load_recipe, load_recipe_text
 from curator.recipe.model import Recipe
 from curator.registry import MASKS, STAGES, TRANSLATORS, stage_class
 from curator.run.failures import MEANINGS
+from curator.run.memory import DRIVER_BYTES, WORKER_BYTES, workers_within
+from curator.sizes import format_size
 from stages.augmentation.apertium import ApertiumOptions
 from tests.runs import make_texts, run_stages, write_jsonl
 
@@ -137,6 +139,16 @@ def test_every_key_of_a_recipe_has_its_default_in_the_reference() -> None:
 @pytest.mark.parametrize("stage", SHIPPED)
 def test_every_parameter_of_a_stage_has_its_default_in_the_reference(stage: str) -> None:
     assert written(tables(stage)[0]) == dict(described(stage_class(stage).parameters_type))
+
+
+def test_the_guide_counts_the_memory_that_the_code_counts() -> None:
+    guide = (ROOT / "docs" / "guide.md").read_text(encoding="utf-8")
+    least = format_size(WORKER_BYTES + DRIVER_BYTES // 2)
+    counts = f"counts {format_size(DRIVER_BYTES)} for itself and {format_size(WORKER_BYTES)} for each worker"
+    assert f"{counts}, and refuses less than {least}" in guide
+    assert workers_within(1, WORKER_BYTES + DRIVER_BYTES // 2, 1) == 1
+    with pytest.raises(UserError):
+        workers_within(1, WORKER_BYTES + DRIVER_BYTES // 2 - 1, 1)
 
 
 def test_every_option_of_apertium_has_its_default_in_the_reference() -> None:

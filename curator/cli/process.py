@@ -146,6 +146,7 @@ class _Bar:
         self._progress.start()
         self._total = 0
         self._bytes = 0
+        self._places: dict[str, int] = {}
         self._tasks = 0
         self._previous = 0
         self._started = time.monotonic()
@@ -164,9 +165,12 @@ class _Bar:
             self._progress.reset(self._task, description=description, total=total, rate="")
         elif event["kind"] == "task.done":
             self._tasks += 1
-            size = event["bytes"]
-            if isinstance(size, int):
-                self._bytes += size
+            consumed = event["consumed"]
+            if isinstance(consumed, int):
+                # Splits come back in any order; the farthest place in each file is what is read.
+                file = str(event["name"]).split("-")[0]
+                self._places[file] = max(self._places.get(file, 0), consumed)
+                self._bytes = sum(self._places.values())
                 rate = self._bytes / max(time.monotonic() - self._started, 1e-9)
                 self._progress.update(self._task, completed=self._bytes, rate=f"{format_size(rate)}/s")
             else:

@@ -66,8 +66,9 @@ class Split:
     """A piece of a file that one task reads. `begin` and `end` count bytes of the (decompressed) file, or row groups
     of a Parquet file. `data` holds the bytes of a stream's block; None where the reader goes to the file itself.
 
-    `failures` are records that the producer of a stream could not put into a block (a document over the limit, the
-    torn end of a truncated file).
+    `consumed` tells progress: the bytes of the file as it lies that had been read when the split was cut, None where
+    the reader cannot tell. `failures` are records that the producer of a stream could not put into a block (a document
+    over the limit, the torn end of a truncated file).
     """
 
     file: InputFile
@@ -77,6 +78,7 @@ class Split:
     first_line: int | None = None
     data: bytes | None = None
     failures: tuple[Failure, ...] = ()
+    consumed: int | None = None
 
 
 @dataclass(frozen=True)

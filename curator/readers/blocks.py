@@ -262,16 +262,20 @@ def plain_splits(file: InputFile, split_bytes: int) -> Iterator[Split]:
     """Splits of a file that can be entered anywhere: fixed byte ranges, found without reading it."""
     for index, begin in enumerate(range(0, file.size, split_bytes)):
         end = min(begin + split_bytes, file.size)
-        yield Split(file, index, begin, end, first_line=1 if begin == 0 else None)
+        yield Split(file, index, begin, end, first_line=1 if begin == 0 else None, consumed=end)
 
 
 def stream_splits(file: InputFile, record_ends: RecordEnds, options: ReadOptions, split_bytes: int) -> Iterator[Split]:
     """Splits of a file that is read once from its beginning: they carry their bytes."""
+    consumed = [0]
     blocks = cut_blocks(
-        read_chunks(file), record_ends, block_bytes=split_bytes, max_record_bytes=options.max_document_bytes
+        read_chunks(file, consumed=consumed),
+        record_ends,
+        block_bytes=split_bytes,
+        max_record_bytes=options.max_document_bytes,
     )
     for index, block in enumerate(blocks):
-        yield Split(file, index, block.begin, block.end, block.line, block.data, block.failures)
+        yield Split(file, index, block.begin, block.end, block.line, block.data, block.failures, consumed[0])
 
 
 def split_blocks(

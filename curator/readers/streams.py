@@ -139,18 +139,22 @@ def open_input(file: InputFile) -> BinaryIO:
         ) from None
 
 
-def read_chunks(file: InputFile, begin: int = 0, chunk_bytes: int = CHUNK_BYTES) -> Iterator[bytes]:
+def read_chunks(
+    file: InputFile, begin: int = 0, chunk_bytes: int = CHUNK_BYTES, consumed: list[int] | None = None
+) -> Iterator[bytes]:
     """The file's (decompressed) bytes in order, in pieces of at most about `chunk_bytes`.
 
     A plain file is read from `begin` to the size that it had when the run began; a compressed one from its beginning
-    (`begin` must be 0). Raises DamagedStreamError after the last good byte, UserError for a stream that asks for more
-    memory than any decompressor should, DataError when a plain file has become shorter.
+    (`begin` must be 0). `consumed[0]` is kept at the bytes of the file as it lies that were read. Raises
+    DamagedStreamError after the last good byte, UserError for a stream that asks for more memory than any decompressor
+    should, DataError when a plain file has become shorter.
     """
     with open_input(file) as handle:
-        if file.compression == "none":
-            yield from _plain(handle, file, begin, chunk_bytes)
-        else:
-            yield from _decompressed(handle, file)
+        plain = file.compression == "none"
+        for chunk in _plain(handle, file, begin, chunk_bytes) if plain else _decompressed(handle, file):
+            if consumed is not None:
+                consumed[0] = handle.tell()
+            yield chunk
 
 
 def read_head(file: InputFile, limit: int) -> bytes:
@@ -234,8 +238,8 @@ def _decompressed(handle: BinaryIO, file: InputFile) -> Iterator[bytes]:
 
 def _rescue(handle: BinaryIO, make: Callable[[], Decompressor], member: int, delivered: int) -> Iterator[bytes]:
     """What comes before the damage but was lost with the call that met it: the member is read again up to `delivered`,
-    then byte by byte. At most the last byte before the damage is lost: a decompressor may meet the damage as it hands it
-    out."""
+    then byte by byte. At most the last byte before the damage is lost: a decompressor may meet the damage as it hands
+    it out."""
     handle.seek(member)
     decompressor = make()
     rescued = bytearray()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import fcntl
 import os
 import shutil
@@ -82,13 +81,11 @@ class RunDirectory:
         make_folder(self.work, OWNER_ONLY)
 
     def remove_unless_begun(self) -> None:
-        """Undo `create` if no task has committed: a run that was refused leaves nothing in the way of the next."""
+        """Undo `create` if no task has committed: a run that was refused leaves an empty folder, fit for the next."""
         if any(self.work.rglob("*.json")):
             return
         shutil.rmtree(self.work, ignore_errors=True)
         shutil.rmtree(self.events, ignore_errors=True)
-        with contextlib.suppress(OSError):
-            self.root.rmdir()
 
     def sweep(self) -> None:
         """Remove files that an attempt was writing when it was killed."""

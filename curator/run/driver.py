@@ -230,7 +230,7 @@ class _Driver:
             name=commit.name,
             reused=reused,
             rows=commit.result.get("rows"),
-            bytes=commit.result.get("split_bytes"),
+            consumed=commit.result.get("consumed"),
         )
 
     def _read(self) -> None:

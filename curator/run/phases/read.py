@@ -75,7 +75,7 @@ class ReadTask:
         writer.close()
         write_table(outputs.path("failed"), failed_table(split.file.name, failures))
         writer.tally.count_failed(split.file.name, len(failures))
-        return {**writer.result(), "digest": reader.digest(split), "failed": len(failures)}
+        return {**writer.result(), "digest": reader.digest(split), "failed": len(failures), "consumed": split.consumed}
 
 
 class PartWriter:

@@ -13,8 +13,8 @@ import unicodedata
 from pathlib import Path
 
 import numpy as np
-from fontTools import unicodedata as ucd  # type: ignore[import-untyped]  # installed only where the table is made
-from fontTools.unicodedata import Scripts  # type: ignore[import-untyped]
+from fontTools import unicodedata as ucd  # installed only where the table is made
+from fontTools.unicodedata import Scripts
 from numpy.typing import NDArray
 
 TARGET = Path(__file__).parents[3] / "curator/language/data/scripts.npz"

@@ -1,0 +1,58 @@
+"""The executable `curator` as people run it, and packages of other people that it finds by entry point."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from textwrap import dedent
+from typing import cast
+
+EXECUTABLE = str(Path(sys.executable).parent / "curator")
+TIMEOUT_S = 120
+
+
+def curator(
+    *arguments: str | Path, env: Mapping[str, str] | None = None, cwd: Path | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run `curator` to its end; `env` is added to the environment."""
+    return subprocess.run(
+        [EXECUTABLE, *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        errors="surrogateescape",
+        env={**os.environ, **(env or {})},
+        cwd=cwd,
+        timeout=TIMEOUT_S,
+    )
+
+
+def told(done: subprocess.CompletedProcess[str]) -> str:
+    """What the command told on standard error beside its progress: one line, and no traceback."""
+    lines = [line for line in done.stderr.splitlines() if not line.startswith(("[", "      "))]
+    assert "Traceback" not in done.stderr, done.stderr
+    assert len(lines) == 1, done.stderr
+    assert lines[0].startswith("curator: "), done.stderr
+    return lines[0]
+
+
+def json_of(done: subprocess.CompletedProcess[str]) -> dict[str, object]:
+    """The one JSON document on standard output; strictly JSON (no NaN)."""
+    return cast("dict[str, object]", json.loads(done.stdout, parse_constant=_refuse))
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is not JSON")
+
+
+def write_package(folder: Path, name: str, group: str, entry: str, source: str) -> dict[str, str]:
+    """A package of somebody else with one module, and the environment in which Python finds it."""
+    info = folder / f"{name}-0.1.dist-info"
+    info.mkdir(parents=True)
+    (folder / f"{name}.py").write_text(dedent(source))
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 0.1\n")
+    (info / "entry_points.txt").write_text(f"[{group}]\n{entry}\n")
+    return {"PYTHONPATH": str(folder)}

@@ -1,0 +1,528 @@
+"""Every command through the executable: what it prints for people and for machines, how it ends."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import re
+import resource
+import select
+import shutil
+import subprocess
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+import pytest
+import typer
+
+from curator.cli.main import app
+from tests.command import EXECUTABLE, curator, json_of, told, write_package
+from tests.runs import WORDS, make_texts, recipe_text, rows, write_jsonl
+
+HELP_CPU_S = 0.6
+"""The aim is 0.3 s; the rest is slack for a busy machine."""
+
+TOY = """
+    from curator.stage import Requirement
+
+    class Toy:
+        '''Translates into a language by spelling every fifth word with a y.'''
+
+        name, version = "toy", "1"
+
+        def describe(self):
+            return "oc by way of fr"
+
+        def pairs(self):
+            return frozenset({("oc", "fr"), ("fr", "oc")})
+
+        def ways(self):
+            return {"oc": ("fr",)}
+
+        def translate(self, source, target, texts):
+            if target == "fr":
+                return list(texts)
+            return [" ".join(w + "y" * (n % 5 == 0) for n, w in enumerate(text.split())) for text in texts]
+
+        def requirement(self, pair):
+            return Requirement("pair", f"toy {pair[0]}-{pair[1]}", "1", None if "oc" in pair else "is not made yet")
+"""
+STAGES = (
+    "dedup",
+    "entropy: {min_bits: 2}",
+    "pii",
+    "sampling: {alpha: 0.3, max_repeats: 3}",
+    "augmentation: {below_tokens: 500, translators: [toy]}",
+)
+
+
+@dataclass(frozen=True)
+class Scene:
+    """One run with every fate in it; `env` is where the toy translator is found."""
+
+    folder: Path
+    source: Path
+    recipe: Path
+    env: Mapping[str, str]
+    process: subprocess.CompletedProcess[str]
+
+    @property
+    def run(self) -> Path:
+        return self.folder / "run"
+
+    def curator(self, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
+        return curator(*arguments, env=self.env)
+
+    def explain(self, document: str) -> list[dict[str, object]]:
+        done = self.curator("explain", self.run, document, "--json")
+        assert done.returncode == 0, done.stderr
+        return cast("list[dict[str, object]]", json_of(done))
+
+    def decided(self, **values: str) -> dict[str, object]:
+        """The first decision with these values."""
+        return next(row for row in rows(self.run, "decisions") if values.items() <= row.items())
+
+
+@pytest.fixture(scope="module")
+def scene(tmp_path_factory: pytest.TempPathFactory) -> Scene:
+    folder = tmp_path_factory.mktemp("commands")
+    english = [
+        {"id": f"en{n}", "text": d["text"], "lang": "en", "source": d["source"]}
+        for n, d in enumerate(make_texts(30, seed=5, units=(60, 90)))
+    ]
+    occitan = [
+        {"id": f"oc{n}", "text": " ".join(f"{word}{n}{place}" for place, word in enumerate(WORDS["fr"].split() * 2))}
+        for n in range(3)
+    ]
+    documents = [
+        *english,
+        *({**document, "lang": "oc"} for document in occitan),
+        {"id": "copy", "text": english[0]["text"], "lang": "en"},
+        {"id": "spam", "text": "buy it now " * 60, "lang": "en"},
+        {"id": "mail", "text": f"{occitan[0]['text'][:200]} escriu a jana.doe@example.org uèi", "lang": "oc"},
+        {"id": "twin", "text": "the first of two documents that have one id between them", "lang": "en"},
+        {"id": "twin", "text": "a second text under a name that was taken by another one", "lang": "en"},
+        {"id": "red\x1b[31m", "text": "a document whose name would colour the terminal of whoever reads it"},
+    ]
+    source = write_jsonl(folder / "in.jsonl", documents)
+    with source.open("a") as file:
+        file.write('this is no JSON\n{"id": "no text"}\n')
+    recipe = folder / "recipe.yaml"
+    recipe.write_text(recipe_text(*STAGES, language="off"))
+    env = write_package(folder / "site", "toy", "curator.translators", "toy = toy:Toy", TOY)
+    process = curator("process", source, "-o", folder / "run", "-r", recipe, "--json", env=env)
+    assert process.returncode == 0, process.stderr
+    return Scene(folder, source, recipe, env, process)
+
+
+def commands(group: object, *path: str) -> Iterator[tuple[tuple[str, ...], object]]:
+    for name, command in getattr(group, "commands", {}).items():
+        if hasattr(command, "commands"):
+            yield from commands(command, *path, name)
+        else:
+            yield (*path, name), command
+
+
+def test_help_is_there_at_once() -> None:
+    used = []
+    for _ in range(3):
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        done = curator("--help")
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        assert done.returncode == 0
+        assert "process" in done.stdout
+        used.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+    assert min(used) < HELP_CPU_S
+
+
+def test_the_design_names_the_commands_and_each_speaks_json() -> None:
+    found = dict(commands(typer.main.get_command(app)))
+    expected = {"process", "plan", "explain", "report", "verify", "doctor", "stages"}
+    assert expected <= {path[0] for path in found if len(path) == 1}
+    assert {"show", "validate", "schema"} <= {path[1] for path in found if path[0] == "recipe"}
+    for path, command in found.items():
+        options = {option for parameter in getattr(command, "params", ()) for option in parameter.opts}
+        assert "--json" in options, path
+
+
+def test_the_version_is_that_of_the_distribution() -> None:
+    assert re.fullmatch(r"curator \d+\.\d+\.\d+\S*\n", curator("--version").stdout)
+
+
+def test_process_prints_one_json_document_and_progress_elsewhere(scene: Scene) -> None:
+    found = json_of(scene.process)
+    assert found["run"] == str(scene.run)
+    funnel = cast("dict[str, dict[str, dict[str, int]]]", found["funnel"])
+    assert funnel["all"]["in"]["documents"] == 39
+    assert funnel["all"]["failed"]["documents"] == 2
+    assert {failed["code"] for failed in cast("list[dict[str, object]]", found["failed"])} == {
+        "json.invalid",
+        "field.missing",
+    }
+    assert any("'twin'" in warning for warning in cast("list[str]", found["warnings"]))
+    progress = [line for line in scene.process.stderr.splitlines() if line.startswith("[")]
+    assert progress[0].startswith("[1/")
+    assert progress[-1].endswith("] write")
+    assert "2 records could not be read" in told(scene.process)
+
+
+def test_every_other_command_prints_one_json_document(scene: Scene) -> None:
+    for arguments in (
+        ("plan", "-r", scene.recipe, scene.source),
+        ("explain", scene.run, "en0"),
+        ("report", scene.run),
+        ("verify", scene.run),
+        ("doctor", "-r", scene.recipe),
+        ("stages",),
+        ("recipe", "list"),
+        ("recipe", "show", scene.recipe),
+        ("recipe", "validate", scene.recipe),
+        ("recipe", "schema"),
+    ):
+        done = scene.curator(*arguments, "--json")
+        assert done.returncode == 0, done.stderr
+        assert json_of(done), arguments
+        assert done.stderr == "", arguments
+
+
+def test_plan_tells_phases_and_files(scene: Scene) -> None:
+    done = scene.curator("plan", "-r", scene.recipe, scene.source)
+    assert done.returncode == 0
+    assert re.search(r"^ 1\. read dedup, entropy", done.stdout, re.MULTILINE)
+    assert re.search(r"in\.jsonl +jsonl +none", done.stdout)
+
+
+def test_the_funnel_adds_up_on_paper(scene: Scene) -> None:
+    done = scene.curator("report", scene.run)
+    numbers = dict(re.findall(r"^ *([a-z][\w .]*?)  .*? (-?[\d,]+)(?:  .*)?$", done.stdout.partition("\n\n")[0], re.M))
+    assert numbers["in"] == "39"
+    assert numbers["could not be read"] == "2"
+    lost = sum(int(number) for number in numbers.values() if number.startswith("-"))
+    assert 39 + int(numbers["created"]) + lost == int(numbers["kept"])
+
+
+def test_a_dropped_document_is_explained_by_its_keeper(scene: Scene) -> None:
+    (found,) = scene.explain("copy")
+    assert found["fate"] == "dropped by dedup"
+    assert "dedup dropped it: its text is the same as that of en0" in cast("list[str]", found["sentences"])[0]
+    assert scene.explain(str(found["key"])) == [found]
+    assert scene.explain("spam")[0]["fate"] == "dropped by entropy"
+
+
+def test_an_edited_document_is_explained_without_the_value(scene: Scene) -> None:
+    done = scene.curator("explain", scene.run, "mail")
+    assert re.search(r"pii edited it \(characters \d+ to \d+\): .*e-mail", done.stdout)
+    assert "jana.doe" not in done.stdout
+
+
+def test_a_document_that_nothing_happened_to_is_explained(scene: Scene) -> None:
+    decided = {row["key"] for row in rows(scene.run, "decisions")}
+    kept = next(row for row in rows(scene.run, "shards") if row["key"] not in decided)
+    (found,) = scene.explain(str(kept["id"]))
+    assert found["fate"] == "kept"
+    assert found["sentences"] == ["dedup, entropy, pii, sampling and augmentation left it as it is."]
+    assert cast("dict[str, float]", found["scores"])["entropy.bits"] > 2
+
+
+def test_a_repeated_document_is_explained_under_the_id_of_a_copy_too(scene: Scene) -> None:
+    decision = scene.decided(stage="sampling", action="repeat")
+    (found,) = scene.explain(str(decision["id"]))
+    copies = int(cast("float", decision["score"]))
+    assert found["fate"] == f"kept, written {copies} times"
+    assert any("sampling repeats it" in sentence for sentence in cast("list[str]", found["sentences"]))
+    assert scene.explain(f"{decision['id']}#1") == [found]
+    done = scene.curator("explain", scene.run, f"{decision['id']}#none")
+    assert done.returncode == 2
+
+
+def test_a_child_is_explained_with_its_parent(scene: Scene) -> None:
+    decision = scene.decided(action="derive")
+    child = str(decision["id"])
+    parent = cast("dict[str, object]", decision["detail"])["parent"]
+    assert child == f"{parent}#a1"
+    (found,) = scene.explain(child)
+    assert cast("list[str]", found["sentences"])[0] == (
+        f"augmentation made it from {parent} (back-translation, toy 1 oc-fr-oc)."
+    )
+    assert scene.explain(str(found["key"])) == [found]
+
+
+def test_a_record_that_could_not_be_read_is_explained_by_place_and_by_key(scene: Scene) -> None:
+    failed = next(row for row in rows(scene.run, "failed") if row["code"] == "json.invalid")
+    (found,) = scene.explain(f"in.jsonl:{failed['position']}")
+    assert found["fate"] == "failed"
+    assert "the line is not valid JSON" in cast("list[str]", found["sentences"])[0]
+    assert scene.explain(cast("bytes", failed["key"]).hex()) == [found]
+
+
+def test_documents_of_one_id_are_all_explained(scene: Scene) -> None:
+    assert len({str(found["key"]) for found in scene.explain("twin")}) == 2
+
+
+@pytest.mark.parametrize("document", ["nobody", "in.jsonl:99999999999999999999", "0" * 32, "twin#x", "", "en0 "])
+def test_a_document_that_is_not_there_is_a_users_error(scene: Scene, document: str) -> None:
+    done = scene.curator("explain", scene.run, document)
+    assert done.returncode == 2
+    assert "no document has the id or key" in told(done)
+
+
+def test_control_characters_of_an_id_do_not_reach_the_terminal(scene: Scene) -> None:
+    done = scene.curator("explain", scene.run, "red\x1b[31m")
+    assert done.returncode == 0
+    assert "red\\x1b[31m" in done.stdout
+    assert "\x1b" not in done.stdout
+
+
+def test_report_writes_the_same_bytes_again(scene: Scene) -> None:
+    report = scene.run / "report.html"
+    before = report.read_bytes()
+    report.unlink()
+    done = scene.curator("report", scene.run)
+    assert done.returncode == 0
+    assert report.read_bytes() == before
+    assert str(report) in done.stdout
+
+
+def flip(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(bytes(data))
+
+
+def cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-1])
+
+
+def add(path: Path) -> None:
+    shutil.copy(path, path.with_name("part-00001.parquet"))
+
+
+def hide(path: Path) -> None:
+    (path.parent / "below").mkdir()
+    (path.parent / "below" / ".notes").write_text("")
+
+
+@pytest.mark.parametrize(
+    ("harm", "said"),
+    [
+        (flip, "part-00000.parquet is not as it was written"),
+        (cut, "part-00000.parquet is not as it was written"),
+        (Path.unlink, "part-00000.parquet is missing"),
+        (add, "part-00001.parquet is not in the manifest"),
+        (hide, "below/.notes is not in the manifest"),
+    ],
+)
+def test_verify_finds_harm_to_any_file(scene: Scene, tmp_path: Path, harm: object, said: str) -> None:
+    assert scene.curator("verify", scene.run).returncode == 0
+    for kind in ("shards", "scores", "decisions", "failed"):
+        run = shutil.copytree(scene.run, tmp_path / kind)
+        assert callable(harm)
+        harm(run / kind / "part-00000.parquet")
+        done = scene.curator("verify", run, "--json")
+        assert done.returncode == 3
+        assert f"{kind}/{said}" in told(done)
+        assert any(f"{kind}/{said}" in problem for problem in cast("list[str]", json_of(done)["problems"]))
+
+
+def test_a_manifest_that_does_not_add_up_or_is_none_is_found(scene: Scene, tmp_path: Path) -> None:
+    run = shutil.copytree(scene.run, tmp_path / "run")
+    manifest = run / "manifest.json"
+    text = manifest.read_text()
+    wrong = json.loads(text)
+    row = next(row for row in wrong["funnel"] if row[:3] == ["all", "", "kept"])
+    row[3] += 1
+    manifest.write_text(json.dumps(wrong))
+    assert "documents came in" in told(scene.curator("verify", run))
+    manifest.write_text(text[:-50])
+    done = scene.curator("verify", run)
+    assert done.returncode == 3
+    assert "is not valid JSON" in told(done)
+    manifest.unlink()
+    done = scene.curator("verify", run)
+    assert done.returncode == 2
+    assert "--resume" in told(done)
+
+
+def test_explain_of_a_damaged_run_points_to_verify(scene: Scene, tmp_path: Path) -> None:
+    run = shutil.copytree(scene.run, tmp_path / "run")
+    cut(run / "scores" / "part-00000.parquet")
+    done = scene.curator("explain", run, "en0")
+    assert done.returncode == 3
+    assert "curator verify" in told(done)
+
+
+def test_doctor_lists_packages_translators_and_needs(scene: Scene) -> None:
+    found = json_of(scene.curator("doctor", "-r", scene.recipe, "--json"))
+    packages = cast("dict[str, str]", found["packages"])
+    assert re.match(r"\d", packages["pyarrow"])
+    assert "torch" in packages
+    assert cast("dict[str, str]", found["translators"])["toy"] == "oc by way of fr"
+    needs = cast("list[dict[str, object]]", found["needs"])
+    assert {need["name"] for need in needs if need["stage"] == "augmentation"} == {"toy oc-fr", "toy fr-oc"}
+    text = scene.curator("doctor", "-r", scene.recipe).stdout
+    assert re.search(r"augmentation: pair toy oc-fr: found", text)
+    assert re.search(r"^pyarrow +\d", text, re.MULTILINE)
+
+
+def test_doctor_and_process_say_what_a_recipe_misses(scene: Scene, tmp_path: Path) -> None:
+    recipe = tmp_path / "missing.yaml"
+    recipe.write_text(recipe_text("augmentation: {translators: [{name: toy, pivots: {oc: [fr, ca]}}]}"))
+    done = scene.curator("doctor", "-r", recipe)
+    assert done.returncode == 2
+    assert "MISSING: is not made yet" in done.stdout
+    found = json_of(scene.curator("doctor", "-r", recipe, "--json"))
+    missing = [need for need in cast("list[dict[str, object]]", found["needs"]) if need["problem"]]
+    assert [need["name"] for need in missing] == ["toy fr-ca"]
+    done = scene.curator("process", scene.source, "-o", tmp_path / "run", "-r", recipe)
+    assert done.returncode == 2
+    assert "toy fr-ca: is not made yet (`curator doctor`" in told(done)
+    assert not (tmp_path / "run").exists()
+    assert scene.curator("recipe", "validate", recipe).returncode == 2
+
+
+def test_a_language_model_that_is_not_there_is_missed_before_data_is_read(scene: Scene, tmp_path: Path) -> None:
+    options = ("--set", f"language={{model: {tmp_path / 'mine.ftz'}}}")
+    done = scene.curator("process", scene.source, "-o", tmp_path / "run", "-r", scene.recipe, *options)
+    assert done.returncode == 2
+    assert "mine.ftz: cannot be read" in told(done)
+    assert not (tmp_path / "run").exists()
+
+
+def test_stages_lists_parameters_with_defaults() -> None:
+    done = curator("stages")
+    for name in ("dedup", "entropy", "toxicity", "outliers", "pii", "sampling", "augmentation"):
+        assert re.search(rf"^{name} \(curator-corpora \S+\): ", done.stdout, re.MULTILINE)
+    assert re.search(r"^ +threshold = 0\.85: ", done.stdout, re.MULTILINE)
+
+
+@pytest.mark.parametrize("name", ["web", "demo"])
+def test_a_full_recipe_round_trips(name: str, tmp_path: Path) -> None:
+    shown = curator("recipe", "show", name, "--full")
+    file = tmp_path / "full.yaml"
+    file.write_text(shown.stdout)
+    assert curator("recipe", "validate", file).returncode == 0
+    assert curator("recipe", "show", file, "--full").stdout == shown.stdout
+    assert json_of(curator("recipe", "show", file, "--json")) == json_of(curator("recipe", "show", name, "--json"))
+
+
+def test_a_recipe_is_shown_as_it_was_written_unless_asked_otherwise(scene: Scene) -> None:
+    assert scene.curator("recipe", "show", scene.recipe).stdout == scene.recipe.read_text()
+    changed = scene.curator("recipe", "show", scene.recipe, "--set", "dedup.threshold=0.7").stdout
+    assert "threshold: 0.7\n" in changed
+
+
+@pytest.mark.parametrize(
+    ("words", "offered"),
+    [("curator pro", "process"), ("curator process --res", "--resume"), ("curator recipe val", "validate")],
+)
+def test_the_shell_completes(words: str, offered: str) -> None:
+    env = {"_CURATOR_COMPLETE": "complete_bash", "COMP_WORDS": words, "COMP_CWORD": str(len(words.split()) - 1)}
+    assert curator(env=env).stdout.split() == [offered]
+
+
+def test_every_exit_code_is_what_the_documentation_says(scene: Scene, tmp_path: Path) -> None:
+    assert scene.curator("verify", scene.run).returncode == 0
+    assert scene.curator("recipe", "show", "wbe").returncode == 2
+    assert scene.curator("stages", "--no-such-option").returncode == 2
+    broken = tmp_path / "broken.jsonl"
+    broken.write_text("broken\n" * 101)
+    done = curator("process", broken, "-o", tmp_path / "run", "-r", scene.recipe, env=scene.env)
+    assert done.returncode == 3
+    assert "--resume --set max_error_rate=1.00" in told(done)
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run([EXECUTABLE, "recipe", "schema"], stdout=full, stderr=subprocess.PIPE, text=True)
+    assert done.returncode == 75
+    assert done.stderr == "curator: standard output cannot be written: No space left on device\n"
+
+
+def test_a_bug_ends_with_a_traceback_and_its_own_exit_code(tmp_path: Path) -> None:
+    source = """
+        from curator.stage import Parameters, Stage
+
+        class Buggy(Stage):
+            name, about, parameters_type = "buggy", "has a bug", Parameters
+
+            def decide(self, batch, columns, state):
+                return [][len(batch)]
+    """
+    env = write_package(tmp_path / "site", "buggy", "curator.stages", "buggy = buggy:Buggy", source)
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(recipe_text("buggy", language="off"))
+    file = write_jsonl(tmp_path / "in.jsonl", [{"text": "a text"}])
+    done = curator("process", file, "-o", tmp_path / "run", "-r", recipe, env=env)
+    assert done.returncode == 70
+    assert "IndexError" in done.stderr
+    assert done.stdout == ""
+
+
+def run_without_reader(*arguments: str | Path, env: Mapping[str, str] | None = None) -> tuple[int, str]:
+    """Exit code and standard error of a command whose standard output nobody reads."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "w") as closed:
+        done = subprocess.run(
+            [EXECUTABLE, *map(str, arguments)],
+            stdout=closed,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, **(env or {})},
+        )
+    return done.returncode, done.stderr
+
+
+def test_a_reader_that_goes_away_leaves_no_traceback(scene: Scene) -> None:
+    assert run_without_reader("recipe", "schema") == (0, "")
+    assert run_without_reader("stages", "--json") == (0, "")
+    assert run_without_reader("explain", scene.run, "copy") == (0, "")
+    code, errors = run_without_reader("verify", scene.folder, "--json")
+    assert (code, errors.count("\n")) == (2, 1)
+
+
+def test_a_run_goes_on_when_nobody_reads_what_it_says(scene: Scene, tmp_path: Path) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = [EXECUTABLE, "process", str(scene.source), "-o", str(tmp_path / "run"), "-r", str(scene.recipe)]
+    with os.fdopen(writing, "w") as closed:
+        done = subprocess.run(command, stdout=closed, stderr=closed, env={**os.environ, **scene.env})
+    assert done.returncode == 0
+    assert scene.curator("verify", tmp_path / "run").returncode == 0
+
+
+def test_no_terminal_gets_plain_lines_and_a_terminal_gets_a_bar(scene: Scene, tmp_path: Path) -> None:
+    arguments = ("process", str(scene.source), "-r", str(scene.recipe), "-o")
+    plain = scene.curator(*arguments, tmp_path / "plain")
+    assert "\x1b" not in plain.stdout + plain.stderr
+    assert plain.stdout.startswith(" " * 5)
+    terminal, end = pty.openpty()
+    process = subprocess.Popen(
+        [EXECUTABLE, *arguments, str(tmp_path / "bar")],
+        stdout=subprocess.PIPE,
+        stderr=end,
+        env={**os.environ, **scene.env, "TERM": "xterm-256color", "COLUMNS": "120"},
+    )
+    os.close(end)
+    with process:
+        screen = read_terminal(terminal)
+        stdout = process.communicate()[0].decode()
+    assert process.returncode == 0
+    assert "\x1b[" in screen
+    assert re.search(r"\[\d+/\d+\] write", screen)
+    assert "━" in screen
+    assert "\x1b" not in stdout
+    assert re.sub(r"\S+ s \(.*|/\S+", "", stdout) == re.sub(r"\S+ s \(.*|/\S+", "", plain.stdout)
+
+
+def read_terminal(descriptor: int) -> str:
+    """All that is written to a terminal until its other side is closed."""
+    seen = b""
+    while select.select([descriptor], [], [], 60)[0]:
+        try:
+            piece = os.read(descriptor, 65536)
+        except OSError:  # Linux says EIO at the end of a terminal
+            break
+        seen += piece
+    os.close(descriptor)
+    return seen.decode()
