@@ -11,8 +11,9 @@ from importlib.metadata import PackageNotFoundError, requires, version
 import psutil
 
 from curator.cli.output import print_json, print_line, print_table
+from curator.errors import UserError
 from curator.recipe import load_recipe
-from curator.registry import MASKS, STAGES, TRANSLATORS, distribution, load, names
+from curator.registry import MASKS, STAGES, TRANSLATORS, distribution, names
 from curator.run.fingerprint import DISTRIBUTION
 from curator.run.pipeline import make_pipeline
 from curator.sizes import format_size
@@ -85,10 +86,16 @@ def _packages() -> dict[str, str]:
 
 
 def _translators() -> dict[str, str]:
-    """Each translator that is registered, and whether what it needs is there."""
+    """Each translator that is registered, and the pairs that it has here."""
+    from stages.augmentation.translator import TranslatorChoice, create
+
     found: dict[str, str] = {}
     for name in names(TRANSLATORS):
-        translator = load(TRANSLATORS, name)
-        describe = getattr(translator, "describe", None)
-        found[name] = str(describe()) if callable(describe) else "registered"
+        try:
+            translator = create(TranslatorChoice(name=name))
+        except UserError as error:
+            found[name] = f"not to be had without options: {error}"
+            continue
+        pairs = sorted("-".join(pair) for pair in translator.pairs())
+        found[name] = f"version {translator.version}, pairs: {', '.join(pairs) or 'none is installed'}"
     return found

@@ -1,6 +1,6 @@
 """HTML: one file, one document; its text is what is left without navigation, scripts, forms and comments.
 
-The main text comes from Resiliparse (Bevendorff et al., 'Elastic ChatNoir', ECIR 2018): on 308 pages with known text it
+The main text comes from Resiliparse (Bevendorff et al., 'Elastic ChatNoir', ECIR 2018): on 355 pages with known text it
 is as good as Trafilatura at fifteen times the speed (`benchmarks/readers.py`, docs/decisions). A page without main text
 is a document with an empty text, not a failure: it can be read, there is just nothing in it. The id is the file's name.
 

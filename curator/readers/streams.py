@@ -81,7 +81,7 @@ class Decompressor(Protocol):
         ...
 
 
-class _GzipDecompressor:
+class GzipDecompressor:
     """One gzip member, header and checksum included."""
 
     def __init__(self) -> None:
@@ -111,7 +111,7 @@ def _xz() -> Decompressor:
 
 
 _DECOMPRESSORS: dict[str, Callable[[], Decompressor]] = {
-    "gzip": _GzipDecompressor,
+    "gzip": GzipDecompressor,
     "zstd": zstd.ZstdDecompressor,
     "bzip2": bz2.BZ2Decompressor,
     "xz": _xz,

@@ -299,9 +299,17 @@ def _measured(recipe: Recipe) -> list[_Measured]:
         made = stage(stage.parameters_type.model_validate(entry.parameters))
         for column in (*made.columns, *made.scored):
             if not column.internal and pa.types.is_floating(column.type):
-                value = entry.parameters.get(column.threshold) if column.threshold else None
+                value = _parameter(entry.parameters, column.threshold) if column.threshold else None
                 found.append(_Measured(column, float(value) if isinstance(value, (int, float)) else None))
     return found
+
+
+def _parameter(parameters: Mapping[str, object], path: str) -> object:
+    """The value at a dotted path, None where there is none."""
+    value: object = parameters
+    for name in path.split("."):
+        value = value.get(name) if isinstance(value, Mapping) else None
+    return value
 
 
 def _histograms(directory: RunDirectory, recipe: Recipe, tally: Tally) -> list[Histogram]:

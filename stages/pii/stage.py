@@ -60,8 +60,7 @@ class Pii(Stage[PiiParameters]):
         Column("pii.count", pa.int32(), "Pieces of personal data that were replaced."),
     )
     rules: ClassVar[Mapping[str, str]] = {
-        _RULE_OF[kind]: f"{called} was replaced by {PLACEHOLDERS[kind]}"
-        for kind, called in _CALLED.items()
+        _RULE_OF[kind]: f"{called} was replaced by {PLACEHOLDERS[kind]}" for kind, called in _CALLED.items()
     }
     edits_text = True
     packages = ("phonenumbers", "python-stdnum")

@@ -80,10 +80,22 @@ class Toxicity(Stage[ToxicityParameters]):
     about = "drops abusive text: term lists by density and severity, then a classifier, per language"
     parameters_type = ToxicityParameters
     columns = (
-        Column("toxicity.rules", pa.float64(), "share of units in terms of the language's list; null without a list"),
+        Column(
+            "toxicity.rules",
+            pa.float64(),
+            "share of units in terms of the language's list; null without a list",
+            threshold="rules.density",
+            drops="above",
+        ),
         Column("toxicity.matches", pa.int32(), "matched terms; null without a list"),
         Column("toxicity.severity", pa.float64(), "severities of the matches, summed, per unit; null without a list"),
-        Column("toxicity.probability", pa.float64(), "probability of abuse, worst window; null if not judged"),
+        Column(
+            "toxicity.probability",
+            pa.float64(),
+            "probability of abuse, worst window; null if not judged (a low mean keeps what lies above)",
+            threshold="threshold",
+            drops="above",
+        ),
         Column("toxicity.mean", pa.float64(), "probability of abuse, mean over windows; null if not judged"),
     )
     rules: ClassVar[Mapping[str, str]] = {

@@ -9,6 +9,7 @@ import random
 import subprocess
 import sys
 import textwrap
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import IO, cast
@@ -20,7 +21,7 @@ import zstandard
 from curator.errors import DataError, UserError
 from curator.readers.base import ReadOptions
 from curator.readers.jsonl import JsonlReader
-from curator.readers.streams import DamagedStreamError, compression_of, read_chunks
+from curator.readers.streams import DamagedStreamError, GzipDecompressor, compression_of, read_chunks
 from tests.curator.readers.reader_files import COMPRESS, input_file, read_file
 
 CODECS = [name for name in COMPRESS if name != "none"]
@@ -73,6 +74,16 @@ def test_a_stream_cut_anywhere_gives_a_prefix_and_says_truncated(codec: str, tmp
         assert code == "stream.truncated"
         assert DATA.startswith(data)
     assert len(data) > 0.6 * len(DATA)  # zstd hands out whole blocks of 128 KiB
+
+
+def test_gzip_hands_out_all_output_that_its_input_gives_in_small_pieces() -> None:
+    packed = gzip.compress(bytes(100_000))
+    cut = packed[: len(packed) // 2]
+    decompressor = GzipDecompressor()
+    size = len(decompressor.decompress(cut, 7))
+    while not decompressor.needs_input:
+        size += len(decompressor.decompress(b"", 7))
+    assert size == len(zlib.decompressobj(31).decompress(cut)) > 10_000
 
 
 def test_gzip_gives_every_byte_that_was_written_before_the_cut(tmp_path: Path) -> None:
