@@ -119,7 +119,7 @@ def test_the_keys_of_the_manifest_are_in_the_reference(run_directory: Path) -> N
         ("bytes", "path", "rows", "sha256"),
         ("bytes", "path", "rows", "sha256", "tokens"),
     }
-    assert {tuple(sorted(entry)) for entry in manifest["input"]} == {("blake3", "bytes", "name")}
+    assert {tuple(sorted(entry)) for entry in manifest["input"]} == {("bytes", "digest", "name")}
     assert {row[0] for row in manifest["funnel"]} == {"all", "lang", "source", "file"}
 
 

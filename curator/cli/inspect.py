@@ -150,7 +150,7 @@ def recipe_validate_command(name: str, overrides: Sequence[str], as_json: bool) 
     if as_json:
         print_json({"name": loaded.name, "valid": True})
     else:
-        print_line(f"{loaded.name}: valid, {len(loaded.stages)} stages")
+        print_line(f"{loaded.name}: valid, stages: {', '.join(entry.name for entry in loaded.stages)}")
 
 
 def recipe_schema_command() -> None:

@@ -57,7 +57,7 @@ def process(
 @app.command()
 def plan(
     recipe: RecipeOption = "web",
-    inputs: Annotated[list[str] | None, typer.Argument(metavar="[INPUT...]", help="Files to be counted.")] = None,
+    inputs: Annotated[list[str] | None, typer.Argument(metavar="[INPUT...]", help="Files to be listed.")] = None,
     overrides: SetOption = None,
     as_json: Json = False,
 ) -> None:

@@ -28,7 +28,7 @@ def print_line(text: str = "") -> None:
 
 def print_note(text: str) -> None:
     """One line on standard error."""
-    _write(sys.stderr, printable(text))
+    _write(sys.stderr, printable(text).replace("\n", "\\n"))
 
 
 def printable(text: str) -> str:

@@ -88,10 +88,12 @@ def process_command(
     tally = Tally(cast("list[list[object]]", outcome.manifest["funnel"]))
     size = tally.events().get("in", (0, 0, 0))[2]
     print_line()
-    print_line(f"{format_size(size)} of text in {seconds:.1f} s ({format_size(size / max(seconds, 1e-9))}/s)")
+    if not outcome.was_finished:
+        print_line(f"{format_size(size)} of text in {seconds:.1f} s ({format_size(size / max(seconds, 1e-9))}/s)")
     for warning in cast("list[str]", outcome.manifest["warnings"]):
         print_line(f"note: {warning}")
-    print_line(f"shards: {directory.shards}")
+    if directory.shards.exists():
+        print_line(f"shards: {directory.shards}")
     print_line(f"report: {directory.report}")
 
 

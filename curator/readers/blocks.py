@@ -291,7 +291,8 @@ def split_blocks(
     `entering` one that begins at the byte before `split.begin`, when that differs.
     """
     if split.data is None:
-        begin, chunks = _enter_file(split, (entering or record_ends)(), options)
+        chunk_bytes = min(CHUNK_BYTES, max(options.batch_bytes, 1))
+        begin, chunks = _enter_file(split, (entering or record_ends)(), chunk_bytes)
         if begin is None:
             return
         yield from cut_blocks(
@@ -315,6 +316,40 @@ def split_blocks(
         yield Block(begin + done, begin + end, line, data)
         line = _add_lines(line, data)
         done = end
+
+
+def line_blocks(split: Split, options: ReadOptions) -> Iterator[Block]:
+    """The lines of a split in blocks of about `options.batch_bytes`: like `split_blocks`, cut elsewhere, without a look
+    at every line end as long as no line comes near the limit."""
+    if split.data is not None:
+        yield from split_blocks(split, options, LineEnds)
+        return
+    place, chunks = _enter_file(split, LineEnds(), max(options.batch_bytes, 1))
+    if place is None or place >= split.end:
+        return
+    line, tail = split.first_line, b""
+    for chunk in chunks:
+        piece = tail + chunk
+        stop = split.end - place
+        end = (piece.rfind(b"\n") if len(piece) < stop else piece.find(b"\n", stop - 1)) + 1
+        if not end or len(piece) > options.max_document_bytes:
+            yield from cut_blocks(
+                _resume(piece, chunks),
+                LineEnds(),
+                block_bytes=options.batch_bytes,
+                max_record_bytes=options.max_document_bytes,
+                begin=place,
+                stop=split.end,
+                line=line,
+            )
+            return
+        yield Block(place, place + end, line, piece[:end])
+        line = _add_lines(line, piece[:end])
+        place, tail = place + end, piece[end:]
+        if place >= split.end:
+            return
+    if tail:
+        yield Block(place, place + len(tail), line, tail)
 
 
 def count_lines(data: bytes | memoryview) -> int:
@@ -342,10 +377,9 @@ def in_text_at(file: InputFile, place: int) -> bool:
     return False
 
 
-def _enter_file(split: Split, record_ends: RecordEnds, options: ReadOptions) -> tuple[int | None, Iterator[bytes]]:
+def _enter_file(split: Split, record_ends: RecordEnds, chunk_bytes: int) -> tuple[int | None, Iterator[bytes]]:
     """The first place from the split's beginning on at which a record begins, None if the range has none, and the bytes
     from there on."""
-    chunk_bytes = min(CHUNK_BYTES, max(options.batch_bytes, 1))
     if split.begin == 0:
         return 0, read_chunks(split.file, 0, chunk_bytes)
     place = split.begin - 1

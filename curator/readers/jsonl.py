@@ -26,7 +26,7 @@ import numpy as np
 from curator.errors import UserError
 from curator.readers.base import Failure, Fields, InputFile, ReadOptions, Records, Split
 from curator.readers.batches import digest_record, make_records, only_failures
-from curator.readers.blocks import Block, LineEnds, plain_splits, split_blocks, stream_splits
+from curator.readers.blocks import Block, LineEnds, line_blocks, plain_splits, stream_splits
 from curator.readers.head import UTF8_BOM, check_text_head
 from curator.readers.json_fields import (
     UNSET,
@@ -67,7 +67,7 @@ class JsonlReader:
     def read(self, split: Split, options: ReadOptions) -> Iterator[Records]:
         """See `Reader.read`."""
         parser = _Parser(options.fields)
-        for block in split_blocks(split, options, LineEnds):
+        for block in line_blocks(split, options):
             if block.failures:
                 yield only_failures(block.failures)
             if block.data:

@@ -90,17 +90,21 @@ class GzipDecompressor:
 
     @property
     def eof(self) -> bool:
+        """See `Decompressor`."""
         return self._inflate.eof
 
     @property
     def needs_input(self) -> bool:
+        """See `Decompressor`."""
         return not self._filled and not self._inflate.unconsumed_tail
 
     @property
     def unused_data(self) -> bytes:
+        """See `Decompressor`."""
         return self._inflate.unused_data
 
     def decompress(self, data: bytes, max_length: int = -1) -> bytes:
+        """See `Decompressor`."""
         output = self._inflate.decompress(self._inflate.unconsumed_tail + data, max(max_length, 0))
         self._filled = len(output) == max_length
         return output

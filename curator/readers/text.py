@@ -24,6 +24,7 @@ from curator.readers.blocks import (
     LineEnds,
     ParagraphEnds,
     in_text_at,
+    line_blocks,
     plain_splits,
     split_blocks,
     stream_splits,
@@ -70,7 +71,7 @@ class TextReader:
 
     def _blocks(self, split: Split, options: ReadOptions) -> Iterator[Block]:
         if options.sample_by == "line":
-            return split_blocks(split, options, LineEnds)
+            return line_blocks(split, options)
         return split_blocks(
             split,
             options,

@@ -48,7 +48,7 @@ def load_recipe(name_or_path: str, overrides: Sequence[str] = ()) -> Recipe:
 
 def load_recipe_text(text: str, label: str, overrides: Sequence[str] = ()) -> Recipe:
     """The recipe written in `text`; `label` names it in errors."""
-    lines: dict[Location, int] = {}
+    lines: dict[Location, str] = {}
     try:
         node = yaml.compose(text, Loader=yaml.SafeLoader)
     except yaml.YAMLError as error:
@@ -65,12 +65,12 @@ def load_recipe_text(text: str, label: str, overrides: Sequence[str] = ()) -> Re
     if not isinstance(data, dict):
         raise UserError("a recipe is a mapping", file=label, hint="it begins with `name: …`")
     for override in overrides:
-        _override(data, override)
+        lines[_override(data, override)] = f"--set {override}"
     return _build(data, lines, label)
 
 
-def _value(loader: yaml.SafeLoader, node: yaml.Node, at: Location, lines: dict[Location, int], label: str) -> Value:
-    lines[at] = node.start_mark.line + 1
+def _value(loader: yaml.SafeLoader, node: yaml.Node, at: Location, lines: dict[Location, str], label: str) -> Value:
+    lines[at] = f"line {node.start_mark.line + 1}"
     if len(at) > MAX_DEPTH or len(lines) > MAX_VALUES:  # aliases can hold themselves, or multiply
         raise UserError(f"line {lines[at]}: too much, or nested too deeply, for a recipe", file=label)
     if isinstance(node, yaml.MappingNode):
@@ -81,7 +81,7 @@ def _value(loader: yaml.SafeLoader, node: yaml.Node, at: Location, lines: dict[L
             if key in mapping:
                 raise UserError(f"line {line}: {key!r} stands twice", file=label)
             mapping[key] = _value(loader, value_node, (*at, key), lines, label)
-            lines[(*at, key)] = line
+            lines[(*at, key)] = f"line {line}"
         return mapping
     if isinstance(node, yaml.SequenceNode):
         return [_value(loader, item, (*at, index), lines, label) for index, item in enumerate(node.value)]
@@ -89,7 +89,8 @@ def _value(loader: yaml.SafeLoader, node: yaml.Node, at: Location, lines: dict[L
     return scalar
 
 
-def _override(data: dict[str, Value], override: str) -> None:
+def _override(data: dict[str, Value], override: str) -> Location:
+    """Set one value. Returns where it stands in the recipe."""
     path, equals, text = override.partition("=")
     keys = path.strip().split(".")
     if not equals or not all(keys):
@@ -113,6 +114,13 @@ def _override(data: dict[str, Value], override: str) -> None:
     if target is None:
         raise UserError(f"--set {override!r}: {'.'.join(keys[:-1])} is not a mapping")
     target[keys[-1]] = value
+    return tuple(keys) if keys[0] in Recipe.model_fields else ("stages", _stage_index(data, keys[0]), *keys)
+
+
+def _stage_index(data: dict[str, Value], name: str) -> int:
+    stages = data.get("stages")
+    entries = stages if isinstance(stages, list) else []
+    return next(index for index, entry in enumerate(entries) if isinstance(entry, dict) and name in entry)
 
 
 def _stage_mapping(data: dict[str, Value], name: str) -> dict[str, Value] | None:
@@ -132,7 +140,7 @@ def _stage_names(data: dict[str, Value]) -> list[str]:
     return [name for entry in entries for name in (entry if isinstance(entry, dict) else [str(entry)])]
 
 
-def _build(data: dict[str, Value], lines: dict[Location, int], label: str) -> Recipe:
+def _build(data: dict[str, Value], lines: dict[Location, str], label: str) -> Recipe:
     raw_stages = data.get("stages")
     if not isinstance(raw_stages, list) or not raw_stages:
         raise UserError(
@@ -166,7 +174,7 @@ def _build(data: dict[str, Value], lines: dict[Location, int], label: str) -> Re
 
 
 def _explain(
-    error: ValidationError, model: type[BaseModel], at: Location, lines: dict[Location, int], label: str
+    error: ValidationError, model: type[BaseModel], at: Location, lines: dict[Location, str], label: str
 ) -> UserError:
     first = error.errors(include_url=False)[0]
     location = tuple(part for part in first["loc"] if part not in ("function-before", "Language"))
@@ -200,7 +208,7 @@ def _known_keys(model: type[BaseModel], location: Location) -> list[str]:
     return list(model.model_fields)
 
 
-def _line(lines: dict[Location, int], at: Location) -> str:
+def _line(lines: dict[Location, str], at: Location) -> str:
     while at and at not in lines:
         at = at[:-1]
-    return f"line {lines[at]}: " if at in lines else ""
+    return f"{lines[at]}: " if at in lines else ""

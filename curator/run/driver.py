@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -28,8 +29,8 @@ from curator.run.part import Part, read_table
 from curator.run.phases.derive import DeriveInput, DeriveTask
 from curator.run.phases.fit import FitInput, FitTask
 from curator.run.phases.judge import JudgeTask
-from curator.run.phases.read import ReadInput, ReadTask
-from curator.run.phases.write import Group, WriteTask
+from curator.run.phases.read import FAILED_SCHEMA, ReadInput, ReadTask
+from curator.run.phases.write import Group, WriteTask, write_parquet
 from curator.run.pipeline import Pipeline, make_pipeline
 from curator.run.repeated import find_repeated_ids
 from curator.run.states import load_state, write_state
@@ -169,7 +170,7 @@ def _compare(before: fingerprint.Components, now: fingerprint.Components, direct
     changed = fingerprint.differences(before, json.loads(json.dumps(now)))
     if changed:
         raise UserError(
-            "this run was started with something else:\n  " + "\n  ".join(changed),
+            f"this run was started with something else: {'; '.join(changed)}",
             file=str(directory.root),
             hint="undo the change, or run into another directory",
         )
@@ -274,7 +275,10 @@ class _Driver:
         limit = self.request.recipe.max_error_rate
         if failed > ERROR_FLOOR and failed > limit * records:
             share = failed / records
-            found = count_failures([read_table(part.path("failed")) for part in self.parts])
+            tables = [read_table(part.path("failed")) for part in self.parts]
+            found = count_failures(tables)
+            self.directory.failed.mkdir(exist_ok=True)
+            write_parquet(self.directory.failed / "part-00000.parquet", FAILED_SCHEMA, iter(tables), "zstd")
             raise DataError(
                 f"{failed:,} of {records:,} records could not be read ({share:.2%}, allowed {limit:.2%}): "
                 f"{describe_failures(found)}",
@@ -363,6 +367,7 @@ class _Driver:
         files: list[dict[str, object]] = []
         for kind in WRITTEN:
             number = 0
+            shutil.rmtree(self.directory.root / kind, ignore_errors=True)
             for commit in commits:
                 described = cast("dict[str, dict[str, object]]", commit.result["files"]).get(kind)
                 if described is None:
@@ -419,7 +424,7 @@ class _Driver:
             "versions": self.components["versions"],
             "models": self.components["models"],
             "input": [
-                {"name": file.name, "bytes": file.size, "blake3": self.digests[file.name]} for file in self.files
+                {"name": file.name, "bytes": file.size, "digest": self.digests[file.name]} for file in self.files
             ],
             "files": files,
             "funnel": self.tally.rows(),

@@ -76,15 +76,18 @@ def _differences(before: Mapping[str, object], now: Mapping[str, object], prefix
 
 
 def _sources(pipeline: Pipeline) -> dict[str, list[Path]]:
-    """The source files of curator, and of each stage: its file, or its folder where it has one of its own."""
-    root = Path(curator.__file__).parent
-    found = {"curator": sorted(root.rglob("*.py"))}
+    """The files of curator, and of each stage: its file, or its folder where it has one of its own, data included."""
+    found = {"curator": _files_below(Path(curator.__file__).parent)}
     for stage in pipeline.stages:
         module = sys.modules[type(stage).__module__]
         file = Path(module.__file__ or "")
         in_folder = module.__name__.count(".") >= 2
-        found[stage.name] = sorted(file.parent.rglob("*.py")) if in_folder else [file]
+        found[stage.name] = _files_below(file.parent) if in_folder else [file]
     return found
+
+
+def _files_below(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts)
 
 
 def _hash_sources(paths: Sequence[Path]) -> str:

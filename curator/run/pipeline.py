@@ -17,7 +17,7 @@ from curator.stage import Column, Parameters, Requirement, Stage
 AnyStage = Stage[Parameters]
 
 BUILTIN_COLUMNS = (
-    Column("tokens", pa.int64(), "units of the document", internal=True),
+    Column("tokens", pa.int64(), "units of the document as it was read"),
     Column("bytes", pa.int64(), "UTF-8 bytes of its text", internal=True),
     Column("language.detected", pa.string(), "language that was identified, und when unsure"),
     Column("language.score", pa.float64(), "how sure the identification is, 0 to 1"),

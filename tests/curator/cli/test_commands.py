@@ -166,6 +166,7 @@ def test_process_prints_one_json_document_and_progress_elsewhere(scene: Scene) -
     assert "2 records could not be read" in told(scene.process)
 
 
+@pytest.mark.slow
 def test_every_other_command_prints_one_json_document(scene: Scene) -> None:
     for arguments in (
         ("plan", "-r", scene.recipe, scene.source),
@@ -350,6 +351,7 @@ def test_doctor_lists_packages_translators_and_needs(scene: Scene) -> None:
     assert re.search(r"^pyarrow +\d", text, re.MULTILINE)
 
 
+@pytest.mark.slow
 def test_doctor_and_process_say_what_a_recipe_misses(scene: Scene, tmp_path: Path) -> None:
     recipe = tmp_path / "missing.yaml"
     recipe.write_text(recipe_text("augmentation: {translators: [{name: toy, pivots: {oc: [fr, ca]}}]}"))
@@ -381,6 +383,7 @@ def test_stages_lists_parameters_with_defaults() -> None:
     assert re.search(r"^ +threshold = 0\.85: ", done.stdout, re.MULTILINE)
 
 
+@pytest.mark.slow
 def test_a_full_recipe_round_trips(tmp_path: Path) -> None:
     shown = curator("recipe", "show", "web", "--full")
     file = tmp_path / "full.yaml"
@@ -404,6 +407,7 @@ def test_the_shell_completes(words: str, offered: str) -> None:
     assert curator(env=env).stdout.split() == [offered]
 
 
+@pytest.mark.slow
 def test_every_exit_code_is_what_the_documentation_says(scene: Scene, tmp_path: Path) -> None:
     assert scene.curator("verify", scene.run).returncode == 0
     assert scene.curator("recipe", "show", "wbe").returncode == 2
@@ -454,6 +458,7 @@ def run_without_reader(*arguments: str | Path, env: Mapping[str, str] | None = N
     return done.returncode, done.stderr
 
 
+@pytest.mark.slow
 def test_a_reader_that_goes_away_leaves_no_traceback(scene: Scene) -> None:
     assert run_without_reader("recipe", "schema") == (0, "")
     assert run_without_reader("stages", "--json") == (0, "")
@@ -461,6 +466,7 @@ def test_a_reader_that_goes_away_leaves_no_traceback(scene: Scene) -> None:
     assert run_without_reader("verify", scene.folder)[0] == 2
 
 
+@pytest.mark.slow
 def test_a_run_goes_on_when_nobody_reads_what_it_says(scene: Scene, tmp_path: Path) -> None:
     reading, writing = os.pipe()
     os.close(reading)
@@ -471,6 +477,7 @@ def test_a_run_goes_on_when_nobody_reads_what_it_says(scene: Scene, tmp_path: Pa
     assert scene.curator("verify", tmp_path / "run").returncode == 0
 
 
+@pytest.mark.slow
 def test_no_terminal_gets_plain_lines_and_a_terminal_gets_a_bar(scene: Scene, tmp_path: Path) -> None:
     command = [EXECUTABLE, "process", str(scene.source), "-r", str(scene.recipe), "-o", str(tmp_path / "run")]
     plain = scene.process.stderr.splitlines()

@@ -91,7 +91,7 @@ def test_set_overrides_one_value(override: str, check: "object") -> None:
     [
         ("threshold", "not of the form"),
         ("toxicity.threshold=1", "no stage 'toxicity'"),
-        ("dedup.treshold=0.9", "did you mean 'threshold'?"),
+        ("dedup.treshold=0.9", "--set dedup.treshold=0.9: unknown key 'treshold' (did you mean 'threshold'?)"),
         ("sed=1", "did you mean 'seed'?"),
         ("dedpu.threshold=1", "did you mean 'dedup'?"),
         ("dedup.threshold=[", "not valid YAML"),
