@@ -83,7 +83,7 @@ class Split:
 
 @dataclass(frozen=True)
 class Failure:
-    """A record that could not be read: where it stands, a stable code, the BLAKE3 of its bytes; never its content."""
+    """A record that could not be read: where it stands, a stable code, the SHA-256 of its bytes; never its content."""
 
     position: int
     line: int | None

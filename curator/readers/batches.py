@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 
-import blake3
 import pyarrow as pa
 
 from curator.readers.base import RECORD_SCHEMA, Failure, Records
@@ -82,5 +82,5 @@ def only_failures(failures: Sequence[Failure]) -> Records:
 
 
 def digest_record(record: bytes) -> str:
-    """BLAKE3 (hex) of a record's bytes."""
-    return blake3.blake3(record).hexdigest()
+    """SHA-256 (hex) of a record's bytes."""
+    return hashlib.sha256(record).hexdigest()

@@ -8,11 +8,11 @@ failure. What a record is, a `RecordEnds` knows; what is in it, the reader of th
 from __future__ import annotations
 
 import abc
+import hashlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import blake3
 import numpy as np
 
 from curator.readers.base import Failure, InputFile, ReadOptions, Split
@@ -107,7 +107,7 @@ def cut_blocks(
     """The blocks of a stream whose first byte stands at `begin` and begins a record in line `line` (None: not known).
 
     With `stop`, ends after the last record that begins before it. Where the stream is damaged, the last block carries a
-    failure at the place up to which bytes came, with the BLAKE3 of the torn record, which is in no block.
+    failure at the place up to which bytes came, with the SHA-256 of the torn record, which is in no block.
     """
     cutter = _Cutter(record_ends, block_bytes, max_record_bytes, begin, stop, line)
     damage: str | None = None
@@ -145,7 +145,7 @@ class _Cutter:
         self._seen = begin
         self._pending = bytearray()
         self._failures: list[Failure] = []
-        self._skipped: blake3.blake3 | None = None  # the hash of a record over the limit that has not ended yet
+        self._skipped: hashlib._Hash | None = None  # the hash of a record over the limit that has not ended yet
         self._skipped_lines = 0
         self._held = b""  # the last bytes of it, which are not hashed yet
         self._ignored = False  # whether it would have been no document
@@ -189,7 +189,7 @@ class _Cutter:
         torn, line = self._skipped, self._line
         if torn is None:
             whole = self._record - self._base
-            torn = blake3.blake3(self._pending[whole:])
+            torn = hashlib.sha256(self._pending[whole:])
             line = _add_lines(line, bytes(self._pending[:whole]))
         self._failures.append(Failure(self._seen, line, damage, torn.hexdigest()))
         yield from self._emit(self._record)
@@ -235,7 +235,7 @@ class _Cutter:
 
     def _begin_skip(self, length: int) -> None:
         """Pass over the record that begins with the first `length` bytes of `_pending`."""
-        self._skipped, self._skipped_lines = blake3.blake3(), 0
+        self._skipped, self._skipped_lines = hashlib.sha256(), 0
         self._ignored = not self._record_ends.is_document(bytes(self._pending[: min(length, LOOK_BACK_BYTES)]))
         hashed = max(length - LOOK_BACK_BYTES, 0)
         with memoryview(self._pending) as view, view[:hashed] as part:

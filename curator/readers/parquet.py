@@ -16,12 +16,12 @@ A row has no bytes of its own: the digest is that of its text, or of the row gro
 from __future__ import annotations
 
 import errno
+import hashlib
 import io
 import tempfile
 from collections.abc import Iterator
 from typing import IO
 
-import blake3
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -29,7 +29,7 @@ from curator.errors import TransientError
 from curator.readers.base import Failure, InputFile, ReadOptions, Records, Split
 from curator.readers.batches import only_failures
 from curator.readers.parquet_rows import Columns, read_rows
-from curator.readers.streams import DamagedStreamError, digest_data, digest_range, open_input, read_chunks
+from curator.readers.streams import DamagedStreamError, digest_data, digest_range, open_input, read_chunks, sha256_range
 
 INVALID = "parquet.invalid"
 BAD_ROW_GROUP = "parquet.row_group"
@@ -100,7 +100,7 @@ def _read_row_groups(handle: IO[bytes], split: Split, options: ReadOptions) -> I
                     yield from read_rows(batch, columns, row + done, options)
                     done += batch.num_rows
             except _ERRORS:
-                digest = digest_range(split.file, *_byte_range(about))
+                digest = sha256_range(split.file, *_byte_range(about))
                 yield only_failures((Failure(row + done, None, BAD_ROW_GROUP, digest),))
             row += about.num_rows
 
@@ -153,20 +153,20 @@ def _packed_splits(file: InputFile, options: ReadOptions, split_bytes: int) -> I
                     yield Split(file, index, group, group + 1, data=_pack_rows(batch, row + done))
                     index, done = index + 1, done + batch.num_rows
             except _ERRORS:
-                failure = Failure(row + done, None, BAD_ROW_GROUP, digest_range(file, 0, file.size))
+                failure = Failure(row + done, None, BAD_ROW_GROUP, sha256_range(file, 0, file.size))
                 yield Split(file, index, group, group + 1, data=b"", failures=(failure,))
                 index += 1
             row += parquet.metadata.row_group(group).num_rows
 
 
 def _invalid_split(file: InputFile) -> Split:
-    failure = Failure(0, None, INVALID, digest_range(file, 0, file.size))
+    failure = Failure(0, None, INVALID, sha256_range(file, 0, file.size))
     return Split(file, 0, 0, 0, data=b"", failures=(failure,))
 
 
 def _unpack(file: InputFile, target: IO[bytes]) -> Failure | None:
     """Decompress a file into `target`, or say where its stream breaks. TransientError when the disk is full."""
-    digest, length = blake3.blake3(), 0
+    digest, length = hashlib.sha256(), 0
     try:
         for chunk in read_chunks(file):
             digest.update(chunk)

@@ -10,9 +10,9 @@ Failures: document.too_large.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 
-import blake3
 import numpy as np
 
 from curator.errors import UserError
@@ -89,7 +89,7 @@ def whole_file_split(file: InputFile) -> Iterator[Split]:
 def read_whole(file: InputFile, limit: int) -> bytes | Failure:
     """The (decompressed) bytes of a file that is one document, or why they cannot be had: it is over the limit (hashed
     as it passes) or its stream is damaged."""
-    data, digest, length = bytearray(), blake3.blake3(), 0
+    data, digest, length = bytearray(), hashlib.sha256(), 0
     try:
         for chunk in read_chunks(file):
             digest.update(chunk)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import io
 import json
 import zlib
 from pathlib import Path
 
-import blake3
 import pytest
 from fastwarc.warc import WarcRecord, WarcRecordType
 from hypothesis import given, settings
@@ -167,7 +167,7 @@ def test_a_record_that_the_file_cuts_off_fails() -> None:
     good = warc_record(response(b"<p>text</p>"))
     found = read_bytes(READER, good + good[:-10], ReadOptions())
     assert found.failures == [(len(good), "warc.record")]
-    assert found.details[0].digest == blake3.blake3(good[:-10]).hexdigest()
+    assert found.details[0].digest == hashlib.sha256(good[:-10]).hexdigest()
 
 
 def test_a_torn_gzip_member_gives_the_records_before_it(tmp_path: Path) -> None:
