@@ -49,6 +49,8 @@ INLINE_BYTES = 1_000_000
 ERROR_FLOOR = 100
 """Failed records up to this number never stop a run, whatever their share."""
 
+START_AGAIN = "run into another directory"
+
 WRITTEN = ("shards", "scores", "decisions", "failed")
 
 
@@ -247,8 +249,13 @@ class _Driver:
 
         def splits() -> Iterator[ReadInput]:
             for index, file in enumerate(self.files):
-                for split in load_reader(file.format).splits(file, options, split_bytes):
-                    yield ReadInput(index, split)
+                reader = load_reader(file.format)
+                for split in reader.splits(file, options, split_bytes):
+                    item = ReadInput(index, split)
+                    before = committed(folder, item.name) if split.data is not None else None
+                    if before is not None and before.result["digest"] != reader.digest(split):
+                        raise DataError("is not what it was when the run began", file=file.name, hint=START_AGAIN)
+                    yield item
 
         commits = self.executor.map(folder, ReadTask(self.recipe, options), splits())
         self.parts = _as_parts(commits, 0, derived=False)
@@ -427,6 +434,7 @@ class _Driver:
                 {"name": file.name, "bytes": file.size, "digest": self.digests[file.name]} for file in self.files
             ],
             "files": files,
+            "token": "unit",
             "funnel": self.tally.rows(),
             "facts": self.facts,
             "coverage": {

@@ -1,4 +1,5 @@
-"""Input, output and options that are wrong, through the executable: one clear line, the right exit code, nothing lost."""
+"""Input, output and options that are wrong, through the executable: one clear line, the right exit code, nothing
+lost."""
 
 from __future__ import annotations
 
@@ -22,6 +23,8 @@ from curator.run.failures import MEANINGS
 from curator.run.verify import verify
 from tests.command import EXECUTABLE, curator, told, write_package
 from tests.runs import hashes, make_texts, recipe_text, rows, write_jsonl
+
+pytestmark = pytest.mark.slow
 
 GOOD = [{"id": f"good{n}", "text": f"document number {n} tells of {7 * n} things that are good"} for n in range(200)]
 LINES = [json.dumps(document).encode() + b"\n" for document in GOOD]
@@ -188,7 +191,7 @@ INPUTS: dict[str, Refusal] = {
     "absent": (lambda at: (at / "nowhere" / "in.jsonl",), "in.jsonl: does not exist (the last directory"),
     "no match": (lambda at: (at / "*.jsonl.zst",), "matches no file"),
     "empty directory": (lambda at: (folder(at / "empty"),), "is an empty directory"),
-    "nothing known": (lambda at: (folder(at / "odd", "a.docx", "b.bin"),), "extensions seen: .bin (1), .docx (1)"),
+    "nothing known": (lambda at: (file(at / "odd" / "a.docx", b"\0\1").parent,), "extensions seen: .docx (1)"),
     "twice": (lambda at: (file(at / "in.jsonl"), at / "." / "in.jsonl"), "is given twice"),
     "twice by a directory": (lambda at: (folder(at / "in", "a.jsonl"), at / "in" / "a.jsonl"), "is given twice"),
     "one name": (lambda at: (file(at / "a" / "x.jsonl"), file(at / "b" / "x.jsonl")), "would both be called 'x.jsonl'"),
@@ -293,7 +296,7 @@ RECIPES: dict[str, tuple[str, str]] = {
         "line 4: unknown key 'input.fields.txt' (did you mean 'text'?)",
     ),
     "a wrong type": ("name: a\nstages:\n  - dedup: {threshold: high}\n", "threshold: input should be a valid number"),
-    "a wrong mapping": ("name: a\ninput: [body]\nstages: [dedup]\n", "line 2: input is not a mapping (of format, "),
+    "a wrong mapping": ("name: a\ninput: [body]\nstages: [dedup]\n", "line 2: input is not a mapping ("),
     "out of range": (
         "name: a\nseed: -1\nstages: [dedup]\n",
         "line 2: seed: input should be greater than or equal to 0",
@@ -409,7 +412,6 @@ def measure(command: list[str]) -> tuple[int, int, str]:
     return process.returncode, usage.ru_maxrss * 1024, errors
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("packed", [False, True])
 def test_a_document_of_200_mb_fails_alone_and_memory_stays_bounded(packed: bool, tmp_path: Path, recipe: Path) -> None:
     piece = ("a word that comes again " * 40_000).encode()
@@ -428,7 +430,6 @@ def test_a_document_of_200_mb_fails_alone_and_memory_stays_bounded(packed: bool,
     assert len(rows(tmp_path / "run", "failed")) == 1
 
 
-@pytest.mark.slow
 def test_a_document_as_large_as_is_allowed_stays_within_the_memory(tmp_path: Path) -> None:
     texts = [document["text"] for document in make_texts(400, seed=2)]
     text = " ".join(texts).encode()
@@ -468,7 +469,6 @@ def disk(tmp_path: Path) -> Iterator[Callable[[str], Path]]:
         subprocess.run(["umount", str(place)], check=True)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(("share", "workers"), [(0.02, 1), (0.3, 1), (0.6, 2), (0.8, 1), (0.95, 2)])
 def test_a_run_that_filled_the_disk_goes_on_to_the_same_bytes(
     disk: Callable[[str], Path], tmp_path: Path, recipe: Path, share: float, workers: int

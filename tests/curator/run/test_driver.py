@@ -1,5 +1,6 @@
 """Runs: one answer, nothing lost, resume that means the same."""
 
+import gzip
 import json
 import os
 from pathlib import Path
@@ -227,3 +228,19 @@ def test_small_shards_are_cut_by_what_they_hold(tmp_path: Path) -> None:
     shards = sorted((tmp_path / "run" / "shards").iterdir())
     assert len(shards) > 1
     assert [row["id"] for row in rows(tmp_path / "run", "shards")] == [f"d{n}" for n in range(2000)]
+
+
+def test_a_stream_that_changed_under_the_same_size_and_time_is_noticed_on_resume(tmp_path: Path) -> None:
+    file = tmp_path / "in.jsonl.gz"
+    documents = make_texts(200)
+    lines = [json.dumps(document) for document in documents] + ["broken"] * 150
+    file.write_bytes(gzip.compress("\n".join(lines).encode(), 0, mtime=0))
+    with pytest.raises(DataError):
+        run_stages([file], tmp_path / "run", "dedup")
+    times, size = file.stat(), file.stat().st_size
+    other = [line.replace("a", "o") if number == 0 else line for number, line in enumerate(lines)]
+    file.write_bytes(gzip.compress("\n".join(other).encode(), 0, mtime=0))
+    assert file.stat().st_size == size
+    os.utime(file, ns=(times.st_atime_ns, times.st_mtime_ns))
+    with pytest.raises(DataError, match=r"in.jsonl.gz: is not what it was when the run began"):
+        run_stages([file], tmp_path / "run", "dedup", resume=True, max_error_rate=0.9)
