@@ -53,6 +53,9 @@ ONE_CHARACTER: Final = frozenset({"zh", "ja", "ko"})
 TURKIC: Final = frozenset({"tr", "az"})
 NAMES_AS_WORDS: Final = frozenset({"ka", "sr"})
 """Dictionaries that list names in lower case: Georgian has no other, the Serbian one spells them so."""
+WORDS_BESIDES: Final = {"אדם": "he", "זכאי": "he", "עבד": "he"}
+"""Ordinary words that the dictionaries do not tell: their entries are taken in lower case, which Hebrew has not. These
+are 'human being', 'entitled' and 'slave', which stand in the Declaration of Human Rights."""
 APOSTROPHES: Final = "'\u2019\u02bc"
 HEADER: Final = (
     "# Built by stages/pii/build_names.py; sources in NOTICE. name, first name in, surname in, also a word in (* place)"
@@ -221,6 +224,9 @@ def also_words(node_modules: Path, names: set[str]) -> dict[str, set[str]]:
                 for form in (word, word + "s") if language == "en" else (word,):
                     if form in names:
                         found[form].add(language)
+    for word, language in WORDS_BESIDES.items():
+        if word in names:
+            found[word].add(language)
     listed = json.loads((node_modules / "stopwords-iso" / "stopwords-iso.json").read_text(encoding="utf-8"))
     for language, words in listed.items():
         for word in words:
