@@ -136,6 +136,7 @@ def encode(column: pa.StringArray) -> Codes:
 
 def _rename(encoded: Codes, names: Sequence[str]) -> Codes:
     distinct = list(dict.fromkeys(names))
-    place = np.array([distinct.index(name) for name in names], dtype=np.int32)
+    number = {name: place for place, name in enumerate(distinct)}
+    place = np.array([number[name] for name in names], dtype=np.int32)
     codes = place[encoded.codes] if len(names) else encoded.codes
     return Codes(codes, tuple(distinct))

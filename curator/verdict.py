@@ -125,7 +125,10 @@ class VerdictBuilder:
         self._add(index, REPEAT, rule, None, None, None, copies[index])
 
     def edit(self, row: int, text: str, redactions: Sequence[Redaction], rule_of: Mapping[str, str]) -> None:
-        """Give `row` a new text; the record holds one line per replaced span, with the rule that its kind maps to."""
+        """Give `row` a new text; the record holds one line per replaced span, with the rule that its kind maps to.
+        ValueError without any: an edit that nobody can ask about is none."""
+        if not redactions:
+            raise ValueError("an edit names at least one replaced span")
         self._edits.append((row, text))
         details = [{**redaction, "parent": None, "method": None, "engine": None} for redaction in redactions]
         count = len(redactions)

@@ -26,12 +26,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from pydantic import Field, PositiveInt
+from pydantic import Field
 
 from curator.keys import random_fractions
 from curator.stage import Columns, Parameters, Stage, State
@@ -63,7 +63,7 @@ class SamplingParameters(Parameters):
     """What a recipe may say about the mix of languages."""
 
     alpha: float = Field(default=0.7, ge=0, le=1, description="Exponent: 1 is the natural mix, 0 the same for all.")
-    total: Literal["input"] | PositiveInt = Field(
+    total: Literal["input"] | Annotated[int, Field(gt=0, le=1 << 53)] = Field(
         default="input", description="Tokens to write; `input`: as many as enter."
     )
     max_repeats: int = Field(default=4, ge=1, le=1000, description="Times that a document is written at most.")

@@ -51,11 +51,13 @@ class Executor(Protocol):
         ...
 
 
-def partition_of(keys: NDArray[np.uint64], partitions: int) -> NDArray[np.uint16]:
-    """The partition of each key: uint16[n], uniform whatever the keys look like."""
+def partition_of(keys: NDArray[np.uint64], partitions: int) -> NDArray[np.uint32] | NDArray[np.uint16]:
+    """The partition of each key, uniform whatever the keys look like: uint16[n] (which sorts fastest) where it fits,
+    uint32[n] else."""
     with np.errstate(over="ignore"):
         mixed = mix64(keys) >> np.uint64(32)
-    return ((mixed * np.uint64(partitions)) >> np.uint64(32)).astype(np.uint16)
+    places = (mixed * np.uint64(partitions)) >> np.uint64(32)
+    return places.astype(np.uint16) if partitions <= 1 << 16 else places.astype(np.uint32)
 
 
 def sort_rows(rows: NDArray[np.uint64]) -> NDArray[np.uint64]:

@@ -73,27 +73,35 @@ class _EmitTask(Generic[InputT]):
 
 @dataclass(frozen=True)
 class _Partition:
-    """One partition of an exchange: the number and the commits of all emit tasks."""
+    """One partition of an exchange: its number, the width of its rows, and where they lie: (file, first row, rows)."""
 
     index: int
-    sources: tuple[Commit, ...]
+    width: int
+    pieces: tuple[tuple[str, int, int], ...]
 
     @property
     def name(self) -> str:
         return f"{self.index:05d}"
 
     def rows(self) -> NDArray[np.uint64]:
-        pieces = []
-        width = max((source.integer("width") for source in self.sources), default=1)
-        for source in self.sources:
-            offsets = cast("list[int]", source.result["offsets"])
-            begin, end = offsets[self.index], offsets[self.index + 1]
-            if end > begin:
-                flat = np.fromfile(
-                    source.path("rows"), dtype=np.uint64, count=(end - begin) * width, offset=begin * width * 8
-                )
-                pieces.append(flat.reshape(-1, width))
-        return np.concatenate(pieces) if pieces else np.zeros((0, width), dtype=np.uint64)
+        flat = [
+            np.fromfile(path, dtype=np.uint64, count=count * self.width, offset=begin * self.width * 8)
+            for path, begin, count in self.pieces
+        ]
+        return np.concatenate([np.zeros(0, dtype=np.uint64), *flat]).reshape(-1, self.width)
+
+
+def _partitions(sources: list[Commit], partitions: int) -> Iterator[_Partition]:
+    """Each partition with its own pieces alone: what a task gets does not grow with the number of partitions."""
+    width = max((source.integer("width") for source in sources), default=1)
+    offsets = [cast("list[int]", source.result["offsets"]) for source in sources]
+    for index in range(partitions):
+        pieces = [
+            (str(source.path("rows")), places[index], places[index + 1] - places[index])
+            for source, places in zip(sources, offsets, strict=True)
+            if places[index + 1] > places[index]
+        ]
+        yield _Partition(index, width, tuple(pieces))
 
 
 @dataclass(frozen=True)
@@ -141,9 +149,8 @@ class LocalExecutor:
         self, folder: Path, emit: Emit[InputT], handle: Handle, inputs: Iterable[InputT], partitions: int
     ) -> list[Commit]:
         """See `Executor.exchange`. Rows lie in files of `folder`; a partition is held in memory while it is handled."""
-        sources = tuple(self.map(folder / "emit", _EmitTask(emit, partitions), inputs))
-        parts = [_Partition(index, sources) for index in range(partitions)]
-        return self.map(folder / "handle", _HandleTask(handle), parts)
+        sources = self.map(folder / "emit", _EmitTask(emit, partitions), inputs)
+        return self.map(folder / "handle", _HandleTask(handle), _partitions(sources, partitions))
 
     def close(self, *, kill: bool = False) -> None:
         """End the worker processes; with `kill`, without waiting for what they do."""
@@ -183,7 +190,14 @@ class LocalExecutor:
                         continue
                     index, job = following
                     attempt = 1
-                running[self._submit(job)] = (index, job, attempt)
+                try:
+                    running[self._submit(job)] = (index, job, attempt)
+                except BrokenProcessPool:
+                    # A worker died while nobody waited: its futures will say so; this job was not begun.
+                    again.appendleft((index, job, attempt))
+                    if running:
+                        break
+                    self.close(kill=True)
             if not running:
                 return
             finished, _ = concurrent.futures.wait(

@@ -40,6 +40,9 @@ _MAX_BATCH_ROWS = 1 << 16
 _BUFFER_BYTES = 1 << 20
 _ERRORS = (pa.ArrowException, OSError)
 
+LARGE_GROUP = 4
+"""A row group of more than so many splits is cut: it would be one part, and memory would grow with it."""
+
 
 class ParquetReader:
     """Reads Parquet."""
@@ -55,7 +58,8 @@ class ParquetReader:
         try:
             with open_input(file) as handle, pq.ParquetFile(handle) as parquet:
                 Columns.find(parquet.schema_arrow, options.fields, file.name)
-                return iter(_row_group_splits(file, parquet.metadata, split_bytes))
+                ranges = _row_group_ranges(parquet.metadata, split_bytes)
+            return _range_splits(file, ranges, options, split_bytes)
         except _ERRORS:
             return iter((_invalid_split(file),))
 
@@ -76,15 +80,57 @@ class ParquetReader:
         return digest_range(split.file, ranges[0][0], ranges[-1][1])
 
 
-def _row_group_splits(file: InputFile, metadata: pq.FileMetaData, split_bytes: int) -> list[Split]:
-    splits: list[Split] = []
+def _row_group_ranges(metadata: pq.FileMetaData, split_bytes: int) -> list[tuple[int, int, bool]]:
+    """Row groups [begin, end) that make a split together, and whether it is one group that is too large for a split."""
+    ranges: list[tuple[int, int, bool]] = []
     begin = size = 0
     for group in range(metadata.num_row_groups):
-        size += metadata.row_group(group).total_byte_size
-        if size >= split_bytes or group + 1 == metadata.num_row_groups:
-            splits.append(Split(file, len(splits), begin, group + 1))
+        own = metadata.row_group(group).total_byte_size
+        if own > LARGE_GROUP * split_bytes:
+            if group > begin:
+                ranges.append((begin, group, False))
+            ranges.append((group, group + 1, True))
             begin, size = group + 1, 0
-    return splits
+            continue
+        size += own
+        if size >= split_bytes or group + 1 == metadata.num_row_groups:
+            ranges.append((begin, group + 1, False))
+            begin, size = group + 1, 0
+    if begin < metadata.num_row_groups:
+        ranges.append((begin, metadata.num_row_groups, False))
+    return ranges
+
+
+def _range_splits(
+    file: InputFile, ranges: list[tuple[int, int, bool]], options: ReadOptions, split_bytes: int
+) -> Iterator[Split]:
+    """A split for each range; a large row group is read here, once, and its splits carry their rows."""
+    index = 0
+    for begin, end, large in ranges:
+        if not large:
+            yield Split(file, index, begin, end)
+            index += 1
+            continue
+        with open_input(file) as handle, pq.ParquetFile(handle, buffer_size=_BUFFER_BYTES) as parquet:
+            columns = Columns.find(parquet.schema_arrow, options.fields, file.name)
+            first_row = sum(parquet.metadata.row_group(group).num_rows for group in range(begin))
+            for split in _group_splits(file, parquet, columns, begin, first_row, index, split_bytes):
+                yield split
+                index += 1
+
+
+def _group_splits(
+    file: InputFile, parquet: pq.ParquetFile, columns: Columns, group: int, first_row: int, index: int, split_bytes: int
+) -> Iterator[Split]:
+    """Splits of one row group, numbered from `index`, that carry their rows as Arrow IPC streams."""
+    done = 0
+    try:
+        for batch in _batches(parquet, group, columns, split_bytes):
+            yield Split(file, index, group, group + 1, data=_pack_rows(batch, first_row + done))
+            index, done = index + 1, done + batch.num_rows
+    except _ERRORS:
+        failure = Failure(first_row + done, None, BAD_ROW_GROUP, sha256_range(file, 0, file.size))
+        yield Split(file, index, group, group + 1, data=b"", failures=(failure,))
 
 
 def _read_row_groups(handle: IO[bytes], split: Split, options: ReadOptions) -> Iterator[Records]:
@@ -147,14 +193,8 @@ def _packed_splits(file: InputFile, options: ReadOptions, split_bytes: int) -> I
         columns = Columns.find(parquet.schema_arrow, options.fields, file.name)
         index = row = 0
         for group in range(parquet.num_row_groups):
-            done = 0
-            try:
-                for batch in _batches(parquet, group, columns, split_bytes):
-                    yield Split(file, index, group, group + 1, data=_pack_rows(batch, row + done))
-                    index, done = index + 1, done + batch.num_rows
-            except _ERRORS:
-                failure = Failure(row + done, None, BAD_ROW_GROUP, sha256_range(file, 0, file.size))
-                yield Split(file, index, group, group + 1, data=b"", failures=(failure,))
+            for split in _group_splits(file, parquet, columns, group, row, index, split_bytes):
+                yield split
                 index += 1
             row += parquet.metadata.row_group(group).num_rows
 

@@ -68,7 +68,11 @@ class RunDirectory:
         if not os.path.isdir(self.root):  # noqa: PTH112 (Path.is_dir raises where it may not look)
             return False
         try:
-            return any(self.root.iterdir())
+            entries = {path.name for path in self.root.iterdir()}
+            if entries <= {self.events.name, self.work.name}:
+                # An attempt that was killed before it said anything leaves empty folders.
+                return any(path.name[0] != "." for name in entries for path in (self.root / name).iterdir())
+            return True
         except OSError as error:
             raise storage_error(error, self.root) from error
 

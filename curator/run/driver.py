@@ -11,6 +11,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import cast
 
+import pyarrow as pa
+
 from curator.engine.local import LocalExecutor
 from curator.errors import DataError, TransientError, UserError
 from curator.plan import Phase, make_plan
@@ -22,6 +24,7 @@ from curator.run import fingerprint
 from curator.run.corpus import Corpus
 from curator.run.directory import RunDirectory, RunLock
 from curator.run.events import Event, EventLog, read_events
+from curator.run.examples import mask_text
 from curator.run.failures import count_failures, describe_failures
 from curator.run.manifest import FORMAT, Manifest, dump_manifest, load_manifest
 from curator.run.memory import workers_within
@@ -31,7 +34,7 @@ from curator.run.phases.fit import FitInput, FitTask
 from curator.run.phases.judge import JudgeTask
 from curator.run.phases.read import FAILED_SCHEMA, ReadInput, ReadTask
 from curator.run.phases.write import Group, WriteTask, write_parquet
-from curator.run.pipeline import Pipeline, make_pipeline
+from curator.run.pipeline import AnyStage, Pipeline, make_pipeline
 from curator.run.repeated import find_repeated_ids
 from curator.run.states import load_state, write_state
 from curator.run.store import Commit, Outputs, committed, put, storage_error
@@ -48,6 +51,8 @@ INLINE_BYTES = 1_000_000
 
 ERROR_FLOOR = 100
 """Failed records up to this number never stop a run, whatever their share."""
+
+SUMMARIES_TOGETHER = 16
 
 START_AGAIN = "run into another directory"
 
@@ -264,8 +269,9 @@ class _Driver:
         self._judge_errors()
         repeated = find_repeated_ids(Corpus(tuple(self.parts), self.executor, self.directory.phase("ids")))
         if repeated.documents:
+            example = mask_text(repeated.example or "")
             self.warnings.append(
-                f"{repeated.documents:,} documents have an id that an earlier one has, such as {repeated.example!r}; "
+                f"{repeated.documents:,} documents have an id that an earlier one has, such as {example!r}; "
                 "all are kept, and told apart by key"
             )
         by_file: dict[int, list[str]] = {}
@@ -315,7 +321,7 @@ class _Driver:
         folder = self.directory.phase("fit")
         commit = committed(folder, name)
         if commit is None:
-            pieces = stage.divide(stage.merge([read_table(path) for path in self._summaries[name]]))
+            pieces = stage.divide(_merge_all(stage, self._summaries[name]))
             inputs = [FitInput(index, piece) for index, piece in enumerate(pieces)]
             fitted = self.executor.map(folder / name, FitTask(self.recipe, name), inputs)
             outputs = Outputs(folder, name)
@@ -359,7 +365,7 @@ class _Driver:
         commit = committed(folder, name)
         if commit is None:
             outputs = Outputs(folder, name)
-            children = stage.merge([read_table(path) for path in summaries])
+            children = _merge_all(stage, summaries)
             write_state(outputs.path("npz"), stage.settle(load_state(self.states[name]), children))
             commit = outputs.commit({})
         self._take_state(name, commit)
@@ -444,6 +450,14 @@ class _Driver:
             "examples": examples,
             "warnings": self.warnings,
         }
+
+
+def _merge_all(stage: AnyStage, paths: Sequence[Path]) -> pa.Table:
+    """One summary of all parts, folded a few at a time: the merge is exact, so the way does not matter."""
+    merged = stage.merge([])
+    for begin in range(0, len(paths), SUMMARIES_TOGETHER):
+        merged = stage.merge([merged, *(read_table(path) for path in paths[begin : begin + SUMMARIES_TOGETHER])])
+    return merged
 
 
 def _list_language(tag: str) -> str:

@@ -45,15 +45,25 @@ def mask_examples(examples: Sequence[Example]) -> list[Example]:
     masks = [cast("Mask", load(MASKS, name)) for name in names(MASKS)]
     texts = [_window(example) for example in examples]
     ids = [example.id for example in examples]
+    keepers = [example.keeper or "" for example in examples]
     languages = [example.lang for example in examples]
     if not masks:
         texts = [""] * len(examples)
     for mask in masks:
         texts = mask(texts, languages)
         ids = mask(ids, languages)
+        keepers = mask(keepers, languages)
     return [
-        replace(example, id=name, excerpt=_cut(text)) for example, name, text in zip(examples, ids, texts, strict=True)
+        replace(example, id=name, keeper=keeper or None, excerpt=_cut(text))
+        for example, name, keeper, text in zip(examples, ids, keepers, texts, strict=True)
     ]
+
+
+def mask_text(text: str) -> str:
+    """A short text that enters the record (an id), masked."""
+    for name in names(MASKS):
+        (text,) = cast("Mask", load(MASKS, name))([text], ["und"])
+    return text
 
 
 def _window(example: Example) -> str:

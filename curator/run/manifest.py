@@ -13,6 +13,8 @@ Manifest: TypeAlias = "dict[str, object]"
 
 FORMAT = 1
 
+_KEYS = {"recipe", "fingerprint", "versions", "files", "funnel", "facts", "coverage", "examples", "warnings"}
+
 
 def dump_manifest(manifest: Mapping[str, object]) -> bytes:
     """The manifest as bytes, the same for the same values."""
@@ -34,4 +36,7 @@ def load_manifest(path: Path) -> Manifest:
         raise DataError("is not valid JSON", file=str(path)) from error
     if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
         raise DataError(f"is not a manifest of format {FORMAT}", file=str(path), hint="made by another version?")
+    missing = sorted(_KEYS - set(manifest))
+    if missing:
+        raise DataError(f"lacks {', '.join(missing)}", file=str(path), hint="it is not as it was written")
     return cast("Manifest", manifest)

@@ -71,7 +71,7 @@ class Outputs:
             sizes[suffix] = source.stat().st_size
             source.replace(self._folder / f"{self._name}.{suffix}")
         record = {"files": sizes, "result": dict(result)}
-        put(self._folder / f"{self._name}.json", json.dumps(record, ensure_ascii=False).encode())
+        put(self._folder / f"{self._name}.json", json.dumps(record, ensure_ascii=False).encode(), durable=False)
         return Commit(str(self._folder), self._name, sizes, result)
 
     def discard(self) -> None:
@@ -87,8 +87,8 @@ def committed(folder: Path, name: str) -> Commit | None:
     """The commit record of a task, None when it has not committed or its files are not as it left them."""
     try:
         record = json.loads((folder / f"{name}.json").read_bytes())
-    except FileNotFoundError:
-        return None
+    except (FileNotFoundError, ValueError):
+        return None  # not there, or torn when the power failed
     files: dict[str, int] = record["files"]
     for suffix, size in files.items():
         try:
@@ -99,14 +99,18 @@ def committed(folder: Path, name: str) -> Commit | None:
     return Commit(str(folder), name, files, record["result"])
 
 
-def put(path: Path, data: bytes) -> None:
-    """Write a whole file: it is there with all its bytes, or not at all. A full disk is a TransientError."""
+def put(path: Path, data: bytes, *, durable: bool = True) -> None:
+    """Write a whole file: it is there with all its bytes, or not at all. A full disk is a TransientError.
+
+    `durable` waits until the bytes are on the disk. Commit records of tasks do without: one that a power failure tears
+    does not count, and its task runs again."""
     temporary = path.with_name(f".{os.getpid()}-{path.name}")
     try:
         with temporary.open("wb") as file:
             file.write(data)
             file.flush()
-            os.fsync(file.fileno())
+            if durable:
+                os.fsync(file.fileno())
         temporary.replace(path)
     except OSError as error:
         temporary.unlink(missing_ok=True)

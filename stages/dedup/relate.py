@@ -338,7 +338,7 @@ def _load_sets(commits: tuple[Commit, ...], wanted: NDArray[np.int64]) -> tuple[
                 continue
             values = np.load(file, allow_pickle=False)
         for place in chosen.tolist():
-            pieces.append(values[offsets[place] : offsets[place + 1]])
+            pieces.append(values[offsets[place] : offsets[place + 1]].copy())
             lengths.append(len(pieces[-1]))
         rows_found.append(rows[chosen])
     offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)

@@ -45,3 +45,9 @@ def test_nothing_is_annotated_early_past_a_stage_that_edits_text() -> None:
 def test_a_stage_behind_sampling_is_refused() -> None:
     with pytest.raises(UserError, match="'pii' stands after 'sampling'"):
         _plan("sampling", "pii")
+
+
+@pytest.mark.parametrize("stage", ["dedup", "outliers"])
+def test_a_stage_that_compares_texts_behind_one_that_edits_them_is_refused(stage: str) -> None:
+    with pytest.raises(UserError, match=f"'{stage}' stands after 'pii'"):
+        _plan("pii", stage)

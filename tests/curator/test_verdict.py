@@ -73,3 +73,8 @@ def test_drops_of_all_rules_are_drops() -> None:
     builder = VerdictBuilder(1)
     builder.drop(np.array([0]), "a.b")
     assert builder.build().table["action"].to_pylist() == [DROP]
+
+
+def test_an_edit_that_nobody_can_ask_about_is_refused() -> None:
+    with pytest.raises(ValueError, match="at least one replaced span"):
+        VerdictBuilder(1).edit(0, "new", [], {})

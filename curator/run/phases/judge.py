@@ -192,7 +192,7 @@ def _judge(pipeline: Pipeline, stage: AnyStage, state: State, view: _View) -> No
 def _apply(stage: AnyStage, verdicts: Verdicts, rows: NDArray[np.int64], view: _View) -> None:
     """Carry out the verdicts on a batch and note them."""
     table = verdicts.table
-    if len(table) == 0:
+    if len(table) == 0 and len(verdicts.edits) == 0:
         return
     local = rows[table["row"].to_numpy()]
     actions = table["action"].combine_chunks()

@@ -147,23 +147,25 @@ def _shard_tables(group: Group) -> Iterator[pa.Table]:
             end = begin + batch.num_rows
             copies = part.copies[begin:end]
             rows = np.repeat(np.arange(len(copies)), copies)
-            if len(rows):
-                documents = part.edits.within(begin, end).apply(batch)
-                pending.append(_shard_rows(documents, rows, copies, tokens[begin:end]))
-                pending_bytes += int((size[begin:end] * copies).sum())
+            documents = part.edits.within(begin, end).apply(batch) if len(rows) else batch
+            copy = (np.arange(len(rows)) - (np.cumsum(copies) - copies)[rows]).astype(np.int32)
+            # Many copies of long texts are cut before they are made: a string column holds 2 GiB at most.
+            filled = (pending_bytes + np.cumsum(size[begin:end][rows])) // ROW_GROUP_BYTES
+            for piece in np.split(np.arange(len(rows)), np.flatnonzero(np.diff(filled)) + 1):
+                if len(piece):
+                    pending.append(_shard_rows(documents, rows[piece], copy[piece], tokens[begin:end]))
+                    pending_bytes += int(size[begin:end][rows[piece]].sum())
+                if pending_bytes >= ROW_GROUP_BYTES:
+                    yield pa.concat_tables(pending)
+                    pending, pending_bytes = [], 0
             begin = end
-            if pending_bytes >= ROW_GROUP_BYTES:
-                yield pa.concat_tables(pending)
-                pending, pending_bytes = [], 0
     if pending:
         yield pa.concat_tables(pending)
 
 
 def _shard_rows(
-    documents: pa.RecordBatch, rows: NDArray[np.int64], copies: NDArray[np.int64], tokens: NDArray[np.int64]
+    documents: pa.RecordBatch, rows: NDArray[np.int64], copy: NDArray[np.int32], tokens: NDArray[np.int64]
 ) -> pa.Table:
-    starts = np.cumsum(copies) - copies
-    copy = (np.arange(len(rows)) - starts[rows]).astype(np.int32)
     taken = documents.take(pa.array(rows))
     suffix = pc.if_else(pa.array(copy > 0), pc.binary_join_element_wise("#", pa.array(copy).cast(pa.string()), ""), "")
     ids = pc.binary_join_element_wise(taken.column("id"), suffix, "")

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 from curator.engine.executor import partition_of, sort_rows
 from curator.engine.local import LocalExecutor
 from curator.errors import TransientError, UserError
-from curator.run.store import Outputs
+from curator.run.store import Commit, Outputs
 
 
 @dataclass(frozen=True)
@@ -146,3 +147,21 @@ def test_keys_spread_evenly_over_partitions() -> None:
 def test_rows_are_sorted_by_all_columns() -> None:
     rows = np.array([[2, 1, 9], [1, 5, 0], [1, 4, 7], [1, 4, 2]], dtype=np.uint64)
     assert sort_rows(rows).tolist() == [[1, 4, 2], [1, 4, 7], [1, 5, 0], [2, 1, 9]]
+
+
+def test_a_worker_that_dies_while_the_driver_is_busy_is_replaced(tmp_path: Path) -> None:
+    """The death is met by the next submit, not by a wait."""
+    engine = LocalExecutor(2)
+    killed: list[int] = []
+
+    def done(_commit: Commit, _reused: bool) -> None:
+        if not killed and engine._pool is not None:
+            killed.append(next(iter(engine._pool._processes)))
+            os.kill(killed[0], signal.SIGKILL)
+            time.sleep(1.0)
+
+    engine._done = done
+    commits = engine.map(tmp_path, square, (Number(value) for value in range(20)))
+    engine.close()
+    assert killed
+    assert [commit.integer("square") for commit in commits] == [value**2 for value in range(20)]

@@ -50,10 +50,12 @@ def test_every_row_is_read_once_under_its_number_at_any_split_size(
     assert found.failures == [(row, "field.missing") for row, text in enumerate(texts) if text is None]
 
 
-def test_small_row_groups_share_a_split_and_large_ones_have_their_own() -> None:
-    data = parquet_bytes(pa.table({"text": ["a" * 1000] * 100}), 10)
-    assert len(read_bytes(READER, data, ReadOptions(), 1).splits) == 10
+def test_small_row_groups_share_a_split_large_ones_have_their_own_and_larger_ones_are_cut() -> None:
+    data = parquet_bytes(pa.table({"text": [f"{row} " * 1000 for row in range(100)]}), 10)
+    size = pq.read_metadata(io.BytesIO(data)).row_group(0).total_byte_size
     assert len(read_bytes(READER, data, ReadOptions(), 1 << 30).splits) == 1
+    assert len(read_bytes(READER, data, ReadOptions(), size // 2).splits) == 10
+    assert len(read_bytes(READER, data, ReadOptions(), size // 10).splits) == 100
 
 
 @pytest.mark.parametrize(
@@ -163,7 +165,8 @@ def test_the_digest_of_a_split_is_that_of_its_pages(tmp_path: Path) -> None:
     path = tmp_path / "a.parquet"
     texts = [f"text {n}" for n in range(300)]
     pq.write_table(pa.table({"text": texts}), path, row_group_size=100)
-    splits = list(READER.splits(input_file(path, "parquet"), ReadOptions(), 1))
+    size = pq.read_metadata(path).row_group(0).total_byte_size
+    splits = list(READER.splits(input_file(path, "parquet"), ReadOptions(), size // 2))
     before = [READER.digest(split) for split in splits]
     assert len(set(before)) == 3
     begin = pq.ParquetFile(path).metadata.row_group(1).column(0).data_page_offset

@@ -3,8 +3,10 @@
 import gzip
 import json
 import os
+import time
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 
 from curator.errors import DataError, UserError
@@ -244,3 +246,48 @@ def test_a_stream_that_changed_under_the_same_size_and_time_is_noticed_on_resume
     os.utime(file, ns=(times.st_atime_ns, times.st_mtime_ns))
     with pytest.raises(DataError, match=r"in.jsonl.gz: is not what it was when the run began"):
         run_stages([file], tmp_path / "run", "dedup", resume=True, max_error_rate=0.9)
+
+
+def test_many_sources_take_no_longer_than_one(tmp_path: Path) -> None:
+    documents = [{"text": f"alpha beta {n}", "source": f"host{n}.example"} for n in range(20_000)]
+    file = write_jsonl(tmp_path / "in.jsonl", documents)
+    started = time.process_time()
+    run_stages([file], tmp_path / "run", "dedup", language="off")
+    assert time.process_time() - started < 60
+
+
+def test_many_copies_are_cut_into_row_groups(tmp_path: Path) -> None:
+    documents = [{"text": " ".join(f"word{n}x{k}" for k in range(30_000))} for n in range(2)]
+    file = write_jsonl(tmp_path / "in.jsonl", documents)
+    sampling = "sampling: {max_repeats: 200, total: 6000000}"
+    run_stages([file], tmp_path / "run", sampling, language="off")
+    (path,) = (tmp_path / "run" / "shards").iterdir()
+    shard = pq.ParquetFile(path)
+    assert shard.metadata.num_rows == pytest.approx(200, abs=2)
+    sizes = [shard.metadata.row_group(group).num_rows for group in range(shard.num_row_groups)]
+    assert max(sizes) < 100
+    copies = shard.read(columns=["copy"])["copy"].to_pylist()
+    assert sorted(set(copies)) == list(range(max(copies) + 1))
+
+
+def test_no_id_reaches_the_report_unmasked(tmp_path: Path) -> None:
+    documents = [{"id": "ann@example.org", "text": "one text that stands here twice, word for word"} for _ in range(2)]
+    outcome = run_stages([write_jsonl(tmp_path / "in.jsonl", documents)], tmp_path / "run", "dedup", language="off")
+    assert "[REDACTED_EMAIL]" in str(outcome.manifest["warnings"])
+    for name in ("report.html", "manifest.json"):
+        assert "ann@example.org" not in (tmp_path / "run" / name).read_text()
+
+
+def test_a_run_killed_before_its_first_word_is_begun_again(tmp_path: Path) -> None:
+    file = write_jsonl(tmp_path / "in.jsonl", make_texts(5))
+    for folder in ("events", "work"):
+        (tmp_path / "run" / folder).mkdir(parents=True)
+    (tmp_path / "run" / "events" / ".123-000001.jsonl").write_text("{")
+    run_stages([file], tmp_path / "run", "dedup", resume=True)
+    assert len(rows(tmp_path / "run", "scores")) == 5
+
+
+def test_a_manifest_that_lacks_its_parts_is_broken_data(tmp_path: Path) -> None:
+    (tmp_path / "manifest.json").write_text('{"format": 1}')
+    with pytest.raises(DataError, match="lacks coverage, examples"):
+        verify(RunDirectory(tmp_path))

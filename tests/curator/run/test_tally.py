@@ -1,0 +1,43 @@
+"""Counting: exact, and as fast for many names as for few."""
+
+import time
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from curator.document import Codes
+from curator.run.tally import Tally
+
+NAMES = ("a", "b", "c", "d")
+DOCUMENTS = st.lists(
+    st.tuples(st.integers(0, 3), st.integers(0, 2**40), st.integers(0, 2**40), st.booleans()), max_size=40
+)
+
+
+@given(DOCUMENTS)
+def test_counts_equal_a_plain_sum(documents: list[tuple[int, int, int, bool]]) -> None:
+    codes = np.array([code for code, _, _, _ in documents], dtype=np.int32)
+    tokens = np.array([value for _, value, _, _ in documents], dtype=np.int64)
+    size = np.array([value for _, _, value, _ in documents], dtype=np.int64)
+    rows = np.array([chosen for _, _, _, chosen in documents], dtype=np.bool_)
+    tally = Tally()
+    tally.count("in", rows, {"lang": Codes(codes, NAMES)}, tokens, size)
+    for number, name in enumerate(NAMES):
+        own = [entry for entry in documents if entry[0] == number and entry[3]]
+        expected = (len(own), sum(entry[1] for entry in own), sum(entry[2] for entry in own))
+        assert tally.events("lang", name).get("in", (0, 0, 0)) == expected
+    again = Tally(tally.rows())
+    again.merge(tally)
+    assert again.documents("in") == 2 * tally.documents("in")
+
+
+def test_a_hundred_thousand_sources_are_counted_in_a_moment() -> None:
+    count = 100_000
+    names = tuple(f"host{number}.example" for number in range(count))
+    ones = np.ones(count, dtype=np.int64)
+    started = time.process_time()
+    tally = Tally()
+    tally.count("in", ones.astype(np.bool_), {"source": Codes(np.arange(count, dtype=np.int32), names)}, ones, ones)
+    assert sum(tally.events("source", name)["in"][0] for name in tally.names("source")) == count
+    assert time.process_time() - started < 5
