@@ -57,6 +57,9 @@ CORPUS ?= runs/corpus.jsonl.zst
 bench: $(STAMP) $(CORPUS) ## Measure speed and memory (CORPUS=file.jsonl.zst, else one built from packages)
 	$(BIN)/python benchmarks/signatures.py $(CORPUS)
 	$(BIN)/python benchmarks/pipeline.py $(CORPUS)
+	$(BIN)/python benchmarks/language.py
+	test ! -f $(CORPUS:.jsonl.zst=.truth.jsonl.zst) || \
+	  $(BIN)/python benchmarks/dedup.py $(CORPUS) $(CORPUS:.jsonl.zst=.truth.jsonl.zst)
 
 $(CORPUS):
 	mkdir -p $(dir $(CORPUS))
