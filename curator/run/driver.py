@@ -111,12 +111,11 @@ def _run(request: Request, listeners: Sequence[Callable[[Event], None]]) -> Outc
     elif directory.is_used():
         raise UserError("is not a run directory", file=str(directory.root), hint="choose another output")
     if directory.manifest.exists():
-        verify(directory).raise_if_wrong(directory)
-        if not request.keep_work:
-            directory.remove_work()
-        return Outcome(directory, load_manifest(directory.manifest), resumed=True, was_finished=True)
+        return _finished(directory, request)
     directory.create()
     with RunLock(directory):
+        if directory.manifest.exists():  # another process finished it while this one waited to look
+            return _finished(directory, request)
         directory.sweep()
         log = EventLog(directory.events, tuple(listeners))
         size = sum(file.size for file in files)
@@ -137,6 +136,14 @@ def _run(request: Request, listeners: Sequence[Callable[[Event], None]]) -> Outc
         log.emit("run.finished", fingerprint=manifest["fingerprint"])
         log.flush()
     return Outcome(directory, manifest, resumed=before is not None)
+
+
+def _finished(directory: RunDirectory, request: Request) -> Outcome:
+    """The outcome of a run that is finished already. DataError when its files are not as they were written."""
+    verify(directory).raise_if_wrong(directory)
+    if not request.keep_work:
+        directory.remove_work()
+    return Outcome(directory, load_manifest(directory.manifest), resumed=True, was_finished=True)
 
 
 def _check_place(directory: RunDirectory, inputs: Sequence[str]) -> None:
