@@ -10,7 +10,7 @@ WORKER_BYTES = 380_000_000
 """What the driver and a worker hold at their peak on splits of 8 MiB, recipe web (`benchmarks/pipeline.py`)."""
 
 
-DOCUMENT_BYTES = 16 << 20
+DOCUMENT_BYTES = 8 << 20
 """Documents up to the size of a split are within WORKER_BYTES."""
 DOCUMENT_FACTOR = 14
 """What a worker holds, times the bytes of a longer document (measured on one of 33 MB through all stages)."""

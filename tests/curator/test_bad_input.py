@@ -431,7 +431,7 @@ def test_a_document_of_200_mb_fails_alone_and_memory_stays_bounded(packed: bool,
 def test_a_document_as_large_as_is_allowed_stays_within_the_memory(tmp_path: Path) -> None:
     texts = [document["text"] for document in make_texts(400, seed=2)]
     text = " ".join(texts).encode()
-    giant = (text + b" ") * (16_000_000 // len(text))
+    giant = (text + b" ") * (8_000_000 // len(text))
     source = write_jsonl(tmp_path / "in.jsonl", [*GOOD[:5], {"id": "giant", "text": giant.decode()}])
     recipe = tmp_path / "recipe.yaml"
     recipe.write_text(recipe_text("dedup", "entropy: {max_repetition: null, min_compression: null}", "pii"))
