@@ -147,7 +147,6 @@ class _Bar:
         self._task = self._progress.add_task("starting", total=None, rate="")
         self._progress.start()
         self._total = 0
-        self._bytes = 0
         self._places: dict[str, int] = {}
         self._tasks = 0
         self._previous = 0
@@ -162,7 +161,8 @@ class _Bar:
             reading = event["phase"] == "read" or str(event["phase"]).startswith("read ")
             self._previous = max(self._previous, self._tasks)
             total = self._total if reading else self._previous or None
-            self._bytes = self._tasks = 0
+            self._tasks = 0
+            self._places.clear()
             self._started = time.monotonic()
             self._progress.reset(self._task, description=description, total=total, rate="")
         elif event["kind"] == "task.done":
@@ -172,9 +172,9 @@ class _Bar:
                 # Splits come back in any order; the farthest place in each file is what is read.
                 file = str(event["name"]).split("-")[0]
                 self._places[file] = max(self._places.get(file, 0), consumed)
-                self._bytes = sum(self._places.values())
-                rate = self._bytes / max(time.monotonic() - self._started, 1e-9)
-                self._progress.update(self._task, completed=self._bytes, rate=f"{format_size(rate)}/s")
+                read = sum(self._places.values())
+                rate = read / max(time.monotonic() - self._started, 1e-9)
+                self._progress.update(self._task, completed=read, rate=f"{format_size(rate)}/s")
             else:
                 self._progress.update(self._task, completed=self._tasks, rate=f"{self._tasks} tasks")
 

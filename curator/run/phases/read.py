@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,12 +14,13 @@ import pyarrow.compute as pc
 from curator.document import DOCUMENT_SCHEMA, UNDETERMINED, Batch, Codes, encode, string_buffer
 from curator.keys import file_keys
 from curator.readers.base import Failure, ReadOptions, Records, Split
+from curator.readers.batches import digest_record
 from curator.readers.registry import load_reader
 from curator.recipe.model import SHIPPED_MODEL
 from curator.run.part import BatchWriter, write_table
 from curator.run.pipeline import BUILTIN_COLUMNS, Pipeline, is_matrix, pipeline_of
 from curator.run.store import Outputs
-from curator.run.tally import CREATED, FILE, IN, LANGUAGE, SOURCE, Tally
+from curator.run.tally import FILE, IN, LANGUAGE, SOURCE, Tally
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -149,7 +149,7 @@ def ingest(
     raw = records.records
     normalised = normalise(raw.column("text"), repair=recipe.input.repair)
     failures = [
-        Failure(raw.column("position")[row].as_py(), None, code, _sha256(raw.column("text")[row].as_py()))
+        Failure(raw.column("position")[row].as_py(), None, code, digest_record(raw.column("text")[row].as_py()))
         for row, code in enumerate(normalised.codes)
         if code is not None
     ]
@@ -228,10 +228,3 @@ def _cast(array: pa.Array | pa.ChunkedArray, kind: pa.DataType) -> pa.Array:
     if isinstance(array, pa.ChunkedArray):
         array = array.combine_chunks()
     return array if array.type == kind else array.cast(kind)
-
-
-def _sha256(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()
-
-
-__all__ = ["CREATED", "PartWriter", "ReadInput", "ReadTask", "binary16", "dimensions", "identify_languages"]
