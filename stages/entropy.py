@@ -20,8 +20,7 @@ of that. Where log2 N is not at least `min_bits` / ATTAINABLE the text is short,
 most units are characters of a script without spaces there are few kinds of unit (Thai has 5.8 bits, Khmer 6.8, Japanese
 7.1), and `min_bits_unspaced` stands in for `min_bits`.
 
-Thresholds cascade: the parameters; what `sources` has for the document's source group; FEW_FORMS for its list language;
-what `languages` has for that. A null turns a rule off.
+Thresholds cascade (see `curator.thresholds`); what the stage itself knows of languages is FEW_FORMS_BITS.
 """
 
 from __future__ import annotations
@@ -37,12 +36,13 @@ from pydantic import Field
 
 from curator.kernel import inline_kernel, kernel
 from curator.stage import Column, Columns, Parameters, Stage, State
+from curator.thresholds import thresholds_of
 from curator.verdict import VerdictBuilder, Verdicts, round_score
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from curator.document import Batch, Codes
+    from curator.document import Batch
 
 _Scalar = TypeVar("_Scalar", bound=np.generic)
 
@@ -84,8 +84,7 @@ SEQUENCE_CHARACTERS = 10
 _FEW_FORMS = (
     "ada bci bi chj dga fj guu haw ktu ln maz mi niu nku ote pau rar sg sm tca tdt tji to tpi ty wwa zam zro ztu"
 )
-FEW_FORMS = frozenset(_FEW_FORMS.split())
-FEW_FORMS_BITS = 5.0
+FEW_FORMS_BITS = dict.fromkeys(_FEW_FORMS.split(), 5.0)
 """Languages with few word forms, in which even the Universal Declaration of Human Rights has under 6.7 bits (Tahitian
 6.2, Hawaiian 6.3; English has 7.5), so that the common `min_bits` would remove good text."""
 
@@ -217,7 +216,10 @@ class Entropy(Stage[EntropyParameters]):
         builder = VerdictBuilder(len(batch))
         tokens = columns["tokens"].to_numpy()
         score = {column.name: columns[column.name].to_numpy(zero_copy_only=False) for column in self.columns}
-        limit = {name: self._thresholds(batch, name) for name in Thresholds.model_fields}
+        limit = {
+            name: thresholds_of(batch, self.parameters, name, FEW_FORMS_BITS if name == "min_bits" else None)
+            for name in Thresholds.model_fields
+        }
 
         log2_units = np.log2(np.maximum(tokens, 1))
         unspaced = score["entropy.unspaced"] > 0.5
@@ -247,24 +249,6 @@ class Entropy(Stage[EntropyParameters]):
             if high is not None:
                 builder.drop(enough & (value > limit[high]), rule, value, limit[high])
         return builder.build()
-
-    def _thresholds(self, batch: Batch, name: str) -> NDArray[np.float64]:
-        """The threshold `name` for each row, NaN where the rule is off: float64[rows]."""
-        value = getattr(self.parameters, name)
-        values = np.full(len(batch), np.nan if value is None else value, dtype=np.float64)
-        layers: list[tuple[Mapping[str, Thresholds], Codes]] = []
-        if self.parameters.sources:
-            layers.append((self.parameters.sources, batch.source_groups))
-        if name == "min_bits":
-            layers.append((dict.fromkeys(FEW_FORMS, Thresholds(min_bits=FEW_FORMS_BITS)), batch.languages))
-        if self.parameters.languages:
-            layers.append((self.parameters.languages, batch.languages))
-        for overrides, codes in layers:
-            for group in codes.names:
-                if group in overrides and name in overrides[group].model_fields_set:
-                    value = getattr(overrides[group], name)
-                    values[codes.mask(group)] = np.nan if value is None else value
-        return values
 
 
 def compression_ratios(data: NDArray[np.uint8], offsets: NDArray[np.int64]) -> NDArray[np.float64]:
