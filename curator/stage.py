@@ -34,6 +34,12 @@ if TYPE_CHECKING:
 State = Mapping[str, "NDArray[np.generic]"]
 """What `fit` returns: named arrays without Python objects, saved as .npz and read without pickle."""
 
+WEIGHT = "weight"
+"""The scored column that becomes the weight of a document in the shards; without one, every weight is 1."""
+
+FACTS = "facts"
+"""In the schema metadata of the file of a relation: JSON values about it for the manifest and the report."""
+
 Columns = Mapping[str, pa.Array]
 """Annotation columns by their full name (`entropy.bits`), one row a document of the batch."""
 
@@ -104,7 +110,8 @@ class Stage(abc.ABC, Generic[ParametersT]):
     `edits_text`: `decide` reads the text and may change it. `costly`: `annotate` runs on survivors only. `observes`:
     the stage has `observe`, `merge` and `fit`. `relates`: the stage has `relate`, whose columns `relation` declares.
     `derives`: the stage has `derive`. `repeats`: the stage decides how often a document is written; its decisions come
-    last, after children.
+    last, after children. `metadata`: fields that it reads of `Batch.documents`' column `metadata`; a recipe must name
+    them in `input.metadata`.
 
     `rules` maps each rule that a verdict may name to one sentence in plain words, in which `{score}`, `{threshold}`,
     `{keeper}`, `{copies}` and `{lang}` stand for the values of the decision; `curator explain` and the report use them.
@@ -123,6 +130,7 @@ class Stage(abc.ABC, Generic[ParametersT]):
     repeats: ClassVar[bool] = False
     scored: tuple[Column, ...] = ()
     relation: tuple[Column, ...] = ()
+    metadata: tuple[str, ...] = ()
     packages: ClassVar[tuple[str, ...]] = ()
     resources: ClassVar[Resources] = Resources()
 
@@ -162,7 +170,7 @@ class Stage(abc.ABC, Generic[ParametersT]):
     def relate(self, corpus: Corpus) -> Path:
         """Find what documents are to each other, through the engine's `exchange`. Returns an uncompressed Arrow IPC
         file, sorted by `row` (int64, the document's number in the corpus) with the columns that `relation` declares;
-        documents that are not in it have nulls there."""
+        documents that are not in it have nulls there. Its schema metadata may hold FACTS."""
         raise NotImplementedError
 
     def settle(self, state: State, children: pa.Table) -> State:

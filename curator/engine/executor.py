@@ -7,7 +7,7 @@ tasks by a 64-bit key.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
@@ -32,7 +32,7 @@ class Named(Protocol):
 InputT = TypeVar("InputT", bound=Named)
 Task = Callable[[InputT, Outputs], Mapping[str, object]]
 Emit = Callable[[InputT], "NDArray[np.uint64]"]
-Handle = Callable[[int, "NDArray[np.uint64]", Outputs], Mapping[str, object]]
+Handle = Callable[[int, Iterator["NDArray[np.uint64]"], Outputs], Mapping[str, object]]
 
 
 class Executor(Protocol):
@@ -46,8 +46,9 @@ class Executor(Protocol):
         self, folder: Path, emit: Emit[InputT], handle: Handle, inputs: Iterable[InputT], partitions: int
     ) -> list[Commit]:
         """Run `emit` on each input: rows uint64[n, width], whose first column is the key. Rows with equal keys meet in
-        one of `partitions` calls of `handle(partition, rows)`, sorted by all columns. The result must not depend on how
-        many partitions there are."""
+        one of `partitions` calls of `handle(partition, blocks, outputs)`: the rows of a partition, sorted by all
+        columns, in blocks of bounded size, none of them empty. The rows of one key may stand in several blocks, so that
+        no key is too frequent. The result must not depend on how many partitions or blocks there are."""
         ...
 
 
@@ -58,9 +59,3 @@ def partition_of(keys: NDArray[np.uint64], partitions: int) -> NDArray[np.uint32
         mixed = mix64(keys) >> np.uint64(32)
     places = (mixed * np.uint64(partitions)) >> np.uint64(32)
     return places.astype(np.uint16) if partitions <= 1 << 16 else places.astype(np.uint32)
-
-
-def sort_rows(rows: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """Rows sorted by all their columns, the first one first: uint64[n, width]."""
-    order = np.lexsort(tuple(rows[:, column] for column in range(rows.shape[1] - 1, -1, -1)))
-    return rows[order]

@@ -1,8 +1,8 @@
 """The `local` engine: processes on this machine, no cluster.
 
-One task or one worker runs in this process. Several run in worker processes that a fork server starts on demand, so
-that a small input pays for none. A worker that dies (a crash, the kernel's out-of-memory killer) takes only its
-attempts with it: the tasks are pure, and are tried again.
+One worker runs in this process, and so does a lone task that comes before any others. Several run in worker processes
+that a fork server starts on demand, so that a small input pays for none. A worker that dies (a crash, the kernel's
+out-of-memory killer) takes only its attempts with it: the tasks are pure, and are tried again.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import os
 import signal
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from multiprocessing import forkserver
@@ -24,12 +24,19 @@ from typing import Generic, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from curator.engine.executor import Emit, Handle, InputT, Task, partition_of, sort_rows
+from curator.engine.executor import Emit, Handle, InputT, Task, partition_of
+from curator.engine.merge import Piece, merge_sorted, sort_rows
 from curator.errors import TransientError
 from curator.run.store import Commit, Outputs, committed, make_folder, storage_error
 
 MAX_ATTEMPTS = 3
 """How often a task may lose its worker before the run gives up."""
+
+BLOCK_BYTES = 64_000_000
+"""What is held of a partition at a time; twice that while it is sorted."""
+
+RECIPE_VARIABLE = "CURATOR_WORKER_RECIPE"
+"""Names to the fork server the file with the recipe that the workers will work on."""
 
 _TICK_SECONDS = 0.5
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
@@ -73,22 +80,52 @@ class _EmitTask(Generic[InputT]):
 
 @dataclass(frozen=True)
 class _Partition:
-    """One partition of an exchange: its number, the width of its rows, and where they lie: (file, first row, rows)."""
+    """One partition of an exchange: its number, the width of its rows, and where they lie."""
 
     index: int
     width: int
-    pieces: tuple[tuple[str, int, int], ...]
+    pieces: tuple[Piece, ...]
 
     @property
     def name(self) -> str:
         return f"{self.index:05d}"
 
-    def rows(self) -> NDArray[np.uint64]:
-        flat = [
-            np.fromfile(path, dtype=np.uint64, count=count * self.width, offset=begin * self.width * 8)
-            for path, begin, count in self.pieces
-        ]
-        return np.concatenate([np.zeros(0, dtype=np.uint64), *flat]).reshape(-1, self.width)
+    def blocks(self, outputs: Outputs) -> Iterator[NDArray[np.uint64]]:
+        """The rows, sorted: at once where they are few, else merged from pieces that are sorted one by one."""
+        if not self.pieces:
+            return
+        rows = BLOCK_BYTES // (8 * self.width)
+        if sum(piece.rows for piece in self.pieces) <= rows:
+            found = [piece.read(0, piece.rows, self.width) for piece in self.pieces]
+            yield sort_rows(np.concatenate(found))
+            return
+        path = outputs.scratch("sorted")
+        runs: list[Piece] = []
+        begin = 0
+        with path.open("wb") as file:
+            for batch in _gathered(self.pieces, rows // 2):
+                read = [piece.read(0, piece.rows, self.width) for piece in batch]
+                run = sort_rows(np.concatenate(read))
+                run.tofile(file)
+                runs.append(Piece(str(path), begin, len(run)))
+                begin += len(run)
+        yield from merge_sorted(runs, self.width, rows // 2)
+
+
+def _gathered(pieces: Sequence[Piece], rows: int) -> Iterator[list[Piece]]:
+    """Pieces in groups of about `rows` rows; a larger piece is cut."""
+    pending: list[Piece] = []
+    size = 0
+    for whole in pieces:
+        for first in range(0, whole.rows, rows):
+            piece = Piece(whole.path, whole.begin + first, min(rows, whole.rows - first))
+            if pending and size + piece.rows > rows:
+                yield pending
+                pending, size = [], 0
+            pending.append(piece)
+            size += piece.rows
+    if pending:
+        yield pending
 
 
 def _partitions(sources: list[Commit], partitions: int) -> Iterator[_Partition]:
@@ -97,7 +134,7 @@ def _partitions(sources: list[Commit], partitions: int) -> Iterator[_Partition]:
     offsets = [cast("list[int]", source.result["offsets"]) for source in sources]
     for index in range(partitions):
         pieces = [
-            (str(source.path("rows")), places[index], places[index + 1] - places[index])
+            Piece(str(source.path("rows")), places[index], places[index + 1] - places[index])
             for source, places in zip(sources, offsets, strict=True)
             if places[index + 1] > places[index]
         ]
@@ -109,7 +146,7 @@ class _HandleTask:
     handle: Handle
 
     def __call__(self, partition: _Partition, outputs: Outputs) -> dict[str, object]:
-        return dict(self.handle(partition.index, sort_rows(partition.rows()), outputs))
+        return dict(self.handle(partition.index, partition.blocks(outputs), outputs))
 
 
 def _ignore(_commit: Commit, _reused: bool) -> None:
@@ -117,12 +154,18 @@ def _ignore(_commit: Commit, _reused: bool) -> None:
 
 
 class LocalExecutor:
-    """Runs tasks in up to `workers` processes. `tick` is called while waiting, `done` after each task."""
+    """Runs tasks in up to `workers` processes. `tick` is called while waiting, `done` after each task. `recipe` is a
+    file with the recipe as JSON, for which the fork server makes the workers ready (see `curator.run.warm`)."""
 
     def __init__(
-        self, workers: int, tick: Callable[[], None] = lambda: None, done: Callable[[Commit, bool], None] = _ignore
+        self,
+        workers: int,
+        tick: Callable[[], None] = lambda: None,
+        done: Callable[[Commit, bool], None] = _ignore,
+        recipe: Path | None = None,
     ) -> None:
         self.workers = workers
+        self._recipe = recipe
         self._tick = tick
         self._done = done
         self._pool: concurrent.futures.ProcessPoolExecutor | None = None
@@ -134,7 +177,7 @@ class LocalExecutor:
         pending = self._uncommitted(folder, inputs, commits)
         first = list(itertools.islice(pending, 2 if self.workers > 1 else 0))
         jobs = ((index, _Job(str(folder), task, item)) for index, item in itertools.chain(first, pending))
-        if len(first) < 2:
+        if len(first) < 2 and self._pool is None:
             for index, job in jobs:
                 self._tick()
                 commits[index] = job()
@@ -148,7 +191,7 @@ class LocalExecutor:
     def exchange(
         self, folder: Path, emit: Emit[InputT], handle: Handle, inputs: Iterable[InputT], partitions: int
     ) -> list[Commit]:
-        """See `Executor.exchange`. Rows lie in files of `folder`; a partition is held in memory while it is handled."""
+        """See `Executor.exchange`. Rows lie in files of `folder`; BLOCK_BYTES of a partition are in memory at once."""
         sources = self.map(folder / "emit", _EmitTask(emit, partitions), inputs)
         return self.map(folder / "handle", _HandleTask(handle), _partitions(sources, partitions))
 
@@ -228,6 +271,8 @@ class LocalExecutor:
         if self._pool is None:
             for variable in _THREAD_VARIABLES:
                 os.environ.setdefault(variable, "1")
+            if self._recipe is not None:
+                os.environ[RECIPE_VARIABLE] = str(self._recipe)
             context = multiprocessing.get_context("forkserver")
             context.set_forkserver_preload(["curator.engine.worker"])
             self._pool = concurrent.futures.ProcessPoolExecutor(

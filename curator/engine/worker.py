@@ -1,5 +1,8 @@
 """What the fork server loads once, so that each worker process begins with it."""
 
+import os
+from pathlib import Path
+
 import numba
 import numpy
 import pyarrow
@@ -8,5 +11,11 @@ import pyarrow.ipc
 
 import curator.kernel
 import curator.run.phases
+from curator.engine.local import RECIPE_VARIABLE
+from curator.run.warm import warm_up
 
 __all__ = ["curator", "numba", "numpy", "pyarrow"]
+
+_recipe = Path(os.environ.get(RECIPE_VARIABLE, ""))
+if _recipe.is_file():
+    warm_up(_recipe.read_text())

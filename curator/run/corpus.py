@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from curator.engine.executor import Emit, Executor, Handle, InputT, Task
 from curator.run.part import Part
-from curator.run.store import Commit
+from curator.run.store import Commit, Outputs
 
 if TYPE_CHECKING:
     import numpy as np
@@ -48,18 +48,34 @@ class Corpus:
 
     def once(self, name: str, function: Callable[[Path], Mapping[str, object]]) -> Commit:
         """Run one task that needs all that came before it; `function` gets the path of the file that it writes."""
-        from curator.run.store import Outputs, committed, make_folder
-
-        make_folder(self.folder)
-        found = committed(self.folder, name)
-        if found is not None:
-            return found
-        outputs = Outputs(self.folder, name)
-        return outputs.commit(function(outputs.path("arrow")))
+        (commit,) = self.executor.map(self.folder, _Once(function), [_Single(name)])
+        return commit
 
     def part_of(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
         """The place in `parts` of documents given by their number in the corpus: int64[n]."""
-        import numpy as np
+        return part_of(self.parts, rows)
 
-        starts = np.array([part.first_row for part in self.parts], dtype=np.int64)
-        return np.searchsorted(starts, rows, side="right") - 1
+
+def part_of(parts: Sequence[Part], rows: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The place in `parts` of documents given by their number in the corpus: int64[n]."""
+    import numpy as np
+
+    starts = np.array([part.first_row for part in parts], dtype=np.int64)
+    return np.searchsorted(starts, rows, side="right") - 1
+
+
+@dataclass(frozen=True)
+class _Single:
+    """The input of a task that has no other."""
+
+    name: str
+
+
+@dataclass(frozen=True)
+class _Once:
+    """A task that writes one file."""
+
+    function: Callable[[Path], Mapping[str, object]]
+
+    def __call__(self, item: _Single, outputs: Outputs) -> Mapping[str, object]:
+        return self.function(outputs.path("arrow"))

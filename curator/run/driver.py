@@ -28,7 +28,7 @@ from curator.run.examples import mask_text
 from curator.run.failures import count_failures, describe_failures
 from curator.run.manifest import FORMAT, Manifest, dump_manifest, load_manifest
 from curator.run.memory import workers_within
-from curator.run.part import Part, read_table
+from curator.run.part import Part, read_table, relation_facts
 from curator.run.phases.derive import DeriveInput, DeriveTask
 from curator.run.phases.fit import FitInput, FitTask
 from curator.run.phases.judge import JudgeTask
@@ -95,6 +95,7 @@ def _run(request: Request, listeners: Sequence[Callable[[Event], None]]) -> Outc
     pipeline = make_pipeline(request.recipe)
     make_plan(pipeline)
     check_requirements(pipeline)
+    check_metadata(pipeline)
     limit = request.recipe.input.max_document_bytes
     request = replace(request, workers=workers_within(request.workers, request.memory_bytes, limit))
     directory = RunDirectory(request.output)
@@ -172,6 +173,18 @@ def check_requirements(pipeline: Pipeline) -> None:
         raise UserError("; ".join(problems), hint="`curator doctor` shows what is installed")
 
 
+def check_metadata(pipeline: Pipeline) -> None:
+    """UserError when a stage needs a field that the recipe does not read."""
+    read = pipeline.recipe.input.metadata
+    for stage in pipeline.stages:
+        for name in stage.metadata:
+            if name not in read:
+                raise UserError(
+                    f"{stage.name} needs the field {name!r}, which is not read",
+                    hint=f"add it to the recipe: input: {{metadata: [{', '.join((*read, name))}]}}",
+                )
+
+
 def _previous(directory: RunDirectory) -> fingerprint.Components | None:
     """The fingerprint with which the run in this directory was started."""
     for event in read_events(directory.events):
@@ -213,7 +226,9 @@ class _Driver:
         self.recipe = self.request.recipe.model_dump_json()
         inline = sum(file.size for file in self.files) < INLINE_BYTES
         workers = 1 if inline else self.request.workers
-        self.executor = LocalExecutor(workers, self.log.tick, self._task_done)
+        recipe = self.directory.work / "recipe.json"
+        put(recipe, self.recipe.encode(), durable=False)
+        self.executor = LocalExecutor(workers, self.log.tick, self._task_done, recipe)
 
     def execute(self) -> Manifest:
         """Run all phases; returns the manifest, written."""
@@ -310,6 +325,8 @@ class _Driver:
         folder = self.directory.phase(f"relate-{name}{'-children' if children else ''}")
         corpus = Corpus(tuple(part for part in parts if part.rows), self.executor, folder, has_children=children)
         file = str(self.pipeline.stage(name).relate(corpus))
+        if not children:
+            self.facts[name] = relation_facts(Path(file))
         return [part.with_relation(name, file) if part.is_derived or not children else part for part in parts]
 
     def _judge(self, phase: Phase, parts: list[Part], *, closes: bool) -> list[Part]:
@@ -338,7 +355,8 @@ class _Driver:
 
     def _take_state(self, name: str, commit: Commit) -> None:
         self.states[name] = str(commit.path("npz"))
-        self.facts[name] = dict(self.pipeline.stage(name).facts(load_state(self.states[name])))
+        facts = dict(self.pipeline.stage(name).facts(load_state(self.states[name])))
+        self.facts[name] = {**cast("dict[str, object]", self.facts.get(name, {})), **facts}
 
     def _derive(self, name: str, phases: Sequence[Phase]) -> None:
         """Make children, and take them through every document stage that comes before."""

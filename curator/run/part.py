@@ -6,6 +6,7 @@ any other. Rows are numbered within the part; `first_row` makes them numbers wit
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -17,6 +18,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from curator.document import DOCUMENT_SCHEMA
+from curator.stage import FACTS, WEIGHT
 from curator.verdict import DROP, REPEAT, VERDICT_SCHEMA
 
 WITHOUT_TEXT = tuple(name for name in DOCUMENT_SCHEMA.names if name != "text")
@@ -183,6 +185,21 @@ class Part:
         size[self.edits.rows] = self.edits.size
         return tokens, size
 
+    def scores(self) -> pa.Table | None:
+        """The scored columns of all passes, one row a document; None where no stage scored."""
+        paths = [Path(folder) / f"{self.name}.scores" for folder in self.judged]
+        tables = [read_table(path) for path in paths if path.exists()]
+        columns = {name: table[name] for table in tables for name in table.schema.names}
+        return pa.table(columns) if columns else None
+
+    def weights(self) -> NDArray[np.float32]:
+        """The weight of each document in training: float32[rows]."""
+        scores = self.scores()
+        if scores is None or WEIGHT not in scores.schema.names:
+            return np.ones(self.rows, dtype=np.float32)
+        weights: NDArray[np.float32] = pc.fill_null(scores[WEIGHT], 1.0).to_numpy().astype(np.float32)
+        return weights
+
 
 class BatchWriter:
     """Writes record batches to an Arrow IPC file, compressed with LZ4."""
@@ -221,6 +238,14 @@ def write_table(path: Path, table: pa.Table, *, compress: bool = True) -> None:
     options = _IPC if compress else pa.ipc.IpcWriteOptions()
     with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, table.schema, options=options) as writer:
         writer.write_table(table.combine_chunks())
+
+
+def relation_facts(path: Path) -> dict[str, object]:
+    """What the file of a relation says about itself (see `curator.stage.FACTS`)."""
+    with pa.memory_map(str(path)) as source:
+        metadata = pa.ipc.open_file(source).schema.metadata or {}
+    found: dict[str, object] = json.loads(metadata.get(FACTS.encode(), b"{}"))
+    return found
 
 
 def read_table(path: Path) -> pa.Table:

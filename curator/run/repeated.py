@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -42,9 +43,18 @@ def _emit_ids(part: Part) -> NDArray[np.uint64]:
     return np.column_stack([keys, np.arange(part.first_row, part.first_row + len(keys), dtype=np.uint64)])
 
 
-def _count_repeats(partition: int, rows: NDArray[np.uint64], outputs: Outputs) -> dict[str, object]:
-    repeats = np.flatnonzero(rows[1:, 0] == rows[:-1, 0]) + 1 if len(rows) else np.zeros(0, dtype=np.int64)
-    return {"repeats": len(repeats), "first": int(rows[repeats, 1].min()) if len(repeats) else 0}
+def _count_repeats(partition: int, blocks: Iterator[NDArray[np.uint64]], outputs: Outputs) -> dict[str, object]:
+    count = 0
+    first = None
+    last = np.zeros((0, 2), dtype=np.uint64)
+    for block in blocks:
+        rows = np.concatenate([last, block])
+        repeats = rows[np.flatnonzero(rows[1:, 0] == rows[:-1, 0]) + 1, 1]
+        count += len(repeats)
+        if len(repeats):
+            first = min(int(repeats.min()), first if first is not None else int(repeats.min()))
+        last = rows[-1:]
+    return {"repeats": count, "first": first or 0}
 
 
 def _id_of(corpus: Corpus, row: int) -> str:

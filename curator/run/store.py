@@ -56,6 +56,7 @@ class Outputs:
         self._folder = folder
         self._name = name
         self._suffixes: list[str] = []
+        self._scratch: list[Path] = []
 
     def path(self, suffix: str) -> Path:
         """Where to write the file of this suffix; it takes its name when the task commits."""
@@ -63,9 +64,16 @@ class Outputs:
             self._suffixes.append(suffix)
         return self._temporary(suffix)
 
+    def scratch(self, suffix: str) -> Path:
+        """Where to write a file that goes away with the attempt."""
+        path = self._temporary(f"{suffix}.scratch")
+        self._scratch.append(path)
+        return path
+
     def commit(self, result: Mapping[str, object]) -> Commit:
         """Give the files their names, then put the commit record."""
         sizes: dict[str, int] = {}
+        self._sweep()
         for suffix in self._suffixes:
             source = self._temporary(suffix)
             sizes[suffix] = source.stat().st_size
@@ -76,8 +84,13 @@ class Outputs:
 
     def discard(self) -> None:
         """Remove what was written so far."""
+        self._sweep()
         for suffix in self._suffixes:
             self._temporary(suffix).unlink(missing_ok=True)
+
+    def _sweep(self) -> None:
+        for path in self._scratch:
+            path.unlink(missing_ok=True)
 
     def _temporary(self, suffix: str) -> Path:
         return self._folder / f".{os.getpid()}-{self._name}.{suffix}"

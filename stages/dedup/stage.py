@@ -20,13 +20,15 @@ from pydantic import Field, model_validator
 
 from curator.document import Batch
 from curator.run.corpus import Corpus
-from curator.stage import Column, Columns, Parameters, Stage, State
-from curator.verdict import VerdictBuilder, Verdicts
+from curator.stage import WEIGHT, Column, Columns, Parameters, Stage, State
+from curator.verdict import VerdictBuilder, Verdicts, round_score
+from stages.dedup.fields import Keeper, rank_of_field, url_hashes
 from stages.dedup.minhash import choose_bands, exact_hashes, minhash, shingle_hashes
+from stages.dedup.orders import RANK_COLUMN
+from stages.dedup.relate import EXACT, EXACT_COLUMN, NEAR, URL, URL_COLUMN, find_duplicates
 
-EXACT_COLUMN = "dedup.exact"
 SIGNATURE_COLUMN = "dedup.signature"
-EXACT, NEAR = "exact", "near"
+MEMBERS_COLUMN = "dedup.members"
 
 
 class DedupParameters(Parameters):
@@ -40,14 +42,33 @@ class DedupParameters(Parameters):
     verify_band: float = Field(
         0.06, ge=0, le=1, description="within this distance of the threshold the true Jaccard similarity decides"
     )
-    keeper: Literal["first", "longest"] = Field("first", description="which document of a pair stays")
-    bucket_representatives: int = Field(
-        64, ge=1, description="in a larger LSH bucket a document is compared with this many of the first ones"
+    keeper: Keeper = Field(
+        "first",
+        description="which document stays: the first in the input, the longest, or by keeper_field the oldest, the "
+        "newest (to the day) or the best (highest number); of equals the first",
     )
+    keeper_field: str | None = Field(
+        None, description="the field of input.metadata that has the date (oldest, newest) or the number (best)"
+    )
+    url_field: str | None = Field(
+        None, description="the field of input.metadata that has the URL: of documents with the same one, one stays"
+    )
+    bucket_representatives: int = Field(
+        64, ge=1, le=1024, description="in a larger LSH bucket a document is compared with this many of the first ones"
+    )
+    weight: Literal["none", "log", "sqrt", "members"] = Field(
+        "none",
+        description="the weight of a document that stays for n documents in all: 1, 1 + ln n, the square root of n, n",
+    )
+    max_weight: float = Field(10.0, ge=1, description="no document has a greater weight")
 
     @model_validator(mode="after")
-    def _has_bands(self) -> DedupParameters:
+    def _is_consistent(self) -> DedupParameters:
         choose_bands(self.permutations, self.threshold, self.recall)
+        needs_field = self.keeper not in ("first", "longest")
+        if needs_field != (self.keeper_field is not None):
+            wanted = "needs keeper_field" if needs_field else "takes no keeper_field"
+            raise ValueError(f"keeper {self.keeper!r} {wanted}")
         return self
 
 
@@ -58,13 +79,15 @@ class Dedup(Stage[DedupParameters]):
     about: ClassVar[str] = "of documents that say the same, keep one (exact, and MinHash LSH with verified pairs)"
     parameters_type: ClassVar[type[Parameters]] = DedupParameters
     relates: ClassVar[bool] = True
-    packages: ClassVar[tuple[str, ...]] = ("datasketch",)
+    packages: ClassVar[tuple[str, ...]] = ("ada-url", "datasketch")
     relation: tuple[Column, ...] = (
         Column("dedup.keeper", pa.string(), "the document that stays in its place", internal=True),
         Column("dedup.similarity", pa.float64(), "Jaccard similarity with the keeper", internal=True),
-        Column("dedup.kind", pa.string(), "exact or near", internal=True),
+        Column("dedup.kind", pa.string(), "url, exact or near", internal=True),
+        Column(MEMBERS_COLUMN, pa.int64(), "documents for which it stays, itself among them", internal=True),
     )
     rules: ClassVar[Mapping[str, str]] = {
+        "dedup.url": "its URL is that of {keeper}, up to ways of writing it",
         "dedup.exact": "its text is the same as that of {keeper}, up to case, punctuation and compatibility forms",
         "dedup.near": "it is a near-duplicate of {keeper}: Jaccard similarity {score}, threshold {threshold}",
     }
@@ -72,37 +95,68 @@ class Dedup(Stage[DedupParameters]):
     def __init__(self, parameters: DedupParameters, seed: int = 0) -> None:
         super().__init__(parameters, seed)
         width = parameters.permutations
-        self.columns = (
+        columns = [
             Column(EXACT_COLUMN, pa.list_(pa.uint64(), 2), "128-bit hash of the folded text", internal=True),
             Column(SIGNATURE_COLUMN, pa.list_(pa.uint32(), width), "MinHash signature", internal=True),
+        ]
+        if parameters.url_field is not None:
+            columns.append(
+                Column(URL_COLUMN, pa.list_(pa.uint64(), 2), "128-bit hash of the canonical URL", internal=True)
+            )
+        if parameters.keeper_field is not None:
+            columns.append(Column(RANK_COLUMN, pa.int64(), "its rank by the keeper rule", internal=True))
+        self.columns = tuple(columns)
+        self.metadata = tuple(name for name in (parameters.url_field, parameters.keeper_field) if name is not None)
+        self.scored = (
+            Column("dedup.cluster", pa.int64(), "documents for which it stays, itself among them; null if dropped"),
         )
+        if parameters.weight != "none":
+            self.scored = (*self.scored, Column(WEIGHT, pa.float64(), "its weight in training"))
 
     def annotate(self, batch: Batch) -> Columns:
-        """Exact hash and signature of each document."""
+        """Exact hash and signature of each document; hash of its URL and rank where they are asked for."""
         data, offsets = batch.text_buffer
         width = self.parameters.permutations
         exact = exact_hashes(batch.units, data, offsets)
         shingles = shingle_hashes(batch.units, data, offsets, self.parameters.shingle_units)
         signature = minhash(shingles, width, self.parameters.signature_seed)
-        return {
+        columns = {
             EXACT_COLUMN: pa.FixedSizeListArray.from_arrays(pa.array(exact.reshape(-1)), 2),
             SIGNATURE_COLUMN: pa.FixedSizeListArray.from_arrays(pa.array(signature.reshape(-1)), width),
         }
+        parameters, metadata = self.parameters, batch.documents.column("metadata")
+        if parameters.url_field is not None:
+            urls = url_hashes(metadata, parameters.url_field)
+            columns[URL_COLUMN] = pa.FixedSizeListArray.from_arrays(pa.array(urls.reshape(-1)), 2)
+        if parameters.keeper_field is not None:
+            columns[RANK_COLUMN] = pa.array(rank_of_field(metadata, parameters.keeper_field, parameters.keeper))
+        return columns
 
     def relate(self, corpus: Corpus) -> Path:
         """Find for each duplicate the document that stays."""
-        from stages.dedup.relate import find_duplicates
-
         return find_duplicates(corpus, self.parameters)
+
+    def score(self, batch: Batch, columns: Columns, state: State) -> Columns:
+        """For how many documents each one stays, and its weight."""
+        members = pc.fill_null(columns[MEMBERS_COLUMN], 1)
+        cluster = pc.if_else(pc.is_null(columns["dedup.kind"]), members, None)
+        if self.parameters.weight == "none":
+            return {"dedup.cluster": cluster}
+        count = members.to_numpy(zero_copy_only=False).astype(np.float64)
+        weights = {"log": 1 + np.log(count), "sqrt": np.sqrt(count), "members": count}[self.parameters.weight]
+        return {
+            "dedup.cluster": cluster,
+            WEIGHT: pa.array(round_score(np.minimum(weights, self.parameters.max_weight))),
+        }
 
     def decide(self, batch: Batch, columns: Columns, state: State) -> Verdicts:
         """Drop what has a keeper."""
         verdicts = VerdictBuilder(len(batch))
         kinds, similarity = columns["dedup.kind"], columns["dedup.similarity"]
         score = pc.fill_null(similarity, 0.0).to_numpy(zero_copy_only=False)
-        for kind in (EXACT, NEAR):
+        for kind in (URL, EXACT, NEAR):
             rows = np.flatnonzero(pc.fill_null(pc.equal(kinds, kind), False).to_numpy(zero_copy_only=False))
             keepers = columns["dedup.keeper"].take(pa.array(rows)).to_pylist()
             threshold = self.parameters.threshold if kind == NEAR else None
-            verdicts.drop(rows, f"dedup.{kind}", score, threshold, keepers)
+            verdicts.drop(rows, f"dedup.{kind}", None if kind == URL else score, threshold, keepers)
         return verdicts.build()

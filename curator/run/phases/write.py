@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from curator.document import UNDETERMINED
 from curator.keys import random_words
 from curator.run.examples import Example, mask_examples
-from curator.run.part import Part, read_batches, read_table
+from curator.run.part import Part, read_table
 from curator.run.phases.read import FAILED_SCHEMA
 from curator.run.pipeline import Pipeline, pipeline_of
 from curator.run.store import Outputs, sync
@@ -142,6 +142,7 @@ def _shard_tables(group: Group) -> Iterator[pa.Table]:
     pending_bytes = 0
     for part in map(Part.fresh, group.parts):
         tokens, size = part.measures()
+        weights = part.weights()
         begin = 0
         for batch in part.documents():
             end = begin + batch.num_rows
@@ -153,7 +154,9 @@ def _shard_tables(group: Group) -> Iterator[pa.Table]:
             filled = (pending_bytes + np.cumsum(size[begin:end][rows])) // ROW_GROUP_BYTES
             for piece in np.split(np.arange(len(rows)), np.flatnonzero(np.diff(filled)) + 1):
                 if len(piece):
-                    pending.append(_shard_rows(documents, rows[piece], copy[piece], tokens[begin:end]))
+                    pending.append(
+                        _shard_rows(documents, rows[piece], copy[piece], tokens[begin:end], weights[begin:end])
+                    )
                     pending_bytes += int(size[begin:end][rows[piece]].sum())
                 if pending_bytes >= ROW_GROUP_BYTES:
                     yield pa.concat_tables(pending)
@@ -164,13 +167,16 @@ def _shard_tables(group: Group) -> Iterator[pa.Table]:
 
 
 def _shard_rows(
-    documents: pa.RecordBatch, rows: NDArray[np.int64], copy: NDArray[np.int32], tokens: NDArray[np.int64]
+    documents: pa.RecordBatch,
+    rows: NDArray[np.int64],
+    copy: NDArray[np.int32],
+    tokens: NDArray[np.int64],
+    weights: NDArray[np.float32],
 ) -> pa.Table:
     taken = documents.take(pa.array(rows))
     suffix = pc.if_else(pa.array(copy > 0), pc.binary_join_element_wise("#", pa.array(copy).cast(pa.string()), ""), "")
     ids = pc.binary_join_element_wise(taken.column("id"), suffix, "")
     provenance = pa.StructArray.from_arrays([taken.column(field.name) for field in PROVENANCE], fields=list(PROVENANCE))
-    weight = pa.array(np.ones(len(rows), dtype=np.float32))
     return pa.Table.from_arrays(
         [
             ids,
@@ -181,7 +187,7 @@ def _shard_rows(
             pa.array(tokens[rows]),
             pa.array(copy),
             taken.column("parent"),
-            weight,
+            pa.array(weights[rows]),
             provenance,
         ],
         schema=SHARD_SCHEMA,
@@ -200,11 +206,10 @@ def _score_tables(group: Group, pipeline: Pipeline) -> Iterator[pa.Table]:
 
 def _scores_of(part: Part, schema: pa.Schema) -> pa.Table:
     sources = [list(part.documents(["id", "key", "lang"])), list(part.columns())]
-    for folder in part.judged:
-        path = Path(folder) / f"{part.name}.scores"
-        if path.exists():
-            sources.append(list(read_batches(path)))
+    scores = part.scores()
     columns: dict[str, pa.ChunkedArray] = {}
+    if scores is not None:
+        columns.update({name: scores[name] for name in scores.schema.names})
     for batches in sources:
         if batches:
             table = pa.Table.from_batches(batches)

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from curator.engine.executor import partition_of, sort_rows
+from curator.engine.executor import partition_of
 from curator.engine.local import LocalExecutor
 from curator.errors import TransientError, UserError
 from curator.run.store import Commit, Outputs
@@ -57,8 +57,8 @@ class EmitMultiples:
         return np.column_stack([values % np.uint64(50), values])
 
 
-def collect(partition: int, rows: NDArray[np.uint64], outputs: Outputs) -> dict[str, object]:
-    return {"rows": rows.tolist()}
+def collect(partition: int, blocks: Iterator[NDArray[np.uint64]], outputs: Outputs) -> dict[str, object]:
+    return {"rows": [row for block in blocks for row in block.tolist()]}
 
 
 @pytest.fixture(params=[1, 2])
@@ -144,9 +144,14 @@ def test_keys_spread_evenly_over_partitions() -> None:
     assert abs(counts - 10_000).max() < 500
 
 
-def test_rows_are_sorted_by_all_columns() -> None:
-    rows = np.array([[2, 1, 9], [1, 5, 0], [1, 4, 7], [1, 4, 2]], dtype=np.uint64)
-    assert sort_rows(rows).tolist() == [[1, 4, 2], [1, 4, 7], [1, 5, 0], [2, 1, 9]]
+def test_a_partition_larger_than_memory_comes_in_blocks_sorted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("curator.engine.local.BLOCK_BYTES", 1600)
+    engine = LocalExecutor(1)
+    inputs = [Number(0), Number(2), Number(5)]
+    (commit,) = engine.exchange(tmp_path, EmitMultiples(), collect, inputs, 1)
+    expected = sorted([v % 50, v] for begin in (0, 2, 5) for v in range(begin, 1000, 7))
+    assert commit.result["rows"] == expected
+    assert [path for path in tmp_path.rglob("*") if "scratch" in path.name] == []
 
 
 def test_a_worker_that_dies_while_the_driver_is_busy_is_replaced(tmp_path: Path) -> None:

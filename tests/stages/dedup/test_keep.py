@@ -1,17 +1,28 @@
 """The two kernels of deduplication against plain references."""
 
+from itertools import pairwise
+
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stages.dedup.keep import candidate_pairs, keep_first
+from stages.dedup.keep import Buckets, keep_first
 
 ROWS = st.lists(st.tuples(st.integers(0, 6), st.integers(0, 2**64 - 1)), max_size=60, unique=True)
 PAIRS = st.lists(st.tuples(st.integers(0, 12), st.integers(0, 12), st.sampled_from([0.85, 0.9, 0.95])), max_size=60)
+CUTS = st.lists(st.integers(0, 60), max_size=4)
 
 
-@given(ROWS, st.integers(1, 5))
-def test_documents_of_a_bucket_meet_its_first_ones(values: list[tuple[int, int]], representatives: int) -> None:
+def cut(rows: np.ndarray, cuts: list[int]) -> list[np.ndarray]:
+    """The rows in consecutive blocks, some of them empty."""
+    return [rows[begin:end] for begin, end in pairwise([0, *sorted(min(c, len(rows)) for c in cuts), len(rows)])]
+
+
+@given(ROWS, st.integers(1, 5), CUTS)
+def test_documents_of_a_bucket_meet_its_first_ones(
+    values: list[tuple[int, int]], representatives: int, cuts: list[int]
+) -> None:
     values.sort()
     rows = np.array(values, dtype=np.uint64).reshape(-1, 2)
     buckets: dict[int, list[int]] = {}
@@ -23,15 +34,20 @@ def test_documents_of_a_bucket_meet_its_first_ones(values: list[tuple[int, int]]
         for number, order in enumerate(bucket)
         for earlier in bucket[: min(number, representatives)]
     ]
-    assert [tuple(pair) for pair in candidate_pairs(rows, representatives).tolist()] == expected
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("stages.dedup.keep.PAIRS_TOGETHER", 1)
+        found = Buckets(representatives)
+        pairs = [tuple(pair) for block in found.pairs(cut(rows, cuts)) for pair in block.tolist()]
+    assert pairs == expected
+    assert found.cut == sum(len(bucket) > representatives for bucket in buckets.values())
+    assert found.beyond == sum(max(0, len(bucket) - representatives) for bucket in buckets.values())
 
 
-@given(PAIRS)
-def test_who_stays_equals_the_plain_rule(values: list[tuple[int, int, float]]) -> None:
+@given(PAIRS, CUTS)
+def test_who_stays_equals_the_plain_rule(values: list[tuple[int, int, float]], cuts: list[int]) -> None:
     edges = sorted({(max(a, b), min(a, b)): s for a, b, s in values if a != b}.items())
-    later = np.array([edge[0][0] for edge in edges], dtype=np.uint64)
-    earlier = np.array([edge[0][1] for edge in edges], dtype=np.uint64)
-    similarity = np.array([edge[1] for edge in edges], dtype=np.float64)
+    rows = np.array([[*edge[0], 0] for edge in edges], dtype=np.uint64).reshape(-1, 3)
+    rows[:, 2] = np.array([edge[1] for edge in edges], dtype=np.float64).view(np.uint64)
     dropped: dict[int, tuple[float, int]] = {}
     for node in range(13):
         best: tuple[float, int] | None = None
@@ -40,6 +56,6 @@ def test_who_stays_equals_the_plain_rule(values: list[tuple[int, int, float]]) -
                 best = (score, early)
         if best is not None:
             dropped[node] = best
-    names, keepers, scores = keep_first(later, earlier, similarity)
-    found = dict(zip(names.tolist(), zip(scores.tolist(), keepers.tolist(), strict=True), strict=True))
-    assert found == dropped
+    kept = keep_first(cut(rows, cuts), 13)
+    keepers = zip(kept.similarity.tolist(), kept.keepers.tolist(), strict=True)
+    assert dict(zip(kept.dropped.tolist(), keepers, strict=True)) == dropped

@@ -1,9 +1,13 @@
 """Deduplication against a plain reference: all pairs, true Jaccard, in keeper order."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import cast
 
 import pytest
 
+from curator.errors import UserError
+from curator.run.driver import Outcome
 from curator.text.fold import fold
 from tests.runs import make_texts, rows, run_stages, write_jsonl
 
@@ -108,3 +112,97 @@ def test_many_copies_of_one_text_cost_no_pairs(tmp_path: Path) -> None:
     outcome = run_stages([write_jsonl(tmp_path / "in.jsonl", documents)], tmp_path / "run", "dedup", language="off")
     assert len(rows(tmp_path / "run", "shards")) == 1
     assert outcome.manifest
+
+
+def scores(run: Path) -> dict[str, dict[str, object]]:
+    return {str(row["id"]): row for row in rows(run, "scores")}
+
+
+def facts_of(outcome: Outcome) -> dict[str, int]:
+    return cast("dict[str, dict[str, int]]", outcome.manifest["facts"])["dedup"]
+
+
+TEXT = "the house stands on a small hill near the river where children play and old people talk about the weather"
+
+
+@pytest.mark.parametrize(
+    ("keeper", "stays"), [("oldest", "b"), ("newest", "c"), ("best", "c"), ("first", "a"), ("longest", "a")]
+)
+def test_the_keeper_rule_decides_which_copy_stays(tmp_path: Path, keeper: str, stays: str) -> None:
+    values = {"a": ("2020-05-05", 1.5), "b": ("2019-05-05", -3.0), "c": ("2021-05-05", 2.5), "d": (None, None)}
+    documents = [{"id": name, "text": TEXT, "date": date, "score": score} for name, (date, score) in values.items()]
+    field = {"oldest": ", keeper_field: date", "newest": ", keeper_field: date", "best": ", keeper_field: score"}
+    stage = f"dedup: {{keeper: {keeper}{field.get(keeper, '')}}}"
+    file = write_jsonl(tmp_path / "in.jsonl", documents)
+    run_stages([file], tmp_path / "run", stage, language="off", input={"metadata": ["date", "score"]})
+    assert [row["id"] for row in rows(tmp_path / "run", "shards")] == [stays]
+    assert {keeper for keeper, _, _ in dropped_by_dedup(tmp_path / "run").values()} == {stays}
+
+
+def test_of_documents_with_one_url_one_stays_whatever_their_text(tmp_path: Path) -> None:
+    documents: list[Mapping[str, object]] = [
+        {"id": "a", "text": "one thing", "url": "http://www.a.b/x?utm_source=1"},
+        {"id": "b", "text": "another matter", "url": "https://a.b/x/"},
+        {"id": "c", "text": "another matter", "url": "https://a.b/y"},
+        {"id": "d", "text": "one thing"},
+        {"id": "e", "text": "a third", "url": None},
+    ]
+    file = write_jsonl(tmp_path / "in.jsonl", documents)
+    stage = "dedup: {url_field: url, weight: members}"
+    outcome = run_stages([file], tmp_path / "run", stage, language="off", input={"metadata": ["url"]})
+    decided = {row["id"]: (row["keeper"], row["rule"], row["score"]) for row in rows(tmp_path / "run", "decisions")}
+    assert decided == {"b": ("a", "dedup.url", None), "d": ("a", "dedup.exact", 1.0)}
+    assert {row["id"]: row["weight"] for row in rows(tmp_path / "run", "shards")} == {"a": 3.0, "c": 1.0, "e": 1.0}
+    assert facts_of(outcome)["url"] == 1
+
+
+def test_a_field_that_the_recipe_does_not_read_is_refused(tmp_path: Path) -> None:
+    file = write_jsonl(tmp_path / "in.jsonl", [{"id": "a", "text": TEXT, "url": "http://a.b"}])
+    with pytest.raises(UserError, match=r"'url', which is not read .*metadata: \[url\]"):
+        run_stages([file], tmp_path / "run", "dedup: {url_field: url}", language="off")
+    with pytest.raises(UserError, match="needs keeper_field"):
+        run_stages([file], tmp_path / "run", "dedup: {keeper: oldest}", language="off")
+
+
+def test_the_size_of_a_cluster_is_kept_and_weighs(tmp_path: Path) -> None:
+    words = [f"w{number}" for number in range(100)]
+    near = " ".join([*words[:-1], "other"])
+    documents = [{"id": f"n{number}", "text": " ".join(words)} for number in range(3)]
+    documents += [{"id": "near", "text": near}, {"id": "near-copy", "text": near}, {"id": "alone", "text": TEXT}]
+    file = write_jsonl(tmp_path / "in.jsonl", documents)
+    run_stages([file], tmp_path / "run", "dedup: {weight: sqrt, max_weight: 2}", language="off")
+    found = scores(tmp_path / "run")
+    assert {name: row["dedup.cluster"] for name, row in found.items()} == {
+        "n0": 5, "n1": None, "n2": None, "near": None, "near-copy": None, "alone": 1,
+    }  # fmt: skip
+    weights = {row["id"]: row["weight"] for row in rows(tmp_path / "run", "shards")}
+    assert weights == {"n0": 2.0, "alone": 1.0}
+
+
+def test_a_key_of_many_rows_costs_time_in_proportion_and_says_what_it_left_out(tmp_path: Path) -> None:
+    """A template with one word changed: every document shares nearly every bucket with every other."""
+    words = [f"w{number}" for number in range(200)]
+    documents = [
+        {"id": f"n{number}", "text": " ".join([*words[:50], f"x{number}", *words[51:], f"end{number}"])}
+        for number in range(400)
+    ]
+    stage = "dedup: {bucket_representatives: 2}"
+    outcome = run_stages([write_jsonl(tmp_path / "in.jsonl", documents)], tmp_path / "run", stage, language="off")
+    facts = facts_of(outcome)
+    assert facts["large_buckets"] > 0
+    assert facts["beyond_representatives"] > 0
+    assert facts["candidate_pairs"] < 400 * 2 * 25
+    assert len(rows(tmp_path / "run", "shards")) == 1
+
+
+def test_the_answer_does_not_depend_on_partitions_or_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = write_jsonl(tmp_path / "in.jsonl", make_texts(400, seed=9))
+    outcome = run_stages([file], tmp_path / "a", "dedup", language="off")
+    monkeypatch.setattr("stages.dedup.near.PARTITION_BYTES", 4096)
+    monkeypatch.setattr("stages.dedup.relate.PARTITION_BYTES", 4096)
+    monkeypatch.setattr("stages.dedup.relate.KEEP_ROWS", 16)
+    monkeypatch.setattr("stages.dedup.near.SET_BYTES", 1000)
+    monkeypatch.setattr("stages.dedup.keep.PAIRS_TOGETHER", 8)
+    monkeypatch.setattr("curator.engine.local.BLOCK_BYTES", 2048)
+    other = run_stages([file], tmp_path / "b", "dedup", language="off")
+    assert outcome.manifest == other.manifest

@@ -1,0 +1,98 @@
+"""What deduplication reads of a document's metadata: when it was made, how good it is, and its URL.
+
+A rank is a number below 2**RANK_BITS; of two documents the one with the smaller rank stays, and with equal ranks the
+one that comes first in the input. Dates count by the day, scores to about four significant digits.
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Literal
+
+import msgspec
+import numpy as np
+from blake3 import blake3
+
+from stages.dedup.urls import canonical_url
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from numpy.typing import NDArray
+
+Keeper = Literal["first", "longest", "oldest", "newest", "best"]
+
+RANK_BITS = 22
+LAST_RANK = (1 << RANK_BITS) - 1
+"""The rank of a document that says nothing: one that does stays in its place."""
+
+_FLOAT_BITS = 32
+_SIGN = np.uint32(1 << 31)
+_EVERY = np.uint32(0xFFFFFFFF)
+_LAST_DAY = datetime.date.max.toordinal()
+
+
+def rank_of_length(tokens: NDArray[np.int64]) -> NDArray[np.uint64]:
+    """The longest first, up to LAST_RANK tokens: uint64[rows]."""
+    return (LAST_RANK - np.minimum(tokens, LAST_RANK)).astype(np.uint64)
+
+
+def rank_of_field(metadata: pa.StringArray, name: str, keeper: Keeper) -> NDArray[np.int64]:
+    """Ranks by the field `name` of each document's metadata: int64[rows], LAST_RANK where it is missing or makes no
+    sense.
+
+    For `oldest` and `newest` the field is an ISO 8601 date or seconds since 1970; for `best` a number, the higher the
+    better.
+    """
+    if keeper == "best":
+        return _rank_of_scores(np.array([_number(value) for value in _values(metadata, name)], dtype=np.float32))
+    days = [_day(value) for value in _values(metadata, name)]
+    ranks = [LAST_RANK if day is None else _LAST_DAY - day if keeper == "newest" else day for day in days]
+    return np.array(ranks, dtype=np.int64)
+
+
+def url_hashes(metadata: pa.StringArray, name: str) -> NDArray[np.uint64]:
+    """A 128-bit hash of the canonical URL in the field `name` of each document: uint64[rows, 2], zeros where there is
+    none."""
+    hashes = np.zeros((len(metadata), 2), dtype=np.uint64)
+    for row, value in enumerate(_values(metadata, name)):
+        canonical = canonical_url(value) if isinstance(value, str) else None
+        if canonical is not None:
+            hashes[row] = np.frombuffer(blake3(canonical.encode()).digest(16), dtype=np.uint64)
+    return hashes
+
+
+def _values(metadata: pa.StringArray, name: str) -> Iterator[object]:
+    """The field of each document, None where it has none."""
+    decoder = msgspec.json.Decoder(dict[str, object])
+    for text in metadata.to_pylist():
+        yield None if text is None else decoder.decode(text).get(name)
+
+
+def _number(value: object) -> float:
+    if isinstance(value, str):
+        try:
+            return float(value)
+        except ValueError:
+            return np.nan
+    return float(value) if isinstance(value, int | float) else np.nan
+
+
+def _rank_of_scores(scores: NDArray[np.float32]) -> NDArray[np.int64]:
+    bits = scores.view(np.uint32)
+    # The bits of floats in the order of their values (IEEE 754: sign and magnitude), then descending.
+    ascending = np.where(bits & _SIGN, ~bits, bits | _SIGN)
+    ranks = ((_EVERY - ascending) >> np.uint32(_FLOAT_BITS - RANK_BITS)).astype(np.int64)
+    return np.where(np.isnan(scores), LAST_RANK, np.minimum(ranks, LAST_RANK - 1))
+
+
+def _day(value: object) -> int | None:
+    """The day as a proleptic Gregorian ordinal."""
+    try:
+        if isinstance(value, str):
+            return datetime.datetime.fromisoformat(value).toordinal()
+        if isinstance(value, int | float):
+            return datetime.datetime.fromtimestamp(value, datetime.UTC).toordinal()
+    except (ValueError, OverflowError, OSError):
+        return None
+    return None

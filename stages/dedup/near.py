@@ -1,0 +1,327 @@
+"""Near-duplicates: candidates by MinHash LSH, verified by signatures, and by shingles where those are unsure.
+
+    bands    rows (band key, order) meet by band: candidate pairs, 16 bytes a band of each document
+    verify   pairs meet by their later document: repeats fall away, signatures decide where they are sure
+    sets     shingle sets of the documents that are left in doubt, extracted part by part
+    jaccard  true similarity of the pairs in doubt
+
+Memory of a task is bounded: rows and pairs come in blocks, shingle sets are read for as many pairs as fit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from curator.document import Batch
+from curator.engine.merge import Piece, pieces_of, sort_rows
+from curator.run.corpus import Corpus, part_of
+from curator.run.part import Part
+from curator.run.store import Commit, Outputs
+from curator.verdict import round_score
+from stages.dedup.exact import Gone, Question
+from stages.dedup.files import append_rows
+from stages.dedup.keep import Buckets
+from stages.dedup.minhash import (
+    Ragged,
+    band_keys,
+    choose_bands,
+    estimate_jaccard,
+    shingle_hashes,
+    shingle_sets,
+    true_jaccard,
+)
+from stages.dedup.orders import Ranked, rows_of
+
+if TYPE_CHECKING:
+    from stages.dedup.stage import DedupParameters
+
+PARTITION_BYTES = 32_000_000
+"""What a partition of the exchange holds on average."""
+
+VERIFIED_TOGETHER = 16_384
+"""Pairs whose signatures are read at a time: 32 MB."""
+
+SET_BYTES = 64_000_000
+"""Shingle sets that are read at a time, about."""
+
+SIMILAR_WIDTH = 3
+
+
+@dataclass(frozen=True)
+class Near:
+    """The similar pairs: sorted pieces of rows (later, earlier, bits of the similarity), and how they were found."""
+
+    pieces: tuple[Piece, ...]
+    facts: dict[str, int]
+
+
+def bands_of(parameters: DedupParameters) -> tuple[int, int]:
+    """How many bands, of how many rows each."""
+    return choose_bands(parameters.permutations, parameters.threshold, parameters.recall)
+
+
+def find_near(
+    corpus: Corpus, parameters: DedupParameters, ranked: Sequence[Ranked], gone: Gone, question: Question
+) -> Near:
+    """The pairs of documents that are left whose Jaccard similarity is at least the threshold."""
+    bands, rows_per_band = bands_of(parameters)
+    emit = _EmitBands(gone, question, bands, rows_per_band)
+    partitions = max(2, -(-corpus.rows * bands * 16 // PARTITION_BYTES))
+    found = corpus.exchange("bands", emit, _Pair(parameters.bucket_representatives), ranked, partitions)
+    candidates = sum(commit.integer("pairs") for commit in found)
+    verify = _Verify(corpus.parts, parameters.threshold, parameters.verify_band)
+    groups = [group for commit in found for group in _groups(commit, "pairs", 2)]
+    verified = corpus.exchange("verify", _emit_pairs, verify, groups, max(2, -(-candidates * 16 // PARTITION_BYTES)))
+    sets = corpus.map("sets", _ExtractSets(parameters.shingle_units), _needed(corpus, verified))
+    doubtful = [_Doubtful(commit, tuple(sets)) for commit in verified if commit.integer("doubtful")]
+    decided = corpus.map("jaccard", _Decide(parameters.threshold), doubtful)
+    facts = {
+        "exchanged_rows": sum(commit.integer("rows") for commit in found),
+        "candidate_pairs": sum(commit.integer("candidates") for commit in verified),
+        "pairs_in_doubt": sum(commit.integer("doubtful") for commit in verified),
+        "similar_pairs": sum(commit.integer("similar") for commit in (*verified, *decided)),
+        "large_buckets": sum(commit.integer("cut") for commit in found),
+        "beyond_representatives": sum(commit.integer("beyond") for commit in found),
+    }
+    files = [commit.path("similar") for commit in (*verified, *decided)]
+    everything = 1 << 62
+    return Near(tuple(piece for file in files for piece in pieces_of(file, SIMILAR_WIDTH, everything)), facts)
+
+
+def signatures_of(part: Part) -> NDArray[np.uint32]:
+    """The signatures of a part: uint32[rows, permutations]."""
+    width = part.path("dedup.signature").stat().st_size // (4 * max(part.rows, 1))
+    return part.matrix("dedup.signature", np.dtype(np.uint32), width).astype(np.uint32, copy=False)
+
+
+@dataclass(frozen=True)
+class _EmitBands:
+    gone: Gone
+    question: Question
+    bands: int
+    rows_per_band: int
+
+    def __call__(self, item: Ranked) -> NDArray[np.uint64]:
+        rows, orders = self.gone.rest(item)
+        keys = band_keys(np.ascontiguousarray(signatures_of(item.part)[rows]), self.bands, self.rows_per_band)
+        emitted = np.column_stack([keys.reshape(-1), np.repeat(orders, self.bands)])
+        return emitted[self.question.matters(emitted[:, 0], item.part)]
+
+
+@dataclass(frozen=True)
+class _Pair:
+    """Writes the candidate pairs of a partition of buckets."""
+
+    representatives: int
+
+    def __call__(self, partition: int, blocks: Iterator[NDArray[np.uint64]], outputs: Outputs) -> dict[str, object]:
+        buckets = Buckets(self.representatives)
+        count = rows = 0
+
+        def counted() -> Iterator[NDArray[np.uint64]]:
+            nonlocal rows
+            for block in blocks:
+                rows += len(block)
+                yield np.ascontiguousarray(block)
+
+        with outputs.path("pairs").open("wb") as file:
+            for pairs in buckets.pairs(counted()):
+                count += append_rows(file, _distinct(sort_rows(pairs)))
+        return {"pairs": count, "rows": rows, "cut": buckets.cut, "beyond": buckets.beyond}
+
+
+def _distinct(rows: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """Sorted rows without repeats."""
+    return rows[np.concatenate([[True], (rows[1:] != rows[:-1]).any(axis=1)])] if len(rows) else rows
+
+
+@dataclass(frozen=True)
+class _Group:
+    """Some rows that a task wrote."""
+
+    name: str
+    piece: Piece
+
+
+def _groups(commit: Commit, suffix: str, width: int) -> list[_Group]:
+    pieces = pieces_of(commit.path(suffix), width, PARTITION_BYTES // (8 * width))
+    return [_Group(f"{commit.name}-{number:05d}", piece) for number, piece in enumerate(pieces)]
+
+
+def _emit_pairs(group: _Group) -> NDArray[np.uint64]:
+    return group.piece.read(0, group.piece.rows, 2)
+
+
+@dataclass(frozen=True)
+class _Verify:
+    """Accepts the pairs whose estimated similarity is clearly above the threshold, notes those in doubt."""
+
+    parts: tuple[Part, ...]
+    threshold: float
+    band: float
+
+    def __call__(self, partition: int, blocks: Iterator[NDArray[np.uint64]], outputs: Outputs) -> dict[str, object]:
+        candidates = accepted = doubtful = 0
+        last = np.zeros((0, 2), dtype=np.uint64)
+        with outputs.path("similar").open("wb") as similar_file, outputs.path("doubtful").open("wb") as doubtful_file:
+            for block in blocks:
+                distinct = _distinct(np.concatenate([last, block]))[len(last) :]
+                last = block[-1:]
+                candidates += len(distinct)
+                for begin in range(0, len(distinct), VERIFIED_TOGETHER):
+                    pairs = distinct[begin : begin + VERIFIED_TOGETHER]
+                    estimate, sure, unsure = self._judge(pairs)
+                    similar = np.column_stack([pairs[sure], estimate[sure].view(np.uint64)])
+                    accepted += append_rows(similar_file, similar)
+                    doubtful += append_rows(doubtful_file, pairs[unsure])
+        return {"similar": accepted, "doubtful": doubtful, "candidates": candidates}
+
+    def _judge(self, pairs: NDArray[np.uint64]) -> tuple[NDArray[np.float64], NDArray[np.bool_], NDArray[np.bool_]]:
+        """Estimates, which pairs are surely similar, and which are in doubt."""
+        late, early = (self._gather(rows_of(pairs[:, side])) for side in (0, 1))
+        estimate = round_score(estimate_jaccard(late, early))
+        if self.band == 0:
+            return estimate, estimate >= self.threshold, np.zeros(len(pairs), dtype=np.bool_)
+        sure = estimate >= round(self.threshold + self.band, 6)
+        return estimate, sure, ~sure & (estimate >= round(self.threshold - self.band, 6))
+
+    def _gather(self, rows: NDArray[np.int64]) -> NDArray[np.uint32]:
+        found: NDArray[np.uint32] | None = None
+        places = part_of(self.parts, rows)
+        for place in np.unique(places).tolist():
+            inside = places == place
+            signatures = signatures_of(self.parts[place])
+            if found is None:
+                found = np.empty((len(rows), signatures.shape[1]), dtype=np.uint32)
+            found[inside] = signatures[rows[inside] - self.parts[place].first_row]
+        return np.zeros((0, 1), dtype=np.uint32) if found is None else found
+
+
+@dataclass(frozen=True)
+class _Needed:
+    """Documents of a part whose shingle sets are needed: rows within the part, sorted."""
+
+    part: Part
+    rows: NDArray[np.int64]
+
+    @property
+    def name(self) -> str:
+        return self.part.name
+
+
+def _needed(corpus: Corpus, verified: Sequence[Commit]) -> list[_Needed]:
+    rows = np.zeros(0, dtype=np.int64)
+    for commit in verified:
+        for group in _groups(commit, "doubtful", 2):
+            rows = np.unique(np.concatenate([rows, rows_of(_emit_pairs(group).reshape(-1))]))
+    places = corpus.part_of(rows)
+    return [
+        _Needed(corpus.parts[place], rows[places == place] - corpus.parts[place].first_row)
+        for place in np.unique(places).tolist()
+    ]
+
+
+@dataclass(frozen=True)
+class _ExtractSets:
+    """Writes the shingle sets of some documents: `index` (row in the corpus, where its set begins, and a last row that
+    says where all end), `values`."""
+
+    shingle_units: int
+
+    def __call__(self, item: _Needed, outputs: Outputs) -> dict[str, object]:
+        begin = total = 0
+        index: list[NDArray[np.int64]] = []
+        with outputs.path("values").open("wb") as values:
+            for documents in item.part.documents(["text"]):
+                end = begin + documents.num_rows
+                inside = item.rows[(item.rows >= begin) & (item.rows < end)]
+                if len(inside):
+                    batch = Batch(documents.take(pa.array(inside - begin)))
+                    found = shingle_sets(shingle_hashes(batch.units, *batch.text_buffer, self.shingle_units))
+                    index.append(np.column_stack([inside + item.part.first_row, found.offsets[:-1] + total]))
+                    found.values.tofile(values)
+                    total += len(found.values)
+                begin = end
+        index.append(np.array([[-1, total]], dtype=np.int64))
+        with outputs.path("index").open("wb") as file:
+            np.save(file, np.concatenate(index), allow_pickle=False)
+        return {"rows": len(item.rows)}
+
+
+@dataclass(frozen=True)
+class _Doubtful:
+    """The pairs in doubt of one partition, and where the shingle sets lie."""
+
+    commit: Commit
+    sets: tuple[Commit, ...]
+
+    @property
+    def name(self) -> str:
+        return self.commit.name
+
+
+@dataclass(frozen=True)
+class _Decide:
+    """Writes the pairs in doubt that are similar after all."""
+
+    threshold: float
+
+    def __call__(self, item: _Doubtful, outputs: Outputs) -> dict[str, object]:
+        sets = _Sets.open(item.sets)
+        count = 0
+        with outputs.path("similar").open("wb") as file:
+            for group in _groups(item.commit, "doubtful", 2):
+                for pairs in sets.split(_emit_pairs(group)):
+                    similarity = round_score(sets.jaccard(pairs))
+                    similar = similarity >= self.threshold
+                    count += append_rows(file, np.column_stack([pairs[similar], similarity[similar].view(np.uint64)]))
+        return {"similar": count}
+
+
+@dataclass(frozen=True)
+class _Sets:
+    """The shingle sets that were extracted: which rows (sorted), in which file, from where to where in it."""
+
+    rows: NDArray[np.int64]
+    file: NDArray[np.int64]
+    begins: NDArray[np.int64]
+    ends: NDArray[np.int64]
+    paths: tuple[Path, ...]
+
+    @staticmethod
+    def open(commits: Sequence[Commit]) -> _Sets:
+        indexes = [np.load(commit.path("index"), allow_pickle=False) for commit in commits]
+        return _Sets(
+            np.concatenate([index[:-1, 0] for index in indexes]),
+            np.repeat(np.arange(len(indexes)), [len(index) - 1 for index in indexes]),
+            np.concatenate([index[:-1, 1] for index in indexes]),
+            np.concatenate([index[1:, 1] for index in indexes]),
+            tuple(commit.path("values") for commit in commits),
+        )
+
+    def split(self, pairs: NDArray[np.uint64]) -> Iterator[NDArray[np.uint64]]:
+        """Pairs in groups whose sets together take about SET_BYTES; one pair at least."""
+        sizes = 8 * (self.ends - self.begins)
+        each = sum(sizes[np.searchsorted(self.rows, rows_of(pairs[:, side]))] for side in (0, 1))
+        groups = np.cumsum(each) // SET_BYTES
+        yield from np.split(pairs, np.flatnonzero(np.diff(groups)) + 1)
+
+    def jaccard(self, pairs: NDArray[np.uint64]) -> NDArray[np.float64]:
+        """The true similarity of pairs: float64[n]."""
+        wanted = np.unique(rows_of(pairs.reshape(-1)))
+        places = np.searchsorted(self.rows, wanted)
+        found = []
+        for number in np.unique(self.file[places]).tolist():
+            values = np.memmap(self.paths[number], dtype=np.uint64, mode="r")
+            for place in places[self.file[places] == number].tolist():
+                found.append(np.asarray(values[self.begins[place] : self.ends[place]]))
+        offsets = np.concatenate([[0], np.cumsum([len(values) for values in found])]).astype(np.int64)
+        late, early = (np.searchsorted(wanted, rows_of(pairs[:, side])).astype(np.int64) for side in (0, 1))
+        return true_jaccard(Ragged(offsets, np.concatenate(found)), late, early)

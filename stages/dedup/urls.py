@@ -1,0 +1,58 @@
+"""One form of a URL for all ways in which the same page is addressed.
+
+The URL is parsed as browsers do (WHATWG URL standard, by ada-url): host in lower case and Punycode, no dot segments, no
+default port. Then, after RFC 3986 section 6.2: percent-encoded unreserved characters are decoded, other escapes are in
+upper case. And what does not say which page it is falls away: scheme (http and https), `www.`, user and password,
+fragment, a slash at the end, session ids, and the parameters by which advertisers and mailings follow a visitor.
+The remaining parameters are sorted.
+"""
+
+from __future__ import annotations
+
+import re
+
+from ada_url import URL
+
+_SCHEMES = ("http:", "https:")
+
+_FOLLOWING = re.compile(
+    r"(?:(?:utm|oly|mtm|pk|hsa|vero)_[a-z_]+|_hs[a-z]+"
+    r"|(?:fb|g|dc|y|ys|tt|tw)clid|gclsrc|gbraid|wbraid|msclkid|igshid|mc_[ce]id|mkt_tok|_ga|_gl"
+    r"|ml_subscriber(?:_hash)?|li_fat_id|ef_id|s_cid|wickedid|rb_clickid)$",
+    re.IGNORECASE,
+)
+"""Parameters that say where a visitor came from: those that Google Analytics, Matomo, HubSpot, Piwik, Facebook, Google
+Ads, Microsoft, Yandex, TikTok, X, LinkedIn, Mailchimp, Marketo and others add to links."""
+
+_SESSION = re.compile(r"(?:phpsessid|jsessionid|aspsessionid[a-z]*|sessionid|cfid|cftoken)$", re.IGNORECASE)
+_PATH_SESSION = re.compile(r";(?:jsessionid|phpsessid)=[^/;]*", re.IGNORECASE)
+_ESCAPE = re.compile(r"%([0-9A-Fa-f]{2})")
+_UNRESERVED = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
+
+
+def canonical_url(url: str) -> str | None:
+    """The canonical form, without its scheme (`example.org/page?a=1`); None for what is not an http(s) URL."""
+    try:
+        parsed = URL(url)
+    except ValueError:
+        return None
+    if parsed.protocol not in _SCHEMES or not parsed.host:
+        return None
+    host = parsed.host.removeprefix("www.").rstrip(".")
+    path = _decode(_PATH_SESSION.sub("", parsed.pathname)).rstrip("/")
+    fields = [_decode(field) for field in parsed.search.removeprefix("?").split("&") if field]
+    kept = sorted(field for field in fields if not _says_nothing(field.partition("=")[0]))
+    return f"{host}{path}?{'&'.join(kept)}" if kept else f"{host}{path}"
+
+
+def _says_nothing(name: str) -> bool:
+    return bool(_FOLLOWING.match(name) or _SESSION.match(name))
+
+
+def _decode(text: str) -> str:
+    return _ESCAPE.sub(_decode_one, text)
+
+
+def _decode_one(escape: re.Match[str]) -> str:
+    character = chr(int(escape[1], 16))
+    return character if character in _UNRESERVED else escape[0].upper()
