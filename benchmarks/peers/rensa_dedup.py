@@ -20,7 +20,7 @@ def main() -> None:
     """Write the ids of the documents that stay, a line each."""
     index = RMinHashLSH(threshold=THRESHOLD, num_perm=PERMUTATIONS, num_bands=BANDS)
     signatures: list[RMinHash] = []
-    kept = []
+    kept: list[str] = []
     with Path(sys.argv[1]).open(encoding="utf-8") as file:
         for line in file:
             record = json.loads(line)

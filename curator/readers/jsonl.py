@@ -28,6 +28,7 @@ from curator.readers.base import Failure, Fields, InputFile, ReadOptions, Record
 from curator.readers.batches import digest_record, make_records, only_failures
 from curator.readers.blocks import Block, LineEnds, line_blocks, plain_splits, stream_splits
 from curator.readers.head import UTF8_BOM, check_text_head
+from curator.readers.json_columns import ColumnParser
 from curator.readers.json_fields import (
     UNSET,
     Paths,
@@ -67,11 +68,13 @@ class JsonlReader:
     def read(self, split: Split, options: ReadOptions) -> Iterator[Records]:
         """See `Reader.read`."""
         parser = _Parser(options.fields)
+        columns = ColumnParser(parser.paths)
         for block in line_blocks(split, options):
             if block.failures:
                 yield only_failures(block.failures)
             if block.data:
-                yield parser.parse(block)
+                plain = columns.parse(block.data, block.data_begin)
+                yield parser.parse(block) if plain is None else plain
 
     def digest(self, split: Split) -> str:
         """See `Reader.digest`."""
@@ -105,8 +108,8 @@ class _Parser:
     """
 
     def __init__(self, fields: Fields) -> None:
-        self._paths = Paths.of(fields)
-        self._layout = layout(self._paths)
+        self.paths = Paths.of(fields)
+        self._layout = layout(self.paths)
         self._decode_any = msgspec.json.Decoder().decode
         self._decode = _refuse if self._layout is None else msgspec.json.Decoder(self._layout.struct).decode
 
@@ -155,7 +158,7 @@ class _Parser:
         """The columns of decoded lines and the places of their rows; lines without a text join `bad`."""
         if self._layout is None or not structs:
             return ([], [], [], [], []), []
-        values, paths = self._layout.values, self._paths
+        values, paths = self._layout.values, self.paths
         texts = values(paths.text, structs)
         if None in texts or UNSET in texts:
             keep = [row for row, text in enumerate(texts) if isinstance(text, str)]
@@ -191,16 +194,16 @@ class _Parser:
                 raise _BadRecordError("json.invalid") from None
         if not isinstance(record, dict):
             raise _BadRecordError("json.not_object")
-        text = walk(record, self._paths.text)
+        text = walk(record, self.paths.text)
         if text is None or text is UNSET:
             raise _BadRecordError("field.missing")
         if not isinstance(text, str):
             raise _BadRecordError("field.type")
-        labels = [walk(record, path) for path in (self._paths.id, self._paths.source, self._paths.lang)]
+        labels = [walk(record, path) for path in (self.paths.id, self.paths.source, self.paths.lang)]
         if any(map(has_surrogates, labels)):
             raise _BadRecordError("json.encoding")
         try:
-            metadata = metadata_json({name: walk(record, path) for name, path in self._paths.metadata.items()})
+            metadata = metadata_json({name: walk(record, path) for name, path in self.paths.metadata.items()})
         except UnicodeEncodeError:
             raise _BadRecordError("json.encoding") from None
         except RecursionError:

@@ -34,8 +34,6 @@ EDITED_SCHEMA = pa.schema(
     ]
 )
 
-_IPC = pa.ipc.IpcWriteOptions(compression="lz4")
-
 
 @dataclass(frozen=True)
 class Edits:
@@ -202,11 +200,11 @@ class Part:
 
 
 class BatchWriter:
-    """Writes record batches to an Arrow IPC file, compressed with LZ4."""
+    """Writes record batches to an Arrow IPC file, uncompressed: it is mapped, not read."""
 
     def __init__(self, path: Path, schema: pa.Schema) -> None:
         self._sink = pa.OSFile(str(path), "wb")
-        self._writer = pa.ipc.new_file(self._sink, schema, options=_IPC)
+        self._writer = pa.ipc.new_file(self._sink, schema)
 
     def write(self, batch: pa.RecordBatch) -> None:
         """Add one batch."""
@@ -233,10 +231,9 @@ def read_batches(path: Path, fields: Sequence[str] | None = None) -> Iterator[pa
             yield batch if fields is None else batch.select(list(fields))
 
 
-def write_table(path: Path, table: pa.Table, *, compress: bool = True) -> None:
-    """A table as an Arrow IPC file; uncompressed where it shall be mapped."""
-    options = _IPC if compress else pa.ipc.IpcWriteOptions()
-    with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, table.schema, options=options) as writer:
+def write_table(path: Path, table: pa.Table) -> None:
+    """A table as an Arrow IPC file, uncompressed."""
+    with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
         writer.write_table(table.combine_chunks())
 
 

@@ -146,7 +146,7 @@ class _Keep:
         keepers = relation.keepers.copy()
         keepers[place >= 0] = by_text.keepers[place[place >= 0]]
         roots, members = np.unique(keepers, return_counts=True)
-        write_table(path, self._table(relation, roots, members + 1), compress=False)
+        write_table(path, self._table(relation, roots, members + 1))
         return {"dropped": len(relation.rows)}
 
     def _table(self, relation: _Relation, roots: NDArray[np.int64], members: NDArray[np.int64]) -> pa.Table:

@@ -1,0 +1,111 @@
+"""Blocks read straight into columns are what the slower way makes of them, or are left to it."""
+
+import json
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from curator.readers.base import Fields, Records
+from curator.readers.blocks import Block
+from curator.readers.json_columns import MAX_DEPTH, MAX_REFUSED, ColumnParser, line_starts
+from curator.readers.jsonl import _Parser
+
+NASTY = st.sampled_from(
+    ["a", "", " ", "\u0000", "é", "́", "\u200d", "👩‍👩‍👧", "א", "漢",
+     "\U0010ffff", "{", "}", "[", "]", '"', "\\", "\n", "\r", "\u2028"]
+)  # fmt: skip
+TEXT = st.lists(NASTY, max_size=8).map("".join)
+RECORD = st.fixed_dictionaries(
+    {"text": TEXT},
+    optional={
+        "id": TEXT | st.none() | st.integers(),
+        "lang": TEXT | st.none(),
+        "source": TEXT,
+        "other": st.recursive(TEXT | st.floats() | st.booleans(), st.lists, max_leaves=6),
+    },
+)
+LINE = st.builds(lambda record, ascii_: json.dumps(record, ensure_ascii=ascii_).encode(), RECORD, st.booleans())
+ODD = st.sampled_from(
+    [
+        b'{"text":"a"}{"text":"b"}', b'{"text":', b'"a"}', b"", b"   ", b"{}", b'{"text":null}', b'{"text":1}', b"[]",
+        b'{"text":"\xff"}', b'{"text":"\\ud800"}', b'{"text":"\\udc00"}', b'{"text":"a","text":"b"}', b'{"text":"a",}',
+        b'{"text":"a","x":"\xff"}', b'{"text":"a","id":"\xff"}', b'{"text":"a"} ', b'{"text":"a"}\r',
+        b'\xef\xbb\xbf{"text":"a"}',
+        b'{"text":"a","n":01}', b'{"text":"a","n":NaN}', b'{"text":"\x01"}', b'{"\\u0074ext":"a"}', b'{"text":"a"}}',
+        b'{"text":"a","x":{}', b"{}}", b'{"text":"a","id":{"b":1}}',
+    ]
+)  # fmt: skip
+
+
+def both(data: bytes, begin: int = 0) -> tuple[Records | None, Records]:
+    parser = _Parser(Fields())
+    return ColumnParser(parser.paths).parse(data, begin), parser.parse(Block(begin, begin + len(data), None, data))
+
+
+@settings(max_examples=400)
+@given(st.lists(LINE | ODD, max_size=6), st.booleans(), st.sampled_from([b"\n", b"\r\n"]))
+def test_both_ways_give_the_same_records(lines: list[bytes], ends: bool, line_end: bytes) -> None:
+    data = line_end.join(lines) + (line_end if ends else b"")
+    fast, slow = both(data, 7)
+    if fast is not None:
+        assert fast.records.equals(slow.records)
+        assert fast.failures == slow.failures == ()
+
+
+@given(st.lists(LINE.filter(lambda line: not isinstance(json.loads(line).get("id"), int)), min_size=1, max_size=6))
+def test_plain_records_are_read_the_fast_way(lines: list[bytes]) -> None:
+    fast, _ = both(b"\n".join(lines) + b"\n")
+    assert fast is not None
+    assert fast.records.num_rows == len(lines)
+
+
+def reference_starts(data: bytes) -> list[int] | None:
+    lines = data.split(b"\n")
+    if lines[-1] == b"":
+        lines.pop()
+    starts = [sum(len(line) + 1 for line in lines[:place]) for place in range(len(lines))]
+    for line in lines:
+        bare = line[:-1] if line.endswith(b"\r") and len(line) > 1 else line
+        if len(bare) < 2 or bare[:1] != b"{" or bare[-1:] != b"}":
+            return None
+        depth = 0
+        for byte in line:
+            depth = depth + 1 if byte in b"[{" else max(depth - 1, 0) if byte in b"]}" else depth
+            if depth > MAX_DEPTH:
+                return None
+    return starts or None
+
+
+@settings(max_examples=300)
+@given(
+    st.lists(
+        st.sampled_from([b"{", b"}", b"[", b"]", b"a", b"\n", b"\r", b"{a}\n", b"{}\n", b" " * 31, b"y\x7f", b"["])
+    )
+)
+def test_line_starts_are_those_of_the_plain_reference(pieces: list[bytes]) -> None:
+    data = b"".join(pieces)
+    found = line_starts(data)
+    assert (None if found is None else found.tolist()) == reference_starts(data)
+
+
+@pytest.mark.parametrize("depth", [MAX_DEPTH - 2, MAX_DEPTH + 1])
+def test_deep_nesting_is_left_to_the_slower_way(depth: int) -> None:
+    data = b'{"text":"a","x":' + b"[" * depth + b"]" * depth + b"}\n"
+    fast, _ = both(data)
+    assert (fast is None) == (depth > MAX_DEPTH)
+    assert (line_starts(data) is None) == (reference_starts(data) is None)
+
+
+def test_a_split_of_another_kind_is_not_tried_again_and_again() -> None:
+    parser = ColumnParser(_Parser(Fields()).paths)
+    good = b'{"text":"a"}\n'
+    assert parser.parse(good, 0) is not None
+    for _ in range(MAX_REFUSED):
+        assert parser.parse(b'{"text":"a","id":1}\n', 0) is None
+    assert parser.parse(good, 0) is None
+
+
+def test_nested_fields_and_metadata_are_left_to_the_slower_way() -> None:
+    for fields in (Fields(text="a.text"), Fields(metadata=("url",)), Fields(id="text")):
+        assert ColumnParser(_Parser(fields).paths).parse(b'{"text":"a"}\n', 0) is None
