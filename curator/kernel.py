@@ -12,8 +12,8 @@ from collections.abc import Callable
 from types import ModuleType
 from typing import ParamSpec, TypeVar, cast
 
-_NOT_NEEDED = ("scipy.linalg.cython_blas", "coverage")
-"""What Numba loads where it is installed, and no kernel here uses: 0.25 CPU seconds a process."""
+_NOT_NEEDED = ("scipy", "scipy.linalg.cython_blas", "coverage", "cffi")
+"""What Numba loads where it is installed, and no kernel here uses: 0.3 CPU seconds a process."""
 
 
 def _load_numba() -> ModuleType:

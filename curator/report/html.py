@@ -35,6 +35,7 @@ def render(report: Report) -> str:
         "compact": format_compact,
     }
     colour_of = {stage: charts.stage_colour(stage, report.stages) for stage in report.stages}
+    shown = _stages_in_rows(report)
     scale = charts.sampling_scale(report.sampling)
     page = environment.get_template("page.html.j2").render(
         report=report,
@@ -42,9 +43,9 @@ def render(report: Report) -> str:
         overall=_overall(report.totals),
         funnel=charts.funnel(report.steps, report.stages, report.totals),
         colour_of=colour_of,
-        bar=lambda row: _row_bar(row, report),
+        bar=lambda row: _row_bar(row, report, shown),
         token_bar=lambda row: charts.stacked_bar([charts.Part(row.tokens_kept, "kept", "tokens kept")], row.tokens_in),
-        stages_that_drop=[stage for stage in _stages_in_rows(report) if any(_drops(report, stage))],
+        stages_that_drop=[stage for stage in shown if any(_drops(report, stage))],
         rows_at_first=ROWS_AT_FIRST,
         coverage=_coverage(report.languages),
         histograms=_histograms(report.histograms),
@@ -72,12 +73,12 @@ def _drops(report: Report, stage: str) -> list[int]:
     return [row.dropped.get(stage, 0) for row in (*report.languages, *report.sources)]
 
 
-def _row_bar(row: Row, report: Report) -> Markup:
-    """Documents of a language or source: kept, then dropped by stage; the line marks retention over the whole run."""
+def _row_bar(row: Row, report: Report, shown: Sequence[str]) -> Markup:
+    """Documents of a language or source: kept, then dropped by each stage; the line marks retention over the run."""
     parts = [charts.Part(row.kept + row.held_out, "kept", f"kept: {row.kept + row.held_out:,}")]
     parts += [
         charts.Part(row.dropped[stage], charts.stage_colour(stage, report.stages), f"{stage}: {row.dropped[stage]:,}")
-        for stage in _stages_in_rows(report)
+        for stage in shown
         if row.dropped.get(stage)
     ]
     if row.failed:

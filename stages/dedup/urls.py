@@ -11,8 +11,6 @@ from __future__ import annotations
 
 import re
 
-from ada_url import URL
-
 _SCHEMES = ("http:", "https:")
 
 _FOLLOWING = re.compile(
@@ -32,6 +30,8 @@ _UNRESERVED = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz012
 
 def canonical_url(url: str) -> str | None:
     """The canonical form, without its scheme (`example.org/page?a=1`); None for what is not an http(s) URL."""
+    from ada_url import URL
+
     try:
         parsed = URL(url)
     except ValueError:
