@@ -1,4 +1,4 @@
-"""Isolation forests: fitted by scikit-learn, kept as flat arrays, scored by a kernel that gives scikit-learn's scores.
+"""Isolation forests as flat arrays, scored by a kernel that gives scikit-learn's scores to the last bit.
 
 An anomaly is isolated by few random splits, so its path from a tree's root to a leaf is short. With E the mean path
 length over the trees and c(n) the mean path length of an unsuccessful search in a binary tree of n entries, the score
@@ -15,6 +15,7 @@ everything left. A walk then has a fixed length and no pointers.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -55,6 +56,20 @@ class Forests:
             samples=np.ascontiguousarray(state["samples"], dtype=np.uint16),
             grown_on=np.ascontiguousarray(state["grown_on"], dtype=np.int64),
         )
+
+    @staticmethod
+    def joined(forests: Sequence[Forests], trees: int, max_samples: int) -> Forests:
+        """Several of the same shape, one after the other; none gives arrays of no forest."""
+        shape = (0, trees, 2 ** height_of(max_samples))
+        empty = Forests(
+            features=np.zeros((*shape[:2], shape[2] - 1), dtype=np.uint8),
+            thresholds=np.zeros((*shape[:2], shape[2] - 1), dtype=np.float32),
+            depths=np.zeros(shape, dtype=np.uint8),
+            samples=np.zeros(shape, dtype=np.uint16),
+            grown_on=np.zeros(0, dtype=np.int64),
+        )
+        every = [empty.arrays(), *(forest.arrays() for forest in forests)]
+        return Forests.of({name: np.concatenate([arrays[name] for arrays in every]) for name in every[0]})
 
     def arrays(self) -> dict[str, NDArray[np.generic]]:
         """The arrays by name, to be kept in a state."""
