@@ -110,18 +110,20 @@ def gazetteer() -> Gazetteer:
     combinations, flags = _name_flags(names, place)
     cue_entries = _cue_flags(cues, place)
 
-    # Rows: 0 empty, one for each combination of languages, then one for each key that is a cue or leads a longer term.
+    # Rows: 0 empty, one for each combination of languages, then one for each key that is a cue, leads a longer term, or
+    # is that of several names (`Weiss` and `Weiß`).
     special: dict[int, NDArray[np.uint16]] = {}
     order = np.argsort(keys, kind="stable")
     sorted_keys = keys[order]
 
     def row_of(key: int) -> NDArray[np.uint16]:
         if key not in special:
-            found = np.searchsorted(sorted_keys, np.uint64(key))
-            known = found < len(sorted_keys) and sorted_keys[found] == key
-            special[key] = flags[combinations[order[found]]].copy() if known else np.zeros(len(place) + 1, np.uint16)
+            low, high = (np.searchsorted(sorted_keys, np.uint64(key), side) for side in ("left", "right"))
+            special[key] = np.bitwise_or.reduce(flags[combinations[order[low:high]]], axis=0)
         return special[key]
 
+    for key in np.unique(sorted_keys[1:][sorted_keys[1:] == sorted_keys[:-1]]).tolist():
+        row_of(key)
     for leader, combination in set(zip(lead[long].tolist(), combinations[long].tolist(), strict=True)):
         row_of(leader)[flags[combination] != 0] |= LONGER
     for key, columns, bits in cue_entries:
@@ -134,7 +136,7 @@ def gazetteer() -> Gazetteer:
     all_rows = np.concatenate([np.arange(base, base + len(special)), combinations]).astype(np.int32)
     slots = 1 << int(np.ceil(np.log2(len(all_keys) * 2)))
     table_keys, table_rows = np.zeros(slots, dtype=np.uint64), np.zeros(slots, dtype=np.int32)
-    _insert(all_keys, all_rows, table_keys, table_rows)
+    insert(all_keys, all_rows, table_keys, table_rows)
     given = (all_flags[combinations] & FIRST).astype(bool).sum(axis=0)
     named = frozenset(language for language, index in place.items() if given[index] >= MIN_GIVEN_NAMES)
     names_only = np.where(all_flags & WORD, 0, all_flags & (FIRST | LAST)).astype(np.uint16)
@@ -233,7 +235,7 @@ def _chains(offsets: NDArray[np.int64], hashes: NDArray[np.uint64]) -> NDArray[n
 
 
 @kernel
-def _insert(
+def insert(
     keys: NDArray[np.uint64], rows: NDArray[np.int32], table_keys: NDArray[np.uint64], table_rows: NDArray[np.int32]
 ) -> None:
     """Fill the table. The first of equal keys stays."""
@@ -247,6 +249,18 @@ def _insert(
         if table_keys[slot] == 0:
             table_keys[slot] = keys[place]
             table_rows[slot] = rows[place]
+
+
+@inline_kernel
+def find_flags(
+    key: np.uint64,
+    column: int,
+    table_keys: NDArray[np.uint64],
+    table_rows: NDArray[np.int32],
+    flags: NDArray[np.uint16],
+) -> int:
+    """What a key is in the language of a column: a sum of flags, 0 if it is not in the table."""
+    return int(flags[find_row(key, table_keys, table_rows), column])
 
 
 @inline_kernel

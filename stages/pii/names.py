@@ -38,9 +38,9 @@ from stages.pii.name_kernels import (
     SURNAME_FIRST,
     TITLED_ONLY,
     UNSPACED,
-    find_spaced,
     look_up,
 )
+from stages.pii.spaced_kernels import find_spaced
 from stages.pii.unspaced_kernels import find_unspaced
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ def find(data: NDArray[np.uint8], units: Units, languages: Codes) -> Iterator[tu
     table = gazetteer()
     columns, modes, traits = (
         np.array([choose(name) for name in languages.names] or [0], dtype=np.int32)[languages.codes]
-        for choose in (table.column, _mode, _traits)
+        for choose in (table.column, mode_of, traits_of)
     )
     if not modes.any():
         return
@@ -115,7 +115,8 @@ def _collect(run: Callable[[NDArray[np.int64]], int], units: int) -> NDArray[np.
         capacity = count
 
 
-def _mode(language: str) -> int:
+def mode_of(language: str) -> int:
+    """How names are told in a language: a constant of `stages.pii.name_kernels`."""
     table = gazetteer()
     if table.column(language) == 0:
         return SKIP
@@ -128,7 +129,8 @@ def _mode(language: str) -> int:
     return CASELESS if language in _CASELESS else CASED
 
 
-def _traits(language: str) -> int:
+def traits_of(language: str) -> int:
+    """What else is to be known of a language: a sum of constants of `stages.pii.name_kernels`."""
     return (
         NOUNS * (language in _NOUNS)
         + SURNAME_FIRST * (language in _SURNAME_FIRST)
