@@ -43,8 +43,8 @@ def look_up(
     unit_offsets: NDArray[np.int64],
     columns: NDArray[np.int32],
     modes: NDArray[np.int32],
-    table_keys: NDArray[np.uint64],
-    table_rows: NDArray[np.int32],
+    present: NDArray[np.uint64],
+    table: NDArray[np.uint64],
     flags: NDArray[np.uint16],
     rows: NDArray[np.int32],
     own: NDArray[np.uint16],
@@ -65,7 +65,7 @@ def look_up(
                     continue
                 first, stop = max(done, unit - 1), min(high, unit + 1 + MAX_PARTICLES)
             for place in range(first, stop):
-                row = find_row(hashes[place], table_keys, table_rows)
+                row = find_row(hashes[place], present, table)
                 rows[place] = row
                 own[place] = flags[row, columns[document]]
             done = max(done, stop)
@@ -103,12 +103,12 @@ def introduction(
     starts: NDArray[np.int64],
     ends: NDArray[np.int64],
     own: NDArray[np.uint16],
-    table_keys: NDArray[np.uint64],
-    table_rows: NDArray[np.int32],
+    present: NDArray[np.uint64],
+    table: NDArray[np.uint64],
     flags: NDArray[np.uint16],
 ) -> int:
     """What the text before a unit says: 0 nothing, 1 that a known name may follow, 2 that a name follows."""
-    if unit <= low or not own[unit - 1] & CUES:
+    if unit <= low:
         return 0
     gap = gap_between(data, ends[unit - 1], starts[unit])
     if gap in (APART, HYPHEN):
@@ -118,7 +118,7 @@ def introduction(
         for count in range(2, min(MAX_UNITS, unit - low) + 1):
             if gap_between(data, ends[unit - count], starts[unit - count + 1]) == APART:
                 break
-            found = find_flags(chain(hashes, unit - count, count), column, table_keys, table_rows, flags)
+            found = find_flags(chain(hashes, unit - count, count), column, present, table, flags)
             level = max(level, _level(found, gap))
     return level
 

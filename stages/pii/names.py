@@ -75,22 +75,22 @@ def name_coverage(language: str) -> str | None:
 
 def find(data: NDArray[np.uint8], units: Units, languages: Codes) -> Iterator[tuple[int, int, int]]:
     """Names in the texts of a batch: (document, first byte, byte after the last)."""
-    table = gazetteer()
+    listed = gazetteer()
     columns, modes, traits = (
         np.array([choose(name) for name in languages.names] or [0], dtype=np.int32)[languages.codes]
-        for choose in (table.column, mode_of, traits_of)
+        for choose in (listed.column, mode_of, traits_of)
     )
     if not modes.any():
         return
     data, offsets, hashes = read_only(data), read_only(units.offsets), read_only(units.hashes)
     starts, ends, kinds = read_only(units.starts), read_only(units.ends), read_only(units.kinds)
     rows, own = np.zeros(len(hashes), dtype=np.int32), np.zeros(len(hashes), dtype=np.uint16)
-    lists = (table.keys, table.rows, table.flags)
+    lists = (listed.present, listed.table, listed.flags)
     look_up(hashes, kinds, offsets, columns, modes, *lists, rows, own)
 
     def spaced(out: NDArray[np.int64]) -> int:
         places = (data, offsets, hashes, starts, ends, kinds, rows, own, columns, modes, traits)
-        return find_spaced(*places, *lists, table.any_flags, table.column("en"), out)
+        return find_spaced(*places, *lists, listed.any_flags, listed.column("en"), out)
 
     def unspaced(out: NDArray[np.int64]) -> int:
         return find_unspaced(data, offsets, hashes, starts, ends, kinds, own, columns, modes, *lists, out)

@@ -11,6 +11,7 @@ from stages.pii.gazetteer import AFTER, FIRST, LAST, OFFICE, PARTICLE, STOP, TIT
 from stages.pii.name_kernels import (
     CAPITAL,
     CASELESS,
+    CUES,
     DOT,
     HEADLINES,
     HYPHEN,
@@ -57,8 +58,8 @@ def find_spaced(
     columns: NDArray[np.int32],
     modes: NDArray[np.int32],
     traits: NDArray[np.int32],
-    table_keys: NDArray[np.uint64],
-    table_rows: NDArray[np.int32],
+    present: NDArray[np.uint64],
+    table: NDArray[np.uint64],
     flags: NDArray[np.uint16],
     any_flags: NDArray[np.uint16],
     english: int,
@@ -93,7 +94,9 @@ def find_spaced(
             if own[unit] & TITLE_DOT and unit + 1 < high and gap_between(data, ends[unit], starts[unit + 1]) == DOT:
                 unit += 1
                 continue
-            level = introduction(unit, low, column, data, hashes, starts, ends, own, table_keys, table_rows, flags)
+            level = 0
+            if unit > low and own[unit - 1] & CUES:
+                level = introduction(unit, low, column, data, hashes, starts, ends, own, present, table, flags)
             if rows[unit] == 0 and level < 2 and ends[unit] - starts[unit] > _MAX_LETTER_BYTES:
                 unit += 1
                 continue

@@ -24,6 +24,7 @@ from stages.pii.gazetteer import (
 )
 from stages.pii.name_kernels import (
     APART,
+    CUES,
     HYPHEN,
     JOINED,
     KOREAN,
@@ -59,8 +60,8 @@ def find_unspaced(
     own: NDArray[np.uint16],
     columns: NDArray[np.int32],
     modes: NDArray[np.int32],
-    table_keys: NDArray[np.uint64],
-    table_rows: NDArray[np.int32],
+    present: NDArray[np.uint64],
+    table: NDArray[np.uint64],
     flags: NDArray[np.uint16],
     out: NDArray[np.int64],
 ) -> int:
@@ -76,20 +77,20 @@ def find_unspaced(
         unit = low
         while unit < high:
             begin, end, following = 0, 0, unit + 1
-            level = introduction(unit, low, column, data, hashes, starts, ends, own, table_keys, table_rows, flags)
+            level = 0
+            if unit > low and own[unit - 1] & CUES:
+                level = introduction(unit, low, column, data, hashes, starts, ends, own, present, table, flags)
             if mode == KOREAN:
-                begin, end = _korean(unit, high, column, level, data, starts, ends, own, table_keys, table_rows, flags)
+                begin, end = _korean(unit, high, column, level, data, starts, ends, own, present, table, flags)
             elif mode == UNSPACED:
                 if own[unit] & (LAST | LONGER):
                     stop = _name_end(
-                        unit, high, column, level, data, hashes, starts, ends, kinds, own, table_keys, table_rows, flags
+                        unit, high, column, level, data, hashes, starts, ends, kinds, own, present, table, flags
                     )  # fmt: skip
                     if stop > 0:
                         begin, end, following = starts[unit], ends[stop - 1], stop
             elif own[unit] & (TITLE | LONGER):
-                first, stop = _after_title(
-                    unit, high, column, data, hashes, starts, ends, own, table_keys, table_rows, flags
-                )
+                first, stop = _after_title(unit, high, column, data, hashes, starts, ends, own, present, table, flags)
                 if stop > 0:
                     begin, end, following = starts[first], ends[stop - 1], stop
             if end > begin:
@@ -110,8 +111,8 @@ def _longest(
     starts: NDArray[np.int64],
     ends: NDArray[np.int64],
     own: NDArray[np.uint16],
-    table_keys: NDArray[np.uint64],
-    table_rows: NDArray[np.int32],
+    present: NDArray[np.uint64],
+    table: NDArray[np.uint64],
     flags: NDArray[np.uint16],
 ) -> int:
     """Units of the longest term with a wanted flag that begins at `unit`, its units joined; 0 if there is none."""
@@ -125,7 +126,7 @@ def _longest(
             if starts[unit + count - 1] != ends[unit + count - 2]:
                 break
             state = mix(state, hashes[unit + count - 1])
-            if find_flags(finish(state), column, table_keys, table_rows, flags) & wanted:
+            if find_flags(finish(state), column, present, table, flags) & wanted:
                 best = count
     return best
 
@@ -142,26 +143,26 @@ def _name_end(
     ends: NDArray[np.int64],
     kinds: NDArray[np.uint8],
     own: NDArray[np.uint16],
-    table_keys: NDArray[np.uint64],
-    table_rows: NDArray[np.int32],
+    present: NDArray[np.uint64],
+    table: NDArray[np.uint64],
     flags: NDArray[np.uint16],
 ) -> int:
     """The unit after the Chinese or Japanese name that begins at `unit`, 0 if none does."""
     if not kinds[unit] & ONE_BY_ONE:
         return 0
-    surname = _longest(unit, high, column, _LAST, hashes, starts, ends, own, table_keys, table_rows, flags)
+    surname = _longest(unit, high, column, _LAST, hashes, starts, ends, own, present, table, flags)
     if surname > 0:
         after = unit + surname
         given = 0
         if _follows(after, high, data, starts, ends):
-            given = _longest(after, high, column, _FIRST, hashes, starts, ends, own, table_keys, table_rows, flags)
+            given = _longest(after, high, column, _FIRST, hashes, starts, ends, own, present, table, flags)
         if given > 0:
             stop = after + given
             # Names in kana are words too unless a space parts them.
             parted = starts[after] != ends[after - 1] or data[starts[unit]] >= _FIRST_HAN_BYTE
             if level > 0 or (given >= 2 and parted):
                 return stop
-            titled = _longest(stop, high, column, _AFTER, hashes, starts, ends, own, table_keys, table_rows, flags)
+            titled = _longest(stop, high, column, _AFTER, hashes, starts, ends, own, present, table, flags)
             if titled > 0 and _follows(stop, high, data, starts, ends):
                 return stop
         # Any one or two characters between a surname and a title, or after an introduction.
@@ -176,7 +177,7 @@ def _name_end(
                 continue
             if ends[stop - 1] - starts[unit] != _HAN_BYTES * (surname + length):
                 continue
-            if _longest(stop, high, column, _AFTER, hashes, starts, ends, own, table_keys, table_rows, flags) > 0:
+            if _longest(stop, high, column, _AFTER, hashes, starts, ends, own, present, table, flags) > 0:
                 return stop
         if level > 0:
             stop = after
@@ -184,10 +185,10 @@ def _name_end(
                 stop += 1
             if stop > after:
                 return stop
-    given = _longest(unit, high, column, _FIRST, hashes, starts, ends, own, table_keys, table_rows, flags)
+    given = _longest(unit, high, column, _FIRST, hashes, starts, ends, own, present, table, flags)
     if given >= 2:
         stop = unit + given
-        titled = _longest(stop, high, column, _AFTER, hashes, starts, ends, own, table_keys, table_rows, flags)
+        titled = _longest(stop, high, column, _AFTER, hashes, starts, ends, own, present, table, flags)
         if level == 2 or (titled > 0 and starts[stop] == ends[stop - 1]):
             return stop
     return 0
@@ -203,22 +204,22 @@ def _after_title(
     starts: NDArray[np.int64],
     ends: NDArray[np.int64],
     own: NDArray[np.uint16],
-    table_keys: NDArray[np.uint64],
-    table_rows: NDArray[np.int32],
+    present: NDArray[np.uint64],
+    table: NDArray[np.uint64],
     flags: NDArray[np.uint16],
 ) -> tuple[int, int]:
     """A Thai name right after a title: a known given name, and a known surname after a space; (first unit, unit
     after)."""
-    title = _longest(unit, high, column, _TITLE_OR_PHRASE, hashes, starts, ends, own, table_keys, table_rows, flags)
+    title = _longest(unit, high, column, _TITLE_OR_PHRASE, hashes, starts, ends, own, present, table, flags)
     first = unit + title
     if title == 0 or first >= high or gap_between(data, ends[first - 1], starts[first]) in (APART, HYPHEN):
         return 0, 0
-    given = _longest(first, high, column, _FIRST, hashes, starts, ends, own, table_keys, table_rows, flags)
+    given = _longest(first, high, column, _FIRST, hashes, starts, ends, own, present, table, flags)
     if given < 2:
         return 0, 0
     stop = first + given
     if stop < high and gap_between(data, ends[stop - 1], starts[stop]) == SPACE:
-        stop += _longest(stop, high, column, _LAST, hashes, starts, ends, own, table_keys, table_rows, flags)
+        stop += _longest(stop, high, column, _LAST, hashes, starts, ends, own, present, table, flags)
     return first, stop
 
 
@@ -232,8 +233,8 @@ def _korean(
     starts: NDArray[np.int64],
     ends: NDArray[np.int64],
     own: NDArray[np.uint16],
-    table_keys: NDArray[np.uint64],
-    table_rows: NDArray[np.int32],
+    present: NDArray[np.uint64],
+    table: NDArray[np.uint64],
     flags: NDArray[np.uint16],
 ) -> tuple[int, int]:
     """A Korean name at the beginning of a word, as bytes: a surname of one syllable and a given name of two from the
@@ -242,7 +243,7 @@ def _korean(
     syllables = (end - begin) // _HAN_BYTES
     if not 3 <= syllables <= 8 or (end - begin) % _HAN_BYTES != 0 or not 0xEA <= data[begin] <= 0xED:
         return 0, 0
-    surname = find_flags(_syllables(data, begin, 1), column, table_keys, table_rows, flags)
+    surname = find_flags(_syllables(data, begin, 1), column, present, table, flags)
     if not surname & LAST or not _is_hangul(data, begin, end):
         return 0, 0
     titled = level == 2
@@ -251,11 +252,11 @@ def _korean(
     name_end = begin + _HAN_BYTES * 3
     if syllables == 3 and titled:
         return begin, name_end
-    given = find_flags(_syllables(data, begin + _HAN_BYTES, _MAX_GIVEN), column, table_keys, table_rows, flags)
+    given = find_flags(_syllables(data, begin + _HAN_BYTES, _MAX_GIVEN), column, present, table, flags)
     if not given & FIRST or ((given | surname) & WORD and not titled and level == 0):
         return 0, 0
     if syllables > 3:
-        rest = find_flags(_syllables(data, name_end, syllables - 3), column, table_keys, table_rows, flags)
+        rest = find_flags(_syllables(data, name_end, syllables - 3), column, present, table, flags)
         if not rest & (PARTICLE | AFTER):
             return 0, 0
     return begin, name_end

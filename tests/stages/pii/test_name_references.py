@@ -156,7 +156,7 @@ def plain_key(units: tuple[str, ...]) -> int:
 def test_the_table_has_the_roles_of_every_term_of_the_data_files() -> None:
     table = lists.gazetteer()
     assert len(dictionary()) > 90_000
-    rows = dict(zip(table.keys.tolist(), table.rows.tolist(), strict=True))
+    rows = dict(table.table.tolist())
     flags = table.flags & ~np.uint16(lists.LONGER | lists.CLOSES)
     columns = {language: 1 + place for place, language in enumerate(table.languages)}
     for term, entry in dictionary().items():
@@ -176,12 +176,12 @@ def test_the_table_has_the_roles_of_every_term_of_the_data_files() -> None:
 
 @given(st.lists(st.integers(0, 40) | st.integers(0, 2**64 - 1), max_size=16), st.integers(0, 2**64 - 1))
 def test_a_row_is_found_by_its_key_as_in_a_dictionary(keys: list[int], other: int) -> None:
-    slots, rows = np.zeros(32, dtype=np.uint64), np.zeros(32, dtype=np.int32)
+    present, table = np.zeros((1 << lists.FILTER_BITS) // 64, dtype=np.uint64), np.zeros((32, 2), dtype=np.uint64)
     numbers = np.arange(1, len(keys) + 1, dtype=np.int32)
-    lists.insert(np.array(keys, dtype=np.uint64), numbers, slots, rows)
+    lists.insert(np.array(keys, dtype=np.uint64), numbers, present, table)
     plain: dict[int, int] = {}
     for key, number in zip(keys, numbers.tolist(), strict=True):
         if key != 0:  # marks a free slot, and is no unit's hash
             plain.setdefault(key, number)
     for key in (*keys, other, *range(40)):
-        assert lists.find_row(np.uint64(key), slots, rows) == plain.get(key, 0)
+        assert lists.find_row(np.uint64(key), present, table) == plain.get(key, 0)
