@@ -87,6 +87,7 @@ class VerdictBuilder:
     rows_in_batch: int
     _tables: list[pa.Table] = field(default_factory=list)
     _edits: list[tuple[int, str]] = field(default_factory=list)
+    _redactions: list[tuple[int, str, Redaction]] = field(default_factory=list)
     _dropped: NDArray[np.bool_] | None = None
 
     def drop(
@@ -130,26 +131,11 @@ class VerdictBuilder:
         if not redactions:
             raise ValueError("an edit names at least one replaced span")
         self._edits.append((row, text))
-        details = [{**redaction, "parent": None, "method": None, "engine": None} for redaction in redactions]
-        count = len(redactions)
-        self._tables.append(
-            pa.table(
-                {
-                    "row": pa.array([row] * count, pa.int32()),
-                    "action": pa.array([EDIT] * count, pa.string()),
-                    "rule": pa.array([rule_of[redaction["kind"]] for redaction in redactions], pa.string()),
-                    "score": pa.nulls(count, pa.float64()),
-                    "threshold": pa.nulls(count, pa.float64()),
-                    "keeper": pa.nulls(count, pa.string()),
-                    "copies": pa.nulls(count, pa.int32()),
-                    "detail": pa.array(details, DETAIL),
-                },
-                schema=VERDICT_SCHEMA,
-            )
-        )
+        self._redactions.extend((row, rule_of[redaction["kind"]], redaction) for redaction in redactions)
 
     def build(self) -> Verdicts:
         """The verdicts, by row and then in the order in which they were given."""
+        self._add_redactions()
         if not self._tables:
             return Verdicts.none()
         table = pa.concat_tables(self._tables)
@@ -162,6 +148,31 @@ class VerdictBuilder:
             schema=EDIT_SCHEMA,
         )
         return Verdicts(table.take(pa.array(order)), edits)
+
+    def _add_redactions(self) -> None:
+        """One table of the redactions of the edits since the last table: a table for each edit took longer than all
+        else that an edit costs."""
+        if not self._redactions:
+            return
+        rows, rules, redactions = zip(*self._redactions, strict=True)
+        count = len(rows)
+        details = [{**redaction, "parent": None, "method": None, "engine": None} for redaction in redactions]
+        self._tables.append(
+            pa.table(
+                {
+                    "row": pa.array(rows, pa.int32()),
+                    "action": pa.repeat(pa.scalar(EDIT, pa.string()), count),
+                    "rule": pa.array(rules, pa.string()),
+                    "score": pa.nulls(count, pa.float64()),
+                    "threshold": pa.nulls(count, pa.float64()),
+                    "keeper": pa.nulls(count, pa.string()),
+                    "copies": pa.nulls(count, pa.int32()),
+                    "detail": pa.array(details, DETAIL),
+                },
+                schema=VERDICT_SCHEMA,
+            )
+        )
+        self._redactions.clear()
 
     def _index(self, rows: NDArray[np.bool_] | NDArray[np.int64]) -> NDArray[np.int64]:
         return np.flatnonzero(rows) if rows.dtype == np.bool_ else rows.astype(np.int64)
@@ -179,6 +190,7 @@ class VerdictBuilder:
         count = len(index)
         if count == 0:
             return
+        self._add_redactions()
         self._tables.append(
             pa.table(
                 {

@@ -41,7 +41,7 @@ _LEAD = 0x40
 
 
 @dataclass(frozen=True)
-class _Misreading:
+class Misreading:
     """An encoding in which UTF-8 is misread, and which of its characters give that away.
 
     `pairs` and `triples` are the characters that count as first byte of a sequence of two, and of three or four; None
@@ -59,17 +59,17 @@ class _Misreading:
 # What ftfy repairs. In Latin encodings every sequence counts: clean text has next to none. In Cyrillic and Greek ones,
 # one sequence looks like a word ("Ві") or an initial before a quotation mark; there count pairs in a run, Latin letters
 # that became a letter and a symbol (bytes C2 to C5), and dashes and quotation marks (byte E2).
-_MISREADINGS = (
-    *map(_Misreading, ("latin-1", "cp1252", "cp1254", "cp1250", "iso8859-2", "cp1257", "mac-roman", "cp437")),
-    _Misreading("cp1251", triples="в", in_runs=True),
-    _Misreading("cp1251", pairs="ВГДЕ", triples="", symbols=True),
-    _Misreading("cp1253", triples="β", in_runs=True),
-    _Misreading("cp1253", pairs="ΒΓΔΕ", triples="", symbols=True),
+MISREADINGS = (
+    *map(Misreading, ("latin-1", "cp1252", "cp1254", "cp1250", "iso8859-2", "cp1257", "mac-roman", "cp437")),
+    Misreading("cp1251", triples="в", in_runs=True),
+    Misreading("cp1251", pairs="ВГДЕ", triples="", symbols=True),
+    Misreading("cp1253", triples="β", in_runs=True),
+    Misreading("cp1253", pairs="ΒΓΔΕ", triples="", symbols=True),
 )
-_PUNCTUATION = "‘’‚“”„–—…«»\u00a0"
+PUNCTUATION = "‘’‚“”„–—…«»\u00a0"
 """Bytes of these encodings that stand beside letters in clean text ("l’été", "Г»"): never the first byte of a sequence,
 nor a symbol."""
-_MASK_POINTS = 0x2600
+MASK_POINTS = 0x2600
 """The characters of these encodings are below (save a logo and two ligatures of Mac Roman, which are left out)."""
 
 _CONTROL_MAP: dict[int, str | None] = {
@@ -173,7 +173,7 @@ def scan(text: pa.BinaryArray) -> NDArray[np.uint8]:
 
 @dataclass(frozen=True)
 class _Masks:
-    """For code points under _MASK_POINTS, in which encodings (bits) they are the first byte of a UTF-8 sequence of two
+    """For code points under MASK_POINTS, in which encodings (bits) they are the first byte of a UTF-8 sequence of two
     (`pairs`), of three or four (`triples`), or a later byte (`tails`). `flags` is `Tables.normalisation` with _LEAD.
     `in_runs` are the encodings in which a pair counts only after another."""
 
@@ -186,26 +186,26 @@ class _Masks:
 
 @cache
 def _masks() -> _Masks:
-    pairs, triples, tails = (np.zeros(_MASK_POINTS, dtype=np.uint16) for _ in range(3))
+    pairs, triples, tails = (np.zeros(MASK_POINTS, dtype=np.uint16) for _ in range(3))
     in_runs = 0
-    for place, misreading in enumerate(_MISREADINGS):
+    for place, misreading in enumerate(MISREADINGS):
         bit = 1 << place
         in_runs |= bit if misreading.in_runs else 0
         for byte in range(0x80, 0xF5):
             # A byte without a character in the encoding is read as a C1 control, as ftfy and browsers do.
             character = bytes([byte]).decode(misreading.encoding, "ignore") or chr(byte)
             point = ord(character)
-            if point >= _MASK_POINTS:
+            if point >= MASK_POINTS:
                 continue
             if byte < 0xC0:
-                if not misreading.symbols or not (character.isalpha() or character in _PUNCTUATION):
+                if not misreading.symbols or not (character.isalpha() or character in PUNCTUATION):
                     tails[point] |= bit
-            elif byte >= 0xC2 and character not in _PUNCTUATION:
+            elif byte >= 0xC2 and character not in PUNCTUATION:
                 starts, allowed = (pairs, misreading.pairs) if byte < 0xE0 else (triples, misreading.triples)
                 if allowed is None or character in allowed:
                     starts[point] |= bit
     flags = tables().normalisation.copy()
-    flags[:_MASK_POINTS][(pairs | triples) != 0] |= _LEAD
+    flags[:MASK_POINTS][(pairs | triples) != 0] |= _LEAD
     return _Masks(flags, pairs, triples, tails, in_runs)
 
 
@@ -350,7 +350,7 @@ def _scan(
                     starter = point
                     former_class = np.int64(0)
                 if (flag & _LEAD) | lacks_one | lacks_two | ended:
-                    if point < _MASK_POINTS:
+                    if point < MASK_POINTS:
                         tail = np.int64(tails[point])
                         done = lacks_one & tail
                         if done & ~in_runs or done & ended:

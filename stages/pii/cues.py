@@ -28,6 +28,7 @@ class _Cues:
     prefixes: tuple[str, ...]
     prefix_kinds: tuple[frozenset[str], ...]
     pieces: tuple[tuple[str, frozenset[str]], ...]
+    ascii_pieces: tuple[tuple[str, frozenset[str]], ...]
 
 
 @lru_cache(maxsize=1)
@@ -65,7 +66,21 @@ def _cues(language: str) -> _Cues:
         else:
             place, key = words, cue
         place[key] = place.get(key, frozenset()) | kinds
-    return _Cues(words, tuple(prefixes), tuple(prefixes.values()), tuple(pieces.items()))
+    listed = tuple(pieces.items())
+    ascii_pieces = tuple(entry for entry in listed if entry[0].isascii())
+    return _Cues(words, tuple(prefixes), tuple(prefixes.values()), listed, ascii_pieces)
+
+
+@lru_cache(maxsize=1 << 14)
+def _word_kinds(word: str, language: str) -> frozenset[str]:
+    """The kinds of one word, as a whole and by its beginning. The same words stand near numbers again and again."""
+    cues = _cues(language)
+    found = set(cues.words.get(word, ()))
+    if word.startswith(cues.prefixes):
+        for prefix, kinds in zip(cues.prefixes, cues.prefix_kinds, strict=True):
+            if word.startswith(prefix):
+                found |= kinds
+    return frozenset(found)
 
 
 def _entries(language: str) -> Iterator[tuple[str, frozenset[str]]]:
@@ -80,14 +95,8 @@ def find_cues(before: str, after: str, language: str) -> frozenset[str]:
     window = f"{before} | {after}".casefold()
     found: set[str] = set()
     for word in _WORDS.findall(window):
-        kinds = cues.words.get(word)
-        if kinds is not None:
-            found |= kinds
-        if word.startswith(cues.prefixes):
-            for prefix, more in zip(cues.prefixes, cues.prefix_kinds, strict=True):
-                if word.startswith(prefix):
-                    found |= more
-    for piece, kinds in cues.pieces:
+        found |= _word_kinds(word, language)
+    for piece, kinds in cues.ascii_pieces if window.isascii() else cues.pieces:
         if piece in window:
             found |= kinds
     return frozenset(found)

@@ -55,6 +55,8 @@ WIDESPREAD: Final = 8192
 WIDESPREAD_LANGUAGES: Final = 3
 MAX_UNITS: Final = 8
 """The longest term, in units."""
+FILTER_BITS: Final = 20
+"""128 KiB, which the second-level cache holds: of a million bits the 92,000 keys set a twelfth."""
 MIN_GIVEN_NAMES: Final = 50
 """A language with fewer given names than this is listed as having cue words only."""
 
@@ -69,23 +71,31 @@ _ROLES: Final = {
     "word": WORD,
 }
 
+_FILTER_SHIFT: Final = np.uint64(64 - FILTER_BITS)
+
 
 @dataclass(frozen=True)
 class Gazetteer:
     """An open-addressing table from key to row, and the flags of each row.
 
-    `keys` is uint64[slots] (0 is free), `rows` int32[slots], `flags` uint16[rows, languages + 1] with column 0 for
-    languages that have no table, `any_flags` uint16[rows] the union over languages of FIRST and LAST, where the name is
-    not a word of that language too, and WIDESPREAD. Row 0 is empty.
+    `table` is uint64[slots, 2], a key (0 is free) and its row side by side, so that a look-up costs one cache miss;
+    `present` uint64[2**FILTER_BITS / 64] has the bit of every key set, so that most units in no list cost none.
+    `flags` is uint16[rows, languages + 1] with column 0 for languages that have no table, `any_flags` uint16[rows] the
+    union over languages of FIRST and LAST, where the name is not a word of that language too, and WIDESPREAD. Row 0 is
+    empty.
     """
 
-    keys: NDArray[np.uint64]
-    rows: NDArray[np.int32]
+    present: NDArray[np.uint64]
+    table: NDArray[np.uint64]
     flags: NDArray[np.uint16]
     any_flags: NDArray[np.uint16]
     languages: tuple[str, ...]
     named: frozenset[str]
     """Languages with given names and surnames enough to find names without a title."""
+
+    def row(self, key: int) -> int:
+        """The row of a term's key in `flags`, 0 if there is none."""
+        return find_row(np.uint64(key), self.present, self.table)
 
     def column(self, language: str) -> int:
         """The column of a language in `flags`, 0 for one without a table."""
@@ -110,18 +120,20 @@ def gazetteer() -> Gazetteer:
     combinations, flags = _name_flags(names, place)
     cue_entries = _cue_flags(cues, place)
 
-    # Rows: 0 empty, one for each combination of languages, then one for each key that is a cue or leads a longer term.
+    # Rows: 0 empty, one for each combination of languages, then one for each key that is a cue, leads a longer term, or
+    # is that of several names (`Weiss` and `Weiß`).
     special: dict[int, NDArray[np.uint16]] = {}
     order = np.argsort(keys, kind="stable")
     sorted_keys = keys[order]
 
     def row_of(key: int) -> NDArray[np.uint16]:
         if key not in special:
-            found = np.searchsorted(sorted_keys, np.uint64(key))
-            known = found < len(sorted_keys) and sorted_keys[found] == key
-            special[key] = flags[combinations[order[found]]].copy() if known else np.zeros(len(place) + 1, np.uint16)
+            low, high = (np.searchsorted(sorted_keys, np.uint64(key), side) for side in ("left", "right"))
+            special[key] = np.bitwise_or.reduce(flags[combinations[order[low:high]]], axis=0)
         return special[key]
 
+    for key in np.unique(sorted_keys[1:][sorted_keys[1:] == sorted_keys[:-1]]).tolist():
+        row_of(key)
     for leader, combination in set(zip(lead[long].tolist(), combinations[long].tolist(), strict=True)):
         row_of(leader)[flags[combination] != 0] |= LONGER
     for key, columns, bits in cue_entries:
@@ -133,14 +145,14 @@ def gazetteer() -> Gazetteer:
     all_keys = np.concatenate([special_keys, keys])
     all_rows = np.concatenate([np.arange(base, base + len(special)), combinations]).astype(np.int32)
     slots = 1 << int(np.ceil(np.log2(len(all_keys) * 2)))
-    table_keys, table_rows = np.zeros(slots, dtype=np.uint64), np.zeros(slots, dtype=np.int32)
-    _insert(all_keys, all_rows, table_keys, table_rows)
+    present, table = np.zeros((1 << FILTER_BITS) // 64, dtype=np.uint64), np.zeros((slots, 2), dtype=np.uint64)
+    insert(all_keys, all_rows, present, table)
     given = (all_flags[combinations] & FIRST).astype(bool).sum(axis=0)
     named = frozenset(language for language, index in place.items() if given[index] >= MIN_GIVEN_NAMES)
     names_only = np.where(all_flags & WORD, 0, all_flags & (FIRST | LAST)).astype(np.uint16)
     any_flags = np.bitwise_or.reduce(names_only, axis=1)
     any_flags[(names_only & FIRST).astype(bool).sum(axis=1) >= WIDESPREAD_LANGUAGES] |= WIDESPREAD
-    return Gazetteer(table_keys, table_rows, all_flags, any_flags, languages, named)
+    return Gazetteer(present, table, all_flags, any_flags, languages, named)
 
 
 def _read(name: str, columns: tuple[str, ...]) -> pa.Table:
@@ -233,29 +245,50 @@ def _chains(offsets: NDArray[np.int64], hashes: NDArray[np.uint64]) -> NDArray[n
 
 
 @kernel
-def _insert(
-    keys: NDArray[np.uint64], rows: NDArray[np.int32], table_keys: NDArray[np.uint64], table_rows: NDArray[np.int32]
+def insert(
+    keys: NDArray[np.uint64], rows: NDArray[np.int32], present: NDArray[np.uint64], table: NDArray[np.uint64]
 ) -> None:
-    """Fill the table. The first of equal keys stays."""
-    mask = np.uint64(len(table_keys) - 1)
+    """Fill the table and its filter. The first of equal keys stays; 0 is no key."""
+    mask = np.uint64(len(table) - 1)
     for place in range(len(keys)):
         if keys[place] == 0:
             continue
+        word, bit = _filter_place(keys[place])
+        present[word] |= bit
         slot = keys[place] & mask
-        while table_keys[slot] != 0 and table_keys[slot] != keys[place]:
+        while table[slot, 0] != 0 and table[slot, 0] != keys[place]:
             slot = (slot + np.uint64(1)) & mask
-        if table_keys[slot] == 0:
-            table_keys[slot] = keys[place]
-            table_rows[slot] = rows[place]
+        if table[slot, 0] == 0:
+            table[slot, 0] = keys[place]
+            table[slot, 1] = rows[place]
 
 
 @inline_kernel
-def find_row(key: np.uint64, table_keys: NDArray[np.uint64], table_rows: NDArray[np.int32]) -> int:
+def _filter_place(key: np.uint64) -> tuple[np.uint64, np.uint64]:
+    """Which word of the filter has the bit of a key, and which bit it is: of the high bits, as the low ones choose the
+    slot."""
+    place = key >> _FILTER_SHIFT
+    return place >> np.uint64(6), np.uint64(1) << (place & np.uint64(63))
+
+
+@inline_kernel
+def find_row(key: np.uint64, present: NDArray[np.uint64], table: NDArray[np.uint64]) -> int:
     """The row of a key, 0 if it is not in the table."""
-    mask = np.uint64(len(table_keys) - 1)
+    word, bit = _filter_place(key)
+    if not present[word] & bit:
+        return 0
+    mask = np.uint64(len(table) - 1)
     slot = key & mask
-    while table_keys[slot] != 0:
-        if table_keys[slot] == key:
-            return int(table_rows[slot])
+    while table[slot, 0] != 0:
+        if table[slot, 0] == key:
+            return int(np.int64(table[slot, 1]))
         slot = (slot + np.uint64(1)) & mask
     return 0
+
+
+@inline_kernel
+def find_flags(
+    key: np.uint64, column: int, present: NDArray[np.uint64], table: NDArray[np.uint64], flags: NDArray[np.uint16]
+) -> int:
+    """What a key is in the language of a column: a sum of flags, 0 if it is not in the table."""
+    return int(flags[find_row(key, present, table), column])

@@ -38,9 +38,9 @@ from stages.pii.name_kernels import (
     SURNAME_FIRST,
     TITLED_ONLY,
     UNSPACED,
-    find_spaced,
     look_up,
 )
+from stages.pii.spaced_kernels import find_spaced
 from stages.pii.unspaced_kernels import find_unspaced
 
 if TYPE_CHECKING:
@@ -75,22 +75,22 @@ def name_coverage(language: str) -> str | None:
 
 def find(data: NDArray[np.uint8], units: Units, languages: Codes) -> Iterator[tuple[int, int, int]]:
     """Names in the texts of a batch: (document, first byte, byte after the last)."""
-    table = gazetteer()
+    listed = gazetteer()
     columns, modes, traits = (
         np.array([choose(name) for name in languages.names] or [0], dtype=np.int32)[languages.codes]
-        for choose in (table.column, _mode, _traits)
+        for choose in (listed.column, mode_of, traits_of)
     )
     if not modes.any():
         return
     data, offsets, hashes = read_only(data), read_only(units.offsets), read_only(units.hashes)
     starts, ends, kinds = read_only(units.starts), read_only(units.ends), read_only(units.kinds)
     rows, own = np.zeros(len(hashes), dtype=np.int32), np.zeros(len(hashes), dtype=np.uint16)
-    lists = (table.keys, table.rows, table.flags)
+    lists = (listed.present, listed.table, listed.flags)
     look_up(hashes, kinds, offsets, columns, modes, *lists, rows, own)
 
     def spaced(out: NDArray[np.int64]) -> int:
         places = (data, offsets, hashes, starts, ends, kinds, rows, own, columns, modes, traits)
-        return find_spaced(*places, *lists, table.any_flags, table.column("en"), out)
+        return find_spaced(*places, *lists, listed.any_flags, listed.column("en"), out)
 
     def unspaced(out: NDArray[np.int64]) -> int:
         return find_unspaced(data, offsets, hashes, starts, ends, kinds, own, columns, modes, *lists, out)
@@ -115,7 +115,8 @@ def _collect(run: Callable[[NDArray[np.int64]], int], units: int) -> NDArray[np.
         capacity = count
 
 
-def _mode(language: str) -> int:
+def mode_of(language: str) -> int:
+    """How names are told in a language: a constant of `stages.pii.name_kernels`."""
     table = gazetteer()
     if table.column(language) == 0:
         return SKIP
@@ -128,7 +129,8 @@ def _mode(language: str) -> int:
     return CASELESS if language in _CASELESS else CASED
 
 
-def _traits(language: str) -> int:
+def traits_of(language: str) -> int:
+    """What else is to be known of a language: a sum of constants of `stages.pii.name_kernels`."""
     return (
         NOUNS * (language in _NOUNS)
         + SURNAME_FIRST * (language in _SURNAME_FIRST)

@@ -79,11 +79,14 @@ class Pii(Stage[PiiParameters]):
     def decide(self, batch: Batch, columns: Columns, state: State) -> Verdicts:
         """An edit for each document that has personal data."""
         builder = VerdictBuilder(len(batch))
-        counts = columns["pii.count"].to_numpy(zero_copy_only=False)
-        for row in np.flatnonzero(counts).tolist():
-            spans = columns["pii.spans"][row].as_py()
-            text = redact(batch.text[row].as_py(), ((span["kind"], span["begin"], span["end"]) for span in spans))
-            redactions = [Redaction(kind=span["kind"], begin=span["begin"], end=span["end"]) for span in spans]
+        spans = columns["pii.spans"]
+        offsets = spans.offsets.to_pylist()
+        kinds, begins, ends = (spans.values.field(name).to_pylist() for name in ("kind", "begin", "end"))
+        for row in np.flatnonzero(columns["pii.count"].to_numpy(zero_copy_only=False)).tolist():
+            own = slice(offsets[row], offsets[row + 1])
+            found = list(zip(kinds[own], begins[own], ends[own], strict=True))
+            text = redact(batch.text[row].as_py(), found)
+            redactions = [Redaction(kind=kind, begin=begin, end=end) for kind, begin, end in found]
             builder.edit(row, text, redactions, _RULE_OF)
         return builder.build()
 

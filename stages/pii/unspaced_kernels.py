@@ -11,8 +11,6 @@ from curator.kernel import inline_kernel, kernel
 from curator.text.fold import HASH_START, finish, mix
 from stages.pii.gazetteer import (
     AFTER,
-    CLOSES,
-    FIELD,
     FIRST,
     LAST,
     LONGER,
@@ -22,9 +20,21 @@ from stages.pii.gazetteer import (
     STOP,
     TITLE,
     WORD,
-    find_row,
+    find_flags,
 )
-from stages.pii.name_kernels import KOREAN, ONE_BY_ONE, SPACE, TITLED_ONLY, UNSPACED, gap_between, introduction
+from stages.pii.name_kernels import (
+    APART,
+    CUES,
+    HYPHEN,
+    JOINED,
+    KOREAN,
+    ONE_BY_ONE,
+    SPACE,
+    TITLED_ONLY,
+    UNSPACED,
+    gap_between,
+    introduction,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -33,6 +43,8 @@ _LAST, _FIRST, _AFTER, _TITLE_OR_PHRASE = (np.uint16(flag) for flag in (LAST, FI
 """Not literals, for each of which Numba would compile `_longest` again."""
 _HAN_BYTES: Final = 3
 _FIRST_HAN_BYTE: Final = 0xE4  # U+4000; what stands before is kana or rare
+_FIRST_HANGUL: Final = 0xEAB080
+_LAST_HANGUL: Final = 0xED9EA3
 _MAX_GIVEN: Final = 2
 """Characters of a Chinese given name, syllables of a Korean one."""
 
@@ -48,8 +60,8 @@ def find_unspaced(
     own: NDArray[np.uint16],
     columns: NDArray[np.int32],
     modes: NDArray[np.int32],
-    table_keys: NDArray[np.uint64],
-    table_rows: NDArray[np.int32],
+    present: NDArray[np.uint64],
+    table: NDArray[np.uint64],
     flags: NDArray[np.uint16],
     out: NDArray[np.int64],
 ) -> int:
@@ -66,21 +78,19 @@ def find_unspaced(
         while unit < high:
             begin, end, following = 0, 0, unit + 1
             level = 0
-            if unit > low and own[unit - 1] & (CLOSES | FIELD | PHRASE | TITLE):
-                level = introduction(unit, low, column, data, hashes, starts, ends, own, table_keys, table_rows, flags)
+            if unit > low and own[unit - 1] & CUES:
+                level = introduction(unit, low, column, data, hashes, starts, ends, own, present, table, flags)
             if mode == KOREAN:
-                begin, end = _korean(unit, high, column, level, data, starts, ends, own, table_keys, table_rows, flags)
+                begin, end = _korean(unit, high, column, level, data, starts, ends, own, present, table, flags)
             elif mode == UNSPACED:
                 if own[unit] & (LAST | LONGER):
                     stop = _name_end(
-                        unit, high, column, level, data, hashes, starts, ends, kinds, own, table_keys, table_rows, flags
+                        unit, high, column, level, data, hashes, starts, ends, kinds, own, present, table, flags
                     )  # fmt: skip
                     if stop > 0:
                         begin, end, following = starts[unit], ends[stop - 1], stop
             elif own[unit] & (TITLE | LONGER):
-                first, stop = _after_title(
-                    unit, high, column, data, hashes, starts, ends, own, table_keys, table_rows, flags
-                )
+                first, stop = _after_title(unit, high, column, data, hashes, starts, ends, own, present, table, flags)
                 if stop > 0:
                     begin, end, following = starts[first], ends[stop - 1], stop
             if end > begin:
@@ -101,8 +111,8 @@ def _longest(
     starts: NDArray[np.int64],
     ends: NDArray[np.int64],
     own: NDArray[np.uint16],
-    table_keys: NDArray[np.uint64],
-    table_rows: NDArray[np.int32],
+    present: NDArray[np.uint64],
+    table: NDArray[np.uint64],
     flags: NDArray[np.uint16],
 ) -> int:
     """Units of the longest term with a wanted flag that begins at `unit`, its units joined; 0 if there is none."""
@@ -116,7 +126,7 @@ def _longest(
             if starts[unit + count - 1] != ends[unit + count - 2]:
                 break
             state = mix(state, hashes[unit + count - 1])
-            if flags[find_row(finish(state), table_keys, table_rows), column] & wanted:
+            if find_flags(finish(state), column, present, table, flags) & wanted:
                 best = count
     return best
 
@@ -133,49 +143,52 @@ def _name_end(
     ends: NDArray[np.int64],
     kinds: NDArray[np.uint8],
     own: NDArray[np.uint16],
-    table_keys: NDArray[np.uint64],
-    table_rows: NDArray[np.int32],
+    present: NDArray[np.uint64],
+    table: NDArray[np.uint64],
     flags: NDArray[np.uint16],
 ) -> int:
     """The unit after the Chinese or Japanese name that begins at `unit`, 0 if none does."""
     if not kinds[unit] & ONE_BY_ONE:
         return 0
-    surname = _longest(unit, high, column, _LAST, hashes, starts, ends, own, table_keys, table_rows, flags)
+    surname = _longest(unit, high, column, _LAST, hashes, starts, ends, own, present, table, flags)
     if surname > 0:
         after = unit + surname
         given = 0
-        if after < high and (
-            starts[after] == ends[after - 1] or gap_between(data, ends[after - 1], starts[after]) == SPACE
-        ):
-            given = _longest(after, high, column, _FIRST, hashes, starts, ends, own, table_keys, table_rows, flags)
+        if _follows(after, high, data, starts, ends):
+            given = _longest(after, high, column, _FIRST, hashes, starts, ends, own, present, table, flags)
         if given > 0:
             stop = after + given
             # Names in kana are words too unless a space parts them.
             parted = starts[after] != ends[after - 1] or data[starts[unit]] >= _FIRST_HAN_BYTE
-            titled = _longest(stop, high, column, _AFTER, hashes, starts, ends, own, table_keys, table_rows, flags)
-            if level > 0 or titled > 0 or (given >= 2 and parted):
+            if level > 0 or (given >= 2 and parted):
+                return stop
+            titled = _longest(stop, high, column, _AFTER, hashes, starts, ends, own, present, table, flags)
+            if titled > 0 and _follows(stop, high, data, starts, ends):
                 return stop
         # Any one or two characters between a surname and a title, or after an introduction.
-        for length in range(_MAX_GIVEN, -1, -1):
+        free = 0
+        while free < _MAX_GIVEN and after + free < high and starts[after + free] == ends[after + free - 1]:
+            if not kinds[after + free] & ONE_BY_ONE:
+                break
+            free += 1
+        for length in range(free, -1, -1):
             stop = after + length
             if stop >= high or starts[stop] != ends[stop - 1]:
                 continue
             if ends[stop - 1] - starts[unit] != _HAN_BYTES * (surname + length):
                 continue
-            if _longest(stop, high, column, _AFTER, hashes, starts, ends, own, table_keys, table_rows, flags) > 0:
+            if _longest(stop, high, column, _AFTER, hashes, starts, ends, own, present, table, flags) > 0:
                 return stop
         if level > 0:
             stop = after
-            while stop < high and stop < after + _MAX_GIVEN and starts[stop] == ends[stop - 1]:
-                if not kinds[stop] & ONE_BY_ONE or own[stop] & STOP:
-                    break
+            while stop < after + free and not own[stop] & STOP:
                 stop += 1
             if stop > after:
                 return stop
-    given = _longest(unit, high, column, _FIRST, hashes, starts, ends, own, table_keys, table_rows, flags)
+    given = _longest(unit, high, column, _FIRST, hashes, starts, ends, own, present, table, flags)
     if given >= 2:
         stop = unit + given
-        titled = _longest(stop, high, column, _AFTER, hashes, starts, ends, own, table_keys, table_rows, flags)
+        titled = _longest(stop, high, column, _AFTER, hashes, starts, ends, own, present, table, flags)
         if level == 2 or (titled > 0 and starts[stop] == ends[stop - 1]):
             return stop
     return 0
@@ -191,21 +204,22 @@ def _after_title(
     starts: NDArray[np.int64],
     ends: NDArray[np.int64],
     own: NDArray[np.uint16],
-    table_keys: NDArray[np.uint64],
-    table_rows: NDArray[np.int32],
+    present: NDArray[np.uint64],
+    table: NDArray[np.uint64],
     flags: NDArray[np.uint16],
 ) -> tuple[int, int]:
-    """A Thai name after a title: a known given name, and a known surname after a space; (first unit, unit after)."""
-    title = _longest(unit, high, column, _TITLE_OR_PHRASE, hashes, starts, ends, own, table_keys, table_rows, flags)
+    """A Thai name right after a title: a known given name, and a known surname after a space; (first unit, unit
+    after)."""
+    title = _longest(unit, high, column, _TITLE_OR_PHRASE, hashes, starts, ends, own, present, table, flags)
     first = unit + title
-    if title == 0 or first >= high:
+    if title == 0 or first >= high or gap_between(data, ends[first - 1], starts[first]) in (APART, HYPHEN):
         return 0, 0
-    given = _longest(first, high, column, _FIRST, hashes, starts, ends, own, table_keys, table_rows, flags)
+    given = _longest(first, high, column, _FIRST, hashes, starts, ends, own, present, table, flags)
     if given < 2:
         return 0, 0
     stop = first + given
     if stop < high and gap_between(data, ends[stop - 1], starts[stop]) == SPACE:
-        stop += _longest(stop, high, column, _LAST, hashes, starts, ends, own, table_keys, table_rows, flags)
+        stop += _longest(stop, high, column, _LAST, hashes, starts, ends, own, present, table, flags)
     return first, stop
 
 
@@ -219,8 +233,8 @@ def _korean(
     starts: NDArray[np.int64],
     ends: NDArray[np.int64],
     own: NDArray[np.uint16],
-    table_keys: NDArray[np.uint64],
-    table_rows: NDArray[np.int32],
+    present: NDArray[np.uint64],
+    table: NDArray[np.uint64],
     flags: NDArray[np.uint16],
 ) -> tuple[int, int]:
     """A Korean name at the beginning of a word, as bytes: a surname of one syllable and a given name of two from the
@@ -229,8 +243,8 @@ def _korean(
     syllables = (end - begin) // _HAN_BYTES
     if not 3 <= syllables <= 8 or (end - begin) % _HAN_BYTES != 0 or not 0xEA <= data[begin] <= 0xED:
         return 0, 0
-    surname = flags[find_row(_syllables(data, begin, 1), table_keys, table_rows), column]
-    if not surname & LAST:
+    surname = find_flags(_syllables(data, begin, 1), column, present, table, flags)
+    if not surname & LAST or not _is_hangul(data, begin, end):
         return 0, 0
     titled = level == 2
     if unit + 1 < high and gap_between(data, end, starts[unit + 1]) == SPACE:
@@ -238,14 +252,32 @@ def _korean(
     name_end = begin + _HAN_BYTES * 3
     if syllables == 3 and titled:
         return begin, name_end
-    given = flags[find_row(_syllables(data, begin + _HAN_BYTES, _MAX_GIVEN), table_keys, table_rows), column]
+    given = find_flags(_syllables(data, begin + _HAN_BYTES, _MAX_GIVEN), column, present, table, flags)
     if not given & FIRST or ((given | surname) & WORD and not titled and level == 0):
         return 0, 0
     if syllables > 3:
-        rest = flags[find_row(_syllables(data, name_end, syllables - 3), table_keys, table_rows), column]
+        rest = find_flags(_syllables(data, name_end, syllables - 3), column, present, table, flags)
         if not rest & (PARTICLE | AFTER):
             return 0, 0
     return begin, name_end
+
+
+@inline_kernel
+def _follows(unit: int, high: int, data: NDArray[np.uint8], starts: NDArray[np.int64], ends: NDArray[np.int64]) -> bool:
+    """Whether a unit follows the one before at once or after a space."""
+    if unit >= high:
+        return False
+    return gap_between(data, ends[unit - 1], starts[unit]) in (JOINED, SPACE)
+
+
+@inline_kernel
+def _is_hangul(data: NDArray[np.uint8], begin: int, end: int) -> bool:
+    """Whether whole characters of three bytes are Hangul syllables (U+AC00 to U+D7A3), all of them."""
+    for place in range(begin, end, _HAN_BYTES):
+        packed = int(data[place]) << 16 | int(data[place + 1]) << 8 | int(data[place + 2])
+        if not _FIRST_HANGUL <= packed <= _LAST_HANGUL:
+            return False
+    return True
 
 
 @inline_kernel

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import string
 from typing import Final
 
 from stages.pii.context import Context, Span
@@ -10,7 +11,8 @@ from stages.pii.context import Context, Span
 EMAIL: Final = "email"
 
 _LOCAL: Final = re.compile(r"[\w.!#$%&'*+/=?^`{|}~-]{1,64}\Z")
-_LOCAL_ASCII: Final = re.compile(r"[A-Za-z0-9_.!#$%&'*+/=?^`{|}~-]{1,64}\Z")
+_LOCAL_ASCII: Final = string.ascii_letters + string.digits + "_.!#$%&'*+/=?^`{|}~-"
+_MAX_LOCAL: Final = 64  # RFC 5321, section 4.5.3.1.1
 _DOMAIN: Final = re.compile(r"[\w.-]{3,255}")
 _LABEL: Final = re.compile(r"[^\W_](?:[\w-]{0,61}[^\W_])?\Z")
 _LEADING: Final = "!#$%&'*+/=?^`{|}~-."
@@ -36,19 +38,17 @@ def find(context: Context) -> list[Span]:
 
 
 def _local_part(before: str) -> str:
-    match = _LOCAL_ASCII.search(before[-65:])
-    wide = _LOCAL.search(before[-65:])
-    if wide is not None and (match is None or len(wide.group()) > len(match.group())):
+    before = before[-_MAX_LOCAL - 1 :]
+    match_text = before[len(before.rstrip(_LOCAL_ASCII)) :][-_MAX_LOCAL:]
+    wide = None if before.isascii() else _LOCAL.search(before)
+    if wide is not None and len(wide.group()) > len(match_text):
         # Letters beyond ASCII belong to the address only in a script with spaces: 联系foo@bar.com begins at foo.
-        cut = _unspaced_end(wide.group())
-        match_text = wide.group()[cut:]
-    else:
-        match_text = match.group() if match is not None else ""
+        match_text = wide.group()[_unspaced_end(wide.group()) :]
     match_text = match_text.lstrip(_LEADING)
     for separator in "=/":
         # `to=foo@bar.com`, `/home/foo@bar.com`: legal in a local part, never meant so in running text.
         match_text = match_text.rsplit(separator, 1)[-1]
-    if not match_text or len(match_text) > 64 or match_text.endswith(".") or ".." in match_text:
+    if not match_text or len(match_text) > _MAX_LOCAL or match_text.endswith(".") or ".." in match_text:
         return ""
     return match_text
 
@@ -91,6 +91,8 @@ def _unspaced_end(text: str) -> int:
 
 def _script_change(text: str) -> int:
     """Where an unspaced script begins inside a label that began in another one (`bar.com谢谢`)."""
+    if text.isascii():
+        return len(text)
     plain_label = False
     for place, character in enumerate(text):
         if character == ".":

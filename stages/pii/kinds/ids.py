@@ -27,6 +27,8 @@ ID: Final = "id"
 
 _SEPARATORS: Final = re.compile(r"[ ./+-]")
 _LETTERS_BEFORE: Final = re.compile(r"(?<![A-Za-z0-9])[A-Z]{1,2}[ -]?\Z")
+_LETTERS_BEFORE_CHARACTERS: Final = 4
+"""What `_LETTERS_BEFORE` can match, and the character before it."""
 _LETTERS_AFTER: Final = re.compile(r" ?[A-Z]{2}\d(?![A-Za-z0-9])")
 _OTHER_NUMBERS: Final = frozenset({NUMBER_CUE, VERSION_CUE, PHONE_CUE, CARD_CUE})
 _BETWEEN_BLANKS: Final = re.compile(r"[^ ]+")
@@ -92,11 +94,11 @@ def _validator(name: str) -> Callable[[str], bool]:
 def find(context: Context) -> list[Span]:
     """The identity number that the body is, perhaps with letters of it before or after; in a run of several numbers
     each one between blanks."""
-    letters = _LETTERS_BEFORE.search(context.before)
+    letters = _LETTERS_BEFORE.search(context.before[-_LETTERS_BEFORE_CHARACTERS:])
     if letters is not None:
         # `AB 12 34 56 C`, `X-1234567-L`.
         lead = letters.group()
-        whole = Context(context.before[: letters.start()], lead + context.body, context.after, context.language)
+        whole = Context(context.before[: -len(lead)], lead + context.body, context.after, context.language)
         span = _find_at(whole, 0, len(whole.body)) if whole.stands_alone else None
         if span is not None:
             return [Span(span.begin - len(lead), span.end - len(lead), span.kind, span.certainty)]

@@ -258,6 +258,8 @@ def _try(context: Context, text: str, offset: int = 0) -> Span | None:
         and not _is_bare_trunk(digits, context.language)
     ):
         return None
+    if not (cue or bare or _is_grouped(text)):
+        return None
     for region in REGIONS.get(context.language, ()):
         number = _parse(text, region)
         if number is not None and _is_valid(number) and (cue or bare or _looks_written(text, digits, number)):
@@ -337,17 +339,21 @@ def _is_valid(number: PhoneNumber) -> bool:
     return phonenumbers.is_valid_number(number)
 
 
-def _looks_written(text: str, digits: str, number: PhoneNumber) -> bool:
-    """Whether a national number is written as people write numbers: trunk prefix 0 or brackets, then at least one more
-    group, or exactly the groups in which the region prints it."""
-    import phonenumbers
-
+def _is_grouped(text: str) -> bool:
+    """Whether digits are put into groups as those of telephone numbers are, whatever the region."""
     groups = _DIGIT_GROUPS.findall(text)
     joints = _DIGIT_GROUPS.split(text)[1:-1]
     if len(groups) > 6 or any(len(group) == 1 for group in groups[1:]) or not _JOINTS.issuperset(joints):
         return False
-    if len({joint for joint in joints[1:] if ")" not in joint and "(" not in joint}) > 1:
-        return False
+    return len({joint for joint in joints[1:] if ")" not in joint and "(" not in joint}) <= 1
+
+
+def _looks_written(text: str, digits: str, number: PhoneNumber) -> bool:
+    """Whether a national number in groups is written as people write numbers: trunk prefix 0 or brackets, then at least
+    one more group, or exactly the groups in which the region prints it."""
+    import phonenumbers
+
+    groups = _DIGIT_GROUPS.findall(text)
     if _TRUNK_EIGHT.fullmatch(text) and number.country_code == _RUSSIA_AND_KAZAKHSTAN:
         return True
     trunk = digits[0] == "0" and digits[1] != "0"

@@ -183,6 +183,42 @@ def test_windows_are_whole_characters_in_order_inside_their_text(texts: list[str
             assert ends[WINDOWS * row] - begins[WINDOWS * row] == size
 
 
+def plain_windows(raw: bytes, window_bytes: int) -> list[tuple[int, int]]:
+    """The windows of one text: all of it in the first if it is short; else three parts, or three windows at its start,
+    middle and end; cut at the next space within 64 bytes, else where a character begins."""
+    size = len(raw)
+    if size < WINDOWS * PART_BYTES:
+        return [(0, size)] + [(size, size)] * (WINDOWS - 1)
+
+    def cut(place: int) -> int:
+        spaces = [at for at in range(place, min(place + 64, size)) if raw[at : at + 1].isspace()]
+        return spaces[0] if spaces else next(at for at in range(place, size + 1) if at == size or raw[at] >> 6 != 0b10)
+
+    if size > WINDOWS * window_bytes:
+        starts = [(size - window_bytes) * number // (WINDOWS - 1) for number in range(WINDOWS)]
+        stops = [start + window_bytes for start in starts]
+    else:
+        starts = [size * number // WINDOWS for number in range(WINDOWS)]
+        stops = [*starts[1:], size]
+    return [
+        (cut(start) if number else 0, cut(stop) if number < WINDOWS - 1 else size)
+        for number, (start, stop) in enumerate(zip(starts, stops, strict=True))
+    ]
+
+
+@given(texts=TEXTS, window_bytes=st.integers(PART_BYTES, 4 * PART_BYTES))
+@settings(max_examples=80, deadline=None)
+def test_windows_are_those_of_the_plain_reference(texts: list[str], window_bytes: int) -> None:
+    data, offsets = string_buffer(pa.array(texts, pa.string()))
+    begins, ends = cut_windows(data, offsets, window_bytes)
+    expected = [
+        (int(offset) + begin, int(offset) + end)
+        for text, offset in zip(texts, offsets, strict=False)
+        for begin, end in plain_windows(text.encode(), window_bytes)
+    ]
+    assert list(zip(begins.tolist(), ends.tolist(), strict=True)) == expected
+
+
 @given(texts=TEXTS, skip=st.integers(0, 3))
 @settings(max_examples=60, deadline=None)
 def test_a_text_is_identified_alike_alone_and_in_any_batch(texts: list[str], skip: int) -> None:

@@ -22,6 +22,7 @@ from curator.text.normalise import (
     scan,
 )
 from curator.text.tables import tables
+from tests.curator.text.plain_normalise import plain_marks
 
 compiles = settings(deadline=None)
 """The first call of a kernel compiles it."""
@@ -96,6 +97,26 @@ def is_utf8(raw: bytes) -> bool:
 def test_the_mark_for_invalid_utf_8_stands_exactly_where_it_is_invalid(texts: list[bytes]) -> None:
     marks = scan(binary(*texts))
     assert [mark == MARK_INVALID for mark in marks] == [not is_utf8(text) for text in texts]
+
+
+misread_text = st.lists(
+    st.one_of(
+        st.tuples(nasty_text, st.sampled_from(["latin-1", "cp1252", "cp1251", "cp1253", "mac-roman", "cp437"])).map(
+            lambda pair: misread(pair[0][:4], pair[1])
+        ),
+        st.text("вГДЕβΓЎ°љ€™ ‹В„ѓ\x98РСТУРѓ©", max_size=6),
+        st.sampled_from([" ", "a", "x" * 40, "\n", "e\u0301", "中"]),
+    ),
+    max_size=6,
+).map("".join)
+
+
+@same_unicode
+@compiles
+@given(st.lists(st.one_of(damaged, misread_text.map(str.encode)), max_size=5))
+@example(["РџСЂРё".encode(), "Ві П».".encode(), "вЂ™вЂ".encode(), "ГѓГ©".encode(), "각".encode(), "가\u11a8".encode()])
+def test_marks_are_those_of_the_plain_reference(texts: list[bytes]) -> None:
+    assert scan(binary(*texts)).tolist() == [plain_marks(text) for text in texts]
 
 
 @same_unicode

@@ -48,6 +48,13 @@ def reference_units(text: str) -> list[str]:
     return [text[match.start() : match.end()] for match in REFERENCE.finditer(classes)]
 
 
+def reference_kind(unit: str) -> int:
+    classes = ["oX_ldaq-ULHD"[tables().classes[ord(character)] & CLASS_MASK] for character in unit]
+    letter, digit, unspaced = (any(kind in classes for kind in kinds) for kinds in ("ULH", "D", "U"))
+    capital = regex.match(r"[\p{Lu}\p{Lt}]", unit) is not None
+    return LETTER * letter + DIGIT * digit + CAPITAL * capital + UNSPACED * unspaced
+
+
 def segmented(texts: Sequence[str], before: bytes = b"") -> Units:
     encoded = [text.encode() for text in texts]
     offsets = np.cumsum([len(before), *(len(text) for text in encoded)], dtype=np.int64)
@@ -74,6 +81,12 @@ def test_units_are_those_of_the_plain_reference(text: str) -> None:
 @given(nasty_text)
 def test_hashes_are_those_of_the_plain_reference(text: str) -> None:
     assert [int(value) for value in segmented([text]).hashes] == [hash_unit(unit) for unit in reference_units(text)]
+
+
+@compiles
+@given(nasty_text)
+def test_kinds_are_those_of_the_plain_reference(text: str) -> None:
+    assert kinds(text) == [reference_kind(unit) for unit in reference_units(text)]
 
 
 @compiles

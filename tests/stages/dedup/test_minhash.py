@@ -76,7 +76,7 @@ def test_shingles_are_consecutive_units(documents: list[str], size: int) -> None
             expected = [polynomial(hashes[i : i + size]) for i in range(max(len(hashes) - size + 1, 1))]
             assert shingles == expected
         else:
-            assert len(shingles) == 1
+            assert shingles == [chain(STARTS[2], list(documents[row].encode()))]
 
 
 def test_documents_without_units_are_alike_only_if_their_bytes_are() -> None:
@@ -102,6 +102,54 @@ def test_different_sequences_of_units_have_different_exact_hashes(documents: lis
     hashes = exact_hashes(*batch(documents))
     assert len(set(hashes[:, 0].tolist())) == len(set(hashes[:, 1].tolist())) == len(documents)
     assert not (hashes[:, 0] == hashes[:, 1]).any()
+
+
+def chain(start: int, values: Sequence[int]) -> int:
+    """A multiply-xorshift chain and its finaliser (see `curator.text.fold`), with Python's integers."""
+    state = start
+    for value in values:
+        state = ((state ^ value) * 0xD6E8FEB86659FD93) & WORD
+        state ^= state >> 32
+    return finish(state)
+
+
+def swapped(value: int) -> int:
+    """The value with its halves swapped."""
+    return value >> 32 | (value << 32 & WORD)
+
+
+STARTS = 0x9E3779B97F4A7C15, 0xE7037ED1A0B428DB, 0xA0761D6478BD642F
+"""Of the first chain, of the second, and of the first over bytes."""
+
+
+@compiles
+@given(texts)
+def test_exact_hashes_are_two_chains_over_the_units_or_the_bytes(documents: list[str]) -> None:
+    units, data, offsets = batch(documents)
+    expected = []
+    for row, text in enumerate(documents):
+        hashes = units.hashes[units.offsets[row] : units.offsets[row + 1]].tolist()
+        values = hashes or list(text.encode())
+        expected.append([chain(STARTS[0 if hashes else 2], values), chain(STARTS[1], [*map(swapped, values)])])
+    assert exact_hashes(units, data, offsets).tolist() == expected
+
+
+@compiles
+@given(st.integers(1, 4), st.integers(1, 5), st.integers(0, 2**32 - 1))
+def test_band_keys_are_chains_over_the_rows_of_the_band(bands: int, rows: int, seed: int) -> None:
+    signatures = np.random.default_rng(seed).integers(0, 2**32, (3, bands * rows + 1), dtype=np.uint32)
+    assert band_keys(signatures, bands, rows).tolist() == [
+        [chain(STARTS[1], [band, *values[band * rows : (band + 1) * rows]]) for band in range(bands)]
+        for values in signatures.tolist()
+    ]
+
+
+@compiles
+@given(st.lists(st.tuples(*[st.lists(st.integers(0, 2), min_size=7, max_size=7)] * 2), max_size=6))
+def test_the_estimate_is_the_share_of_equal_values(pairs: list[tuple[list[int], list[int]]]) -> None:
+    left, right = (np.array([pair[side] for pair in pairs], dtype=np.uint32).reshape(-1, 7) for side in (0, 1))
+    expected = [sum(a == b for a, b in zip(one, other, strict=True)) / 7 for one, other in pairs]
+    assert estimate_jaccard(left, right).tolist() == expected
 
 
 def identity(value: int) -> int:

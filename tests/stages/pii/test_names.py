@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import importlib.resources
 
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from curator.text.fold import hash_terms
 from stages.pii.build_names import feminines, serbian_cyrillic, terms, turkic_lower
-from stages.pii.gazetteer import FIRST, LAST, TITLE, WORD, find_row, gazetteer
+from stages.pii.gazetteer import FIRST, LAST, TITLE, WORD, gazetteer
 from stages.pii.names import CUES_ONLY, NOT_CHECKED, name_coverage
 from tests.stages.pii.helpers import find, spans
 
@@ -129,7 +128,7 @@ def test_the_table_says_what_the_data_file_says() -> None:
     for (term, first, last, also), hashes in zip(rows, hash_terms([row[0] for row in rows]), strict=True):
         if len(hashes) != 1:
             continue
-        row = find_row(np.uint64(hashes[0]), table.keys, table.rows)
+        row = table.row(int(hashes[0]))
         for language in ("en", "de", "ru", "zh", "pl"):
             flags = int(table.flags[row, table.column(language)])
             assert bool(flags & FIRST) == (language in first), term
@@ -140,14 +139,14 @@ def test_the_table_says_what_the_data_file_says() -> None:
 def test_cues_stand_in_the_table() -> None:
     table = gazetteer()
     (hashes,) = hash_terms(["Mister"])
-    row = find_row(np.uint64(hashes[0]), table.keys, table.rows)
+    row = table.row(int(hashes[0]))
     assert table.flags[row, table.column("en")] & TITLE
     assert not table.flags[row, table.column("pl")] & TITLE
 
 
 def test_unknown_units_have_no_row() -> None:
     table = gazetteer()
-    assert find_row(np.uint64(12345), table.keys, table.rows) == 0
+    assert table.row(12345) == 0
     assert not table.flags[0].any()
 
 

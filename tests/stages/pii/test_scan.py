@@ -7,12 +7,13 @@ import time
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from curator.document import string_buffer
 from stages.pii.scan import ADDRESS6, CREDENTIALS, EMAIL, IBAN, NUMBER, TOKEN, Candidates, code_points, scan
 from tests.stages.pii.helpers import LONG
+from tests.stages.pii.plain_scan import plain_scan
 
 NASTY = st.text(
     st.one_of(
@@ -63,6 +64,33 @@ def found(text: str) -> list[tuple[int, str]]:
 )
 def test_shapes_that_are_candidates(text: str, expected: list[tuple[int, str]]) -> None:
     assert found(text) == expected
+
+
+FRAGMENTS = (
+    *("0", "7", "77", "1234", "12345678", "131052", "3704", "DE89", "GB", "A", "T", "a", "z", "a1", "3F", "ffff"),
+    *(" ", " ", " ", ".", "-", "/", "(", ")", "+", "@", ":", "::", "://", "<", '"', "_", ",", "\n", "\0"),
+    *("b.c", "x.org", "2001:db8", "u:p@h.de", "٣", "۴", "९", "৭", "３", "\u00a0", "\u202f", "\u2011", "－", "（"),
+    *("é", "中", "🙂", "\u200d", "\u0301", "\u202e", "א"),
+)
+shaped = st.lists(st.sampled_from(FRAGMENTS), min_size=3, max_size=14, unique=True).flatmap(
+    lambda few: st.lists(st.sampled_from(few), min_size=8, max_size=60).map("".join)
+)
+"""Text of few fragments each, so that those which make a shape together meet."""
+
+
+@settings(max_examples=200)
+@given(st.lists(st.one_of(shaped, shaped, NASTY).map(str.encode) | st.binary(max_size=40), max_size=5))
+def test_candidates_are_those_of_the_shapes_read_plainly(texts: list[bytes]) -> None:
+    offsets = np.cumsum([0, *(len(text) for text in texts)], dtype=np.int64)
+    candidates = scan(np.frombuffer(b"".join(texts), dtype=np.uint8), offsets)
+    columns = (candidates.documents, candidates.starts, candidates.ends, candidates.kinds)
+    found = list(zip(*(column.tolist() for column in columns), strict=True))
+    begins = offsets.tolist()
+    assert found == [
+        (row, begins[row] + start, begins[row] + end, kind)
+        for row, text in enumerate(texts)
+        for start, end, kind in plain_scan(text)
+    ]
 
 
 @given(st.lists(NASTY, max_size=6))

@@ -1,0 +1,151 @@
+"""The candidate scan, read plainly: the shapes of `stages.pii.scan` as regular expressions over bytes."""
+
+from __future__ import annotations
+
+import re
+
+from stages.pii.scan import ADDRESS6, CREDENTIALS, EMAIL, IBAN, NUMBER, TOKEN
+
+Candidate = tuple[int, int, int]
+"""start, end, kind"""
+
+DIGIT = rb"(?:[0-9]|\xd9[\xa0-\xa9]|\xdb[\xb0-\xb9]|\xe0[\xa5\xa7][\xa6-\xaf]|\xef\xbc[\x90-\x99])"
+SEPARATOR = rb"(?:[ \-./()]|\xc2\xa0|\xe2\x80[\x89\xaf\x90-\x93]|\xef\xbc[\x88\x89\x8d])"
+WORD_END = rb"(?![0-9A-Za-z\x80-\xff])"
+TOKEN_AT = re.compile(rb"[0-9A-Za-z]+")
+DOMAIN = re.compile(rb"[0-9A-Za-z\x80-\xff-]+\.[0-9A-Za-z\x80-\xff]")
+URL = re.compile(rb"(?s:.)://([^\x00-\x20@<>\"/:]+:[^\x00-\x20@<>\"/]+)\Z")
+GROUPS = re.compile(rb"(?:[0-9A-Z]|" + SEPARATOR + rb"(?=[0-9A-Z]))*")
+GAP = re.compile(SEPARATOR + rb"+")
+DIGIT_AT = re.compile(DIGIT)
+LETTER_AT_END = re.compile(rb"[A-Z]" + WORD_END)
+
+
+def plain_scan(text: bytes) -> list[Candidate]:
+    """The candidates of one text, in the order in which they are met."""
+    found: list[Candidate] = []
+    at = 0
+    while at < len(text):
+        byte = text[at : at + 1]
+        if byte == b"@":
+            found += at_sign(text, at)
+            at += 1
+        elif byte == b":":
+            address = address6(text, at)
+            found += address
+            at = address[0][1] if address else at + 1
+        elif byte.isalnum() or DIGIT_AT.match(text, at):
+            candidates, at = token(text, at)
+            found += candidates
+        else:
+            at += 1
+    return found
+
+
+def at_sign(text: bytes, at: int) -> list[Candidate]:
+    """`user:password` of a URL before it (a scheme, `://`, at most 255 bytes), or a word before and a name with a dot
+    after it."""
+    url = URL.search(text[max(0, at - 260) : at])
+    if url is not None and len(url.group(1)) <= 255:
+        return [(at - len(url.group(1)), at, CREDENTIALS)]
+    name = DOMAIN.match(text, at + 1)
+    spaced = at == 0 or text[at - 1] <= 32
+    return [] if spaced or name is None or name.end() - 2 - at >= 256 else [(at, at + 1, EMAIL)]
+
+
+def address6(text: bytes, at: int) -> list[Candidate]:
+    """Hex digits, colons and dots around a colon, alone among letters and digits, two colons together or six."""
+    begin = at
+    while begin > max(0, at - 4) and chr(text[begin - 1]) in "0123456789abcdefABCDEF":
+        begin -= 1
+    run = re.compile(rb"[0-9a-fA-F:.]*").match(text, begin)
+    assert run is not None
+    body = run.group()
+    alone = not re.search(rb"[0-9A-Za-z]\Z", text[max(0, begin - 1) : begin]) and not re.match(
+        rb"[0-9A-Za-z]", text[run.end() : run.end() + 1]
+    )
+    enough = body.count(b":") >= 2 and (b"::" in body or body.count(b":") >= 6)
+    return [(begin, run.end(), ADDRESS6)] if alone and enough and len(body) <= 45 else []
+
+
+def token(text: bytes, at: int) -> tuple[list[Candidate], int]:
+    """What ASCII letters and digits, or a digit of another script, are or begin; and where to go on."""
+    match = TOKEN_AT.match(text, at)
+    if match is None:
+        return number(text, at)
+    body = match.group()
+    end = match.end()
+    digits = sum(48 <= byte <= 57 for byte in body)
+    if digits == 0 or re.search(rb"[a-z]", body):
+        return [], end
+    if digits == len(body):
+        return number(text, at)
+    # `DE89…` in one piece, or `DE89` before groups.
+    if re.match(rb"[A-Z]{2}[0-9]{2}", body) and (len(body) == 4 or len(body) >= 15):
+        groups = GROUPS.match(text[: end + 48], end)
+        assert groups is not None
+        more = groups.group()
+        if len(body) + len(re.findall(rb"[0-9A-Z]", more)) >= 15:
+            return [(at, end + len(more), IBAN)], end
+    shape = (len(body) >= 8 and digits >= 6) or (len(body) >= 10 and digits >= 4)
+    return ([(at, end, TOKEN)] if shape and len(body) <= 40 else []), end
+
+
+def number(text: bytes, at: int) -> tuple[list[Candidate], int]:
+    """Digits, with separators of at most four bytes and two blanks between them, perhaps a capital at the end that
+    stands by itself; before them at most two signs or brackets."""
+    digits = dots = 0
+    place = last = at
+    while True:
+        digit = DIGIT_AT.match(text, place)
+        if digit is not None:
+            digits += 1
+            place = last = digit.end()
+            continue
+        gap = separators(text, place)
+        if not gap or place + len(gap) >= len(text) or blanks(gap) > 2:
+            break
+        following = place + len(gap)
+        if DIGIT_AT.match(text, following) is None:
+            # `131052-308T`, `12345678-Z`: a capital right after the separator belongs to an id.
+            if len(gap) == 1 and LETTER_AT_END.match(text, following):
+                last = following + 1
+            break
+        dots += gap == b"."
+        place = following
+    if LETTER_AT_END.match(text, last):
+        last += 1
+    start = at
+    while start > 0 and at - start < 2 and text[start - 1 : start] in (b"+", b"("):
+        start -= 1
+    lettered = text[last - 1 : last] >= b"A"
+    if digits < 7 and dots != 3 and not (digits == 6 and lettered):
+        return [], last
+    if digits <= 24 and last - start <= 96:
+        return [(start, last, NUMBER)], last
+    return split(text, start, last), last
+
+
+def separators(text: bytes, place: int) -> bytes:
+    """Separators from a place, as many as have four bytes together."""
+    taken = b""
+    one = re.compile(SEPARATOR)
+    while (match := one.match(text, place + len(taken))) and len(taken) + len(match.group()) <= 4:
+        taken += match.group()
+    return taken
+
+
+def blanks(gap: bytes) -> int:
+    return gap.count(b" ") + gap.count(b"\xc2\xa0")
+
+
+def split(text: bytes, start: int, end: int) -> list[Candidate]:
+    """The parts of a long run between spaces, each up to its last digit."""
+    found = []
+    for part in re.finditer(rb"[^ ]+", text[start:end]):
+        digits = list(DIGIT_AT.finditer(part.group()))
+        stop = digits[-1].end() if digits else 0
+        dots = part.group().count(b".")
+        if (7 <= len(digits) <= 24 or dots == 3) and stop <= 96:
+            found.append((start + part.start(), start + part.start() + stop, NUMBER))
+    return found
