@@ -7,13 +7,13 @@ Every kind takes the units of a real text in their order, a text's lines, and a 
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from curator.text.segment import segment
-from stages.quality.stop_words import read_lists
 
 LOREM = (
     "Lorem ipsum dolor sit amet, consectetur adipiscing elit, sed do eiusmod tempor incididunt ut labore et dolore "
@@ -32,27 +32,24 @@ SCRIPT_LINES = (
 
 @dataclass(frozen=True)
 class Material:
-    """What garbage is made from: the units of a text, its lines, units that are no stop words, and what parts words."""
+    """What garbage is made from: the units of a text, those that occur once in it (names of things, hardly any function
+    words), its lines, and what parts words."""
 
     words: list[str]
+    rare: list[str]
     lines: list[str]
-    content: list[str]
     space: str
 
 
-def material(text: str, language: str) -> Material:
+def material(text: str) -> Material:
     """The words and lines of a real text."""
     data = np.frombuffer(text.encode(), dtype=np.uint8)
     units = segment(data, np.array([0, len(data)]))
     words = [data[begin:end].tobytes().decode() for begin, end in zip(units.starts, units.ends, strict=True)]
-    stops = set(read_lists().get(language, ()))
+    times = Counter(units.hashes.tolist())
+    rare = [word for word, value in zip(words, units.hashes.tolist(), strict=True) if times[value] == 1]
     spaced = text.count(" ") * 20 > len(text)
-    return Material(
-        words,
-        [line for line in text.splitlines() if line.strip()],
-        [word for word in words if word.lower() not in stops],
-        " " if spaced else "",
-    )
+    return Material(words, rare, [line for line in text.splitlines() if line.strip()], " " if spaced else "")
 
 
 def _run(given: Material, chance: random.Random, count: int) -> str:
@@ -73,7 +70,7 @@ def _code(given: Material, chance: random.Random) -> str:
 Kind = Callable[[Material, random.Random], str]
 
 KINDS: Mapping[str, Kind] = {
-    "keywords, no sentence": lambda m, c: ", ".join(c.choices(m.content, k=300)),
+    "keywords, no sentence": lambda m, c: ", ".join(c.choices(m.rare, k=300)),
     "a menu": lambda m, c: "\n".join(_run(m, c, c.randint(1, 3)) for _ in range(120)),
     "snippets cut short": lambda m, c: "\n".join(_run(m, c, c.randint(6, 12)) + " …" for _ in range(30)),
     "hashtags": lambda m, c: " ".join("#" + word for word in c.choices(m.words, k=200)),

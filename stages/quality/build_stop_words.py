@@ -22,8 +22,8 @@ WORDS = 100
 LEAST_WORDS = 8
 """As many as Gopher's list for English has (Rae et al. 2021, appendix A.1)."""
 
-EDGES = '.,:;!?()[]"“”«»।。、'
-"""What the lists of jusText leave at the edges of words."""
+EDGES = ".,:;!?()[]\"'“”«»।。、"
+"""What the lists have at the edges of words, and units never do: `d'`, `'n`, `2.`"""
 
 JUSTEXT = {
     "Afrikaans": "af",
@@ -146,11 +146,11 @@ def read_stopwordsiso(folder: Path) -> dict[str, list[str]]:
 def usable(words: list[str]) -> list[str]:
     """Words of one unit that has a letter, each form once, as they are compared."""
     found: dict[str, None] = {}
-    normal = [unicodedata.normalize("NFC", word).lower().strip(EDGES) for word in words]
-    for word, hashes in zip(normal, hash_terms(normal), strict=True):
-        letters = [sign for sign in word if unicodedata.category(sign)[0] == "L"]
-        if len(hashes) == 1 and letters and all(unicodedata.category(sign)[0] in "LM" or sign in "'’" for sign in word):
-            found.setdefault(fold(word))
+    folded = [fold(unicodedata.normalize("NFC", word)).strip(EDGES) for word in words]
+    for word, hashes in zip(folded, hash_terms(folded), strict=True):
+        kinds = {unicodedata.category(sign)[0] for sign in word if sign != "'"}
+        if len(hashes) == 1 and "L" in kinds and kinds <= {"L", "M"}:
+            found.setdefault(word)
     return list(found)
 
 

@@ -1,7 +1,8 @@
 """What is known of single languages: the rules by which clean text would fall there, looser or off.
 
 `data/languages.tsv` has a line for each language in which the rules were measured (`benchmarks/quality.py --fit`): the
-list language, on how many texts, and the thresholds that differ, `NAME=NUMBER` or `NAME=off`.
+list language, on how many texts, the share of stop words in the median of them (`-` without a list), and the thresholds
+that differ, `NAME=NUMBER` or `NAME=off`.
 """
 
 from __future__ import annotations
@@ -20,19 +21,21 @@ from stages.quality.stop_words import stop_words
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from curator.document import Batch
+    from curator.document import Batch, Codes
     from stages.quality.parameters import QualityParameters
 
 LANGUAGES_PATH = Path(__file__).parent / "data" / "languages.tsv"
-OFF = "off"
-STOP_WORD_RULES = frozenset({"min_stop_words", "min_stop_share"})
+OFF, NONE = "off", "-"
+STOP_WORD_RULES = frozenset({"min_stop_words", "min_stop_level"})
 
 
 @dataclass(frozen=True)
 class Language:
-    """On how many texts the rules were measured, and the thresholds that differ; None is off."""
+    """On how many texts the rules were measured, the share of units that are stop words in the median of them (None
+    without a list), and the thresholds that differ (None is off)."""
 
     texts: int
+    stop_share: float | None
     thresholds: Mapping[str, float | None]
 
 
@@ -41,7 +44,8 @@ def write_languages(languages: Mapping[str, Language], path: Path = LANGUAGES_PA
     lines = []
     for name, language in sorted(languages.items()):
         given = (f"{key}={OFF if value is None else f'{value:g}'}" for key, value in language.thresholds.items())
-        lines.append(f"{name}\t{language.texts}\t{' '.join(given)}\n")
+        share = NONE if language.stop_share is None else f"{language.stop_share:g}"
+        lines.append(f"{name}\t{language.texts}\t{share}\t{' '.join(given)}\n")
     path.write_text("".join(lines), encoding="utf-8")
 
 
@@ -50,10 +54,19 @@ def read_languages(path: Path = LANGUAGES_PATH) -> Mapping[str, Language]:
     """The table, read once a process."""
     found = {}
     for line in path.read_text(encoding="utf-8").splitlines():
-        name, texts, given = line.split("\t")
+        name, texts, share, given = line.split("\t")
         pairs = (item.split("=") for item in given.split())
-        found[name] = Language(int(texts), {key: None if value == OFF else float(value) for key, value in pairs})
+        thresholds = {key: None if value == OFF else float(value) for key, value in pairs}
+        found[name] = Language(int(texts), None if share == NONE else float(share), thresholds)
     return found
+
+
+def usual_stop_shares(languages: Codes) -> NDArray[np.float64]:
+    """For each text the share of stop words that running text of its language has, NaN where it was not measured:
+    float64[texts]."""
+    table = read_languages()
+    shares = [table[name].stop_share if name in table else None for name in languages.names]
+    return languages.lookup([np.nan if share is None else share for share in shares])
 
 
 def loosen(limit: NDArray[np.float64], rule: Rule, batch: Batch, parameters: QualityParameters) -> NDArray[np.float64]:

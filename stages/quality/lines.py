@@ -51,6 +51,8 @@ _TAB, _LINE_FEED, _SPACE, _FULL_STOP, _HASH_SIGN, _BRACE = 0x09, 0x0A, 0x20, 0x2
 _STAR, _HYPHEN, _ELLIPSIS = 0x2A, 0x2D, 0x2026
 _ELLIPSIS_BYTES = (0xE2, 0x80, 0xA6)
 _ONE = np.uint64(1)
+_FAR = np.int64(-8)
+"""A place that is next to none."""
 _MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
 
 
@@ -184,8 +186,8 @@ def _count(
             line_begin = next_begin
             line_end = line_begin
             full_stops = np.int64(0)
-            former_stop = np.int64(-1)
-            former_ellipsis = np.int64(-1)
+            former_stop = _FAR
+            former_ellipsis = _FAR
             while line_end < end:
                 byte = data[line_end]
                 if counted[byte]:

@@ -4,6 +4,8 @@
   of repetition, table A1.
 - FineWeb: Penedo et al. 2024, "The FineWeb Datasets", section 3.6.
 - C4: Raffel et al. 2020, "Exploring the Limits of Transfer Learning", section 2.2.
+- Curator: `min_stop_level`, measured (benchmarks/quality.py). Of clean text in languages with stop words one piece in
+  470 has under a quarter of the usual share of its language, of strings of rare words 87 in 100.
 """
 
 from __future__ import annotations
@@ -27,7 +29,7 @@ class Thresholds(Parameters):
     max_ellipses: float | None = Field(default=None, ge=0, le=1)
     min_alphabetic: float | None = Field(default=None, ge=0, le=1)
     min_stop_words: float | None = Field(default=None, ge=0)
-    min_stop_share: float | None = Field(default=None, ge=0, le=1)
+    min_stop_level: float | None = Field(default=None, ge=0)
     max_repeated_lines: float | None = Field(default=None, ge=0, le=1)
     max_repeated_line_characters: float | None = Field(default=None, ge=0, le=1)
     max_repeated_paragraphs: float | None = Field(default=None, ge=0, le=1)
@@ -69,7 +71,9 @@ class QualityParameters(Thresholds):
         default=0.8, ge=0, le=1, description="share of words with an alphabetic character (Gopher)"
     )
     min_stop_words: float | None = Field(default=2, ge=0, description="different stop words (Gopher)")
-    min_stop_share: float | None = Field(default=None, ge=0, le=1, description="share of words that are stop words")
+    min_stop_level: float | None = Field(
+        default=0.25, ge=0, description="share of stop words, by what running text of the language has (Curator)"
+    )
     max_repeated_lines: float | None = Field(
         default=0.3, ge=0, le=1, description="share of lines that occurred before (Gopher)"
     )

@@ -29,7 +29,7 @@ class Rule:
     sentence: str
 
 
-GOPHER, FINEWEB, C4 = "Gopher", "FineWeb", "C4"
+GOPHER, FINEWEB, C4, OWN = "Gopher", "FineWeb", "C4", "Curator"
 
 
 MEASURES = (
@@ -41,6 +41,7 @@ MEASURES = (
     Measure("alphabetic", "share of units with an alphabetic character"),
     Measure("stop_words", "different stop words of the language; null without a list"),
     Measure("stop_share", "share of units that are stop words of the language; null without a list"),
+    Measure("stop_level", "stop_share by what running text of the language has; null where that was not measured"),
     Measure("repeated_lines", "share of lines that occurred before"),
     Measure("repeated_line_characters", "share of characters in lines that occurred before"),
     Measure("repeated_paragraphs", "share of paragraphs that occurred before"),
@@ -112,12 +113,12 @@ RULES = (
         "It has {score} different stop words of {lang}, {threshold} are needed.",
     ),
     Rule(
-        "stop_share",
-        "",
-        "stop_share",
-        "min_stop_share",
+        "stop_level",
+        OWN,
+        "stop_level",
+        "min_stop_level",
         "below",
-        "Too few of its words are stop words of {lang}: a share of {score}, {threshold} is needed.",
+        "It has {score} times the stop words that text in {lang} has, {threshold} times are needed.",
     ),
     _at_most("repeated_lines", GOPHER, "Too many of its lines occurred before"),
     _at_most("repeated_line_characters", FINEWEB, "Too much of it stands in lines that occurred before"),
