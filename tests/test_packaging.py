@@ -95,7 +95,8 @@ def test_the_wheel_holds_every_file_of_the_packages(installed: Installed) -> Non
         inside = set(archive.namelist())
     source = installed.folder / "source"
     there = {path.relative_to(source).as_posix() for package in PACKAGES for path in (source / package).rglob("*.*")}
-    there |= {"curator/language/data/NOTICE", "stages/pii/data/NOTICE", "stages/toxicity/data/NOTICE"}
+    noticed = ("curator/language", "stages/pii", "stages/quality", "stages/toxicity")
+    there |= {f"{folder}/data/NOTICE" for folder in noticed}
     assert {name for name in there if ".egg-info" not in name and not (source / name).is_dir()} <= inside
     for name in ("lid.176.ftz", "terms.parquet", "classifier.npz", "page.html.j2", "web.yaml", "mail.jsonl.zst"):
         assert any(path.endswith(f"/{name}") for path in inside), name
