@@ -105,7 +105,7 @@ def _sentence(decision: Mapping[str, object]) -> str:
     }
     verb = {DROP: "dropped it", EDIT: "edited it", FLAG: "flagged it", REPEAT: "repeats it"}.get(action, action)
     places = [f"characters {detail['begin']} to {detail['end']}"] if detail.get("begin") is not None else []
-    if decision["keeper"] is not None and "{keeper}" not in words:
+    if template and decision["keeper"] is not None and "{keeper}" not in template:
         places.append(f"like {decision['keeper']}")
     where = f" ({', '.join(places)})" if places else ""
     told = words.format(**values).rstrip(".")
