@@ -86,23 +86,21 @@ def build_index(parameters: DecontaminationParameters, read: Sequence[Examples])
     """The index of the examples of each set."""
     segmented = [segment(*string_buffer(examples.texts)) for examples in read]
     placed = [_places(given, units, parameters) for given, units in zip(parameters.sets, segmented, strict=True)]
-    shortest = min(int(places.lengths.min()) for places in placed)
-    hashed = [
-        hash_ngrams(units.hashes, places.begins, places.lengths, shortest)
-        for units, places in zip(segmented, placed, strict=True)
-    ]
-    first, second, beginnings = (np.concatenate(arrays) for arrays in zip(*hashed, strict=True))
+    before = np.cumsum([0, *(len(units.hashes) for units in segmented)])[:-1].tolist()
+    hashes = np.concatenate([units.hashes for units in segmented])
+    begins = np.concatenate([places.begins + first for places, first in zip(placed, before, strict=True)])
+    lengths = np.concatenate([places.lengths for places in placed])
+    first, second = hash_ngrams(hashes, begins, lengths)
     sizes = np.array([len(examples.texts) for examples in read], dtype=np.int64)
     example = np.concatenate(
         [places.examples + before for places, before in zip(placed, np.cumsum(sizes) - sizes, strict=True)]
     )
-    lengths = np.concatenate([places.lengths for places in placed])
     order = np.lexsort((example, second, first))
     is_new = np.ones(len(order), dtype=np.bool_)
     is_new[1:] = np.diff(first[order]).astype(np.bool_) | np.diff(second[order]).astype(np.bool_)
     distinct = order[is_new]
     return Index(
-        table=make_table(first[distinct], second[distinct], beginnings[distinct], np.unique(lengths)),
+        table=make_table(hashes, begins[distinct], lengths[distinct], first[distinct], second[distinct]),
         lengths=lengths[distinct].astype(np.int32),
         offsets=np.append(np.flatnonzero(is_new), len(order)).astype(np.int64),
         examples=example[order].astype(np.int32),

@@ -1,11 +1,14 @@
 """N-grams of units: their hashes, and those of evaluation sets found in all documents of a batch.
 
-An n-gram is n consecutive units (see `curator.text.segment`) and is told by two independent 64-bit hashes of its units:
-among a million n-grams and 10^13 places of text, the expected number of false matches is below 10^-19.
+An n-gram is n consecutive units (see `curator.text.segment`) and is told by two independent 64-bit hashes of its units.
+The table keeps all bits of the second and 32 of the first: in text of 10^13 units, whatever the number of n-grams, the
+expected number of false matches is below 10^-15.
 
-The search makes one pass over the units, whatever lengths the n-grams have. A rolling hash over as many units as the
-shortest n-gram has is looked up in a bitmap of the beginnings of all n-grams, which is small enough for a cache. Only
-where its bit is set are the hashes of each length computed and looked up in the table.
+The search makes one pass over the units, whatever lengths the n-grams have and however many they are. A bitmap of all
+pairs of neighbours in n-grams is small enough for the second cache of a core; only where as many pairs in a row are in
+it as the shortest n-gram has, the n-grams of each length that begin there are looked up in the table. Places are
+gathered without a branch, a block at a time, so that the processor need not wait for the bitmap. The first hash is a
+polynomial over the units, so that sums over the beginning of a document give that of any n-gram in it.
 """
 
 from __future__ import annotations
@@ -23,32 +26,35 @@ if TYPE_CHECKING:
 
     from curator.text.segment import Units
 
-_BASE = np.uint64(0x9E6C63D0676A9A99)
-_FIRST_START = np.uint64(0xBB67AE8584CAA73B)
+_PAIR = np.uint64(0x9E6C63D0676A9A99)
+_BASE = np.uint64(0xBB67AE8584CAA73B)
 _SECOND_START = np.uint64(0x3C6EF372FE94F82B)
-"""The base is odd with irregular bits; the starts are fractional parts of square roots (of 3 and 5, as in SHA-512, FIPS
-180-4, 5.3.5), so that these chains never meet those of other stages."""
-_ROTATION = np.uint64(32)
+"""Odd numbers with irregular bits: fractional parts of square roots (of 3 and 5, as in SHA-512, FIPS 180-4, 5.3.5), so
+that these hashes never meet those of other stages."""
 _ONE = np.uint64(1)
-_BYTE = np.uint64(7)
-_BYTE_BITS = np.uint64(3)
+_SIX = np.uint64(6)
+_BIT_OF_WORD = np.uint64(63)
+_HALF = np.uint64(32)
+_EMPTY = np.uint64(0xFFFFFFFF)
+"""The number of an n-gram in a slot that has none."""
 
-FILTER_BITS = 32
-"""Bits of the bitmap for each beginning, at least: at most one in 32 is set."""
+PAIR_BITS = 8
+"""Bits of the bitmap for each pair of neighbours, at least, up to MAX_PAIR_BITS in all: 512 KiB."""
+MAX_PAIR_BITS = 1 << 22
+_BLOCK = 512
 
 
 @dataclass(frozen=True)
 class Table:
-    """N-grams, ready to be found. `lengths` are those that occur, ascending. N-gram i has the hashes `first[i]` and
-    `second[i]`; `slots` (int32, a power of two, at most half full, -1 is empty) is a hash table of their numbers with
-    linear probing. `bits` is the bitmap of the beginnings (the first `lengths[0]` units), by the high bits of their
-    hash."""
+    """N-grams, ready to be found. `lengths` are those that occur, ascending. `slots` (uint64, a power of two, at most
+    half full) is a hash table with linear probing by the first hash: its high 32 bits, and the number of the n-gram,
+    _EMPTY where there is none. `second` (uint64[n-grams]) is the second hash of each. `pairs` (uint64, a power of two)
+    is a bitmap of the pairs of units that are neighbours in n-grams."""
 
     lengths: NDArray[np.int64]
-    first: NDArray[np.uint64]
+    slots: NDArray[np.uint64]
     second: NDArray[np.uint64]
-    slots: NDArray[np.int32]
-    bits: NDArray[np.uint8]
+    pairs: NDArray[np.uint64]
 
 
 @dataclass(frozen=True)
@@ -62,34 +68,40 @@ class Matches:
 
 
 def make_table(
-    first: NDArray[np.uint64], second: NDArray[np.uint64], beginnings: NDArray[np.uint64], lengths: NDArray[np.int64]
+    hashes: NDArray[np.uint64],
+    places: NDArray[np.int64],
+    sizes: NDArray[np.int64],
+    first: NDArray[np.uint64],
+    second: NDArray[np.uint64],
 ) -> Table:
-    """The table of distinct n-grams by their hashes. `beginnings` are the hashes of their first units, `lengths` the
-    lengths that occur, ascending."""
-    slots = np.full(1 << max(4, (2 * len(first) - 1).bit_length()), -1, dtype=np.int32)
+    """The table of distinct n-grams: of `sizes[i]` units at `places[i]` among the unit hashes, with both hashes of
+    each."""
+    slots = np.full(1 << max(4, (2 * len(first) - 1).bit_length()), _EMPTY, dtype=np.uint64)
     _fill_slots(first, slots)
-    bits = np.zeros(1 << max(10, (FILTER_BITS * len(first) - 1).bit_length()), dtype=np.bool_)
-    bits[beginnings >> np.uint64(64 - (len(bits).bit_length() - 1))] = True
-    return Table(lengths, first, second, slots, np.packbits(bits, bitorder="little"))
+    bits = min(max(PAIR_BITS * len(first), 1 << 10), MAX_PAIR_BITS)
+    pairs = np.zeros(1 << ((bits - 1).bit_length() - 6), dtype=np.uint64)
+    _fill_pairs(hashes, places, sizes, pairs)
+    return Table(np.unique(sizes), slots, second, pairs)
 
 
 def hash_ngrams(
-    hashes: NDArray[np.uint64], places: NDArray[np.int64], lengths: NDArray[np.int64], shortest: int
-) -> tuple[NDArray[np.uint64], NDArray[np.uint64], NDArray[np.uint64]]:
-    """Both hashes of the n-grams of `lengths[i]` units at `places[i]` among the unit hashes, and the hash of the first
-    `shortest` units of each: three uint64[n]."""
-    first, second, beginnings = (np.empty(len(places), dtype=np.uint64) for _ in range(3))
-    _hash(hashes, places, lengths, shortest, first, second, beginnings)
-    return first, second, beginnings
+    hashes: NDArray[np.uint64], places: NDArray[np.int64], sizes: NDArray[np.int64]
+) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
+    """Both hashes of the n-grams of `sizes[i]` units at `places[i]` among the unit hashes: two uint64[n]."""
+    first, second = (np.empty(len(places), dtype=np.uint64) for _ in range(2))
+    _hash(hashes, places, sizes, first, second)
+    return first, second
 
 
 def find_ngrams(units: Units, table: Table) -> Matches:
     """All places at which an n-gram of the table stands in a document."""
+    buffers = np.empty(_BLOCK, dtype=np.int64), np.empty(int(units.counts.max(initial=0)) + 1, dtype=np.uint64)
+    arrays = table.lengths, table.slots, table.second, table.pairs
     found = np.empty((len(units.hashes) // 16 + 64, 3), dtype=np.int32)
-    count = _find(units.offsets, units.hashes, *_arrays(table), found)
+    count = _find(units.offsets, units.hashes, *arrays, *buffers, found)
     if count > len(found):
         found = np.empty((count, 3), dtype=np.int32)
-        _find(units.offsets, units.hashes, *_arrays(table), found)
+        _find(units.offsets, units.hashes, *arrays, *buffers, found)
     documents, starts, ngrams = np.ascontiguousarray(found[:count].T)
     return Matches(documents, starts, ngrams)
 
@@ -104,20 +116,35 @@ def covered_units(
     return covered
 
 
-def _arrays(
-    table: Table,
-) -> tuple[NDArray[np.int64], NDArray[np.uint64], NDArray[np.uint64], NDArray[np.int32], NDArray[np.uint8]]:
-    return table.lengths, table.first, table.second, table.slots, table.bits
-
-
 @kernel
-def _fill_slots(first: NDArray[np.uint64], slots: NDArray[np.int32]) -> None:
+def _fill_slots(first: NDArray[np.uint64], slots: NDArray[np.uint64]) -> None:
     mask = np.int64(slots.size - 1)
     for number in range(first.size):
         slot = np.int64(first[number]) & mask
-        while slots[slot] >= 0:
+        while slots[slot] & _EMPTY != _EMPTY:
             slot = (slot + 1) & mask
-        slots[slot] = number
+        slots[slot] = first[number] >> _HALF << _HALF | np.uint64(number)
+
+
+@inline_kernel
+def _pair_shift(words: int) -> np.uint64:
+    # By how many bits a pair is shifted to become the number of a bit in so many words.
+    shift = np.uint64(58)
+    while words > 1:
+        words >>= 1
+        shift -= _ONE
+    return shift
+
+
+@kernel
+def _fill_pairs(
+    hashes: NDArray[np.uint64], places: NDArray[np.int64], sizes: NDArray[np.int64], pairs: NDArray[np.uint64]
+) -> None:
+    shift = _pair_shift(pairs.size)
+    for number in range(places.size):
+        for unit in range(places[number] + 1, places[number] + sizes[number]):
+            bit = (hashes[unit - 1] * _PAIR + hashes[unit]) >> shift
+            pairs[bit >> _SIX] |= _ONE << (bit & _BIT_OF_WORD)
 
 
 @inline_kernel
@@ -126,7 +153,7 @@ def _second_hash(hashes: NDArray[np.uint64], place: int, length: int) -> np.uint
     state = _SECOND_START
     for unit in range(place, place + length):
         value = hashes[unit]
-        state = mix(state, value >> _ROTATION | value << _ROTATION)
+        state = mix(state, value >> _HALF | value << _HALF)
     return finish(state)
 
 
@@ -134,58 +161,55 @@ def _second_hash(hashes: NDArray[np.uint64], place: int, length: int) -> np.uint
 def _hash(
     hashes: NDArray[np.uint64],
     places: NDArray[np.int64],
-    lengths: NDArray[np.int64],
-    shortest: int,
+    sizes: NDArray[np.int64],
     first: NDArray[np.uint64],
     second: NDArray[np.uint64],
-    beginnings: NDArray[np.uint64],
 ) -> None:
     for number in range(places.size):
-        place = places[number]
         rolled = np.uint64(0)
-        for unit in range(place, place + shortest):
+        for unit in range(places[number], places[number] + sizes[number]):
             rolled = rolled * _BASE + hashes[unit]
-        beginnings[number] = finish(rolled)
-        state = _FIRST_START
-        for unit in range(place, place + lengths[number]):
-            state = mix(state, hashes[unit])
-        first[number] = finish(state)
-        second[number] = _second_hash(hashes, place, lengths[number])
+        first[number] = finish(rolled)
+        second[number] = _second_hash(hashes, places[number], sizes[number])
 
 
 @inline_kernel
 def _look_up(
     hashes: NDArray[np.uint64],
+    begin: int,
     place: int,
     end: int,
     lengths: NDArray[np.int64],
-    first: NDArray[np.uint64],
+    slots: NDArray[np.uint64],
     second: NDArray[np.uint64],
-    slots: NDArray[np.int32],
+    sums: NDArray[np.uint64],
     document: int,
-    begin: int,
     found: NDArray[np.int32],
     count: int,
 ) -> int:
     # The n-grams of every length at one place; returns the new count. Past the end of `found` it only counts.
     mask = np.int64(slots.size - 1)
-    state = _FIRST_START
-    unit = place
+    before = sums[place - begin]
+    power = _ONE
+    raised = 0
     for length in lengths:
         if place + length > end:
             break
-        while unit < place + length:
-            state = mix(state, hashes[unit])
-            unit += 1
-        hashed = finish(state)
-        slot = np.int64(hashed) & mask
-        while slots[slot] >= 0:
-            number = slots[slot]
-            if first[number] == hashed and second[number] == _second_hash(hashes, place, length):
-                if count < found.shape[0]:
-                    found[count, 0], found[count, 1], found[count, 2] = document, place - begin, number
-                count += 1
-                break
+        while raised < length:
+            power = power * _BASE
+            raised += 1
+        first = finish(sums[place - begin + length] - before * power)
+        slot = np.int64(first) & mask
+        while slots[slot] & _EMPTY != _EMPTY:
+            if (slots[slot] ^ first) >> _HALF == 0:
+                number = np.int64(slots[slot] & _EMPTY)
+                if second[number] == _second_hash(hashes, place, length):
+                    if count < found.shape[0]:
+                        found[count, 0] = document
+                        found[count, 1] = place - begin
+                        found[count, 2] = number
+                    count += 1
+                    break
             slot = (slot + 1) & mask
     return count
 
@@ -195,36 +219,38 @@ def _find(
     unit_offsets: NDArray[np.int64],
     hashes: NDArray[np.uint64],
     lengths: NDArray[np.int64],
-    first: NDArray[np.uint64],
+    slots: NDArray[np.uint64],
     second: NDArray[np.uint64],
-    slots: NDArray[np.int32],
-    bits: NDArray[np.uint8],
+    pairs: NDArray[np.uint64],
+    passed: NDArray[np.int64],
+    sums: NDArray[np.uint64],
     found: NDArray[np.int32],
 ) -> int:
     shortest = lengths[0]
-    highest = _ONE
-    for _ in range(shortest - 1):
-        highest = highest * _BASE
-    shift = np.uint64(64)
-    size = bits.size * 8
-    while size > 1:
-        size >>= 1
-        shift -= _ONE
+    shift = _pair_shift(pairs.size)
     count = 0
     for document in range(unit_offsets.size - 1):
         begin = unit_offsets[document]
         end = unit_offsets[document + 1]
-        if end - begin < shortest:
-            continue
-        rolled = np.uint64(0)
-        for unit in range(begin, begin + shortest - 1):
-            rolled = rolled * _BASE + hashes[unit]
-        for place in range(begin, end - shortest + 1):
-            rolled = rolled * _BASE + hashes[place + shortest - 1]
-            bit = finish(rolled) >> shift
-            if (np.uint64(bits[bit >> _BYTE_BITS]) >> (bit & _BYTE)) & _ONE:
-                count = _look_up(hashes, place, end, lengths, first, second, slots, document, begin, found, count)
-            rolled = rolled - hashes[place] * highest
+        in_a_row = np.int64(0)
+        has_sums = False
+        for block in range(begin, end, passed.size):
+            number = np.int64(0)
+            for unit in range(block, min(block + passed.size, end)):
+                # The first unit of a document has no pair, but counts as one: n units have n - 1 pairs.
+                bit = (hashes[max(unit - 1, begin)] * _PAIR + hashes[unit]) >> shift
+                is_set = np.int64(pairs[bit >> _SIX] >> (bit & _BIT_OF_WORD) & _ONE)
+                in_a_row = in_a_row * is_set + np.int64(1)
+                passed[number] = unit - shortest + 1
+                number += np.int64(in_a_row >= shortest)
+            if number > 0 and not has_sums:
+                # Most documents never need them.
+                has_sums = True
+                sums[0] = np.uint64(0)
+                for unit in range(begin, end):
+                    sums[unit - begin + 1] = sums[unit - begin] * _BASE + hashes[unit]
+            for place in passed[:number]:
+                count = _look_up(hashes, begin, place, end, lengths, slots, second, sums, document, found, count)
     return count
 
 

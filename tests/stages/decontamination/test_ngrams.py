@@ -59,9 +59,9 @@ def test_all_places_are_found_and_no_others(examples: list[str], texts: list[str
     if not places:
         return
     begins, sizes = (np.array(values, dtype=np.int64) for values in zip(*places, strict=True))
-    first, second, beginnings = hash_ngrams(of_examples.hashes, begins, sizes, lengths[0])
+    first, second = hash_ngrams(of_examples.hashes, begins, sizes)
     _, distinct = np.unique(first, return_index=True)
-    table = make_table(first[distinct], second[distinct], beginnings[distinct], np.unique(sizes))
+    table = make_table(of_examples.hashes, begins[distinct], sizes[distinct], first[distinct], second[distinct])
     number = {
         tuple(of_examples.hashes[begins[place] : begins[place] + sizes[place]].tolist()): row
         for row, place in enumerate(distinct.tolist())
