@@ -32,6 +32,7 @@ from curator.document import DOCUMENT_SCHEMA, Batch
 from curator.keys import file_keys
 from curator.recipe import load_recipe_text
 from curator.run.driver import Request, run
+from curator.stage import Columns, State
 from curator.text.segment import UNSPACED, segment
 from stages.decontamination.index import load_index
 from stages.decontamination.ngrams import find_ngrams
@@ -150,31 +151,49 @@ def cpu_ms(work: Callable[[], object]) -> float:
     return 1000 * (time.process_time() - begin)
 
 
-def measure(documents: Sequence[dict[str, str]], stage: Decontamination, repeat: int) -> None:
-    """Print what the methods of the stage take."""
-    made = list(batches(documents))
-    megabytes = sum(len(batch.text_buffer[0]) for batch in made) / 1e6
-    tokens = [pa.array(batch.units.counts) for batch in made]
-    stage.annotate(made[0])
-    columns = [stage.annotate(batch) for batch in made]
-    state = stage.fit(stage.merge([stage.observe(batch, column) for batch, column in zip(made, columns, strict=True)]))
+@dataclass(frozen=True)
+class Work:
+    """Batches with all that `decide` needs."""
 
-    def decide() -> None:
-        for batch, column, counts in zip(made, columns, tokens, strict=True):
-            scored = stage.score(batch, {**column, "tokens": counts}, state)
-            stage.decide(batch, {**column, **scored, "tokens": counts}, state)
+    stage: Decontamination
+    batches: list[Batch]
+    columns: list[Columns]
+    state: State
 
-    decide()
+    @staticmethod
+    def on(documents: Sequence[dict[str, str]], stage: Decontamination) -> Work:
+        """The stage on documents, up to `fit`."""
+        made = list(batches(documents))
+        columns: list[Columns] = [{**stage.annotate(batch), "tokens": pa.array(batch.units.counts)} for batch in made]
+        pairs = zip(made, columns, strict=True)
+        return Work(stage, made, columns, stage.fit(stage.merge([stage.observe(*pair) for pair in pairs])))
+
+    def decide(self) -> int:
+        """Scores and verdicts; how many verdicts."""
+        count = 0
+        for batch, columns in zip(self.batches, self.columns, strict=True):
+            scored = self.stage.score(batch, columns, self.state)
+            count += len(self.stage.decide(batch, {**columns, **scored}, self.state).table)
+        return count
+
+
+def measure(documents: Sequence[dict[str, str]], stage: Decontamination, repeat: int) -> float:
+    """Print what the methods of the stage take on documents of which none is contaminated; CPU ms of `decide`."""
+    work = Work.on(documents, stage)
+    work.decide()
+    megabytes = sum(len(batch.text_buffer[0]) for batch in work.batches) / 1e6
     table = load_index(stage.parameters).table
+    pairs = list(zip(work.batches, work.columns, strict=True))
     parts: dict[str, Callable[[], object]] = {
-        "search (kernel)": lambda: [find_ngrams(batch.units, table) for batch in made],
-        "annotate": lambda: [stage.annotate(batch) for batch in made],
-        "observe, merge": lambda: stage.merge([stage.observe(b, c) for b, c in zip(made, columns, strict=True)]),
-        "score, decide": decide,
+        "search (kernel)": lambda: [find_ngrams(batch.units, table) for batch in work.batches],
+        "annotate": lambda: [stage.annotate(batch) for batch in work.batches],
+        "observe, merge": lambda: stage.merge([stage.observe(*pair) for pair in pairs]),
+        "score, decide": work.decide,
     }
-    for name, work in parts.items():
-        taken = statistics.median(cpu_ms(work) for _ in range(repeat))
-        print(f"    {name:18}{taken / megabytes:8.2f} CPU ms per MB")
+    taken = {name: statistics.median(cpu_ms(part) for _ in range(repeat)) for name, part in parts.items()}
+    for name, milliseconds in taken.items():
+        print(f"    {name:18}{milliseconds / megabytes:8.2f} CPU ms per MB")
+    return taken["score, decide"]
 
 
 def measure_index(parameters: DecontaminationParameters) -> None:
@@ -207,6 +226,7 @@ def main() -> None:
     arguments = parser.parse_args()
     chosen = random.Random(0)
     documents = read(arguments.corpus)
+    clean = list(documents)
     examples = make_examples(documents, arguments.examples, chosen)
     planted = plant(documents, examples, chosen)
     with tempfile.TemporaryDirectory() as name:
@@ -218,13 +238,18 @@ def main() -> None:
         print(f"{size:.0f} MB of text, {len(texts):,} examples")
         parameters = parameters_of(every)
         measure_index(parameters)
-        measure(documents, Decontamination(parameters), arguments.repeat)
+        stage = Decontamination(parameters)
+        without = measure(clean, stage, arguments.repeat)
+        work = Work.on(documents, stage)
+        verdicts = work.decide()
+        taken = statistics.median(cpu_ms(work.decide) for _ in range(arguments.repeat)) - without
+        print(f"    and for each of {verdicts} contaminated documents {taken / verdicts:.2f} CPU ms")
         corpus = folder / "in" / "corpus.jsonl"
         corpus.parent.mkdir()
         with corpus.open("w") as file:
             file.writelines(json.dumps(document, ensure_ascii=False) + "\n" for document in documents)
-        stage = {"decontamination": parameters.model_dump(mode="json")}
-        recipe = load_recipe_text(json.dumps({"name": "planted", "language": "off", "stages": [stage]}), "planted")
+        entry = {"decontamination": parameters.model_dump(mode="json")}
+        recipe = load_recipe_text(json.dumps({"name": "planted", "language": "off", "stages": [entry]}), "planted")
         run(Request((str(corpus.parent),), folder / "run", recipe, workers=2))
         decisions = pq.read_table(folder / "run" / "decisions", columns=["id"]).column("id").to_pylist()
     report(planted, set(decisions))
