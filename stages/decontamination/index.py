@@ -5,7 +5,7 @@ its examples, at most 13 units and at least 8, below which matches are mostly ac
 mostly characters of scripts without spaces have a length of their own, between `min_characters` and `ngram_characters`.
 An example that is shorter than that is one n-gram as a whole, down to the minimum; a shorter one cannot be looked for.
 
-Memory: see docs/decisions/0016-decontamination.md; about 60 bytes for each n-gram.
+Memory: about 55 bytes for each distinct n-gram, and 200 while it is made (see docs/decisions/0016-decontamination.md).
 """
 
 from __future__ import annotations
