@@ -100,10 +100,14 @@ def _sentence(decision: Mapping[str, object]) -> str:
         "threshold": _number(decision["threshold"]),
         "copies": _number(decision["score"]),
         "keeper": decision["keeper"],
+        "kind": detail.get("kind"),
         "lang": decision["lang"],
     }
     verb = {DROP: "dropped it", EDIT: "edited it", FLAG: "flagged it", REPEAT: "repeats it"}.get(action, action)
-    where = f" (characters {detail['begin']} to {detail['end']})" if detail.get("begin") is not None else ""
+    places = [f"characters {detail['begin']} to {detail['end']}"] if detail.get("begin") is not None else []
+    if template and decision["keeper"] is not None and "{keeper}" not in template:
+        places.append(f"like {decision['keeper']}")
+    where = f" ({', '.join(places)})" if places else ""
     told = words.format(**values).rstrip(".")
     return f"{stage} {verb}{where}: {told[:1].lower()}{told[1:]}."
 

@@ -114,7 +114,8 @@ class Stage(abc.ABC, Generic[ParametersT]):
     them in `input.metadata`.
 
     `rules` maps each rule that a verdict may name to one sentence in plain words, in which `{score}`, `{threshold}`,
-    `{keeper}`, `{copies}` and `{lang}` stand for the values of the decision; `curator explain` and the report use them.
+    `{keeper}`, `{copies}`, `{kind}` (of its detail) and `{lang}` stand for the values of the decision; `curator
+    explain` and the report use them.
     """
 
     name: ClassVar[str]
@@ -122,7 +123,7 @@ class Stage(abc.ABC, Generic[ParametersT]):
     parameters_type: ClassVar[type[Parameters]]
     columns: tuple[Column, ...] = ()
     rules: ClassVar[Mapping[str, str]] = {}
-    edits_text: ClassVar[bool] = False
+    edits_text: bool = False
     costly: ClassVar[bool] = False
     observes: ClassVar[bool] = False
     relates: ClassVar[bool] = False

@@ -47,7 +47,8 @@ EDIT_SCHEMA = pa.schema([pa.field("row", pa.int32(), nullable=False), pa.field("
 
 
 class Redaction(TypedDict):
-    """One replaced span of an edit: its kind, and where it stood (code points, half-open)."""
+    """A span that a verdict is about (of an edit, one that was replaced): its kind, and where it stands (code points,
+    half-open)."""
 
     kind: str
     begin: int
@@ -97,18 +98,21 @@ class VerdictBuilder:
         score: NDArray[np.float64] | float | None = None,
         threshold: NDArray[np.float64] | float | None = None,
         keeper: Sequence[str] | None = None,
+        spans: Sequence[Redaction] | None = None,
     ) -> None:
         """Drop `rows` (a mask over the batch, or row numbers). `score` and `threshold` are one value, or one per row of
-        the batch; `keeper` is one id per dropped row."""
+        the batch; `keeper` is one id, `spans` one span per dropped row."""
         index = self._index(rows)
         if self._dropped is None:
             self._dropped = np.zeros(self.rows_in_batch, dtype=np.bool_)
         fresh = ~self._dropped[index]
         if keeper is not None:
             keeper = [name for name, new in zip(keeper, fresh.tolist(), strict=True) if new]
+        if spans is not None:
+            spans = [span for span, new in zip(spans, fresh.tolist(), strict=True) if new]
         index = index[fresh]
         self._dropped[index] = True
-        self._add(index, DROP, rule, score, threshold, keeper)
+        self._add(index, DROP, rule, score, threshold, keeper, spans=spans)
 
     def flag(
         self,
@@ -116,9 +120,11 @@ class VerdictBuilder:
         rule: str,
         score: NDArray[np.float64] | float | None = None,
         threshold: NDArray[np.float64] | float | None = None,
+        keeper: Sequence[str] | None = None,
+        spans: Sequence[Redaction] | None = None,
     ) -> None:
-        """Note `rule` on documents that stay."""
-        self._add(self._index(rows), FLAG, rule, score, threshold, None)
+        """Note `rule` on documents that stay; the rest as of `drop`."""
+        self._add(self._index(rows), FLAG, rule, score, threshold, keeper, spans=spans)
 
     def repeat(self, rows: NDArray[np.bool_] | NDArray[np.int64], rule: str, copies: NDArray[np.int64]) -> None:
         """Write these documents `copies` times in all (one per row of the batch, at least 2)."""
@@ -156,7 +162,6 @@ class VerdictBuilder:
             return
         rows, rules, redactions = zip(*self._redactions, strict=True)
         count = len(rows)
-        details = [{**redaction, "parent": None, "method": None, "engine": None} for redaction in redactions]
         self._tables.append(
             pa.table(
                 {
@@ -167,7 +172,7 @@ class VerdictBuilder:
                     "threshold": pa.nulls(count, pa.float64()),
                     "keeper": pa.nulls(count, pa.string()),
                     "copies": pa.nulls(count, pa.int32()),
-                    "detail": pa.array(details, DETAIL),
+                    "detail": _details(redactions, count),
                 },
                 schema=VERDICT_SCHEMA,
             )
@@ -186,6 +191,7 @@ class VerdictBuilder:
         threshold: NDArray[np.float64] | float | None,
         keeper: Sequence[str] | None,
         copies: NDArray[np.int64] | None = None,
+        spans: Sequence[Redaction] | None = None,
     ) -> None:
         count = len(index)
         if count == 0:
@@ -201,7 +207,7 @@ class VerdictBuilder:
                     "threshold": _values(threshold, index),
                     "keeper": pa.nulls(count, pa.string()) if keeper is None else pa.array(keeper, pa.string()),
                     "copies": pa.nulls(count, pa.int32()) if copies is None else pa.array(copies.astype(np.int32)),
-                    "detail": pa.nulls(count, DETAIL),
+                    "detail": _details(spans, count),
                 },
                 schema=VERDICT_SCHEMA,
             )
@@ -214,3 +220,9 @@ def _values(value: NDArray[np.float64] | float | None, index: NDArray[np.int64])
     if isinstance(value, np.ndarray):
         return pa.array(round_score(value[index]))
     return pa.array(round_score(np.full(len(index), float(value))))
+
+
+def _details(spans: Sequence[Redaction] | None, count: int) -> pa.Array:
+    if spans is None:
+        return pa.nulls(count, DETAIL)
+    return pa.array([{**span, "parent": None, "method": None, "engine": None} for span in spans], DETAIL)

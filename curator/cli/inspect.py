@@ -73,7 +73,7 @@ def report_command(run: Path, as_json: bool) -> None:
     manifest = load_manifest(directory.manifest)
     write_report(directory, manifest)
     if as_json:
-        print_json({"report": str(directory.report), "funnel": funnel_json(manifest)})
+        print_json({"report": str(directory.report), "funnel": funnel_json(manifest), "facts": manifest["facts"]})
         return
     print_funnel(manifest)
     print_line(f"report: {directory.report}")

@@ -19,6 +19,7 @@ from curator.registry import STAGES, names, stage_class
 from curator.report.html import render
 from curator.report.model import (
     Action,
+    EvaluationRow,
     Example,
     Failure,
     Histogram,
@@ -67,6 +68,7 @@ def build_report(directory: RunDirectory, manifest: Mapping[str, object]) -> Rep
         histograms=_histograms(directory, recipe, tally),
         examples=[_example(example) for example in cast("list[dict[str, object]]", manifest["examples"])],
         sampling=_sampling(facts.get("sampling", {}), tally),
+        evaluation=_evaluation(facts.get("decontamination", {})),
         notes=[_note(stage, facts.get(stage, {})) for stage in stages],
         failures=_failures(directory),
         warnings=cast("list[str]", manifest.get("warnings", [])),
@@ -129,7 +131,9 @@ def _sentence(stage: str, rule: str) -> str:
     found = _class(stage)
     template = found.rules.get(rule, "") if found else ""
     try:
-        told = template.format(score="x", threshold="t", keeper="a kept document", copies="n", lang="its language")
+        told = template.format(
+            score="x", threshold="t", keeper="a kept document", copies="n", lang="its language", kind="…"
+        )
     except (KeyError, IndexError, ValueError) as error:
         raise UserError(f"the sentence of rule {rule!r} has an unknown placeholder {error}", stage=stage) from error
     return f"{told[:1].lower()}{told[1:].rstrip('.')}"
@@ -234,6 +238,21 @@ def _sampling(facts: Mapping[str, object], tally: Tally) -> list[SamplingRow]:
                 note=f"{shortfall:,} tokens short" if shortfall > 0 else "",
             )
         )
+    return rows
+
+
+def _evaluation(facts: Mapping[str, object]) -> list[EvaluationRow]:
+    """What decontamination says of each evaluation set."""
+    rows = []
+    for row in cast("list[dict[str, int]]", facts.get("sets", [])):
+        lengths = [
+            f"{row[key]} {unit}"
+            for key, unit in (("ngram_units", "words"), ("ngram_characters", "characters"))
+            if row[key]
+        ]
+        counts = {name: row[name] for name in ("examples", "dirty", "clean", "common_only", "too_short", "documents")}
+        name, overlap = cast("str", row["set"]), cast("list[int]", row["overlap"])
+        rows.append(EvaluationRow(name, **counts, overlap=overlap, ngram=", ".join(lengths)))
     return rows
 
 

@@ -69,6 +69,29 @@ def stacked_bar(parts: Sequence[Part], whole: float, mark: float | None = None, 
     return _svg("bar", BAR_HEIGHT, pieces, label)
 
 
+def columns(counts: Sequence[int], colour: str, label: str) -> Markup:
+    """A few counts as columns side by side in the height of a bar; one that is not zero shows at least a pixel."""
+    peak = max(counts, default=0)
+    width = 100 / max(len(counts), 1)
+    pieces = []
+    for place, count in enumerate(counts):
+        if count:
+            height = max(1.0, BAR_HEIGHT * count / peak)
+            low, high = round(place * width), round((place + 1) * width)
+            title = Markup("<title>{}% to {}%: {}</title>").format(low, high, f"{count:,}")
+            pieces.append(
+                Markup('<rect class="{}" x="{}%" width="{}%" y="{}" height="{}">{}</rect>').format(
+                    colour,
+                    _short(place * width),
+                    _short(0.9 * width),
+                    _short(BAR_HEIGHT - height),
+                    _short(height),
+                    title,
+                )
+            )
+    return _svg("bar", BAR_HEIGHT, pieces, label)
+
+
 def funnel(steps: Sequence[Step], stages: Sequence[str], totals: Totals) -> list[FunnelRow]:
     """The stages in order, each with its bar on the scale of all documents: what went on, what each rule dropped.
 

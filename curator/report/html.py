@@ -10,7 +10,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from curator.report import charts
-from curator.report.model import Example, Histogram, Report, Row, Totals
+from curator.report.model import EvaluationRow, Example, Histogram, Report, Row, Totals
 
 ROWS_AT_FIRST = 24
 """Languages and sources shown before the reader asks for the rest."""
@@ -50,6 +50,8 @@ def render(report: Report) -> str:
         coverage=_coverage(report.languages),
         histograms=_histograms(report.histograms),
         draw=lambda data: charts.histogram(data, charts.stage_colour(data.column.partition(".")[0], report.stages)),
+        evaluation_bar=lambda row: _evaluation_bar(row, report),
+        overlap=lambda row: _overlap(row, report),
         sampling_axis=charts.sampling_axis(scale),
         marks=lambda row: charts.sampling_marks(row, scale),
         examples=_examples(report.examples),
@@ -84,6 +86,22 @@ def _row_bar(row: Row, report: Report, shown: Sequence[str]) -> Markup:
     if row.failed:
         parts.append(charts.Part(row.failed, "other", f"failed: {row.failed:,}"))
     return charts.stacked_bar(parts, row.documents_in + row.created, _overall(report.totals))
+
+
+def _evaluation_bar(row: EvaluationRow, report: Report) -> Markup:
+    """The examples of an evaluation set: clean, dirty, too short to be looked for."""
+    parts = [
+        charts.Part(row.clean, "kept", f"clean: {row.clean:,}"),
+        charts.Part(row.dirty, charts.stage_colour("decontamination", report.stages), f"dirty: {row.dirty:,}"),
+        charts.Part(row.too_short, "other", f"too short: {row.too_short:,}"),
+    ]
+    return charts.stacked_bar(parts, row.examples)
+
+
+def _overlap(row: EvaluationRow, report: Report) -> Markup:
+    """How much of each dirty example one document has, from a little on the left to all on the right."""
+    label = f"Dirty examples of {row.name} by the share that one document has, in tenths: {list(row.overlap)}"
+    return charts.columns(row.overlap, charts.stage_colour("decontamination", report.stages), label)
 
 
 def _coverage(rows: Sequence[Row]) -> list[tuple[str, str, list[Row]]]:

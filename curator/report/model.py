@@ -140,6 +140,24 @@ class SamplingRow:
 
 
 @dataclass(frozen=True)
+class EvaluationRow:
+    """What the corpus has of one evaluation set. Of its `examples`, `dirty` ones share an n-gram with a document,
+    `clean` ones share none but common phrases (`common_only` of them share such), and `too_short` ones cannot be looked
+    for; `documents` have text of it. `overlap` counts the dirty ones by the share of their n-grams that one document
+    has, in equal bins from 0 to 1; `ngram` says how long the n-grams are."""
+
+    name: str
+    examples: int
+    dirty: int
+    clean: int
+    common_only: int
+    too_short: int
+    documents: int
+    overlap: Sequence[int]
+    ngram: str
+
+
+@dataclass(frozen=True)
 class StageNote:
     """A stage of the recipe: what it does, and facts about this run (name, value) that the figures do not show."""
 
@@ -178,6 +196,7 @@ class Report:
     histograms: Sequence[Histogram] = ()
     examples: Sequence[Example] = ()
     sampling: Sequence[SamplingRow] = ()
+    evaluation: Sequence[EvaluationRow] = ()
     notes: Sequence[StageNote] = ()
     failures: Sequence[Failure] = ()
     warnings: Sequence[str] = ()

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from curator.text.points import code_points
 from curator.text.segment import read_only
 from stages.pii import names
 from stages.pii.context import AFTER_BYTES, BEFORE_BYTES, Context, Span, plain
 from stages.pii.kinds import address, credentials, email, ids, payment, phone
-from stages.pii.scan import ADDRESS6, CREDENTIALS, EMAIL, IBAN, NUMBER, TOKEN, code_points, scan
+from stages.pii.scan import ADDRESS6, CREDENTIALS, EMAIL, IBAN, NUMBER, TOKEN, scan
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

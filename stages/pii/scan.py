@@ -393,25 +393,3 @@ def _scan(
                     out[count, 0], out[count, 1], out[count, 2], out[count, 3] = document, start, stop, found
                 count += 1
     return count
-
-
-@kernel
-def code_points(
-    data: NDArray[np.uint8], offsets: NDArray[np.int64], documents: NDArray[np.int32], places: NDArray[np.int64]
-) -> NDArray[np.int32]:
-    """Code points between the beginning of each place's document and the place: int32[places]. `places` index `data`
-    and ascend."""
-    result = np.empty(len(places), dtype=np.int32)
-    document = -1
-    at = 0
-    points = 0
-    for i in range(len(places)):
-        if documents[i] != document:
-            document = documents[i]
-            at = offsets[document]
-            points = 0
-        while at < places[i]:
-            points += (data[at] & 0xC0) != 0x80
-            at += 1
-        result[i] = points
-    return result

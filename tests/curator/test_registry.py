@@ -10,6 +10,8 @@ from curator.registry import STAGES, load, names, stage_class
 from curator.stage import Stage
 
 ROOT = Path(__file__).parents[2]
+REQUIRED = {"decontamination": {"sets": [{"name": "quiz", "path": "quiz.jsonl"}]}}
+"""Parameters that a stage has no default for."""
 
 
 def test_the_entry_points_are_the_stages_of_the_tree() -> None:
@@ -29,11 +31,11 @@ def test_each_stage_says_what_it_is(name: str) -> None:
     assert issubclass(found, Stage)
     assert found.name == name
     assert found.about
-    stage = found(found.parameters_type())
+    stage = found(found.parameters_type.model_validate(REQUIRED.get(name, {})))
     assert all(column.name.startswith(f"{name}.") for column in (*stage.columns, *stage.scored, *stage.relation))
     assert all(rule.startswith(f"{name}.") for rule in stage.rules)
     for sentence in stage.rules.values():
-        sentence.format(score=1, threshold=2, keeper="k", copies=3, lang="en")
+        sentence.format(score=1, threshold=2, keeper="k", copies=3, kind="z", lang="en")
 
 
 def test_an_unknown_name_gets_the_nearest() -> None:

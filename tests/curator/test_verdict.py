@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from curator.verdict import DROP, EDIT, FLAG, REPEAT, VERDICT_SCHEMA, VerdictBuilder, Verdicts, round_score
+from curator.verdict import DROP, EDIT, FLAG, REPEAT, VERDICT_SCHEMA, Redaction, VerdictBuilder, Verdicts, round_score
 
 
 @given(st.floats(allow_nan=False, allow_infinity=False, min_value=-1e15, max_value=1e15))
@@ -78,3 +78,19 @@ def test_drops_of_all_rules_are_drops() -> None:
 def test_an_edit_that_nobody_can_ask_about_is_refused() -> None:
     with pytest.raises(ValueError, match="at least one replaced span"):
         VerdictBuilder(1).edit(0, "new", [], {})
+
+
+def test_drops_and_flags_can_say_where_and_like_what() -> None:
+    builder = VerdictBuilder(3)
+    spans: list[Redaction] = [{"kind": "a", "begin": 1, "end": 2}, {"kind": "b", "begin": 3, "end": 4}]
+    builder.drop(np.array([1]), "s.first")
+    builder.drop(np.array([1, 2]), "s.second", keeper=["x", "y"], spans=spans)  # row 1 is dropped already
+    builder.flag(np.array([0, 0]), "s.third", keeper=["x", "y"], spans=spans)
+    rows = [(row["row"], row["rule"], row["keeper"], row["detail"]) for row in builder.build().table.to_pylist()]
+    nothing = {"parent": None, "method": None, "engine": None}
+    assert rows == [
+        (0, "s.third", "x", {**spans[0], **nothing}),
+        (0, "s.third", "y", {**spans[1], **nothing}),
+        (1, "s.first", None, None),
+        (2, "s.second", "y", {**spans[1], **nothing}),
+    ]

@@ -16,7 +16,18 @@ from hypothesis import strategies as st
 
 from curator.report import charts
 from curator.report.html import format_bytes, format_compact, format_share, render
-from curator.report.model import Example, Failure, Histogram, Report, Row, SamplingRow, StageNote, Step, Totals
+from curator.report.model import (
+    EvaluationRow,
+    Example,
+    Failure,
+    Histogram,
+    Report,
+    Row,
+    SamplingRow,
+    StageNote,
+    Step,
+    Totals,
+)
 
 HOSTILE = "</title><script>alert(1)</script><img src=x onerror='alert(2)'> \"&amp; \u202e{{ 7 * 7 }}\x00\x1b[31m"
 STAGES = ("dedup", "entropy", "sampling", "augmentation")
@@ -78,6 +89,11 @@ def make_report() -> Report:
             SamplingRow("ja", "Japanese", 0.6, 0.5, 0.49, 0.9),
             SamplingRow("oc", "Occitan", 0.01, 0.06, 0.04, 4, "capped at 4 repeats"),
         ],
+        evaluation=[
+            EvaluationRow(
+                "quiz", 1200, 310, 880, 12, 10, 95, [4, 0, 6, 0, 0, 0, 0, 0, 0, 300], "13 words, 24 characters"
+            )
+        ],
         notes=[StageNote("dedup", "Finds duplicates.", [("candidates", "1,204")])],
         failures=[Failure("json.syntax", "the line is not JSON", "part-1.jsonl", 10)],
         warnings=["3 ids repeat."],
@@ -97,9 +113,8 @@ def test_every_section_with_data_is_there_and_reachable_from_the_contents() -> N
     page = lxml.html.fromstring(render(REPORT))
     links = {link.get("href", "").removeprefix("#") for link in page.xpath("//nav//a")}
     sections = {section.get("id") for section in page.iter("section")}
-    assert (
-        links == sections == {"funnel", "retention", "coverage", "scores", "sampling", "examples", "failures", "recipe"}
-    )
+    expected = {"funnel", "retention", "coverage", "scores", "sampling", "evaluation", "examples", "failures", "recipe"}
+    assert links == sections == expected
 
 
 def test_a_run_without_documents_still_has_a_page() -> None:
@@ -119,6 +134,8 @@ def test_every_number_of_the_model_stands_on_the_page() -> None:
         "560 copies",
         "7 flagged",
         "capped at 4 repeats",
+        "880 (12 with common phrases)",
+        "13 words, 24 characters",
     ):
         assert expected in text
     for expected in ("json.syntax", "part-1.jsonl", "3 ids repeat.", "9f3c1a7b", "udhr/he/1", "0.91 (threshold 0.85)"):
@@ -166,6 +183,7 @@ def test_hostile_text_in_any_field_stays_text() -> None:
         histograms=[Histogram(HOSTILE, language, [0, 1], [4], 0.5, "above", HOSTILE) for language in (None, HOSTILE)],
         examples=[Example(HOSTILE, HOSTILE, HOSTILE, HOSTILE, HOSTILE, HOSTILE, 1, 2, HOSTILE)],
         sampling=[SamplingRow(HOSTILE, HOSTILE, 0.5, 0.5, 0.5, 1, HOSTILE)],
+        evaluation=[EvaluationRow(HOSTILE, 9, 4, 5, 1, 0, 3, [4], HOSTILE)],
         notes=[StageNote(HOSTILE, HOSTILE, [(HOSTILE, HOSTILE)])],
         failures=[Failure(HOSTILE, HOSTILE, HOSTILE, 1)],
         warnings=[HOSTILE],
@@ -317,7 +335,7 @@ def test_a_browser_shows_it_without_sideways_scrolling_errors_or_requests(width:
     report = replace(REPORT, examples=[example], languages=[row, *REPORT.languages], failures=[failure], recipe=long)
     found = measure(render(report), width, tmp_path)
     # First as it opens, then with every part unfolded.
-    assert found == f"closed {width} opened {width} requests 0 sections 8"
+    assert found == f"closed {width} opened {width} requests 0 sections 9"
 
 
 def measure(page: str, width: int, folder: Path) -> str:

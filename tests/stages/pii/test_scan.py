@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from curator.document import string_buffer
-from stages.pii.scan import ADDRESS6, CREDENTIALS, EMAIL, IBAN, NUMBER, TOKEN, Candidates, code_points, scan
+from stages.pii.scan import ADDRESS6, CREDENTIALS, EMAIL, IBAN, NUMBER, TOKEN, Candidates, scan
 from tests.stages.pii.helpers import LONG
 from tests.stages.pii.plain_scan import plain_scan
 
@@ -182,15 +182,3 @@ def test_a_megabyte_of_anything_is_read_in_linear_time(piece: str) -> None:
     assert time.process_time() - begin < 10
     assert len(candidates) <= len(text)
     assert (candidates.ends - candidates.starts).max(initial=0) <= 256
-
-
-@given(st.lists(st.text(max_size=30), min_size=1, max_size=5), st.data())
-def test_code_points_count_as_python_does(texts: list[str], draw: st.DataObject) -> None:
-    data, offsets = string_buffer(pa.array(texts, LONG))
-    places = sorted(
-        (document, draw.draw(st.integers(0, len(text)))) for document, text in enumerate(texts) for _ in range(2)
-    )
-    bytes_at = [offsets[document] + len(texts[document][:place].encode()) for document, place in places]
-    documents = np.array([document for document, _ in places], dtype=np.int32)
-    points = code_points(data, offsets, documents, np.array(bytes_at, dtype=np.int64))
-    assert points.tolist() == [place for _, place in places]
