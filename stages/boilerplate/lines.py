@@ -103,9 +103,9 @@ def find_lines(
         keys,
     )
     count = int(line_offsets[-1])
-    columns = [np.ascontiguousarray(places[:count, column]) for column in range(4)]
-    own, pair = (np.ascontiguousarray(keys[:count, begin : begin + 2]) for begin in (0, 2))
-    return Lines(line_offsets, *columns, own, pair)
+    begins, ends, counts, mass = (np.ascontiguousarray(places[:count, column]) for column in range(4))
+    own, pair = (np.ascontiguousarray(keys[:count, column : column + 2]) for column in (0, 2))
+    return Lines(line_offsets, begins, ends, counts, mass, own, pair)
 
 
 def mark_boilerplate(

@@ -123,7 +123,8 @@ class _Found:
         self.spans = column.flatten()
 
     def __getitem__(self, name: str) -> NDArray[np.int64]:
-        return self.spans.field(name).to_numpy(zero_copy_only=False).astype(np.int64)
+        values: NDArray[np.int64] = self.spans.field(name).to_numpy(zero_copy_only=False).astype(np.int64)
+        return values
 
 
 def _units(found: _Found, rows: int) -> NDArray[np.int64]:

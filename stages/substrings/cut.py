@@ -62,11 +62,12 @@ def cut_units(
     starts, stops = units.starts[first], units.ends[behind - 1]
     _take_marks(read_only(data), lows, highs, has_before, has_behind, _POINTS, starts, stops)
     starts, stops = settle_spans(data, offsets, rows, starts, stops)
-    # Two words that would become one are kept apart.
-    words = has_before & has_behind & (starts == lows) & (stops == highs)
-    inside = np.flatnonzero(words)
-    unspaced = (units.kinds[first[inside] - 1] | units.kinds[behind[inside]]) & UNSPACED
-    words[inside[unspaced != 0]] = False
+    # Two words that could become one, or a number, are kept apart.
+    between = np.flatnonzero(has_before & has_behind)
+    unspaced = (units.kinds[first[between] - 1] | units.kinds[behind[between]]) & UNSPACED
+    words = np.zeros(len(rows), dtype=np.bool_)
+    words[between[unspaced == 0]] = True
+    _keep_apart(read_only(data), lows, starts, stops, highs, words)
     return cut_spans(data, offsets, rows, starts, stops, words)
 
 
@@ -95,10 +96,10 @@ def _opens(data: NDArray[np.uint8], place: np.int64, end: np.int64, points: NDAr
         point = (first & 0x0F) << 12 | (np.int64(data[place + 1]) & 0x3F) << 6 | np.int64(data[place + 2]) & 0x3F
     elif first >= 0xC0 and place + 1 < end:
         point = (first & 0x1F) << 6 | np.int64(data[place + 1]) & 0x3F
+    found = False
     for known in points:
-        if known == point:
-            return True
-    return False
+        found |= known == point
+    return found
 
 
 @kernel
@@ -136,3 +137,22 @@ def _take_marks(
                 opening = place
         touches = place == low and has_before[span]
         starts[span] = opening if touches else place
+
+
+@kernel
+def _keep_apart(
+    data: NDArray[np.uint8],
+    lows: NDArray[np.int64],
+    starts: NDArray[np.int64],
+    stops: NDArray[np.int64],
+    highs: NDArray[np.int64],
+    words: NDArray[np.bool_],
+) -> None:
+    # Leaves `words` set where what stays between the units before and behind a cut has no white space.
+    for span in range(starts.size):
+        for place in range(lows[span], starts[span]):
+            if space_at(data, np.int64(place), starts[span]):
+                words[span] = False
+        for place in range(stops[span], highs[span]):
+            if space_at(data, np.int64(place), highs[span]):
+                words[span] = False

@@ -40,11 +40,11 @@ def extend_matches(
 ) -> NDArray[np.int64]:
     """Repeats of at least `whole` mass that pairs of anchors lead to.
 
-    `pairs` are (document of `later`, unit, document of `earlier`, unit): int64[n, 4], sorted by the first two; `mass` is
-    that of `later` (see `anchors.mass_of`). In a pair of one document with itself the earlier anchor must be at least
-    `whole` mass before the later one, so that a repeat never overlaps with what it repeats. Returns (document of
-    `later`, begin, end, document of `earlier`): int64[repeats, 4]. Repeats that lie inside of what was found before are
-    left out, so the units that are covered are those of all repeats.
+    `pairs` are (document of `later`, unit, document of `earlier`, unit): int64[n, 4], sorted by the first two; `mass`
+    is that of `later` (see `anchors.mass_of`). In a pair of one document with itself the earlier anchor must be at
+    least `whole` mass before the later one, so that a repeat never overlaps with what it repeats. Returns (document of
+    `later`, begin, end, document of `earlier`): int64[repeats, 4]. Repeats that lie inside of what was found before
+    are left out, so the units that are covered are those of all repeats.
     """
     repeats = np.empty((len(pairs), 4), dtype=np.int64)
     same = later.rows[pairs[:, 0]] == earlier.rows[pairs[:, 2]]
@@ -55,8 +55,9 @@ def extend_matches(
 
 
 def choose_repeats(repeats: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Of repeats (document, begin, end, row of the earlier document), as few as cover the same units: int64[n, 4], sorted
-    by document and begin. Of two that reach equally far the longer one is taken, then that of the earlier document."""
+    """Of repeats (document, begin, end, row of the earlier document), as few as cover the same units: int64[n, 4],
+    sorted by document and begin. Of two that reach equally far the longer one is taken, then that of the earlier
+    document."""
     order = np.lexsort((repeats[:, 3], -repeats[:, 2], repeats[:, 1], repeats[:, 0]))
     ordered = np.ascontiguousarray(repeats[order])
     chosen = np.empty_like(ordered)

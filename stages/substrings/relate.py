@@ -235,7 +235,8 @@ class Units:
 
     def part_of(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
         """The place of the part of each row: int64[n]."""
-        return np.searchsorted(self.first_rows, rows, side="right") - 1
+        found: NDArray[np.int64] = np.searchsorted(self.first_rows, rows, side="right") - 1
+        return found
 
     def texts(self, number: int) -> Texts:
         """The units of a part, mapped from its file."""
@@ -304,7 +305,8 @@ def _expand(first: NDArray[np.int64], behind: NDArray[np.int64]) -> NDArray[np.i
     """The numbers of all ranges [first, behind), one after the other."""
     counts = behind - first
     starts = np.cumsum(counts) - counts
-    return np.arange(int(counts.sum())) - np.repeat(starts - first, counts)
+    numbers: NDArray[np.int64] = np.arange(int(counts.sum())) - np.repeat(starts - first, counts)
+    return numbers
 
 
 def _write_relation(repeats: NDArray[np.int64], rows: NDArray[np.int64], ids: Ids, outputs: Outputs) -> None:
