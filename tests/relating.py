@@ -21,7 +21,7 @@ from curator.run.store import Outputs
 from curator.stage import Parameters, Stage
 
 
-def documents(texts: Sequence[str], sources: Sequence[str], first: int) -> pa.RecordBatch:
+def documents(texts: Sequence[str], sources: Sequence[str], langs: Sequence[str], first: int) -> pa.RecordBatch:
     """Documents with these texts; the id of each is its number in the corpus."""
     count = len(texts)
     columns = {
@@ -29,7 +29,7 @@ def documents(texts: Sequence[str], sources: Sequence[str], first: int) -> pa.Re
         "id": pa.array([str(first + row) for row in range(count)], pa.string()),
         "text": pa.array(texts, pa.string()),
         "source": pa.array(sources, pa.string()),
-        "lang": pa.array(["und"] * count, pa.string()),
+        "lang": pa.array(langs, pa.string()),
         "file": pa.array(["file"] * count, pa.string()),
         "position": pa.array(range(first, first + count), pa.int64()),
     }
@@ -38,19 +38,24 @@ def documents(texts: Sequence[str], sources: Sequence[str], first: int) -> pa.Re
 
 
 def relate(
-    stage: Stage[Parameters], texts: Sequence[str], *, cuts: Sequence[int] = (), sources: Sequence[str] | None = None
+    stage: Stage[Parameters],
+    texts: Sequence[str],
+    *,
+    cuts: Sequence[int] = (),
+    sources: Sequence[str] | None = None,
+    langs: Sequence[str] | None = None,
 ) -> list[list[dict[str, object]]]:
     """What `stage` finds for each text, when the corpus is cut into parts before these numbers: the spans of its
     relation, an empty list for a text that has none."""
     pipeline = make_pipeline(load_recipe_text("name: x\nlanguage: off\nstages: [sampling]\n", "x"))
     bounds = sorted({0, *(cut for cut in cuts if cut < len(texts)), len(texts)})
-    given = sources or ["web"] * len(texts)
+    sources, langs = sources or ["web"] * len(texts), langs or ["und"] * len(texts)
     with tempfile.TemporaryDirectory() as folder:
         parts = []
         for number, (begin, end) in enumerate(itertools.pairwise(bounds)):
             outputs = Outputs(Path(folder), f"{number:06d}")
             writer = PartWriter(pipeline, outputs)
-            batch = documents(texts[begin:end], given[begin:end], begin)
+            batch = documents(texts[begin:end], sources[begin:end], langs[begin:end], begin)
             nothing = pa.nulls(len(batch), pa.float64())
             writer.write(batch, pa.repeat(pa.scalar("und", pa.string()), len(batch)), nothing, "in")
             writer.close()
