@@ -12,6 +12,9 @@ from curator.kernel import kernel
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+_ACTIVE = 64
+"""Repeats of a document that are remembered at a time, so that the next anchor of the same one costs nothing."""
+
 
 @dataclass(frozen=True)
 class Texts:
@@ -43,8 +46,8 @@ def extend_matches(
     `pairs` are (document of `later`, unit, document of `earlier`, unit): int64[n, 4], sorted by the first two; `mass`
     is that of `later` (see `anchors.mass_of`). In a pair of one document with itself the earlier anchor must be at
     least `whole` mass before the later one, so that a repeat never overlaps with what it repeats. Returns (document of
-    `later`, begin, end, document of `earlier`): int64[repeats, 4]. Repeats that lie inside of what was found before
-    are left out, so the units that are covered are those of all repeats.
+    `later`, begin, end, document of `earlier`): int64[repeats, 4]. Of repeats that lie inside of another one some are
+    left out, and one may be there twice: neither changes what `choose_repeats` makes of them.
     """
     repeats = np.empty((len(pairs), 4), dtype=np.int64)
     same = later.rows[pairs[:, 0]] == earlier.rows[pairs[:, 2]]
@@ -79,12 +82,16 @@ def _extend(
 ) -> int:
     count = 0
     text = np.int64(-1)
-    # Units of the text that repeats found so far cover without a gap, around the anchor: [covered, until).
-    covered, until = np.int64(0), np.int64(0)
+    # Repeats of the text that have not ended before the anchor: the other document, how far apart, and the end.
+    active = np.empty((_ACTIVE, 3), dtype=np.int64)
+    actives = 0
+    # The one that reaches farthest; of equals the longest, then that of the earliest document.
+    best_begin, best_end, best_other = np.int64(0), np.int64(0), np.int64(0)
     for pair in range(pairs.shape[0]):
         if pairs[pair, 0] != text:
             text = pairs[pair, 0]
-            covered, until = np.int64(0), np.int64(0)
+            actives = 0
+            best_begin, best_end, best_other = np.int64(0), np.int64(0), np.int64(0)
         low, high = offsets[text], offsets[text + 1]
         other = pairs[pair, 2]
         other_low, other_high = other_offsets[other], other_offsets[other + 1]
@@ -93,10 +100,23 @@ def _extend(
         if same[pair] and mass[here] - mass[low + pairs[pair, 3]] < whole:
             continue
         shift = there - here
-        if covered <= here and here + gram <= until:
-            # It lies inside of what is covered: only one that reaches out of it tells anything new.
-            out = until < high and until + shift < other_high and values[until] == other_values[until + shift]
-            before = covered - 1
+        known = False
+        entry = 0
+        while entry < actives:
+            if active[entry, 2] <= here:
+                actives -= 1
+                active[entry] = active[actives]
+                continue
+            known |= active[entry, 0] == other and active[entry, 1] == shift
+            entry += 1
+        if known:
+            continue
+        if best_begin <= here and here + gram <= best_end and best_other <= other:
+            # Only a repeat that reaches out of the one that is known tells anything new: one unit a side says so.
+            out = (
+                best_end < high and best_end + shift < other_high and values[best_end] == other_values[best_end + shift]
+            )
+            before = best_begin - 1
             if not out and before >= low and before + shift >= other_low:
                 out = values[before] == other_values[before + shift]
             if not out:
@@ -113,10 +133,14 @@ def _extend(
         repeats[count, 2] = end - low
         repeats[count, 3] = other
         count += 1
-        if covered < until and begin <= until and covered <= end:
-            covered, until = min(covered, begin), max(until, end)
-        else:
-            covered, until = begin, end
+        if end > best_end or (end == best_end and (begin < best_begin or (begin == best_begin and other < best_other))):
+            best_begin, best_end, best_other = begin, end, other
+        # A forgotten one is found again: that costs time and changes nothing.
+        place = actives if actives < _ACTIVE else count % _ACTIVE
+        actives = min(actives + 1, _ACTIVE)
+        active[place, 0] = other
+        active[place, 1] = shift
+        active[place, 2] = end
     return count
 
 
