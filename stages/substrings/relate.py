@@ -47,8 +47,8 @@ if TYPE_CHECKING:
 
 PARTITION_BYTES = 32_000_000
 """What a partition of the exchange holds on average."""
-PAIRS_TOGETHER = 1 << 20
-"""Pairs of places that are compared at a time: 32 bytes each, and as much again while they are sorted."""
+PAIRS_TOGETHER = 1 << 18
+"""Pairs of places that are compared at a time: about 80 bytes each."""
 
 _UNIT_BITS = np.uint64(29)
 _UNIT_MASK = np.uint64((1 << 29) - 1)
