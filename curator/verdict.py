@@ -55,6 +55,22 @@ class Redaction(TypedDict):
     end: int
 
 
+@dataclass(frozen=True)
+class Spans:
+    """Places in texts, one or more a document, in the order in which they shall stand in the record.
+
+    `rows` are int64[n], `begins` and `ends` code points (int64[n], half-open); `scores` and `thresholds` float64[n];
+    `keepers` the id of the document in which the span stays, string[n], where there is one.
+    """
+
+    rows: NDArray[np.int64]
+    begins: NDArray[np.int64]
+    ends: NDArray[np.int64]
+    scores: NDArray[np.float64] | None = None
+    thresholds: NDArray[np.float64] | None = None
+    keepers: pa.StringArray | None = None
+
+
 def round_score(values: NDArray[np.float64]) -> NDArray[np.float64]:
     """Values rounded to 6 significant digits, as every score is before it is compared or written: float64[n]."""
     values = np.asarray(values, dtype=np.float64)
@@ -139,6 +155,17 @@ class VerdictBuilder:
         self._edits.append((row, text))
         self._redactions.extend((row, rule_of[redaction["kind"]], redaction) for redaction in redactions)
 
+    def edit_spans(self, rows: NDArray[np.int64], texts: pa.StringArray, spans: Spans, rule: str, kind: str) -> None:
+        """Give `rows` new texts, from which `spans` (at least one a row) were cut; the record holds a line a span."""
+        if not np.array_equal(np.unique(rows), np.unique(spans.rows)):
+            raise ValueError("an edit names at least one replaced span")
+        self._edits.extend(zip(rows.tolist(), texts.to_pylist(), strict=True))
+        self._add_spans(spans, EDIT, rule, kind)
+
+    def flag_spans(self, spans: Spans, rule: str, kind: str) -> None:
+        """Note `rule` on places of documents that stay as they are."""
+        self._add_spans(spans, FLAG, rule, kind)
+
     def build(self) -> Verdicts:
         """The verdicts, by row and then in the order in which they were given."""
         self._add_redactions()
@@ -178,6 +205,31 @@ class VerdictBuilder:
             )
         )
         self._redactions.clear()
+
+    def _add_spans(self, spans: Spans, action: str, rule: str, kind: str) -> None:
+        count = len(spans.rows)
+        if count == 0:
+            return
+        places = {"begin": pa.array(spans.begins, pa.int64()), "end": pa.array(spans.ends, pa.int64())}
+        given = {**places, "kind": pa.repeat(pa.scalar(kind, pa.string()), count)}
+        detail = [given.get(field.name, pa.nulls(count, field.type)) for field in DETAIL]
+        every = np.arange(count)
+        self._add_redactions()
+        self._tables.append(
+            pa.table(
+                {
+                    "row": pa.array(spans.rows.astype(np.int32)),
+                    "action": pa.repeat(pa.scalar(action, pa.string()), count),
+                    "rule": pa.repeat(pa.scalar(rule, pa.string()), count),
+                    "score": _values(spans.scores, every),
+                    "threshold": _values(spans.thresholds, every),
+                    "keeper": pa.nulls(count, pa.string()) if spans.keepers is None else spans.keepers,
+                    "copies": pa.nulls(count, pa.int32()),
+                    "detail": pa.StructArray.from_arrays(detail, fields=list(DETAIL)),
+                },
+                schema=VERDICT_SCHEMA,
+            )
+        )
 
     def _index(self, rows: NDArray[np.bool_] | NDArray[np.int64]) -> NDArray[np.int64]:
         return np.flatnonzero(rows) if rows.dtype == np.bool_ else rows.astype(np.int64)

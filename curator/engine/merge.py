@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,6 +47,22 @@ def merge_sorted(pieces: Sequence[Piece], width: int, block_rows: int) -> Iterat
         bound = min(bounds, key=lambda row: row.tolist()) if bounds else None
         yield sort_rows(np.concatenate([cursor.take(bound) for cursor in waiting]))
         waiting = [cursor for cursor in waiting if len(cursor.rows) or not cursor.is_exhausted]
+
+
+def whole_keys(blocks: Iterable[NDArray[np.uint64]]) -> Iterator[NDArray[np.uint64]]:
+    """Sorted blocks cut anew, so that the rows of one key (the first column) stand together. For keys that are known to
+    be few: the rows of one are held together, however many blocks they come in."""
+    pending: list[NDArray[np.uint64]] = []
+    for block in blocks:
+        begin = int(np.searchsorted(block[:, 0], block[-1, 0]))
+        if pending and (begin or pending[-1][-1, 0] != block[0, 0]):
+            yield np.concatenate([*pending, block[:begin]])
+            pending = []
+        elif begin:
+            yield block[:begin]
+        pending.append(block[begin:])
+    if pending:
+        yield np.concatenate(pending)
 
 
 class _Cursor:

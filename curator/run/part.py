@@ -6,6 +6,7 @@ any other. Rows are numbered within the part; `first_row` makes them numbers wit
 
 from __future__ import annotations
 
+import bisect
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -111,10 +112,18 @@ class Part:
             return np.zeros((0, width), dtype=dtype)
         return np.memmap(self.path(name), dtype=dtype, mode="r", shape=(self.rows, width))
 
+    def edited(self, fields: Sequence[str] = DOCUMENT_SCHEMA.names) -> Iterator[pa.RecordBatch]:
+        """The documents with these fields, `text` among them, as edited so far."""
+        begin = 0
+        for batch in self.documents(fields):
+            end = begin + batch.num_rows
+            yield self.edits.within(begin, end).apply(batch)
+            begin = end
+
     def relation(self, file: str) -> pa.Table:
         """The rows of a relation that concern this part; their `row` counts within the part."""
         with pa.memory_map(file) as source:
-            table = pa.ipc.open_file(source).read_all()
+            table = _rows_between(pa.ipc.open_file(source), self.first_row, self.first_row + self.rows)
             rows = table["row"].to_numpy()
             begin, end = np.searchsorted(rows, [self.first_row, self.first_row + self.rows]).tolist()
             piece = table.slice(begin, end - begin)
@@ -197,6 +206,19 @@ class Part:
             return np.ones(self.rows, dtype=np.float32)
         weights: NDArray[np.float32] = pc.fill_null(scores[WEIGHT], 1.0).to_numpy().astype(np.float32)
         return weights
+
+
+def _rows_between(reader: pa.RecordBatchFileReader, begin: int, end: int) -> pa.Table:
+    """The batches of a relation, sorted by `row`, that have rows of [begin, end): no other is looked at."""
+    count = reader.num_record_batches
+    first = bisect.bisect_left(range(count), begin, key=lambda index: reader.get_batch(index)["row"][-1].as_py())
+    found = []
+    for index in range(first, count):
+        batch = reader.get_batch(index)
+        if batch["row"][0].as_py() >= end:
+            break
+        found.append(batch)
+    return pa.Table.from_batches(found, reader.schema)
 
 
 class BatchWriter:

@@ -9,7 +9,7 @@ import pytest
 
 from curator.errors import UserError
 from curator.explain import Explanation, explain
-from curator.registry import stage_class
+from curator.registry import STAGES, names, stage_class
 from curator.run.directory import RunDirectory
 from tests.runs import make_texts, rows, run_stages, write_jsonl
 
@@ -114,7 +114,7 @@ def test_a_decision_of_a_stage_that_is_not_installed_here_is_told_by_its_rule(ru
     assert found.sentences[0] == f"elsewhere dropped it: rule elsewhere.rule: score {score:g}, threshold 0.85."
 
 
-@pytest.mark.parametrize("stage", ["dedup", "entropy", "toxicity", "outliers", "pii", "sampling", "augmentation"])
+@pytest.mark.parametrize("stage", names(STAGES))
 def test_every_rule_of_a_stage_is_a_sentence_whose_values_are_known(stage: str) -> None:
     rules = stage_class(stage).rules
     assert rules

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from curator.engine.merge import Piece, merge_sorted, pieces_of, sort_rows
+from curator.engine.merge import Piece, merge_sorted, pieces_of, sort_rows, whole_keys
 
 ROW = st.tuples(st.integers(0, 3), st.integers(0, 2**64 - 1), st.integers(0, 2))
 
@@ -43,3 +43,14 @@ def test_a_file_is_cut_into_pieces_that_cover_it(tmp_path: Path) -> None:
     pieces = pieces_of(path, 2, 4)
     assert [(piece.begin, piece.rows) for piece in pieces] == [(0, 4), (4, 4), (8, 2)]
     assert pieces[2].read(1, 9, 2).tolist() == [[18, 19]]
+
+
+@given(st.lists(st.integers(0, 5), max_size=40), st.lists(st.integers(1, 8), min_size=1, max_size=40))
+def test_whole_keys_are_not_split_and_nothing_is_lost(keys: list[int], sizes: list[int]) -> None:
+    rows = np.array([(key, place) for place, key in enumerate(sorted(keys))], dtype=np.uint64).reshape(-1, 2)
+    cuts = [min(cut, len(rows)) for cut in np.cumsum(sizes).tolist()]
+    blocks = [block for block in np.split(rows, sorted(set(cuts))) if len(block)]
+    found = list(whole_keys(blocks))
+    assert [tuple(row) for block in found for row in block.tolist()] == [tuple(row) for row in rows.tolist()]
+    groups = [set(block[:, 0].tolist()) for block in found]
+    assert sum(map(len, groups)) == len(set().union(*groups))

@@ -1,0 +1,1 @@
+"""Exact repeats of some length, across documents and within one."""
