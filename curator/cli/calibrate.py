@@ -47,7 +47,8 @@ def calibrate_command(
     if by not in GROUPINGS:
         raise UserError(f"--by {by}: expected {' or '.join(GROUPINGS)}")
     settings = Settings(share, confidence, minimum, cast("Grouping", by), memory_bytes)
-    settings.least()  # what is wrong with them is said before anything is read
+    settings.least()  # what is wrong with them, or with the output, is said before anything is read
+    _check_output(output)
     with ExitStack() as stack:
         directory = _finished_run(inputs)
         if directory is None:
@@ -78,6 +79,12 @@ def calibrate_command(
     else:
         _print(outcome)
         print_line(f"overlay: {output}")
+
+
+def _check_output(output: Path | None) -> None:
+    if output is not None and (output.is_dir() or not output.parent.is_dir()):
+        what = "is a directory" if output.is_dir() else "lies in no folder that there is"
+        raise UserError(what, file=str(output), hint="name the file of the overlay")
 
 
 def _finished_run(inputs: Sequence[str]) -> RunDirectory | None:
