@@ -200,11 +200,9 @@ def _unfitted(group: Group, rule: Rule | None, documents: int, needed: int) -> U
 
 def _thresholds(stage: AnyStage) -> list[str]:
     """The parameters of a stage that are thresholds by source and language."""
-    nothing = DOCUMENT_SCHEMA.empty_table().to_batches() or [
-        pa.RecordBatch.from_arrays([pa.array([], field.type) for field in DOCUMENT_SCHEMA], schema=DOCUMENT_SCHEMA)
-    ]
+    nothing = Batch(pa.RecordBatch.from_pylist([], schema=DOCUMENT_SCHEMA))
     columns = {name: pa.array([], column) for name, column in _needed([stage]).items()}
-    return [cut.parameter for cut in stage.cuts(Batch(nothing[0]), columns)]
+    return [cut.parameter for cut in stage.cuts(nothing, columns)]
 
 
 def _needed(stages: Sequence[AnyStage]) -> dict[str, pa.DataType]:

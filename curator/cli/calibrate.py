@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import cast
 
 from curator.calibrate import Grouping, Outcome, Settings, calibrate, measure
+from curator.calibrate.sample import Group, Rule
 from curator.cli.output import print_json, print_line, print_note, print_table
 from curator.cli.process import INTERRUPTED, show_progress
 from curator.errors import UserError
@@ -120,14 +121,7 @@ def _as_json(outcome: Outcome, settings: Settings, output: Path | None) -> dict[
 
 
 def _before(outcome: Outcome, row: Fitted) -> float | None:
-    return next(
-        (
-            value
-            for (group, rule), value in outcome.before.items()
-            if (*group, *rule) == (row.source, row.language, row.stage, row.parameter)
-        ),
-        None,
-    )
+    return outcome.before[Group(row.source, row.language), Rule(row.stage, row.parameter)]
 
 
 def _print(outcome: Outcome) -> None:
