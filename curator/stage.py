@@ -70,6 +70,25 @@ class Column:
 
 
 @dataclass(frozen=True)
+class Cut:
+    """One threshold as it applies to the documents of a batch.
+
+    `score` is what is compared, float64[rows], NaN where the rule does not look at the document; `limit` is the
+    document's threshold, float64[rows], NaN where the rule is off. A score that equals its limit passes.
+    """
+
+    parameter: str
+    drops: Literal["below", "above"]
+    score: NDArray[np.float64]
+    limit: NDArray[np.float64]
+
+    def outside(self) -> NDArray[np.bool_]:
+        """The documents on the dropping side: bool[rows]."""
+        # No comparison with NaN is true.
+        return self.score < self.limit if self.drops == "below" else self.score > self.limit
+
+
+@dataclass(frozen=True)
 class Requirement:
     """Something outside Python code that a stage needs: a model file, a program, a language pair.
 
@@ -187,6 +206,17 @@ class Stage(abc.ABC, Generic[ParametersT]):
         from curator.verdict import Verdicts
 
         return Verdicts.none()
+
+    def cuts(self, batch: Batch, columns: Columns) -> Sequence[Cut]:
+        """The thresholds that differ by source and language (`curator.thresholds`), as `decide` applies them and
+        `curator calibrate` fits them: those of the columns that declare a `threshold` and the side that it `drops`.
+
+        A stage whose rules look at some documents only, or compare more than a column, says so here. `batch` has no
+        text; `columns` are the scalar ones of this stage, and `tokens`.
+        """
+        from curator.thresholds import column_cuts
+
+        return column_cuts(batch, columns, self.columns, self.parameters)
 
     def candidates(self, batch: Batch, state: State) -> NDArray[np.bool_]:
         """The documents from which `derive` may make children, told without their text: bool[rows]."""

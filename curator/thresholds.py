@@ -1,18 +1,19 @@
 """Thresholds that differ by source and by language: what a document is judged by.
 
 The parameters of a stage hold the thresholds that hold everywhere, and two mappings, `sources` and `languages`, of
-those that differ. They cascade: the parameters; then `sources` for the document's source group; then what the stage
-itself knows of a language; then `languages` for its list language. A null turns a rule off.
+those that differ. They cascade, the most specific last: the parameters; `sources` for the document's source group; what
+the stage itself knows of a language; `languages` for its list language; `languages` within `sources`, for the list
+language in the source group. A null turns a rule off.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Protocol, cast
 
 import numpy as np
 
-from curator.stage import Parameters
+from curator.stage import Column, Columns, Cut, Parameters
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -25,13 +26,28 @@ class Cascading(Protocol):
 
     @property
     def sources(self) -> Mapping[str, Parameters]:
-        """Other thresholds by source group."""
+        """Other thresholds by source group; those that have `languages` hold further ones by list language."""
         ...
 
     @property
     def languages(self) -> Mapping[str, Parameters]:
         """Other thresholds by list language."""
         ...
+
+
+def cascades(parameters: Parameters) -> bool:
+    """Whether these parameters have thresholds by source group and by list language."""
+    return hasattr(parameters, "sources") and hasattr(parameters, "languages")
+
+
+def complete(parameters: Parameters) -> dict[str, object]:
+    """The parameters as JSON values with every default; of a source or language only what is given, since a null turns
+    a rule off."""
+    values: dict[str, object] = parameters.model_dump(mode="json")
+    if cascades(parameters):
+        given = parameters.model_dump(mode="json", include={"sources", "languages"}, exclude_unset=True)
+        values.update(given)
+    return values
 
 
 def thresholds_of(
@@ -48,6 +64,28 @@ def thresholds_of(
         _override(values, batch.languages, known)
     if parameters.languages:
         _override(values, batch.languages, _named(parameters.languages, name))
+    for source, given in parameters.sources.items():
+        inner: Mapping[str, Parameters] = getattr(given, "languages", {})
+        if inner and source in batch.source_groups.names:
+            _override(values, batch.languages, _named(inner, name), batch.source_groups.mask(source))
+    return values
+
+
+def column_cuts(batch: Batch, columns: Columns, declared: Sequence[Column], parameters: Parameters) -> tuple[Cut, ...]:
+    """The cuts of the columns that declare a threshold and a side, where the parameters cascade; else none."""
+    if not cascades(parameters):
+        return ()
+    return tuple(
+        Cut(column.threshold, column.drops, as_scores(columns, column.name), limit)
+        for column in declared
+        if column.threshold is not None and column.drops is not None
+        for limit in [thresholds_of(batch, cast("Cascading", parameters), column.threshold)]
+    )
+
+
+def as_scores(columns: Columns, name: str) -> NDArray[np.float64]:
+    """A column of numbers, NaN where it is null: float64[rows]."""
+    values: NDArray[np.float64] = columns[name].to_numpy(zero_copy_only=False).astype(np.float64, copy=False)
     return values
 
 
@@ -56,10 +94,16 @@ def _named(groups: Mapping[str, Parameters], name: str) -> dict[str, float | Non
     return {group: getattr(given, name) for group, given in groups.items() if name in given.model_fields_set}
 
 
-def _override(values: NDArray[np.float64], codes: Codes, given: Mapping[str, float | None]) -> None:
+def _override(
+    values: NDArray[np.float64],
+    codes: Codes,
+    given: Mapping[str, float | None],
+    within: NDArray[np.bool_] | None = None,
+) -> None:
     for group in codes.names:
         if group in given:
-            values[codes.mask(group)] = _as_float(given[group])
+            rows = codes.mask(group)
+            values[rows if within is None else rows & within] = _as_float(given[group])
 
 
 def _as_float(value: float | None) -> float:

@@ -15,17 +15,18 @@ Measures of a document, each by itself (`annotate`):
 - `repetition`: share of its units that stand in a sequence of 5 units (10 where units are characters), or in a line,
   that occurred before. Sequences catch repeated sentences, lines catch menus; either alone misses the other.
 
-What decides (`decide`): a text of N units cannot have more than log2 N bits, and running text has about three quarters
-of that. Where log2 N is not at least `min_bits` / ATTAINABLE the text is short, and is judged by `normalised`. Where
-most units are characters of a script without spaces there are few kinds of unit (Thai has 5.8 bits, Khmer 6.8, Japanese
-7.1), and `min_bits_unspaced` stands in for `min_bits`.
+What decides (`cuts`): a text of N units cannot have more than log2 N bits, and running text has about three quarters
+of that. Where log2 N is not at least the usual `min_bits` of its language / ATTAINABLE, the text is short, and is
+judged by `normalised`; another `min_bits` does not move this line, so that it can be fitted to the texts that it
+judges. Where most units are characters of a script without spaces there are few kinds of unit (Thai has 5.8 bits, Khmer
+6.8, Japanese 7.1), and `min_bits_unspaced` stands in for `min_bits`.
 
 Thresholds cascade (see `curator.thresholds`); what the stage itself knows of languages is FEW_FORMS_BITS.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, ClassVar, Literal, TypeVar
@@ -35,8 +36,8 @@ import pyarrow as pa
 from pydantic import Field
 
 from curator.kernel import inline_kernel, kernel
-from curator.stage import Column, Columns, Parameters, Stage, State
-from curator.thresholds import thresholds_of
+from curator.stage import Column, Columns, Cut, Parameters, Stage, State
+from curator.thresholds import as_scores, thresholds_of
 from curator.verdict import VerdictBuilder, Verdicts, round_score
 
 if TYPE_CHECKING:
@@ -118,6 +119,12 @@ class Thresholds(Parameters):
     max_repetition: float | None = Field(default=None, ge=0, le=1)
 
 
+class SourceThresholds(Thresholds):
+    """Thresholds of a source, and those of single languages in it."""
+
+    languages: Mapping[str, Thresholds] = Field(default_factory=dict, description="other thresholds by list language")
+
+
 class EntropyParameters(Thresholds):
     """The thresholds of the entropy stage. 6.2 bits is the product's own figure for `source: web`; the others are set
     so that less than one clean text in fifty falls in any language (benchmarks/entropy.py)."""
@@ -138,7 +145,9 @@ class EntropyParameters(Thresholds):
     min_compression: float | None = Field(default=0.08, ge=0, description="compressed by raw size")
     max_compression: float | None = Field(default=0.97, ge=0, description="compressed by raw size")
     max_repetition: float | None = Field(default=0.7, ge=0, le=1, description="share of units that occurred before")
-    sources: Mapping[str, Thresholds] = Field(default_factory=dict, description="other thresholds by source group")
+    sources: Mapping[str, SourceThresholds] = Field(
+        default_factory=dict, description="other thresholds by source group"
+    )
     languages: Mapping[str, Thresholds] = Field(default_factory=dict, description="other thresholds by list language")
 
 
@@ -211,44 +220,73 @@ class Entropy(Stage[EntropyParameters]):
         }
         return {name: pa.array(round_score(value), mask=mask) for name, (value, mask) in values.items()}
 
+    def cuts(self, batch: Batch, columns: Columns) -> Sequence[Cut]:
+        """Each threshold with the documents that it judges, in the order of `rules`."""
+        tokens = columns["tokens"].to_numpy()
+        score = {column.name: as_scores(columns, column.name) for column in self.columns}
+        unspaced = score["entropy.unspaced"] > 0.5
+        judged = tokens >= JUDGED_UNITS
+        usual = np.full(len(batch), MIN_BITS)
+        for language in set(batch.languages.names) & set(FEW_FORMS_BITS):
+            usual[batch.languages.mask(language)] = FEW_FORMS_BITS[language]
+        long = np.log2(np.maximum(tokens, 1)) >= np.where(unspaced, MIN_BITS_UNSPACED, usual) / ATTAINABLE
+        bits = score["entropy.bits"]
+        excess = round_score(bits - _log2_of_running_text(tokens))
+        every = np.ones_like(judged)
+        found: tuple[tuple[str, Literal["below", "above"], NDArray[np.float64], NDArray[np.bool_]], ...] = (
+            ("min_bits", "below", bits, judged & long & ~unspaced),
+            ("min_bits_unspaced", "below", bits, judged & long & unspaced),
+            ("min_normalised", "below", score["entropy.normalised"], judged & ~long),
+            ("max_excess", "above", excess, tokens >= EXCESS_UNITS),
+            ("min_order", "below", score["entropy.order"], every),
+            ("min_characters", "below", score["entropy.characters"], judged),
+            ("max_characters", "above", score["entropy.characters"], judged),
+            ("min_compression", "below", score["entropy.compression"], every),
+            ("max_compression", "above", score["entropy.compression"], every),
+            ("max_repetition", "above", score["entropy.repetition"], judged),
+        )
+        known = {"min_bits": FEW_FORMS_BITS}
+        return [
+            Cut(
+                name,
+                drops,
+                np.where(looks, value, np.nan),
+                thresholds_of(batch, self.parameters, name, known.get(name)),
+            )
+            for name, drops, value, looks in found
+        ]
+
     def decide(self, batch: Batch, columns: Columns, state: State) -> Verdicts:
         """A drop for each document that a threshold rules out; the first rule in the order of `rules` is named."""
         builder = VerdictBuilder(len(batch))
-        tokens = columns["tokens"].to_numpy()
-        score = {column.name: columns[column.name].to_numpy(zero_copy_only=False) for column in self.columns}
-        limit = {
-            name: thresholds_of(batch, self.parameters, name, FEW_FORMS_BITS if name == "min_bits" else None)
-            for name in Thresholds.model_fields
-        }
-
-        log2_units = np.log2(np.maximum(tokens, 1))
-        unspaced = score["entropy.unspaced"] > 0.5
-        least = np.where(unspaced, limit["min_bits_unspaced"], limit["min_bits"])
-        usual = np.where(unspaced, MIN_BITS_UNSPACED, MIN_BITS)
-        long = log2_units >= np.where(np.isnan(least), usual, least) / ATTAINABLE
-        judged = tokens >= JUDGED_UNITS
-        bits = score["entropy.bits"]
-        # A threshold that is off is NaN, and so is a missing score: no comparison with NaN is true.
-        builder.drop(judged & long & (bits < least), "entropy.low", bits, least)
-        normalised = score["entropy.normalised"]
-        short = judged & ~long & (normalised < limit["min_normalised"])
-        builder.drop(short, "entropy.low_normalised", normalised, limit["min_normalised"])
-        doublings = np.log2(np.maximum(tokens, EXCESS_FALLS_FROM) / EXCESS_FALLS_FROM)
-        most = log2_units + limit["max_excess"] - EXCESS_PER_DOUBLING * doublings
-        builder.drop((tokens >= EXCESS_UNITS) & (bits > most), "entropy.high", bits, most)
-        for rule, column, low, high in (
-            ("entropy.noise", "entropy.order", "min_order", None),
-            ("entropy.characters", "entropy.characters", "min_characters", "max_characters"),
-            ("entropy.compression", "entropy.compression", "min_compression", "max_compression"),
-            ("entropy.repetition", "entropy.repetition", None, "max_repetition"),
-        ):
-            value = score[column]
-            enough = judged if column in ("entropy.repetition", "entropy.characters") else np.ones_like(judged)
-            if low is not None:
-                builder.drop(enough & (value < limit[low]), rule, value, limit[low])
-            if high is not None:
-                builder.drop(enough & (value > limit[high]), rule, value, limit[high])
+        for cut in self.cuts(batch, columns):
+            score, limit = cut.score, cut.limit
+            if cut.parameter == "max_excess":  # told in bits, as people know them
+                running = _log2_of_running_text(columns["tokens"].to_numpy())
+                score, limit = as_scores(columns, "entropy.bits"), running + limit
+            builder.drop(cut.outside(), _RULE_OF[cut.parameter], score, limit)
         return builder.build()
+
+
+_RULE_OF = {
+    "min_bits": "entropy.low",
+    "min_bits_unspaced": "entropy.low",
+    "min_normalised": "entropy.low_normalised",
+    "max_excess": "entropy.high",
+    "min_order": "entropy.noise",
+    "min_characters": "entropy.characters",
+    "max_characters": "entropy.characters",
+    "min_compression": "entropy.compression",
+    "max_compression": "entropy.compression",
+    "max_repetition": "entropy.repetition",
+}
+
+
+def _log2_of_running_text(tokens: NDArray[np.int64]) -> NDArray[np.float64]:
+    """The bits over which `max_excess` counts: log2 N, less what a longer text repeats of itself: float64[rows]."""
+    doublings = np.log2(np.maximum(tokens, EXCESS_FALLS_FROM) / EXCESS_FALLS_FROM)
+    running: NDArray[np.float64] = np.log2(np.maximum(tokens, 1)) - EXCESS_PER_DOUBLING * doublings
+    return running
 
 
 def compression_ratios(data: NDArray[np.uint8], offsets: NDArray[np.int64]) -> NDArray[np.float64]:

@@ -13,7 +13,9 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 from pydantic import BaseModel
+from typer.main import get_command
 
+from curator.cli.main import app
 from curator.cli.process import INTERRUPTED
 from curator.errors import CuratorError, UserError
 from curator.readers.detect import EXTENSIONS
@@ -21,6 +23,7 @@ from curator.readers.registry import GROUP as READERS
 from curator.readers.registry import reader_names
 from curator.recipe import load_recipe, load_recipe_text
 from curator.recipe.model import Recipe
+from curator.recipe.overlay import Calibration, Fitted
 from curator.registry import MASKS, STAGES, TRANSLATORS, stage_class
 from curator.run.failures import MEANINGS
 from curator.run.memory import DRIVER_BYTES, WORKER_BYTES, workers_within
@@ -160,6 +163,16 @@ def test_every_option_of_apertium_has_its_default_in_the_reference() -> None:
 def test_the_rules_of_the_reference_are_those_of_the_stages() -> None:
     rules = [rule for stage in SHIPPED for rule in stage_class(stage).rules]
     assert column("Rules") == [*rules, DERIVED]
+
+
+def test_the_keys_of_an_overlay_and_the_options_of_calibrate_are_in_the_reference() -> None:
+    keys, options = tables("Overlay")
+    fields = [f"calibration.{name}" for name in Calibration.model_fields]
+    assert [row[0].strip("`") for row in keys] == ["stages", "calibration", *fields]
+    assert set(re.findall(r"`(\w+)`", keys[-2][1])) - {"confidence"} == set(Fitted.model_fields)
+    parameters = {option for parameter in get_command(app).commands["calibrate"].params for option in parameter.opts}  # type: ignore[attr-defined]
+    told = {name for row in options for name in re.findall(r"`(-[\w-]+)`", row[0])}
+    assert told == {option for option in parameters if option.startswith("-")}
 
 
 def test_the_failure_codes_of_the_reference_are_those_of_the_readers() -> None:

@@ -7,6 +7,7 @@ import platform
 import shutil
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, requires, version
+from pathlib import Path
 
 import psutil
 
@@ -19,9 +20,9 @@ from curator.run.pipeline import make_pipeline
 from curator.sizes import format_size
 
 
-def doctor_command(recipe: str, overrides: Sequence[str], as_json: bool) -> None:
+def doctor_command(recipe: str, overlay: Path | None, overrides: Sequence[str], as_json: bool) -> None:
     """Look at this machine. Exit code 2 when the recipe could not run here."""
-    loaded = load_recipe(recipe, overrides)
+    loaded = load_recipe(recipe, overrides, overlay)
     pipeline = make_pipeline(loaded)
     needed = list(pipeline.requirements())
     missing = [requirement for _, requirement in needed if requirement.problem]

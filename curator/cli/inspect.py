@@ -16,13 +16,15 @@ from curator.registry import STAGES, distribution, names, stage_class
 from curator.sizes import format_size
 
 
-def plan_command(recipe: str, inputs: Sequence[str], overrides: Sequence[str], as_json: bool) -> None:
+def plan_command(
+    recipe: str, inputs: Sequence[str], overlay: Path | None, overrides: Sequence[str], as_json: bool
+) -> None:
     """Print the phases of a recipe, and the files that it would read."""
     from curator.plan import make_plan
     from curator.readers.detect import discover
     from curator.run.pipeline import make_pipeline
 
-    loaded = load_recipe(recipe, overrides)
+    loaded = load_recipe(recipe, overrides, overlay)
     phases = make_plan(make_pipeline(loaded))
     files = discover(tuple(inputs), loaded.input.format) if inputs else []
     if as_json:
@@ -118,12 +120,12 @@ def stages_command(as_json: bool) -> None:
             print_line(f"    {parameter} = {default}{about}")
 
 
-def recipe_show_command(name: str, full: bool, overrides: Sequence[str], as_json: bool) -> None:
+def recipe_show_command(name: str, full: bool, overlay: Path | None, overrides: Sequence[str], as_json: bool) -> None:
     """Print a recipe, as written or with every default."""
-    loaded = load_recipe(name, overrides)
+    loaded = load_recipe(name, overrides, overlay)
     if as_json:
         print_json(_as_written(loaded))
-    elif full or overrides:
+    elif full or overrides or overlay is not None:
         print_line(yaml.safe_dump(_as_written(loaded), sort_keys=False, allow_unicode=True).rstrip())
     else:
         path = packaged_recipes().get(name) or Path(name)
@@ -137,13 +139,13 @@ def _as_written(recipe: Recipe) -> dict[str, object]:
     return values
 
 
-def recipe_validate_command(name: str, overrides: Sequence[str], as_json: bool) -> None:
+def recipe_validate_command(name: str, overlay: Path | None, overrides: Sequence[str], as_json: bool) -> None:
     """Check a recipe: names, types, the order of its stages, and that what it needs is installed."""
     from curator.plan import make_plan
     from curator.run.driver import check_requirements
     from curator.run.pipeline import make_pipeline
 
-    loaded = load_recipe(name, overrides)
+    loaded = load_recipe(name, overrides, overlay)
     pipeline = make_pipeline(loaded)
     make_plan(pipeline)
     check_requirements(pipeline)

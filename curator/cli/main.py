@@ -33,6 +33,9 @@ RecipeOption = Annotated[str, typer.Option("--recipe", "-r", help="A recipe's fi
 SetOption = Annotated[
     list[str] | None, typer.Option("--set", metavar="STAGE.PARAM=VALUE", help="Override one value of the recipe.")
 ]
+OverlayOption = Annotated[
+    Path | None, typer.Option("--overlay", metavar="FILE", help="Thresholds that `curator calibrate` wrote.")
+]
 RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="A run directory.")]
 
 
@@ -44,6 +47,7 @@ def process(
     workers: Annotated[int, typer.Option(help="Worker processes; 0 means one a core.", min=0)] = 0,
     memory: Annotated[str, typer.Option(metavar="SIZE", help="Memory that all processes together may use.")] = "4GB",
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a run that was stopped.")] = False,
+    overlay: OverlayOption = None,
     overrides: SetOption = None,
     keep_work: Annotated[bool, typer.Option("--keep-work", help="Keep intermediate files after success.")] = False,
     as_json: Json = False,
@@ -51,20 +55,51 @@ def process(
     """Curate files on this machine, without a cluster."""
     from curator.cli.process import process_command
 
-    process_command(inputs, output, recipe, workers, memory, overrides or [], resume, keep_work, as_json)
+    process_command(inputs, output, recipe, overlay, workers, memory, overrides or [], resume, keep_work, as_json)
 
 
 @app.command()
 def plan(
     recipe: RecipeOption = "web",
     inputs: Annotated[list[str] | None, typer.Argument(metavar="[INPUT...]", help="Files to be listed.")] = None,
+    overlay: OverlayOption = None,
     overrides: SetOption = None,
     as_json: Json = False,
 ) -> None:
     """Show the phases that a recipe becomes, and what it would read."""
     from curator.cli.inspect import plan_command
 
-    plan_command(recipe, inputs or [], overrides or [], as_json)
+    plan_command(recipe, inputs or [], overlay, overrides or [], as_json)
+
+
+@app.command()
+def calibrate(
+    inputs: Annotated[
+        list[str], typer.Argument(metavar="INPUT...|RUN", help="Text known to be good; or a finished run on such text.")
+    ],
+    recipe: Annotated[
+        str | None, typer.Option("--recipe", "-r", help="The recipe to be fitted: web, or that of RUN, if not given.")
+    ] = None,
+    share: Annotated[float, typer.Option("--pass", help="Share of such text that shall pass.")] = 0.99,
+    confidence: Annotated[float, typer.Option(help="How surely it shall.")] = 0.95,
+    minimum: Annotated[
+        int | None, typer.Option(help="Documents that a rule needs; the fewest that will do, if not given.")
+    ] = None,
+    by: Annotated[
+        str, typer.Option(metavar="source|language", help="Fit each language within each source group, or over all.")
+    ] = "source",
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="FILE", help="The overlay; standard output if not given.")
+    ] = None,
+    workers: Annotated[int, typer.Option(help="Worker processes; 0 means one a core.", min=0)] = 0,
+    memory: Annotated[str, typer.Option(metavar="SIZE", help="Memory that all processes together may use.")] = "4GB",
+    overrides: SetOption = None,
+    as_json: Json = False,
+) -> None:
+    """Fit thresholds, per language and source, so that a share of known-good text passes."""
+    from curator.cli.calibrate import calibrate_command
+
+    calibrate_command(inputs, recipe, share, confidence, minimum, by, output, workers, memory, overrides or [], as_json)
 
 
 @app.command()
@@ -96,11 +131,13 @@ def verify(run: RunArgument, as_json: Json = False) -> None:
 
 
 @app.command()
-def doctor(recipe: RecipeOption = "web", overrides: SetOption = None, as_json: Json = False) -> None:
+def doctor(
+    recipe: RecipeOption = "web", overlay: OverlayOption = None, overrides: SetOption = None, as_json: Json = False
+) -> None:
     """Say what is installed, and what a recipe would need."""
     from curator.cli.doctor import doctor_command
 
-    doctor_command(recipe, overrides or [], as_json)
+    doctor_command(recipe, overlay, overrides or [], as_json)
 
 
 @app.command()
@@ -115,23 +152,27 @@ def stages(as_json: Json = False) -> None:
 def recipe_show(
     name: Annotated[str, typer.Argument(metavar="NAME|FILE")] = "web",
     full: Annotated[bool, typer.Option("--full", help="With every default written out.")] = False,
+    overlay: OverlayOption = None,
     overrides: SetOption = None,
     as_json: Json = False,
 ) -> None:
     """Print a recipe."""
     from curator.cli.inspect import recipe_show_command
 
-    recipe_show_command(name, full, overrides or [], as_json)
+    recipe_show_command(name, full, overlay, overrides or [], as_json)
 
 
 @recipe_app.command("validate")
 def recipe_validate(
-    name: Annotated[str, typer.Argument(metavar="NAME|FILE")], overrides: SetOption = None, as_json: Json = False
+    name: Annotated[str, typer.Argument(metavar="NAME|FILE")],
+    overlay: OverlayOption = None,
+    overrides: SetOption = None,
+    as_json: Json = False,
 ) -> None:
     """Check a recipe; the error names the line."""
     from curator.cli.inspect import recipe_validate_command
 
-    recipe_validate_command(name, overrides or [], as_json)
+    recipe_validate_command(name, overlay, overrides or [], as_json)
 
 
 @recipe_app.command("schema")

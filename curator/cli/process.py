@@ -12,7 +12,7 @@ from typing import cast
 from curator.cli.funnel import funnel_json, print_funnel
 from curator.cli.output import print_json, print_line, print_note
 from curator.errors import UserError
-from curator.recipe import load_recipe
+from curator.recipe import load_with_origins
 from curator.run.directory import RunDirectory
 from curator.run.driver import Request, run
 from curator.run.events import Event
@@ -28,6 +28,7 @@ def process_command(
     inputs: Sequence[str],
     output: Path,
     recipe: str,
+    overlay: Path | None,
     workers: int,
     memory: str,
     overrides: Sequence[str],
@@ -40,7 +41,7 @@ def process_command(
         memory_bytes = parse_size(memory)
     except ValueError as error:
         raise UserError(f"--memory {memory}: {error}") from error
-    loaded = load_recipe(recipe, overrides)
+    loaded, origins = load_with_origins(recipe, overrides, overlay)
     request = Request(
         inputs=tuple(inputs),
         output=output,
@@ -49,8 +50,9 @@ def process_command(
         memory_bytes=memory_bytes,
         resume=resume,
         keep_work=keep_work,
+        origins=origins,
     )
-    progress = _Bar() if sys.stderr.isatty() and not as_json else _Lines()
+    progress = show_progress(as_json=as_json)
     started = time.monotonic()
     try:
         outcome = run(request, [progress])
@@ -104,6 +106,11 @@ def _tell(failures: Sequence[Failures], directory: RunDirectory) -> str:
     advice = failures[0].meaning.advice
     hint = f"{advice}; the rest was processed, and {directory.failed} lists {'it' if records == 1 else 'them'}"
     return f"curator: {records:,} {noun} could not be read: {describe_failures(failures)} ({hint})"
+
+
+def show_progress(*, as_json: bool) -> _Bar | _Lines:
+    """A listener that shows the progress of a run on standard error, until it is closed."""
+    return _Bar() if sys.stderr.isatty() and not as_json else _Lines()
 
 
 class _Lines:

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
+import blake3
 import yaml
 from pydantic import BaseModel, ValidationError
 
+from curator.code import hash_files, stage_files
 from curator.errors import UserError
 from curator.recipe.model import Recipe, StageEntry
+from curator.recipe.overlay import OVERLAY_KEYS, Calibration, Origin, Origins, OverlayOrigin
 from curator.registry import nearest, stage_class
+from curator.thresholds import complete
 
 Value: TypeAlias = "bool | int | float | str | list[Value] | dict[str, Value] | None"
 Location: TypeAlias = "tuple[str | int, ...]"
@@ -21,6 +26,25 @@ Location: TypeAlias = "tuple[str | int, ...]"
 MAX_DEPTH = 20
 MAX_VALUES = 10_000
 """Bounds of what a recipe may hold; no real one comes near."""
+MAX_OVERLAY_VALUES = 1_000_000
+"""The same of an overlay, which has a dozen values for each threshold of each language and source."""
+
+
+class Place(NamedTuple):
+    """Where a value was given, and how an error says so."""
+
+    origin: Origin
+    text: str
+
+
+@dataclass(frozen=True)
+class Overlay:
+    """An overlay as it was read: its stages with their places, and where it comes from."""
+
+    label: str
+    stages: Mapping[str, dict[str, Value]]
+    places: Mapping[Location, Place]
+    origin: OverlayOrigin
 
 
 def packaged_recipes() -> dict[str, Path]:
@@ -30,8 +54,16 @@ def packaged_recipes() -> dict[str, Path]:
     return {path.stem: path for path in sorted(found)}
 
 
-def load_recipe(name_or_path: str, overrides: Sequence[str] = ()) -> Recipe:
-    """The recipe of a file, or a packaged one by its name, with `stage.param=value` overrides. UserError when wrong."""
+def load_recipe(name_or_path: str, overrides: Sequence[str] = (), overlay: Path | None = None) -> Recipe:
+    """The recipe of a file, or a packaged one by its name, with the values of an overlay and then the `overrides`
+    (`stage.param=value`) in place of its own. UserError when wrong."""
+    return load_with_origins(name_or_path, overrides, overlay)[0]
+
+
+def load_with_origins(
+    name_or_path: str, overrides: Sequence[str] = (), overlay: Path | None = None
+) -> tuple[Recipe, Origins]:
+    """The same, and where the parameters of its stages came from."""
     packaged = packaged_recipes()
     path = packaged.get(name_or_path) or Path(name_or_path)
     try:
@@ -43,49 +75,194 @@ def load_recipe(name_or_path: str, overrides: Sequence[str] = ()) -> Recipe:
         raise UserError("is a directory, not a recipe", file=str(path)) from error
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"cannot be read: {error}", file=str(path)) from error
-    return load_recipe_text(text, str(path), overrides)
+    return _load(text, str(path), overrides, None if overlay is None else load_overlay(overlay))
 
 
 def load_recipe_text(text: str, label: str, overrides: Sequence[str] = ()) -> Recipe:
     """The recipe written in `text`; `label` names it in errors."""
-    lines: dict[Location, str] = {}
+    return _load(text, label, overrides, None)[0]
+
+
+def load_overlay(path: Path) -> Overlay:
+    """The overlay of a file. UserError when wrong."""
+    label = str(path)
     try:
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
+        raw = path.read_bytes()
+        text = raw.decode("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        problem = error.strerror if isinstance(error, OSError) else "not UTF-8"
+        raise UserError(f"cannot be read: {problem}", file=label, hint="an overlay is a YAML file") from error
+    places: dict[Location, Place] = {}
+    data = _parse(text, label, "overlay", places, MAX_OVERLAY_VALUES)
+    if not isinstance(data, dict) or not isinstance(data.get("stages"), list):
+        raise UserError("an overlay is a mapping with `stages`, a list", file=label, hint="written as in a recipe")
+    for key in data:
+        if key not in OVERLAY_KEYS:
+            hint = nearest(key, OVERLAY_KEYS) or f"known: {', '.join(OVERLAY_KEYS)}"
+            raise UserError(f"{_line(places, (key,))}unknown key {key!r}", file=label, hint=hint)
+    stages: dict[str, dict[str, Value]] = {}
+    found: dict[Location, Place] = {}
+    for at, name, given in _entries(data, places, label) if data["stages"] else ():
+        if name in stages:
+            raise UserError(f"{_line(places, at)}the stage {name!r} stands twice", file=label)
+        stages[name] = given
+        for location, place in places.items():
+            if location[:3] == at:
+                found[location[2:]] = Place("overlay", f"overlay {label}: {place.text}")
+    calibration = None
+    if data.get("calibration") is not None:
+        try:
+            calibration = Calibration.model_validate(data["calibration"])
+        except ValidationError as error:
+            raise _explain(error, Calibration, ("calibration",), places, label) from error
+    origin = OverlayOrigin(name=path.name, digest=blake3.blake3(raw).hexdigest(), calibration=calibration)
+    return Overlay(label, stages, found, origin)
+
+
+def _check_versions(overlay: Overlay) -> None:
+    """UserError when an overlay was calibrated for other versions of its stages: what they score is another thing."""
+    calibration = overlay.origin.calibration
+    for name, digest in calibration.stages.items() if calibration is not None else ():
+        if name in overlay.stages and hash_files(stage_files(stage_class(name))) != digest:
+            raise UserError(
+                f"its thresholds were fitted to scores of another version of the stage {name!r}",
+                file=overlay.label,
+                hint="calibrate again, with `curator calibrate`",
+            )
+
+
+def _load(text: str, label: str, overrides: Sequence[str], overlay: Overlay | None) -> tuple[Recipe, Origins]:
+    lines: dict[Location, Place] = {}
+    data = _parse(text, label, "recipe", lines, MAX_VALUES)
+    if data is None:
+        raise UserError("the recipe is empty", file=label, hint="only `name` and `stages` are required")
+    if not isinstance(data, dict):
+        raise UserError("a recipe is a mapping", file=label, hint="it begins with `name: …`")
+    if overlay is not None:
+        _lay_over(data, lines, overlay)
+    for override in overrides:
+        at = _override(data, override)
+        for below in [location for location in lines if location[: len(at)] == at]:
+            del lines[below]
+        lines[at] = Place("set", f"--set {override}")
+    recipe = _build(data, lines, label)
+    if overlay is not None:
+        _check_versions(overlay)
+    return recipe, Origins(
+        parameters={
+            ".".join(map(str, path)): _place(lines, at).origin
+            for at, path in _given(data, [e.name for e in recipe.stages])
+        },
+        overlay=None if overlay is None else overlay.origin,
+    )
+
+
+def _parse(text: str, label: str, origin: Origin, lines: dict[Location, Place], limit: int) -> Value:
+    try:
+        node = yaml.compose(text, Loader=_LOADER)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f"line {mark.line + 1}: " if mark else ""
         problem = getattr(error, "problem", None) or str(error).partition("\n")[0]
         raise UserError(f"{where}not valid YAML: {problem}", file=label) from error
     except RecursionError:
-        raise UserError("nested too deeply for a recipe", file=label) from None
+        raise UserError(f"nested too deeply for {_A[origin]}", file=label) from None
     if node is None:
-        raise UserError("the recipe is empty", file=label, hint="only `name` and `stages` are required")
-    loader = yaml.SafeLoader("")
-    data = _value(loader, node, (), lines, label)
-    if not isinstance(data, dict):
-        raise UserError("a recipe is a mapping", file=label, hint="it begins with `name: …`")
-    for override in overrides:
-        lines[_override(data, override)] = f"--set {override}"
-    return _build(data, lines, label)
+        return None
+    return _value(node, (), _Parsing(yaml.SafeLoader(""), origin, lines, label, limit))
 
 
-def _value(loader: yaml.SafeLoader, node: yaml.Node, at: Location, lines: dict[Location, str], label: str) -> Value:
-    lines[at] = f"line {node.start_mark.line + 1}"
-    if len(at) > MAX_DEPTH or len(lines) > MAX_VALUES:  # aliases can hold themselves, or multiply
-        raise UserError(f"line {lines[at]}: too much, or nested too deeply, for a recipe", file=label)
+def _lay_over(data: dict[str, Value], lines: dict[Location, Place], overlay: Overlay) -> None:
+    """Put the values of an overlay in place of the recipe's."""
+    for name, given in overlay.stages.items():
+        entry = _stage_mapping(data, name)
+        if entry is None:
+            raise UserError(
+                f"{_line(overlay.places, (name,)).removeprefix(f'overlay {overlay.label}: ')}"
+                f"the recipe has no stage {name!r}",
+                file=overlay.label,
+                hint=nearest(name, _stage_names(data)) or f"it has: {', '.join(_stage_names(data))}",
+            )
+        target = entry[name]
+        if not isinstance(target, dict):
+            target = entry[name] = {}
+        _replace(target, given, ("stages", _stage_index(data, name)), (name,), lines, overlay)
+
+
+def _replace(
+    target: dict[str, Value],
+    given: dict[str, Value],
+    base: Location,
+    at: Location,
+    lines: dict[Location, Place],
+    overlay: Overlay,
+) -> None:
+    for key, value in given.items():
+        here = (*at, key)
+        if isinstance(value, dict):
+            inner = target.get(key)
+            if not isinstance(inner, dict):
+                inner = target[key] = {}
+                lines[(*base, *here)] = overlay.places[here]
+            _replace(inner, value, base, here, lines, overlay)
+        else:
+            target[key] = value
+            lines[(*base, *here)] = overlay.places[here]
+
+
+def _given(data: dict[str, Value], names: Sequence[str]) -> Iterator[tuple[Location, Location]]:
+    """Where each parameter is written that is given, and its path from the name of its stage."""
+    stages = data["stages"]
+    for index, name in enumerate(names):
+        entry = stages[index] if isinstance(stages, list) else None
+        parameters = entry.get(name) if isinstance(entry, dict) else None
+        if isinstance(parameters, dict):
+            for path in _leaves(parameters, (name,)):
+                yield ("stages", index, *path), path
+
+
+def _leaves(values: dict[str, Value], at: Location) -> Iterator[Location]:
+    for key, value in values.items():
+        if isinstance(value, dict) and value:
+            yield from _leaves(value, (*at, key))
+        else:
+            yield (*at, key)
+
+
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+"""libyaml where PyYAML was built with it: an overlay of many languages has a hundred thousand nodes."""
+
+_A = {"recipe": "a recipe", "overlay": "an overlay"}
+
+
+@dataclass(frozen=True)
+class _Parsing:
+    loader: yaml.SafeLoader
+    origin: Origin
+    lines: dict[Location, Place]
+    label: str
+    limit: int
+
+
+def _value(node: yaml.Node, at: Location, parsing: _Parsing) -> Value:
+    lines = parsing.lines
+    lines[at] = Place(parsing.origin, f"line {node.start_mark.line + 1}")
+    if len(at) > MAX_DEPTH or len(lines) > parsing.limit:  # aliases can hold themselves, or multiply
+        what = _A[parsing.origin]
+        raise UserError(f"{lines[at].text}: too much, or nested too deeply, for {what}", file=parsing.label)
     if isinstance(node, yaml.MappingNode):
         mapping: dict[str, Value] = {}
         for key_node, value_node in node.value:
             key = str(key_node.value)
-            line = key_node.start_mark.line + 1
+            line = f"line {key_node.start_mark.line + 1}"
             if key in mapping:
-                raise UserError(f"line {line}: {key!r} stands twice", file=label)
-            mapping[key] = _value(loader, value_node, (*at, key), lines, label)
-            lines[(*at, key)] = f"line {line}"
+                raise UserError(f"{line}: {key!r} stands twice", file=parsing.label)
+            mapping[key] = _value(value_node, (*at, key), parsing)
+            lines[(*at, key)] = Place(parsing.origin, line)
         return mapping
     if isinstance(node, yaml.SequenceNode):
-        return [_value(loader, item, (*at, index), lines, label) for index, item in enumerate(node.value)]
-    scalar: Value = loader.construct_object(node)
+        return [_value(item, (*at, index), parsing) for index, item in enumerate(node.value)]
+    scalar: Value = parsing.loader.construct_object(node)
     return scalar
 
 
@@ -140,13 +317,15 @@ def _stage_names(data: dict[str, Value]) -> list[str]:
     return [name for entry in entries for name in (entry if isinstance(entry, dict) else [str(entry)])]
 
 
-def _build(data: dict[str, Value], lines: dict[Location, str], label: str) -> Recipe:
+def _entries(
+    data: dict[str, Value], lines: Mapping[Location, Place], label: str
+) -> Iterator[tuple[Location, str, dict[str, Value]]]:
+    """Where each stage is written, its name, and its parameters as they are given."""
     raw_stages = data.get("stages")
     if not isinstance(raw_stages, list) or not raw_stages:
         raise UserError(
             f"{_line(lines, ('stages',))}`stages` is a list of stages", file=label, hint="for example `- dedup: {}`"
         )
-    entries: list[StageEntry] = []
     for index, raw in enumerate(raw_stages):
         at: Location = ("stages", index)
         if isinstance(raw, str):
@@ -154,19 +333,25 @@ def _build(data: dict[str, Value], lines: dict[Location, str], label: str) -> Re
         if not isinstance(raw, dict) or len(raw) != 1:
             raise UserError(f"{_line(lines, at)}a stage is written `- name: {{parameters}}`", file=label)
         ((name, given),) = raw.items()
+        if given is not None and not isinstance(given, dict):
+            raise UserError(f"{_line(lines, (*at, name))}the parameters of {name!r} are a mapping", file=label)
+        yield (*at, name), name, given or {}
+
+
+def _build(data: dict[str, Value], lines: Mapping[Location, Place], label: str) -> Recipe:
+    entries: list[StageEntry] = []
+    for at, name, given in _entries(data, lines, label):
         try:
             found = stage_class(name)
         except UserError as error:
-            raise UserError(f"{_line(lines, (*at, name))}{error.message}", file=label, hint=error.hint) from error
+            raise UserError(f"{_line(lines, at)}{error.message}", file=label, hint=error.hint) from error
         if any(entry.name == name for entry in entries):
-            raise UserError(f"{_line(lines, (*at, name))}the stage {name!r} stands twice", file=label)
-        if given is not None and not isinstance(given, dict):
-            raise UserError(f"{_line(lines, (*at, name))}the parameters of {name!r} are a mapping", file=label)
+            raise UserError(f"{_line(lines, at)}the stage {name!r} stands twice", file=label)
         try:
-            parameters = found.parameters_type.model_validate(given or {})
+            parameters = found.parameters_type.model_validate(given)
         except ValidationError as error:
-            raise _explain(error, found.parameters_type, (*at, name), lines, label) from error
-        entries.append(StageEntry(name=name, parameters=parameters.model_dump(mode="json")))
+            raise _explain(error, found.parameters_type, at, lines, label) from error
+        entries.append(StageEntry(name=name, parameters=complete(parameters)))
     try:
         return Recipe.model_validate({**data, "stages": entries})
     except ValidationError as error:
@@ -174,7 +359,7 @@ def _build(data: dict[str, Value], lines: dict[Location, str], label: str) -> Re
 
 
 def _explain(
-    error: ValidationError, model: type[BaseModel], at: Location, lines: dict[Location, str], label: str
+    error: ValidationError, model: type[BaseModel], at: Location, lines: Mapping[Location, Place], label: str
 ) -> UserError:
     first = error.errors(include_url=False)[0]
     location = tuple(part for part in first["loc"] if part not in ("function-before", "Language"))
@@ -208,7 +393,14 @@ def _known_keys(model: type[BaseModel], location: Location) -> list[str]:
     return list(model.model_fields)
 
 
-def _line(lines: dict[Location, str], at: Location) -> str:
+def _line(lines: Mapping[Location, Place], at: Location) -> str:
     while at and at not in lines:
         at = at[:-1]
-    return f"{lines[at]}: " if at in lines else ""
+    return f"{lines[at].text}: " if at in lines else ""
+
+
+def _place(lines: Mapping[Location, Place], at: Location) -> Place:
+    """Where a value was given: its own place, or that of what holds it."""
+    while at not in lines:
+        at = at[:-1]
+    return lines[at]

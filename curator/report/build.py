@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from curator.errors import UserError
 from curator.recipe.model import Recipe
+from curator.recipe.overlay import Origins
 from curator.registry import STAGES, names, stage_class
 from curator.report.html import render
 from curator.report.model import (
@@ -30,6 +31,7 @@ from curator.report.model import (
     Step,
     Totals,
 )
+from curator.report.thresholds import describe_overlay, thresholds
 from curator.run.directory import RunDirectory
 from curator.run.failures import MEANINGS
 from curator.run.store import put
@@ -54,6 +56,8 @@ def build_report(directory: RunDirectory, manifest: Mapping[str, object]) -> Rep
     stages = [entry.name for entry in recipe.stages]
     coverage = cast("dict[str, dict[str, str]]", manifest["coverage"])
     facts = cast("dict[str, dict[str, object]]", manifest["facts"])
+    given = manifest.get("origins")
+    origins = None if given is None else Origins.model_validate(given)
     languages = [_row(tally, LANGUAGE, name, coverage) for name in _by_size(tally, LANGUAGE)]
     return Report(
         name=recipe.name,
@@ -66,6 +70,8 @@ def build_report(directory: RunDirectory, manifest: Mapping[str, object]) -> Rep
         languages=languages,
         sources=_sources(tally),
         histograms=_histograms(directory, recipe, tally),
+        thresholds=thresholds(recipe, origins),
+        overlay=describe_overlay(origins),
         examples=[_example(example) for example in cast("list[dict[str, object]]", manifest["examples"])],
         sampling=_sampling(facts.get("sampling", {}), tally),
         evaluation=_evaluation(facts.get("decontamination", {})),

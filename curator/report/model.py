@@ -106,6 +106,18 @@ class Histogram:
 
 
 @dataclass(frozen=True)
+class Threshold:
+    """A threshold and where it came from. `where` says for which language or source it holds, empty where it holds
+    everywhere; `value` is None where the rule is off; `origin` is in words."""
+
+    stage: str
+    parameter: str
+    where: str
+    value: float | None
+    origin: str
+
+
+@dataclass(frozen=True)
 class Example:
     """A document that a rule applied to.
 
@@ -181,7 +193,8 @@ class Report:
     """A whole report.
 
     `stages` names the stages in the order of the recipe, which gives each its colour; `token_unit` says what a token is
-    (`a unit: a word, or …`); `languages` and `sources` (the 50 largest groups and `other`) come in the order shown.
+    (`a unit: a word, or …`); `languages` and `sources` (the 50 largest groups and `other`) come in the order shown;
+    `overlay` says what thresholds were fitted to, empty where none were.
     """
 
     name: str
@@ -194,6 +207,8 @@ class Report:
     languages: Sequence[Row]
     sources: Sequence[Row]
     histograms: Sequence[Histogram] = ()
+    thresholds: Sequence[Threshold] = ()
+    overlay: str = ""
     examples: Sequence[Example] = ()
     sampling: Sequence[SamplingRow] = ()
     evaluation: Sequence[EvaluationRow] = ()

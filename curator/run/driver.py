@@ -20,6 +20,7 @@ from curator.readers.base import Fields, InputFile, ReadOptions
 from curator.readers.detect import discover
 from curator.readers.registry import load_reader
 from curator.recipe.model import Recipe
+from curator.recipe.overlay import Origins
 from curator.run import fingerprint
 from curator.run.corpus import Corpus
 from curator.run.directory import RunDirectory, RunLock
@@ -70,6 +71,7 @@ class Request:
     memory_bytes: int = 4_000_000_000
     resume: bool = False
     keep_work: bool = False
+    origins: Origins | None = None
 
 
 @dataclass(frozen=True)
@@ -106,9 +108,14 @@ def _run(request: Request, listeners: Sequence[Callable[[Event], None]]) -> Outc
         raise UserError(
             "the output is not empty", file=str(directory.root), hint="choose another, or go on with --resume"
         )
-    before = _previous(directory)
-    if before is not None:
+    begun = _previous(directory)
+    before = None if begun is None else cast("fingerprint.Components", begun["fingerprint"])
+    origins = None if request.origins is None else request.origins.model_dump(mode="json")
+    if begun is not None and before is not None:
         _compare(before, here, directory)
+        origins = cast(
+            "dict[str, object] | None", begun["origins"]
+        )  # the values are the same: those who gave them stand
     elif directory.is_used():
         raise UserError("is not a run directory", file=str(directory.root), hint="choose another output")
     if directory.manifest.exists():
@@ -120,9 +127,10 @@ def _run(request: Request, listeners: Sequence[Callable[[Event], None]]) -> Outc
         directory.sweep()
         log = EventLog(directory.events, tuple(listeners))
         size = sum(file.size for file in files)
-        log.emit("run.started", recipe=request.recipe.name, fingerprint=here, files=len(files), bytes=size)
+        name = request.recipe.name
+        log.emit("run.started", recipe=name, fingerprint=here, origins=origins, files=len(files), bytes=size)
         log.flush()
-        driver = _Driver(request, pipeline, files, directory, log, here)
+        driver = _Driver(request, pipeline, files, directory, log, here, origins)
         try:
             manifest = driver.execute()
         except BaseException as error:
@@ -185,12 +193,9 @@ def check_metadata(pipeline: Pipeline) -> None:
                 )
 
 
-def _previous(directory: RunDirectory) -> fingerprint.Components | None:
-    """The fingerprint with which the run in this directory was started."""
-    for event in read_events(directory.events):
-        if event["kind"] == "run.started":
-            return cast("fingerprint.Components", event["fingerprint"])
-    return None
+def _previous(directory: RunDirectory) -> Event | None:
+    """With what the run in this directory was started."""
+    return next((event for event in read_events(directory.events) if event["kind"] == "run.started"), None)
 
 
 def _compare(before: fingerprint.Components, now: fingerprint.Components, directory: RunDirectory) -> None:
@@ -213,6 +218,7 @@ class _Driver:
     directory: RunDirectory
     log: EventLog
     components: fingerprint.Components
+    origins: dict[str, object] | None = None
     parts: list[Part] = field(default_factory=list)
     states: dict[str, str] = field(default_factory=dict)
     facts: dict[str, object] = field(default_factory=dict)
@@ -457,6 +463,7 @@ class _Driver:
         return {
             "format": FORMAT,
             "recipe": self.request.recipe.model_dump(mode="json"),
+            "origins": self.origins,
             "fingerprint": fingerprint.digest({**identity, "input": self.digests}),
             "code": self.components["code"],
             "versions": self.components["versions"],

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import platform
-import sys
 from collections.abc import Iterable, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
@@ -18,6 +17,7 @@ from typing import TypeAlias
 import blake3
 
 import curator
+from curator.code import files_below, hash_files, stage_files
 from curator.readers.base import InputFile
 from curator.recipe.model import Recipe
 from curator.run.pipeline import Pipeline
@@ -31,7 +31,7 @@ def components(pipeline: Pipeline, files: Sequence[InputFile]) -> Components:
     """The parts of a fingerprint, by group: recipe, code, versions, models, input."""
     return {
         "recipe": recipe_values(pipeline.recipe),
-        "code": {name: _hash_sources(paths) for name, paths in _sources(pipeline).items()},
+        "code": {name: hash_files(paths) for name, paths in _sources(pipeline).items()},
         "versions": dict(_versions(pipeline)),
         "models": {
             f"{user}: {requirement.kind} {requirement.name}": requirement.identity
@@ -77,26 +77,8 @@ def _differences(before: Mapping[str, object], now: Mapping[str, object], prefix
 
 def _sources(pipeline: Pipeline) -> dict[str, list[Path]]:
     """The files of curator, and of each stage: its file, or its folder where it has one of its own, data included."""
-    found = {"curator": _files_below(Path(curator.__file__).parent)}
-    for stage in pipeline.stages:
-        module = sys.modules[type(stage).__module__]
-        file = Path(module.__file__ or "")
-        in_folder = module.__name__.count(".") >= 2
-        found[stage.name] = _files_below(file.parent) if in_folder else [file]
-    return found
-
-
-def _files_below(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts)
-
-
-def _hash_sources(paths: Sequence[Path]) -> str:
-    hasher = blake3.blake3()
-    for path in paths:
-        data = path.read_bytes()
-        hasher.update(f"{path.name}\0{len(data)}\0".encode())
-        hasher.update(data)
-    return hasher.hexdigest()
+    found = {"curator": files_below(Path(curator.__file__).parent)}
+    return found | {stage.name: stage_files(type(stage)) for stage in pipeline.stages}
 
 
 def _versions(pipeline: Pipeline) -> Iterable[tuple[str, str]]:

@@ -31,6 +31,7 @@ from stages.entropy import (
     SEQUENCE_UNITS,
     Entropy,
     EntropyParameters,
+    Thresholds,
 )
 
 
@@ -374,3 +375,33 @@ def test_every_rule_can_be_told_in_words() -> None:
 
 def test_an_empty_batch_has_no_verdicts() -> None:
     assert rules_for([]) == []
+
+
+def test_another_threshold_never_changes_which_texts_a_rule_judges() -> None:
+    texts = [
+        " ".join(f"w{number % kinds}" for number in range(units)) for units in (10, 60, 300, 700) for kinds in (3, 90)
+    ]
+    texts += ["".join(chr(0x4E00 + number % 40) for number in range(200))]
+    batch = batch_of(texts)
+    usual = Entropy(EntropyParameters())
+    columns = {**usual.annotate(batch), "tokens": pa.array(batch.units.counts)}
+    other = Entropy(
+        EntropyParameters(
+            min_bits=3.0, min_bits_unspaced=9.0, min_normalised=None, languages={"en": Thresholds(min_bits=9.0)}
+        )
+    )
+    for first, second in zip(usual.cuts(batch, columns), other.cuts(batch, columns), strict=True):
+        assert (first.parameter, first.drops) == (second.parameter, second.drops)
+        np.testing.assert_array_equal(first.score, second.score)
+    assert [cut.parameter for cut in usual.cuts(batch, columns)] == list(Thresholds.model_fields)
+
+
+def test_a_long_text_is_judged_by_its_bits_and_a_short_one_by_its_share_of_them() -> None:
+    long, short = " ".join(f"w{n % 60}" for n in range(464)), " ".join(f"w{n % 60}" for n in range(463))
+    batch = batch_of([long, short, "".join(chr(0x4E00 + n % 40) for n in range(116))])
+    stage = Entropy(EntropyParameters())
+    columns = {**stage.annotate(batch), "tokens": pa.array(batch.units.counts)}
+    looks = {cut.parameter: (~np.isnan(cut.score)).tolist() for cut in stage.cuts(batch, columns)}
+    assert looks["min_bits"] == [True, False, False]
+    assert looks["min_normalised"] == [False, True, False]
+    assert looks["min_bits_unspaced"] == [False, False, True]

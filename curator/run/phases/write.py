@@ -75,6 +75,9 @@ DECISION_SCHEMA = pa.schema(
 
 DERIVE = "derive"
 
+_NAMED = ("id", "key", "lang", "source")
+"""What `scores/` says of a document beside its scores."""
+
 
 @dataclass(frozen=True)
 class Group:
@@ -196,7 +199,7 @@ def _shard_rows(
 
 def _score_schema(pipeline: Pipeline) -> pa.Schema:
     columns = [pa.field(column.name, column.type) for column in pipeline.public_columns()]
-    return pa.schema([SHARD_SCHEMA.field(name) for name in ("id", "key", "lang")] + columns)
+    return pa.schema([SHARD_SCHEMA.field(name) for name in _NAMED] + columns)
 
 
 def _score_tables(group: Group, pipeline: Pipeline) -> Iterator[pa.Table]:
@@ -205,7 +208,7 @@ def _score_tables(group: Group, pipeline: Pipeline) -> Iterator[pa.Table]:
 
 
 def _scores_of(part: Part, schema: pa.Schema) -> pa.Table:
-    sources = [list(part.documents(["id", "key", "lang"])), list(part.columns())]
+    sources = [list(part.documents(_NAMED)), list(part.columns())]
     scores = part.scores()
     columns: dict[str, pa.ChunkedArray] = {}
     if scores is not None:

@@ -26,6 +26,7 @@ from curator.report.model import (
     SamplingRow,
     StageNote,
     Step,
+    Threshold,
     Totals,
 )
 
@@ -72,6 +73,12 @@ def make_report() -> Report:
             Histogram("entropy.bits", None, [0, 2, 4, 6, 8], [1, 0, 30, 979], 6.2, "below", "Bits."),
             Histogram("entropy.bits", "oc", [0, 5, 10], [10, 290], 6.2, "below"),
         ],
+        thresholds=[
+            Threshold("entropy", "min_bits", "", 6.2, "default"),
+            Threshold("entropy", "max_excess", "", None, "--set"),
+            Threshold("entropy", "min_bits", "oc in source <b>", 5.25, "overlay: 99 of 100 documents pass"),
+        ],
+        overlay="Overlay <i>.yaml, fitted to x.",
         examples=[
             Example(
                 "dedup",
@@ -113,8 +120,8 @@ def test_every_section_with_data_is_there_and_reachable_from_the_contents() -> N
     page = lxml.html.fromstring(render(REPORT))
     links = {link.get("href", "").removeprefix("#") for link in page.xpath("//nav//a")}
     sections = {section.get("id") for section in page.iter("section")}
-    expected = {"funnel", "retention", "coverage", "scores", "sampling", "evaluation", "examples", "failures", "recipe"}
-    assert links == sections == expected
+    named = "funnel, retention, coverage, scores, thresholds, sampling, evaluation, examples, failures, recipe"
+    assert links == sections == set(named.split(", "))
 
 
 def test_a_run_without_documents_still_has_a_page() -> None:
@@ -140,6 +147,18 @@ def test_every_number_of_the_model_stands_on_the_page() -> None:
         assert expected in text
     for expected in ("json.syntax", "part-1.jsonl", "3 ids repeat.", "9f3c1a7b", "udhr/he/1", "0.91 (threshold 0.85)"):
         assert expected in text
+
+
+def test_every_threshold_is_shown_with_where_it_came_from_and_off_is_said() -> None:
+    (section,) = lxml.html.fromstring(render(REPORT)).xpath("//section[@id='thresholds']")
+    rows = [[" ".join(cell.text_content().split()) for cell in row] for row in section.xpath(".//tbody/tr")]
+    assert rows == [
+        ["entropy min_bits", "everywhere", "6.2", "default"],
+        ["entropy max_excess", "everywhere", "off", "--set"],
+        ["entropy min_bits", "oc in source <b>", "5.25", "overlay: 99 of 100 documents pass"],
+    ]
+    assert "Overlay <i>.yaml, fitted to x." in section.text_content()
+    assert "1 for single languages and sources" in section.text_content()
 
 
 def test_the_funnel_passes_on_what_each_stage_leaves_and_ends_with_what_was_kept() -> None:
