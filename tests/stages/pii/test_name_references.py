@@ -91,7 +91,7 @@ def found(documents: list[tuple[str, str]]) -> list[list[tuple[int, int]]]:
     return [sorted(each) for each in places]
 
 
-@settings(max_examples=150)
+@settings(max_examples=80)
 @given(documents)
 @example([])
 @example([("en", ""), ("zh", "\0"), ("ko", "김"), ("th", "นาย")])
