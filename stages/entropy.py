@@ -37,6 +37,7 @@ from pydantic import Field
 
 from curator.kernel import inline_kernel, kernel
 from curator.stage import Column, Columns, Cut, Parameters, Stage, State
+from curator.text.segment import read_only
 from curator.thresholds import as_scores, thresholds_of
 from curator.verdict import VerdictBuilder, Verdicts, round_score
 
@@ -310,7 +311,7 @@ def compression_ratios(data: NDArray[np.uint8], offsets: NDArray[np.int64]) -> N
 
 def _measure(batch: Batch, data: NDArray[np.uint8], offsets: NDArray[np.int64]) -> _Measures:
     units = batch.units
-    data, offsets = _read_only(data), _read_only(offsets)
+    data, offsets = read_only(data), read_only(offsets)
     table, classes = _tables()
     measures = _Measures(*(np.zeros(len(batch), dtype=np.float64) for _ in range(5)))
     _measure_units(
@@ -327,13 +328,6 @@ def _measure(batch: Batch, data: NDArray[np.uint8], offsets: NDArray[np.int64]) 
     )
     _measure_characters(data, offsets, classes, table, measures.characters, measures.order)
     return measures
-
-
-def _read_only(values: NDArray[_Scalar]) -> NDArray[_Scalar]:
-    """A view as Arrow's buffers are: a kernel compiles once more for an array that can be written to."""
-    view = values.view()
-    view.flags.writeable = False
-    return view
 
 
 @lru_cache(maxsize=1)

@@ -29,9 +29,10 @@ import numpy as np
 
 from curator.document import UNDETERMINED, Codes
 from curator.kernel import inline_kernel, kernel
-from curator.language.kernel import Predictions, PreparedModel, classify, embed, load_prepared, readonly
+from curator.language.kernel import Predictions, PreparedModel, classify, embed, load_prepared
 from curator.language.scripts import ALONE, count_scripts, script_table, scripts_of
 from curator.language.tags import list_language, normalise_tag
+from curator.text.segment import read_only
 from curator.verdict import round_score
 
 if TYPE_CHECKING:
@@ -245,7 +246,7 @@ def cut_windows(
     """
     begins = np.zeros(WINDOWS * (len(offsets) - 1), dtype=np.int64)
     ends = np.zeros_like(begins)
-    _cut_windows(readonly(data), offsets, window_bytes, PART_BYTES, begins, ends)
+    _cut_windows(read_only(data), offsets, window_bytes, PART_BYTES, begins, ends)
     return begins, ends
 
 

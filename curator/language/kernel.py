@@ -24,6 +24,7 @@ import numpy as np
 
 from curator.kernel import inline_kernel, kernel
 from curator.language.model import END_OF_SENTENCE, LABEL_PREFIX, FastTextModel, Loss
+from curator.text.segment import read_only
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -86,7 +87,7 @@ def prepare(model: FastTextModel) -> PreparedModel:
     """Lay a model out for prediction."""
     word_count = len(model.words)
     joined = b"".join(model.words)
-    word_bytes = readonly(np.frombuffer(joined or b"\0", dtype=np.uint8))
+    word_bytes = read_only(np.frombuffer(joined or b"\0", dtype=np.uint8))
     word_offsets = np.zeros(word_count + 1, dtype=np.int64)
     np.cumsum([len(word) for word in model.words], out=word_offsets[1:])
     vectors = np.ascontiguousarray(model.input[word_count:])
@@ -113,13 +114,6 @@ def prepare(model: FastTextModel) -> PreparedModel:
     return PreparedModel(model, slots, word_bytes, word_offsets, sums, inputs, end_word, bitmap, ranks, vectors)
 
 
-def readonly(data: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """A view that can't be written to, as buffers of Arrow are. Numba compiles once for each of the two kinds."""
-    view = data.view()
-    view.flags.writeable = False
-    return view
-
-
 def _bucket_index(model: FastTextModel) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
     words = model.buckets // 64 + 1
     bits = np.zeros(words * 64, dtype=np.uint8)
@@ -141,7 +135,7 @@ def embed(
     sums = np.zeros((len(begins), model.dimension), dtype=np.float32)
     inputs = np.zeros(len(begins), dtype=np.int32)
     _embed(
-        readonly(data),
+        read_only(data),
         begins,
         ends,
         prepared.word_slots,

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from curator.kernel import inline_kernel, kernel
-from curator.language.kernel import readonly
+from curator.text.segment import read_only
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -123,7 +123,7 @@ def count_scripts(
     """
     table = script_table()
     counts = np.zeros((row_count, len(table.names)), dtype=np.int32)
-    _count_scripts(readonly(data), begins, ends, rows, table.blocks, table.cells, counts)
+    _count_scripts(read_only(data), begins, ends, rows, table.blocks, table.cells, counts)
     return counts
 
 

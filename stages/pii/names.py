@@ -14,8 +14,9 @@ Precision comes first: a capitalised word is no name by itself, even if it stand
 - once a document has given a name in full, its parts, where they stand alone with a capital.
 
 In scripts without capitals every part must be known; in Chinese, Japanese and Korean, known parts next to each other,
-or a surname and a title. Thai names are found after titles only. Inflected names (Slavic, Finnish, Turkish cases) are
-found only where another part of the name is in the gazetteer as it stands. `name_coverage` says what a language has.
+or a surname and a title, with nothing but a space between them. Thai names are found right after titles only. Inflected
+names (Slavic, Finnish, Turkish cases) are found only where another part of the name is in the gazetteer as it stands.
+`name_coverage` says what a language has.
 """
 
 from __future__ import annotations

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 
 from curator.kernel import inline_kernel, kernel
-from curator.text.segment import UNSPACED
+from curator.text.segment import UNSPACED, read_only
 from curator.text.tables import CODE_POINTS, IGNORABLE, tables
 
 if TYPE_CHECKING:
@@ -158,8 +158,8 @@ def _walk_texts(
     counts = np.zeros(len(sums), dtype=np.int64)
     table = tables()
     _walk(
-        _read_only(data),
-        _read_only(offsets),
+        read_only(data),
+        read_only(offsets),
         units.offsets,
         units.hashes,
         units.starts,
@@ -177,13 +177,6 @@ def _walk_texts(
         values,
     )
     return WindowSums(window_offsets, sums, counts)
-
-
-def _read_only(values: NDArray[_Scalar]) -> NDArray[_Scalar]:
-    # A buffer of Arrow is read-only, and Numba compiles once more for an array that is not.
-    view = np.ascontiguousarray(values).view()
-    view.flags.writeable = False
-    return view
 
 
 @inline_kernel

@@ -6,172 +6,23 @@ rule of `stages.pii.names` or of a kernel's docstring.
 
 from __future__ import annotations
 
-import functools
-import importlib.resources
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import pyarrow as pa
-
-from curator.document import string_buffer
-from curator.text.fold import fold
-from curator.text.segment import CAPITAL, LETTER, UNSPACED, segment
 from stages.pii import name_kernels as manners
-from stages.pii.gazetteer import MAX_UNITS, WIDESPREAD_LANGUAGES
-from stages.pii.names import mode_of, traits_of
+from stages.pii.gazetteer import WIDESPREAD_LANGUAGES
 from stages.pii.spaced_kernels import MAX_KEPT
-
-Term = tuple[str, ...]
-Roles = frozenset[str]
-
-NOTHING, KNOWN_FOLLOWS, NAME_FOLLOWS = range(3)
-NO_ROLES: Roles = frozenset()
-NO_ENTRY: Mapping[str, Roles] = {}
-
-
-def unit_texts(texts: Sequence[str]) -> list[list[str]]:
-    """The units of each text, folded."""
-    data, offsets = string_buffer(pa.array(texts, pa.large_string()))
-    units = segment(data, offsets)
-    raw = data.tobytes()
-    words = [fold(raw[start:end].decode()) for start, end in zip(units.starts, units.ends, strict=True)]
-    return [words[low:high] for low, high in zip(units.offsets[:-1], units.offsets[1:], strict=True)]
-
-
-def data_rows(name: str) -> list[list[str]]:
-    text = importlib.resources.files("stages.pii").joinpath("data", name).read_text(encoding="utf-8")
-    return [line.split("\t") for line in text.splitlines() if not line.startswith("#")]
-
-
-@functools.cache
-def dictionary() -> Mapping[Term, Mapping[str, Roles]]:
-    """For each term its roles in each language; a name that is a place has the role `word` in `*`, all of them."""
-    names, cues = data_rows("names.tsv"), data_rows("name_cues.tsv")
-    languages = {language for row in names for column in row[1:3] for language in column.split(",")}
-    languages |= {language for row in cues for language in row[1].split(",")}
-    languages -= {"", "*"}
-    found: dict[Term, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
-    for row, units in zip(names, unit_texts([row[0] for row in names]), strict=True):
-        for role, column in zip(("first", "last", "word"), row[1:], strict=True):
-            for language in filter(None, column.split(",")):
-                found[tuple(units)][language].add(role)
-    listed = [(role, where, word.strip()) for role, where, words in cues for word in words.split(",")]
-    terms = unit_texts([word.rstrip(".") for _, _, word in listed])
-    for (role, where, word), units in zip(listed, terms, strict=True):
-        if 1 <= len(units) <= MAX_UNITS:
-            for language in languages if where == "*" else where.split(","):
-                found[tuple(units)][language].add("title." if role == "title" and word.endswith(".") else role)
-    return {
-        term: {language: frozenset(roles) for language, roles in entry.items()} for term, entry in found.items() if term
-    }
-
-
-def roles_of(term: Term, language: str) -> Roles:
-    entry = dictionary().get(term, NO_ENTRY)
-    everywhere = entry.get("*", NO_ROLES)
-    return entry.get(language, NO_ROLES) | everywhere
-
-
-@functools.cache
-def languages_of(key: str, role: str) -> frozenset[str]:
-    entry = dictionary().get((key,), NO_ENTRY)
-    everywhere = entry.get("*", NO_ROLES)
-    named = (
-        language
-        for language, roles in entry.items()
-        if role in roles and "word" not in roles and "word" not in everywhere
-    )
-    return frozenset(named)
-
-
-@dataclass(frozen=True)
-class Word:
-    """A unit of a document with all that the rules ask of it."""
-
-    text: str
-    begin: int
-    end: int
-    before: str
-    """What stands between the unit before and this one."""
-    capital: bool
-    letter: bool
-    character: bool
-    """A character of a script without spaces."""
-    language: str
-
-    @functools.cached_property
-    def key(self) -> str:
-        return fold(self.text)
-
-    @functools.cached_property
-    def roles(self) -> Roles:
-        return roles_of((self.key,), self.language)
-
-    @property
-    def size(self) -> int:
-        """Bytes."""
-        return self.end - self.begin
-
-    def is_any(self, *roles: str) -> bool:
-        return not self.roles.isdisjoint(roles)
-
-    def languages_of(self, role: str) -> frozenset[str]:
-        """Where the word is a name of this kind and no ordinary word."""
-        return languages_of(self.key, role)
-
-    def is_known(self, role: str) -> bool:
-        return bool(self.languages_of(role))
-
-
-def read_words(text: str, language: str) -> list[Word]:
-    data, offsets = string_buffer(pa.array([text], pa.large_string()))
-    units = segment(data, offsets)
-    raw = data.tobytes()
-    words: list[Word] = []
-    for start, end, kind in zip(units.starts.tolist(), units.ends.tolist(), units.kinds.tolist(), strict=True):
-        gap = raw[words[-1].end if words else 0 : start].decode()
-        marks = bool(kind & CAPITAL), bool(kind & LETTER), bool(kind & UNSPACED)
-        words.append(Word(raw[start:end].decode(), start, end, gap, *marks, language))
-    return words
-
-
-def joint(gap: str) -> str:
-    """What a gap between two units is."""
-    kinds = {
-        "joined": [""],
-        "space": [" ", "\u00a0", "\u202f", "\u3000", "・"],
-        "hyphen": ["-", "\u2010", "\u2011"],
-        "dot": [".", ". ", ".\u00a0"],
-        "colon": [":", ": ", "：", " : ", "： ", "\u00a0: ", "\u00a0:"],
-    }
-    return next((kind for kind, gaps in kinds.items() if gap in gaps), "apart")
-
-
-@dataclass(frozen=True)
-class Manner:
-    """How names are told in a document's language."""
-
-    mode: int
-    cased: bool
-    nouns: bool
-    surname_first: bool
-    patronymics: bool
-    headlines: bool
-
-
-def manner_of(language: str) -> Manner:
-    mode, traits = mode_of(language), traits_of(language)
-    spaced = mode in (manners.CASED, manners.CASELESS)
-    return Manner(
-        mode,
-        # Latin names in Chinese text are told by their capitals too, and have the surname last.
-        cased=mode != manners.CASELESS,
-        nouns=bool(traits & manners.NOUNS),
-        surname_first=bool(traits & manners.SURNAME_FIRST) and spaced,
-        patronymics=bool(traits & manners.PATRONYMICS),
-        headlines=bool(traits & manners.HEADLINES),
-    )
+from tests.stages.pii.plain_unspaced import unspaced_names
+from tests.stages.pii.plain_words import (
+    KNOWN_FOLLOWS,
+    NAME_FOLLOWS,
+    Manner,
+    Word,
+    introduced,
+    joint,
+    manner_of,
+    read_words,
+    roles_of,
+)
 
 
 def plain_names(text: str, language: str) -> list[tuple[int, int]]:
@@ -214,30 +65,6 @@ def may_begin(words: list[Word], at: int, manner: Manner) -> bool:
     if word.is_any("title", "office") and may_belong(words[at + 1], manner) and between in ("space", "dot"):
         return False
     return not (word.is_any("title.") and between == "dot")
-
-
-def introduced(words: list[Word], at: int) -> int:
-    """What the words before say: nothing, that a known name may follow, or that a name follows."""
-    if at == 0 or joint(words[at].before) in ("apart", "hyphen"):
-        return NOTHING
-    level = NOTHING
-    for count in range(1, min(MAX_UNITS, at) + 1):
-        if count > 1 and joint(words[at - count + 1].before) == "apart":
-            break
-        cue = tuple(word.key for word in words[at - count : at])
-        level = max(level, announced(roles_of(cue, words[at].language), joint(words[at].before)))
-    return level
-
-
-def announced(roles: Roles, between: str) -> int:
-    """What a cue with these roles says of the word after it."""
-    titled = "title" in roles and between != "colon"
-    dotted = "title." in roles and between == "dot"
-    phrased = "phrase" in roles and between != "dot"
-    if titled or dotted or phrased:
-        return NAME_FOLLOWS
-    known = ("office" in roles and between != "colon") or ("field" in roles and between == "colon")
-    return KNOWN_FOLLOWS if known else NOTHING
 
 
 @dataclass(frozen=True)
@@ -537,132 +364,3 @@ def alone(words: list[Word], found: list[tuple[int, int]]) -> list[tuple[int, in
         if word.capital and place not in inside and word.key in kept[:MAX_KEPT] and not beside:
             again.append((place, place + 1))
     return again
-
-
-# Scripts without spaces, and Korean.
-
-
-def unspaced_names(words: list[Word], manner: Manner) -> list[tuple[int, int]]:
-    """The names, as bytes."""
-    readers = {manners.KOREAN: korean, manners.UNSPACED: east_asian, manners.TITLED_ONLY: titled_only}
-    if manner.mode not in readers:
-        return []
-    found = []
-    at = 0
-    while at < len(words):
-        name = readers[manner.mode](words, at)
-        if name is not None:
-            begin, end, following = name
-            found.append((begin, end))
-            at = following
-        else:
-            at += 1
-    return found
-
-
-def is_adjacent(words: list[Word], at: int) -> bool:
-    """Whether a word follows the one before at once, or after a space."""
-    return at < len(words) and joint(words[at].before) in ("joined", "space")
-
-
-def longest(words: list[Word], at: int, *roles: str) -> int:
-    """Units of the longest term with such a role that begins here, its units joined; 0 if there is none."""
-    best = 0
-    for count in range(1, min(MAX_UNITS, len(words) - at) + 1):
-        if count > 1 and words[at + count - 1].before:
-            break
-        term = tuple(word.key for word in words[at : at + count])
-        if not roles_of(term, words[at].language).isdisjoint(roles):
-            best = count
-    return best
-
-
-def titled_at(words: list[Word], at: int) -> bool:
-    """Whether what stands after names follows, at once or after a space."""
-    return is_adjacent(words, at) and longest(words, at, "after") > 0
-
-
-def characters_from(words: list[Word], at: int, count: int) -> int:
-    """How many of the next words are single characters, each joined to the one before."""
-    taken = 0
-    while taken < count and at + taken < len(words):
-        word = words[at + taken]
-        if word.before or not word.character:
-            break
-        taken += 1
-    return taken
-
-
-def east_asian(words: list[Word], at: int) -> tuple[int, int, int] | None:
-    """A Chinese or Japanese name."""
-    if not words[at].character:
-        return None
-    stop = east_asian_end(words, at, introduced(words, at))
-    return (words[at].begin, words[stop - 1].end, stop) if stop else None
-
-
-def east_asian_end(words: list[Word], at: int, level: int) -> int:
-    surname = longest(words, at, "last")
-    after = at + surname
-    if surname:
-        given = longest(words, after, "first") if is_adjacent(words, after) else 0
-        if given:
-            # Kana names are words, too, unless a space parts them. One character needs a second sign.
-            parted = bool(words[after].before) or words[at].text >= "\u4000"
-            if level > NOTHING or titled_at(words, after + given) or (given >= 2 and parted):
-                return after + given
-        # Any one or two Han or kana between a surname and a title at once after them, or after an introduction.
-        free = characters_from(words, after, 2)
-        for length in range(free, -1, -1):
-            stop = after + length
-            han = all(len(word.text.encode()) == 3 for word in words[at:stop])
-            if han and stop < len(words) and not words[stop].before and longest(words, stop, "after"):
-                return stop
-        if level > NOTHING:
-            stops = [place for place in range(free) if words[after + place].is_any("stop")]
-            free = min([free, *stops])
-            if free:
-                return after + free
-    # A given name alone: after an introduction, or with a title at once after it.
-    given = longest(words, at, "first")
-    stop = at + given
-    titled = stop < len(words) and not words[stop].before and longest(words, stop, "after") > 0
-    return stop if given >= 2 and (level == NAME_FOLLOWS or titled) else 0
-
-
-def titled_only(words: list[Word], at: int) -> tuple[int, int, int] | None:
-    """A Thai name: a title, a known given name, and a known surname after a space. The title stays."""
-    title = longest(words, at, "title", "phrase")
-    first = at + title
-    if not title or first >= len(words) or joint(words[first].before) in ("apart", "hyphen"):
-        return None
-    given = longest(words, first, "first")
-    if given < 2:
-        return None
-    stop = first + given
-    if stop < len(words) and joint(words[stop].before) == "space":
-        stop += longest(words, stop, "last")
-    return words[first].begin, words[stop - 1].end, stop
-
-
-def korean(words: list[Word], at: int) -> tuple[int, int, int] | None:
-    """A surname of one syllable and a given name of two, at the beginning of a word of Hangul syllables alone."""
-    word = words[at]
-    text = word.text
-    if not 3 <= len(text) <= 8 or not all("\uac00" <= letter <= "\ud7a3" for letter in text):
-        return None
-    surname = roles_of((text[0],), word.language)
-    if "last" not in surname:
-        return None
-    level = introduced(words, at)
-    following = words[at + 1] if at + 1 < len(words) else None
-    titled = level == NAME_FOLLOWS
-    titled = titled or (following is not None and joint(following.before) == "space" and following.is_any("after"))
-    name = word.begin, word.begin + 9, at + 1
-    if titled and len(text) == 3:
-        return name
-    given = roles_of((text[1:3],), word.language)
-    if "first" not in given or ("word" in given | surname and not titled and level == NOTHING):
-        return None
-    rest = roles_of((text[3:],), word.language)
-    return name if not text[3:] or not rest.isdisjoint(("particle", "after")) else None
