@@ -100,6 +100,7 @@ def _sentence(decision: Mapping[str, object]) -> str:
         "threshold": _number(decision["threshold"]),
         "copies": _number(decision["score"]),
         "keeper": decision["keeper"],
+        "run": detail.get("run"),
         "lang": decision["lang"],
     }
     verb = {DROP: "dropped it", EDIT: "edited it", FLAG: "flagged it", REPEAT: "repeats it"}.get(action, action)

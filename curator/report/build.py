@@ -129,7 +129,9 @@ def _sentence(stage: str, rule: str) -> str:
     found = _class(stage)
     template = found.rules.get(rule, "") if found else ""
     try:
-        told = template.format(score="x", threshold="t", keeper="a kept document", copies="n", lang="its language")
+        told = template.format(
+            score="x", threshold="t", keeper="a kept document", run="that was named", copies="n", lang="its language"
+        )
     except (KeyError, IndexError, ValueError) as error:
         raise UserError(f"the sentence of rule {rule!r} has an unknown placeholder {error}", stage=stage) from error
     return f"{told[:1].lower()}{told[1:].rstrip('.')}"

@@ -25,6 +25,7 @@ class Example:
     stage: str
     action: str
     rule: str
+    key: str
     id: str
     lang: str
     score: float | None

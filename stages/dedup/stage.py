@@ -9,9 +9,9 @@ little in common.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -20,12 +20,16 @@ from pydantic import Field, model_validator
 
 from curator.document import Batch
 from curator.run.corpus import Corpus
-from curator.stage import Column, Columns, Parameters, Stage, State
+from curator.stage import Column, Columns, Left, Parameters, Requirement, Stage, State
 from curator.verdict import VerdictBuilder, Verdicts
 from stages.dedup.minhash import choose_bands, exact_hashes, minhash, shingle_hashes
 
+if TYPE_CHECKING:
+    from stages.dedup.index import Scheme
+
 EXACT_COLUMN = "dedup.exact"
 SIGNATURE_COLUMN = "dedup.signature"
+RUN_COLUMN = "dedup.run"
 EXACT, NEAR = "exact", "near"
 
 
@@ -44,6 +48,11 @@ class DedupParameters(Parameters):
     bucket_representatives: int = Field(
         64, ge=1, description="in a larger LSH bucket a document is compared with this many of the first ones"
     )
+    index: bool = Field(False, description="leave an index, against which later runs can be deduplicated")
+    against: tuple[str, ...] = Field(
+        (),
+        description="earlier runs with an index, or indexes: what they have is dropped; the first that has it is named",
+    )
 
     @model_validator(mode="after")
     def _has_bands(self) -> DedupParameters:
@@ -58,6 +67,7 @@ class Dedup(Stage[DedupParameters]):
     about: ClassVar[str] = "of documents that say the same, keep one (exact, and MinHash LSH with verified pairs)"
     parameters_type: ClassVar[type[Parameters]] = DedupParameters
     relates: ClassVar[bool] = True
+    leaves: ClassVar[str] = "index"
     packages: ClassVar[tuple[str, ...]] = ("datasketch",)
     relation: tuple[Column, ...] = (
         Column("dedup.keeper", pa.string(), "the document that stays in its place", internal=True),
@@ -67,6 +77,10 @@ class Dedup(Stage[DedupParameters]):
     rules: ClassVar[Mapping[str, str]] = {
         "dedup.exact": "its text is the same as that of {keeper}, up to case, punctuation and compatibility forms",
         "dedup.near": "it is a near-duplicate of {keeper}: Jaccard similarity {score}, threshold {threshold}",
+        "dedup.exact_earlier": "its text is the same as that of {keeper} of the earlier run {run}, up to case, "
+        "punctuation and compatibility forms",
+        "dedup.near_earlier": "it is a near-duplicate of {keeper} of the earlier run {run}: Jaccard similarity "
+        "{score}, threshold {threshold}",
     }
 
     def __init__(self, parameters: DedupParameters, seed: int = 0) -> None:
@@ -76,6 +90,32 @@ class Dedup(Stage[DedupParameters]):
             Column(EXACT_COLUMN, pa.list_(pa.uint64(), 2), "128-bit hash of the folded text", internal=True),
             Column(SIGNATURE_COLUMN, pa.list_(pa.uint32(), width), "MinHash signature", internal=True),
         )
+        if parameters.against:
+            earlier = Column(RUN_COLUMN, pa.string(), "the earlier run to which the keeper belongs", internal=True)
+            self.relation = (*self.relation, earlier)
+
+    def scheme(self) -> Scheme:
+        """What an index must have in common with this run."""
+        from stages.dedup.index import Scheme, text_scheme
+
+        given = self.parameters
+        bands, rows = choose_bands(given.permutations, given.threshold, given.recall)
+        return Scheme(given.permutations, given.signature_seed, given.shingle_units, bands, rows, text_scheme())
+
+    def requirements(self) -> Sequence[Requirement]:
+        """The indexes of earlier runs."""
+        if not self.parameters.against:
+            return ()
+        from stages.dedup.against import index_requirements
+
+        return index_requirements(self.parameters.against, self.scheme())
+
+    def recorded(self) -> Mapping[str, object]:
+        """The parameters, with the names of earlier runs in the place of their paths."""
+        values = super().recorded()
+        if self.parameters.against:
+            values = {**values, "against": [requirement.name for requirement in self.requirements()]}
+        return values
 
     def annotate(self, batch: Batch) -> Columns:
         """Exact hash and signature of each document."""
@@ -90,19 +130,53 @@ class Dedup(Stage[DedupParameters]):
         }
 
     def relate(self, corpus: Corpus) -> Path:
-        """Find for each duplicate the document that stays."""
+        """Find for each duplicate the document that stays: first in earlier runs, then in this one."""
         from stages.dedup.relate import find_duplicates
 
-        return find_duplicates(corpus, self.parameters)
+        if not self.parameters.against:
+            return find_duplicates(corpus, self.parameters)
+        from stages.dedup.against import find_earlier, join_answers
+
+        rest, answers = find_earlier(corpus, self.parameters, self.scheme())
+        return join_answers(corpus, find_duplicates(rest, self.parameters), answers)
+
+    def leave(self, corpus: Corpus, run: str, through: Sequence[str]) -> Left | None:
+        """The index of this run, if it is wanted."""
+        if not self.parameters.index:
+            return None
+        from stages.dedup.build import build_index
+
+        return build_index(corpus, run, self.scheme(), through)
+
+    @classmethod
+    def erase(cls, folder: Path, keys: Sequence[bytes], target: Path) -> int:
+        """Take documents out of an index."""
+        from stages.dedup.erase import erase
+
+        return erase(folder, keys, target)
+
+    @classmethod
+    def holds(cls, folder: Path, keys: Sequence[bytes], ids: Sequence[str]) -> list[str]:
+        """Where an index holds anything of these documents."""
+        from stages.dedup.erase import holds
+
+        return holds(folder, keys, ids)
 
     def decide(self, batch: Batch, columns: Columns, state: State) -> Verdicts:
         """Drop what has a keeper."""
         verdicts = VerdictBuilder(len(batch))
         kinds, similarity = columns["dedup.kind"], columns["dedup.similarity"]
         score = pc.fill_null(similarity, 0.0).to_numpy(zero_copy_only=False)
+        earlier = np.zeros(len(batch), dtype=np.bool_)
+        if RUN_COLUMN in columns:
+            earlier = columns[RUN_COLUMN].is_valid().to_numpy(zero_copy_only=False)
         for kind in (EXACT, NEAR):
-            rows = np.flatnonzero(pc.fill_null(pc.equal(kinds, kind), False).to_numpy(zero_copy_only=False))
-            keepers = columns["dedup.keeper"].take(pa.array(rows)).to_pylist()
+            found = pc.fill_null(pc.equal(kinds, kind), False).to_numpy(zero_copy_only=False)
             threshold = self.parameters.threshold if kind == NEAR else None
-            verdicts.drop(rows, f"dedup.{kind}", score, threshold, keepers)
+            here, there = np.flatnonzero(found & ~earlier), np.flatnonzero(found & earlier)
+            keepers = columns["dedup.keeper"].take(pa.array(here)).to_pylist()
+            verdicts.drop(here, f"dedup.{kind}", score, threshold, keepers)
+            if len(there):
+                keepers, runs = (columns[n].take(pa.array(there)).to_pylist() for n in ("dedup.keeper", RUN_COLUMN))
+                verdicts.drop(there, f"dedup.{kind}_earlier", score, threshold, keepers, runs)
         return verdicts.build()
