@@ -189,9 +189,10 @@ class Stage(abc.ABC, Generic[ParametersT]):
         return None
 
     @classmethod
-    def erase(cls, folder: Path, keys: Sequence[bytes], target: Path) -> int:
+    def erase(cls, folder: Path, run: str, keys: Sequence[bytes], target: Path) -> int:
         """Write what `leave` left in `folder` to `target`, without the documents of these keys; files that stay as
-        they are need not be written. Returns how many documents were taken out, 0 when there is nothing to write."""
+        they are need not be written. Returns how many documents were taken out, 0 when there is nothing to write.
+        UserError when it was not left by this run."""
         raise NotImplementedError
 
     @classmethod

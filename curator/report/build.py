@@ -32,7 +32,7 @@ from curator.report.model import (
 from curator.run.directory import RunDirectory
 from curator.run.failures import MEANINGS
 from curator.run.store import put
-from curator.run.tally import COPIES, CREATED, FAILED, FILE, IN, KEPT, LANGUAGE, SOURCE, Tally, parse_event
+from curator.run.tally import COPIES, CREATED, ERASED, FAILED, FILE, IN, KEPT, LANGUAGE, SOURCE, Tally, parse_event
 from curator.stage import Column, Parameters, Stage
 from curator.verdict import DROP, REPEAT
 
@@ -93,6 +93,7 @@ def _totals(tally: Tally) -> Totals:
         copies=numbers(COPIES)[0],
         tokens_out=numbers(KEPT)[1] + numbers(COPIES)[1],
         bytes_out=numbers(KEPT)[2] + numbers(COPIES)[2],
+        erased=numbers(ERASED)[0],
     )
 
 

@@ -29,7 +29,8 @@ from curator.run.store import Commit, Outputs
 from curator.stage import Requirement
 from curator.text.segment import read_only
 from curator.verdict import DROP, round_score
-from stages.dedup.index import Index, Scheme, read_header
+from stages.dedup.header import Scheme, read_header
+from stages.dedup.index import Index
 from stages.dedup.minhash import Ragged, estimate_jaccard, shingle_hashes, shingle_sets
 
 if TYPE_CHECKING:
@@ -160,8 +161,9 @@ def _similarity(
     similarity = np.where(sure, estimate, -1.0)
     if len(doubtful):
         asked, place = np.unique(pairs[doubtful, 0], return_inverse=True)
-        true = jaccard_between(sets_of(asked), index.shingles, place.reshape(-1), pairs[doubtful, 1])
-        true = round_score(true)
+        sets, rows = index.shingles, pairs[doubtful, 1]
+        index.check_spans("shingles.offsets", sets.offsets, rows, len(sets.values))
+        true = round_score(jaccard_between(sets_of(asked), sets, place.reshape(-1), rows))
         similarity[doubtful] = np.where(true >= rule.threshold, true, -1.0)
     return similarity
 

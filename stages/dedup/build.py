@@ -27,7 +27,8 @@ from curator.run.corpus import Corpus
 from curator.run.part import Part
 from curator.run.store import Commit, Outputs
 from curator.stage import Left
-from stages.dedup.index import FOLDER, HEADER, MAX_DOCUMENTS, File, Header, Scheme, dump_header
+from stages.dedup.header import FOLDER, HEADER, File, Header, Scheme, dump_header
+from stages.dedup.index import MAX_DOCUMENTS
 from stages.dedup.minhash import Ragged, band_keys, shingle_hashes, shingle_sets
 
 PARTITION_BYTES = 32_000_000

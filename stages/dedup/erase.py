@@ -16,8 +16,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from curator.errors import UserError
 from stages.dedup.build import HashedFile
-from stages.dedup.index import HEADER, File, Index, dump_header, index_folder
+from stages.dedup.header import HEADER, File, dump_header, index_folder
+from stages.dedup.index import Index
 
 _CHUNK_ROWS = 1 << 20
 _CHUNK_BYTES = 1 << 24
@@ -27,10 +29,14 @@ _RAGGED = {"ids": "u1", "shingles": "<u8"}
 _TABLES = ("exact", "bands")
 
 
-def erase(folder: Path, keys: Sequence[bytes], target: Path) -> int:
+def erase(folder: Path, run: str, keys: Sequence[bytes], target: Path) -> int:
     """Write the index in `folder` without the documents of these keys to `target`, all files of it. Returns how many
-    documents were taken out; with 0 nothing is written."""
+    documents were taken out; with 0 nothing is written. UserError when it is not the index of this run: the key of a
+    document says where in its input it stood, so other runs have the same keys for other documents."""
     index = Index(folder)
+    if index.header.name != run:
+        message = f"is the index of {index.header.name}, not of {run}"
+        raise UserError(message, stage="dedup", file=str(folder), hint="name a copy of the index of this run")
     gone = np.flatnonzero(_has_key(index, keys))
     if len(gone) == 0:
         return 0

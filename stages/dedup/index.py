@@ -1,6 +1,6 @@
 """The index of a run: what a later run has to know of the documents that deduplication kept, in files that are mapped.
 
-    header            one line `curator-index FORMAT BLAKE3`, then JSON: name, scheme, counts, files with their BLAKE3
+    header            see `stages.dedup.header`
     keys              uint64[n, 2]     key of each document, in the order in which deduplication took them
     exact             uint64[n, 2]     hash of the folded text
     signatures        uint32[n, p]     MinHash signature
@@ -16,9 +16,7 @@ it touches pages in number logarithmic in the size of the index, and the signatu
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Sequence
 from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -28,29 +26,23 @@ import pyarrow as pa
 from blake3 import blake3
 
 from curator.document import string_buffer
-from curator.errors import DataError, UserError
+from curator.errors import DataError
 from curator.kernel import kernel
 from curator.keys import mix64
 from curator.text.segment import read_only, segment
 from curator.text.tables import tables
+from stages.dedup.header import Scheme, damaged, index_folder, read_header
 from stages.dedup.minhash import Ragged, band_keys, exact_hashes, export_lean, minhash, shingle_hashes
 
 if TYPE_CHECKING:
     from datasketch import LeanMinHash
     from numpy.typing import NDArray
 
-MAGIC = "curator-index"
-FORMAT = 1
-HEADER = "header"
-FOLDER = "index"
-
 MAX_DOCUMENTS = 1 << 32
 """Documents are numbered by 32 bits in the tables."""
 
 PAGE_BYTES = 4096
 _PAGE_KEYS = PAGE_BYTES // 8
-_CHUNK_BYTES = 1 << 24
-_MINHASH_SCHEME = "affine32"
 
 _PROBES = (
     "The House, stands on a_small hill: it's 3.5 km from co-op's river; ﬁne ＡＢＣ Straße ΣΊΣΥΦΟΣ İstanbul e\u0301",
@@ -62,29 +54,6 @@ _PROBES = (
 )
 """Texts that meet the rules of segmentation and folding: what they hash to tells whether two versions compare texts in
 the same way."""
-
-
-@dataclass(frozen=True)
-class Scheme:
-    """What two indexes, or an index and a run, must have in common: `text` stands for segmentation, folding and
-    hashing."""
-
-    permutations: int
-    signature_seed: int
-    shingle_units: int
-    bands: int
-    rows_per_band: int
-    text: str
-
-    def differences(self, other: Scheme) -> list[str]:
-        """What differs, in words; `self` is what the index has."""
-        there, here = asdict(self), asdict(other)
-        names = {"text": "segmentation and folding of text"}
-        return [
-            f"{names.get(name, name)}: {value} there, {here[name]} here"
-            for name, value in there.items()
-            if value != here[name]
-        ]
 
 
 @cache
@@ -102,81 +71,6 @@ def text_scheme() -> str:
         hasher.update(shingles.values.tobytes())
         hasher.update(band_keys(minhash(shingles, 64), 16, 4).tobytes())
     return str(hasher.hexdigest()[:32])
-
-
-@dataclass(frozen=True)
-class File:
-    """A file of an index."""
-
-    bytes: int
-    blake3: str
-
-
-@dataclass(frozen=True)
-class Header:
-    """What an index says of itself. `name` names the run; `documents` are those in it, `erased` those that were taken
-    out since it was made; `checksum` is the BLAKE3 of all this."""
-
-    name: str
-    scheme: Scheme
-    documents: int
-    erased: int
-    files: Mapping[str, File]
-    checksum: str = ""
-
-
-def dump_header(header: Header) -> bytes:
-    """The header as bytes, with its checksum; the same for the same values."""
-    values = asdict(header)
-    del values["checksum"]
-    body = (json.dumps(values, indent=1, sort_keys=True, ensure_ascii=False) + "\n").encode()
-    return f"{MAGIC} {FORMAT} {blake3(body).hexdigest()}\n".encode() + body
-
-
-def index_folder(path: Path) -> Path:
-    """Where the index lies that is meant by a path: that of an index, or of a run that has one."""
-    return path / FOLDER if (path / FOLDER / HEADER).is_file() else path
-
-
-def read_header(path: Path) -> Header:
-    """The header of the index at `path` (see `index_folder`). UserError when there is none that this version reads,
-    DataError when it is damaged or a file has not the size that it names."""
-    folder = index_folder(path)
-    try:
-        data = (folder / HEADER).read_bytes()
-    except (FileNotFoundError, NotADirectoryError) as error:
-        hint = "a run leaves one with `dedup: {index: true}`"
-        raise UserError("there is no index", stage="dedup", file=str(path), hint=hint) from error
-    except OSError as error:
-        raise UserError(f"cannot be read: {error.strerror}", stage="dedup", file=str(folder / HEADER)) from error
-    line, _, body = data.partition(b"\n")
-    words = line.decode("ascii", "replace").split(" ")
-    if words[0] != MAGIC or len(words) != 3 or not words[1].isdigit():
-        raise UserError("is not the header of an index", stage="dedup", file=str(folder / HEADER))
-    if int(words[1]) != FORMAT:
-        raise UserError(
-            f"has format {words[1]}, and this version reads format {FORMAT}",
-            stage="dedup",
-            file=str(folder),
-            hint="read it with the version that wrote it, or make it again",
-        )
-    if blake3(body).hexdigest() != words[2]:
-        raise _damaged(folder, HEADER)
-    values = json.loads(body)
-    files = {name: File(**entry) for name, entry in values["files"].items()}
-    header = Header(**{**values, "scheme": Scheme(**values["scheme"]), "files": files}, checksum=words[2])
-    for name, entry in header.files.items():
-        size = (folder / name).stat().st_size if (folder / name).is_file() else None
-        if size is None:
-            raise _damaged(folder, name, "is missing")
-        if size != entry.bytes:
-            raise _damaged(folder, name, f"has {size:,} bytes, not {entry.bytes:,}")
-    return header
-
-
-def _damaged(folder: Path, name: str, what: str = "is not as it was written") -> DataError:
-    hint = "an interrupted `curator forget` is finished when it is run again; else make the index again"
-    return DataError(what, stage="dedup", file=str(folder / name), hint=hint)
 
 
 class Index:
@@ -223,8 +117,16 @@ class Index:
 
     def ids(self, rows: Sequence[int] | NDArray[np.int64]) -> list[str]:
         """The ids of these documents."""
-        offsets, data = self.array("ids.offsets", "<i8"), self.array("ids", "u1")
-        return [data[offsets[row] : offsets[row + 1]].tobytes().decode() for row in np.asarray(rows).tolist()]
+        offsets, data = cast("NDArray[np.int64]", self.array("ids.offsets", "<i8")), self.array("ids", "u1")
+        places = np.asarray(rows, dtype=np.int64)
+        self.check_spans("ids.offsets", offsets, places, len(data))
+        return [data[offsets[row] : offsets[row + 1]].tobytes().decode(errors="replace") for row in places.tolist()]
+
+    def check_spans(self, name: str, offsets: NDArray[np.int64], rows: NDArray[np.int64], size: int) -> None:
+        """DataError unless the lists of these documents lie within `size` values: a kernel would read beyond them."""
+        begins, ends = offsets[rows], offsets[rows + 1]
+        if ((begins < 0) | (begins > ends) | (ends > size)).any():
+            raise damaged(self.folder, name)
 
     def find_exact(self, exact: NDArray[np.uint64]) -> NDArray[np.int64]:
         """For each hash of a folded text the document that has it, -1 where none has: int64[n]."""
@@ -253,7 +155,10 @@ class Index:
         self.pages += search_sorted(read_only(there), mixed[order], most, begins, counts)
         asked = np.repeat(order, counts)
         within = np.arange(len(asked)) - np.repeat(np.cumsum(counts) - counts, counts)
-        return asked, documents[np.repeat(begins, counts) + within].astype(np.int64)
+        found = documents[np.repeat(begins, counts) + within].astype(np.int64)
+        if (found >= len(self)).any():
+            raise damaged(self.folder, f"{table}.rows")
+        return asked, found
 
 
 @kernel
@@ -292,28 +197,6 @@ def search_sorted(
         begins[place] = low
         counts[place] = end - low
     return pages
-
-
-def verify_index(path: Path) -> Header:
-    """Read every byte of an index. UserError or DataError, as `read_header`, with what is wrong first."""
-    header = read_header(path)
-    folder = index_folder(path)
-    for name, entry in header.files.items():
-        if file_blake3(folder / name) != entry.blake3:
-            raise _damaged(folder, name)
-    stray = sorted({file.name for file in folder.iterdir()} - {HEADER, *header.files})
-    if stray:
-        raise _damaged(folder, stray[0], "is no file of the index")
-    return header
-
-
-def file_blake3(path: Path) -> str:
-    """BLAKE3 of a file's bytes."""
-    hasher = blake3()
-    with path.open("rb") as file:
-        while data := file.read(_CHUNK_BYTES):
-            hasher.update(data)
-    return str(hasher.hexdigest())
 
 
 def read_minhashes(path: Path) -> Iterator[tuple[str, str, LeanMinHash]]:

@@ -25,7 +25,7 @@ from curator.verdict import VerdictBuilder, Verdicts
 from stages.dedup.minhash import choose_bands, exact_hashes, minhash, shingle_hashes
 
 if TYPE_CHECKING:
-    from stages.dedup.index import Scheme
+    from stages.dedup.header import Scheme
 
 EXACT_COLUMN = "dedup.exact"
 SIGNATURE_COLUMN = "dedup.signature"
@@ -96,7 +96,8 @@ class Dedup(Stage[DedupParameters]):
 
     def scheme(self) -> Scheme:
         """What an index must have in common with this run."""
-        from stages.dedup.index import Scheme, text_scheme
+        from stages.dedup.header import Scheme
+        from stages.dedup.index import text_scheme
 
         given = self.parameters
         bands, rows = choose_bands(given.permutations, given.threshold, given.recall)
@@ -149,11 +150,11 @@ class Dedup(Stage[DedupParameters]):
         return build_index(corpus, run, self.scheme(), through)
 
     @classmethod
-    def erase(cls, folder: Path, keys: Sequence[bytes], target: Path) -> int:
+    def erase(cls, folder: Path, run: str, keys: Sequence[bytes], target: Path) -> int:
         """Take documents out of an index."""
         from stages.dedup.erase import erase
 
-        return erase(folder, keys, target)
+        return erase(folder, run, keys, target)
 
     @classmethod
     def holds(cls, folder: Path, keys: Sequence[bytes], ids: Sequence[str]) -> list[str]:
