@@ -24,11 +24,13 @@ def forget_command(run: Path, documents: Sequence[str], indexes: Sequence[Path],
         child = f", a child of {document['parent']}" if "parent" in document else ""
         print_line(f"forgotten: {document['id']} ({document['key']}): {place}{copies}{child}")
     for change in outcome.changed:
-        print_line(f"  {_tell(change)}")
+        if change.path.endswith(".parquet"):
+            print_line(f"  {_tell(change)}")
     for name in outcome.removed:
         print_line(f"  {name}: removed")
     for found in outcome.indexes:
         print_line(f"  {found['path']}: {_count(found['documents'], 'document')} taken out")
+    print_line("  manifest.json and report.html written again")
     print_line(f"  {_count(len(outcome.unchanged), 'other file')} unchanged: sha256 as before")
     proof = outcome.proof
     print_line(
@@ -52,7 +54,7 @@ def _tell(change: Change) -> str:
     if change.rows_removed:
         told.append(f"{_count(change.rows_removed, 'row')} removed")
     if change.keepers_replaced:
-        told.append(f"{_count(change.keepers_replaced, 'keeper')} named by key")
+        told.append(f"{_count(change.keepers_replaced, 'keeper')} named anew")
     return f"{change.path}: {', '.join(told)}"
 
 
