@@ -49,7 +49,7 @@ ANSWER_SCHEMA = pa.schema(
 )
 
 _PAIRS = 16_384
-"""Pairs whose signatures are held at a time: 32 MB."""
+"""Pairs, and documents, whose signatures are held at a time: 32 MB."""
 
 
 def index_requirements(paths: Sequence[str], scheme: Scheme) -> list[Requirement]:
@@ -60,7 +60,9 @@ def index_requirements(paths: Sequence[str], scheme: Scheme) -> list[Requirement
         try:
             header = read_header(Path(path))
         except (UserError, DataError) as error:
-            found.append(Requirement("index", path, "", str(error).removeprefix(f"dedup: {path}: ")))
+            file = Path(error.file or path)
+            where = "" if file == Path(path) else f"{file.name} "
+            found.append(Requirement("index", path, "", f"{where}{error.message}"))
             continue
         differs = header.scheme.differences(scheme)
         problem = f"cannot be compared with: {'; '.join(differs)}" if differs else None
@@ -227,15 +229,23 @@ class _Ask:
         exact = part.matrix("dedup.exact", np.dtype(np.uint64), 2).astype(np.uint64, copy=False)
         signatures = part.matrix("dedup.signature", np.dtype(np.uint32), self.scheme.permutations)
         open_ = np.flatnonzero(part.alive)
-        answers: list[pa.Table] = []
+        answers = [ANSWER_SCHEMA.empty_table()]
         pages = 0
         for path, checksum in self.indexes:
             index = Index(Path(path), checksum)
-            sets = _Sets(part, open_, self.scheme.shingle_units)
-            asked = np.ascontiguousarray(signatures[open_].astype(np.uint32, copy=False))
-            found = find_similar(index, np.asarray(exact[open_]), asked, sets, self.rule)
-            answers.append(_answers(part, open_[found.places], found, index))
-            open_ = np.delete(open_, found.places)
+            left = [np.zeros(0, np.int64)]
+            for begin in range(0, len(open_), _PAIRS):
+                rows = open_[begin : begin + _PAIRS]
+                found = find_similar(
+                    index,
+                    np.asarray(exact[rows]),
+                    np.ascontiguousarray(signatures[rows].astype(np.uint32, copy=False)),
+                    _Sets(part, rows, self.scheme.shingle_units),
+                    self.rule,
+                )
+                answers.append(_answers(part, rows[found.places], found, index))
+                left.append(np.delete(rows, found.places))
+            open_ = np.concatenate(left)
             pages += index.pages
         table = pa.concat_tables(answers).sort_by("row")
         write_table(outputs.path("answers"), table)

@@ -35,6 +35,8 @@ PARTITION_BYTES = 32_000_000
 """What a partition of a table holds on average."""
 
 _CHUNK_BYTES = 1 << 24
+_CHUNK_ROWS = 16_384
+"""Documents whose signatures are held at a time: 16 MB."""
 _PLAIN = ("keys", "exact", "signatures", "ids", "shingles")
 _RAGGED = ("ids", "shingles")
 _TABLES = ("exact", "bands")
@@ -71,8 +73,10 @@ class _Extract:
         rows = np.flatnonzero(part.kept_by(self.through))
         exact = part.matrix("dedup.exact", np.dtype(np.uint64), 2)
         signatures = part.matrix("dedup.signature", np.dtype(np.uint32), self.scheme.permutations)
-        np.ascontiguousarray(exact[rows]).tofile(outputs.path("exact"))
-        np.ascontiguousarray(signatures[rows]).tofile(outputs.path("signatures"))
+        for name, matrix in (("exact", exact), ("signatures", signatures)):
+            with outputs.path(name).open("wb") as file:
+                for begin in range(0, len(rows), _CHUNK_ROWS):
+                    np.ascontiguousarray(matrix[rows[begin : begin + _CHUNK_ROWS]]).tofile(file)
         plain = {name: outputs.path(name) for name in ("keys", *_RAGGED)}
         lengths: dict[str, list[NDArray[np.int64]]] = {name: [] for name in _RAGGED}
         with plain["keys"].open("wb") as keys, plain["ids"].open("wb") as ids, plain["shingles"].open("wb") as values:
@@ -118,14 +122,20 @@ class _EmitTable:
     scheme: Scheme
 
     def __call__(self, piece: _Piece) -> NDArray[np.uint64]:
-        scheme = self.scheme
+        documents = np.arange(piece.begin, piece.begin + piece.commit.integer("rows"), dtype=np.uint64)
+        if len(documents) == 0:
+            return np.zeros((0, 2), dtype=np.uint64)
         if self.table == "exact":
-            keys = np.fromfile(piece.commit.path("exact"), dtype=np.uint64).reshape(-1, 2)[:, :1]
-        else:
-            flat = np.fromfile(piece.commit.path("signatures"), dtype=np.uint32)
-            keys = band_keys(flat.reshape(-1, scheme.permutations), scheme.bands, scheme.rows_per_band)
-        documents = np.arange(piece.begin, piece.begin + len(keys), dtype=np.uint64)
-        return np.column_stack([keys.reshape(-1), np.repeat(documents, keys.shape[1])])
+            return np.column_stack([np.fromfile(piece.commit.path("exact"), dtype=np.uint64)[::2], documents])
+        scheme = self.scheme
+        shape = (len(documents), scheme.permutations)
+        signatures = np.memmap(piece.commit.path("signatures"), dtype=np.uint32, mode="r", shape=shape)
+        rows = np.empty((len(documents), scheme.bands, 2), dtype=np.uint64)
+        rows[:, :, 1] = documents[:, None]
+        for begin in range(0, len(documents), _CHUNK_ROWS):
+            some = np.array(signatures[begin : begin + _CHUNK_ROWS])
+            rows[begin : begin + _CHUNK_ROWS, :, 0] = band_keys(some, scheme.bands, scheme.rows_per_band)
+        return rows.reshape(-1, 2)
 
 
 def _handle_table(partition: int, rows: NDArray[np.uint64], outputs: Outputs) -> dict[str, object]:

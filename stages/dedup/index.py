@@ -91,6 +91,8 @@ class Index:
         """A file of the index, mapped: dtype[n], or dtype[n, width]."""
         if self.header.files[name].bytes == 0:
             return np.zeros((0, width) if width else 0, dtype=dtype)
+        if (self.folder / name).stat().st_size != self.header.files[name].bytes:
+            raise damaged(self.folder, name, "changed while it was read")
         flat = np.asarray(np.memmap(self.folder / name, dtype=dtype, mode="r"))
         return flat.reshape(-1, width) if width else flat
 

@@ -13,7 +13,7 @@ from curator.errors import UserError
 from curator.explain import explain
 from curator.run.directory import RunDirectory
 from curator.run.verify import verify
-from stages.dedup import build
+from stages.dedup import against, build
 from stages.dedup.against import Rule, find_similar, jaccard_between
 from stages.dedup.index import Index
 from stages.dedup.minhash import Ragged, true_jaccard
@@ -127,12 +127,17 @@ def test_an_index_may_lie_anywhere_and_alone(two: Path, tmp_path: Path) -> None:
     assert hashes(tmp_path / "b") == hashes(two / "b")
 
 
-def test_partitions_and_workers_change_no_byte_of_an_index(
+def test_partitions_and_what_is_held_at_a_time_change_no_byte(
     two: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(build, "PARTITION_BYTES", 3_000)
+    monkeypatch.setattr(build, "_CHUNK_ROWS", 7)
+    monkeypatch.setattr(build, "_CHUNK_BYTES", 1_000)
+    monkeypatch.setattr(against, "_PAIRS", 11)
     run_stages([two / "0.jsonl"], tmp_path / "a", dedup(index=True), language="off", name="spring")
     assert hashes(tmp_path / "a") == hashes(two / "a")
+    run_stages([two / "1.jsonl"], tmp_path / "b", dedup(against=[str(two / "a")]), language="off")
+    assert hashes(tmp_path / "b") == hashes(two / "b")
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from curator.errors import UserError
+from stages.dedup import erase as erasing
 from stages.dedup.erase import erase, holds
 from stages.dedup.header import read_header, verify_index
 from stages.dedup.index import Index
@@ -30,7 +31,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_what_is_left_is_the_index_of_a_run_without_them(folder: Path, tmp_path: Path, seed: int) -> None:
+def test_what_is_left_is_the_index_of_a_run_without_them(
+    folder: Path, tmp_path: Path, seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(erasing, "_CHUNK_ROWS", 1 + 5 * seed)
+    monkeypatch.setattr(erasing, "_CHUNK_BYTES", 100)
     index = Index(folder / "run")
     chosen = random.Random(seed)
     gone = sorted(chosen.sample(range(len(index)), chosen.randint(1, len(index) - 1)))
