@@ -101,6 +101,7 @@ def _sentence(decision: Mapping[str, object]) -> str:
         "copies": _number(decision["score"]),
         "keeper": decision["keeper"],
         "kind": detail.get("kind"),
+        "run": detail.get("run"),
         "lang": decision["lang"],
     }
     verb = {DROP: "dropped it", EDIT: "edited it", FLAG: "flagged it", REPEAT: "repeats it"}.get(action, action)

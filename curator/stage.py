@@ -112,6 +112,16 @@ class Resources:
 
 
 @dataclass(frozen=True)
+class Left:
+    """What a stage leaves for later runs: files by their name in `folder` of the run directory, and how many documents
+    they hold."""
+
+    folder: str
+    files: Mapping[str, Path]
+    rows: int
+
+
+@dataclass(frozen=True)
 class Child:
     """A new document derived from row `row` of a batch."""
 
@@ -130,11 +140,12 @@ class Stage(abc.ABC, Generic[ParametersT]):
     the stage has `observe`, `merge` and `fit`. `relates`: the stage has `relate`, whose columns `relation` declares.
     `derives`: the stage has `derive`. `repeats`: the stage decides how often a document is written; its decisions come
     last, after children. `metadata`: fields that it reads of `Batch.documents`' column `metadata`; a recipe must name
-    them in `input.metadata`.
+    them in `input.metadata`. `leaves`: the folder of the run directory in which `leave` puts something; such a stage
+    has `erase` and `holds`.
 
     `rules` maps each rule that a verdict may name to one sentence in plain words, in which `{score}`, `{threshold}`,
-    `{keeper}`, `{copies}`, `{kind}` (of its detail) and `{lang}` stand for the values of the decision; `curator
-    explain` and the report use them.
+    `{keeper}`, `{copies}`, `{kind}` and `{run}` (of its detail) and `{lang}` stand for the values of the decision;
+    `curator explain` and the report use them.
     """
 
     name: ClassVar[str]
@@ -148,6 +159,7 @@ class Stage(abc.ABC, Generic[ParametersT]):
     relates: ClassVar[bool] = False
     derives: ClassVar[bool] = False
     repeats: ClassVar[bool] = False
+    leaves: ClassVar[str | None] = None
     scored: tuple[Column, ...] = ()
     relation: tuple[Column, ...] = ()
     metadata: tuple[str, ...] = ()
@@ -161,6 +173,11 @@ class Stage(abc.ABC, Generic[ParametersT]):
     def requirements(self) -> Sequence[Requirement]:
         """Models and programs that these parameters need, each looked for now."""
         return ()
+
+    def recorded(self) -> Mapping[str, object]:
+        """The parameters as JSON, as the fingerprint and the manifest hold them: a stage that reads earlier runs names
+        them here, and not where they lie."""
+        return self.parameters.model_dump(mode="json")
 
     def annotate(self, batch: Batch) -> Columns:
         """The columns that this stage declares, one row a document. Must not look at other documents."""
@@ -191,6 +208,23 @@ class Stage(abc.ABC, Generic[ParametersT]):
         """Find what documents are to each other, through the engine's `exchange`. Returns an uncompressed Arrow IPC
         file, sorted by `row` (int64, the document's number in the corpus) with the columns that `relation` declares;
         documents that are not in it have nulls there. Its schema metadata may hold FACTS."""
+        raise NotImplementedError
+
+    def leave(self, corpus: Corpus, run: str, through: Sequence[str]) -> Left | None:
+        """Make what later runs need, named after this run, once all is decided; `through` are the stages up to this
+        one. None when the parameters want nothing left."""
+        return None
+
+    @classmethod
+    def erase(cls, folder: Path, run: str, keys: Sequence[bytes], target: Path) -> int:
+        """Write what `leave` left in `folder` to `target`, without the documents of these keys; files that stay as
+        they are need not be written. Returns how many documents were taken out, 0 when there is nothing to write.
+        UserError when it was not left by this run."""
+        raise NotImplementedError
+
+    @classmethod
+    def holds(cls, folder: Path, keys: Sequence[bytes], ids: Sequence[str]) -> list[str]:
+        """Where the files that `leave` left in `folder` still hold anything of these documents: one line a place."""
         raise NotImplementedError
 
     def settle(self, state: State, children: pa.Table) -> State:

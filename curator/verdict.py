@@ -26,9 +26,11 @@ DETAIL = pa.struct(
         ("parent", pa.string()),
         ("method", pa.string()),
         ("engine", pa.string()),
+        ("run", pa.string()),
     ]
 )
-"""`begin` and `end` count code points in the text as it entered the stage; never the value itself."""
+"""`begin` and `end` count code points in the text as it entered the stage; never the value itself. `run` names the
+earlier run to which the keeper of a dropped document belongs; null where the keeper is a document of this one."""
 
 VERDICT_SCHEMA = pa.schema(
     [
@@ -115,9 +117,10 @@ class VerdictBuilder:
         threshold: NDArray[np.float64] | float | None = None,
         keeper: Sequence[str] | None = None,
         spans: Sequence[Redaction] | None = None,
+        run: Sequence[str] | None = None,
     ) -> None:
         """Drop `rows` (a mask over the batch, or row numbers). `score` and `threshold` are one value, or one per row of
-        the batch; `keeper` is one id, `spans` one span per dropped row."""
+        the batch; `keeper` is one id, `spans` one span, `run` the earlier run of the keeper per dropped row."""
         index = self._index(rows)
         if self._dropped is None:
             self._dropped = np.zeros(self.rows_in_batch, dtype=np.bool_)
@@ -126,9 +129,11 @@ class VerdictBuilder:
             keeper = [name for name, new in zip(keeper, fresh.tolist(), strict=True) if new]
         if spans is not None:
             spans = [span for span, new in zip(spans, fresh.tolist(), strict=True) if new]
+        if run is not None:
+            run = [name for name, new in zip(run, fresh.tolist(), strict=True) if new]
         index = index[fresh]
         self._dropped[index] = True
-        self._add(index, DROP, rule, score, threshold, keeper, spans=spans)
+        self._add(index, DROP, rule, score, threshold, keeper, spans=spans, run=run)
 
     def flag(
         self,
@@ -244,6 +249,7 @@ class VerdictBuilder:
         keeper: Sequence[str] | None,
         copies: NDArray[np.int64] | None = None,
         spans: Sequence[Redaction] | None = None,
+        run: Sequence[str] | None = None,
     ) -> None:
         count = len(index)
         if count == 0:
@@ -259,7 +265,9 @@ class VerdictBuilder:
                     "threshold": _values(threshold, index),
                     "keeper": pa.nulls(count, pa.string()) if keeper is None else pa.array(keeper, pa.string()),
                     "copies": pa.nulls(count, pa.int32()) if copies is None else pa.array(copies.astype(np.int32)),
-                    "detail": _details(spans, count),
+                    "detail": _details(spans, count)
+                    if run is None
+                    else pa.array([{"run": name} for name in run], DETAIL),
                 },
                 schema=VERDICT_SCHEMA,
             )

@@ -58,7 +58,11 @@ def write_jsonl(path: Path, documents: Sequence[Mapping[str, object]]) -> Path:
 
 def recipe_text(*stages: str, **keys: object) -> str:
     """A recipe with these stages (`dedup` or `dedup: {…}`) and top-level keys."""
-    lines = ["name: test", *(f"{key}: {json.dumps(value)}" for key, value in keys.items()), "stages:"]
+    lines = [
+        f"name: {keys.pop('name', 'test')}",
+        *(f"{key}: {json.dumps(value)}" for key, value in keys.items()),
+        "stages:",
+    ]
     return "\n".join([*lines, *(f"  - {stage}" for stage in stages)]) + "\n"
 
 
@@ -79,8 +83,8 @@ def rows(run_directory: Path, kind: str) -> list[dict[str, object]]:
 
 
 def hashes(run_directory: Path) -> dict[str, str]:
-    """SHA-256 of every file that promise 1 speaks of: shards, scores, decisions, failed, manifest."""
+    """SHA-256 of every file that promise 1 speaks of: shards, scores, decisions, failed, index, manifest."""
     files = [run_directory / "manifest.json"]
-    for kind in ("shards", "scores", "decisions", "failed"):
+    for kind in ("shards", "scores", "decisions", "failed", "index"):
         files.extend(sorted((run_directory / kind).glob("*")))
     return {str(path.relative_to(run_directory)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}

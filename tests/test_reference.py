@@ -114,7 +114,13 @@ def test_the_columns_of_a_run_are_those_of_the_reference(run_directory: Path, ki
 
 def test_what_lies_in_a_run_is_in_the_reference(run_directory: Path) -> None:
     told = {cell.split("`")[1].split("/")[0] for cell, _ in tables("The run directory")[0]}
-    assert {path.name for path in run_directory.iterdir()} == told - {"work"}
+    assert {path.name for path in run_directory.iterdir()} == told - {"work", "index"}
+
+
+def test_the_files_of_an_index_are_those_of_the_reference(tmp_path: Path) -> None:
+    run_stages([write_jsonl(tmp_path / "in.jsonl", make_texts(5))], tmp_path / "run", "dedup: {index: true}")
+    told = {name for row in tables("index")[0] for name in re.findall(r"`([\w.]+)`", row[0])}
+    assert {path.name for path in (tmp_path / "run" / "index").iterdir()} == told
 
 
 def test_the_keys_of_the_manifest_are_in_the_reference(run_directory: Path) -> None:

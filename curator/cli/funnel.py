@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import cast
 
 from curator.cli.output import print_line, print_table
-from curator.run.tally import ALL, COPIES, CREATED, FAILED, IN, KEPT, LANGUAGE, Tally, parse_event
+from curator.run.tally import ALL, COPIES, CREATED, ERASED, FAILED, IN, KEPT, LANGUAGE, Tally, parse_event
 from curator.verdict import DROP
 
 LANGUAGES_SHOWN = 40
@@ -51,6 +51,8 @@ def print_funnel(manifest: Mapping[str, object]) -> None:
                 sign = "-" if verdict[1] == DROP else ""
                 rows.append([f"  {verdict[2]}", verdict[1], f"{sign}{numbers[0]:,}", f"{sign}{numbers[1]:,}"])
     rows.append(["kept", "", *_numbers(events, KEPT)])
+    if ERASED in events:
+        rows.append(["  erased since", "", *_numbers(events, ERASED)])
     if COPIES in events:
         rows.append(["  and copies", "", *_numbers(events, COPIES)])
     print_table(["", "", "documents", "tokens"], rows, left=2)

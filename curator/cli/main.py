@@ -27,6 +27,8 @@ app = typer.Typer(
 )
 recipe_app = typer.Typer(help="Show, validate and describe recipes.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(recipe_app, name="recipe")
+index_app = typer.Typer(help="Look at the index of an earlier run.", no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(index_app, name="index")
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on standard output, nothing else.")]
 RecipeOption = Annotated[str, typer.Option("--recipe", "-r", help="A recipe's file, or the name of a packaged one.")]
@@ -36,6 +38,7 @@ SetOption = Annotated[
 OverlayOption = Annotated[
     Path | None, typer.Option("--overlay", metavar="FILE", help="Thresholds that `curator calibrate` wrote.")
 ]
+IndexArgument = Annotated[Path, typer.Argument(metavar="PATH", help="An index, or a run that has one.")]
 RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="A run directory.")]
 
 
@@ -189,6 +192,37 @@ def recipe_list(as_json: Json = False) -> None:
     from curator.cli.inspect import recipe_list_command
 
     recipe_list_command(as_json)
+
+
+@app.command()
+def forget(
+    run: RunArgument,
+    documents: Annotated[list[str], typer.Argument(metavar="ID...", help="Ids or keys of documents.")],
+    indexes: Annotated[
+        list[Path] | None, typer.Option("--index", metavar="PATH", help="A copy of the run's index elsewhere.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Erase documents from a finished run and its index, and prove that they are gone."""
+    from curator.cli.erase import forget_command
+
+    forget_command(run, documents, indexes or [], as_json)
+
+
+@index_app.command("show")
+def index_show(path: IndexArgument, as_json: Json = False) -> None:
+    """Print what an index holds, and how large it is."""
+    from curator.cli.index import index_show_command
+
+    index_show_command(path, as_json)
+
+
+@index_app.command("verify")
+def index_verify(path: IndexArgument, as_json: Json = False) -> None:
+    """Read every byte of an index: prove that it is as it was written."""
+    from curator.cli.index import index_verify_command
+
+    index_verify_command(path, as_json)
 
 
 def _version(show: bool) -> None:

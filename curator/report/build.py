@@ -35,7 +35,7 @@ from curator.report.thresholds import describe_overlay, thresholds
 from curator.run.directory import RunDirectory
 from curator.run.failures import MEANINGS
 from curator.run.store import put
-from curator.run.tally import COPIES, CREATED, FAILED, FILE, IN, KEPT, LANGUAGE, SOURCE, Tally, parse_event
+from curator.run.tally import COPIES, CREATED, ERASED, FAILED, FILE, IN, KEPT, LANGUAGE, SOURCE, Tally, parse_event
 from curator.stage import Column, Parameters, Stage
 from curator.verdict import DROP, REPEAT
 
@@ -101,6 +101,7 @@ def _totals(tally: Tally) -> Totals:
         copies=numbers(COPIES)[0],
         tokens_out=numbers(KEPT)[1] + numbers(COPIES)[1],
         bytes_out=numbers(KEPT)[2] + numbers(COPIES)[2],
+        erased=numbers(ERASED)[0],
     )
 
 
@@ -138,7 +139,13 @@ def _sentence(stage: str, rule: str) -> str:
     template = found.rules.get(rule, "") if found else ""
     try:
         told = template.format(
-            score="x", threshold="t", keeper="a kept document", copies="n", lang="its language", kind="…"
+            score="x",
+            threshold="t",
+            keeper="a kept document",
+            run="that was named",
+            copies="n",
+            lang="its language",
+            kind="…",
         )
     except (KeyError, IndexError, ValueError) as error:
         raise UserError(f"the sentence of rule {rule!r} has an unknown placeholder {error}", stage=stage) from error

@@ -17,7 +17,8 @@ Side = Literal["below", "above"]
 @dataclass(frozen=True)
 class Totals:
     """The sums of a run. `documents_in` counts records, those that failed included; `kept` counts distinct documents,
-    children included; copies are counted apart, and `tokens_out` and `bytes_out` are what the shards hold."""
+    children included; `erased` are those that were kept and are forgotten; copies are counted apart, and `tokens_out`
+    and `bytes_out` are what the shards hold."""
 
     documents_in: int
     tokens_in: int
@@ -30,11 +31,13 @@ class Totals:
     copies: int
     tokens_out: int
     bytes_out: int
+    erased: int = 0
 
     @property
     def balance(self) -> bool:
-        """Whether in + created = kept + held out + dropped + failed."""
-        return self.documents_in + self.created == self.kept + self.held_out + self.dropped + self.failed
+        """Whether in + created = kept + erased + held out + dropped + failed."""
+        went = self.kept + self.erased + self.held_out + self.dropped + self.failed
+        return self.documents_in + self.created == went
 
 
 @dataclass(frozen=True)

@@ -27,18 +27,18 @@ from curator.run.directory import RunDirectory, RunLock
 from curator.run.events import Event, EventLog, read_events
 from curator.run.examples import mask_text
 from curator.run.failures import count_failures, describe_failures
-from curator.run.manifest import FORMAT, Manifest, dump_manifest, load_manifest
+from curator.run.manifest import FORMAT, Manifest, dump_manifest, load_manifest, run_name
 from curator.run.memory import workers_within
 from curator.run.part import Part, read_table, relation_facts
 from curator.run.phases.derive import DeriveInput, DeriveTask
 from curator.run.phases.fit import FitInput, FitTask
 from curator.run.phases.judge import JudgeTask
 from curator.run.phases.read import FAILED_SCHEMA, ReadInput, ReadTask
-from curator.run.phases.write import Group, WriteTask, write_parquet
+from curator.run.phases.write import Group, WriteTask, file_sha256, write_parquet
 from curator.run.pipeline import AnyStage, Pipeline, make_pipeline
 from curator.run.repeated import find_repeated_ids
 from curator.run.states import load_state, write_state
-from curator.run.store import Commit, Outputs, committed, put, storage_error
+from curator.run.store import Commit, Outputs, committed, put, storage_error, sync
 from curator.run.tally import FAILED, IN, Tally
 from curator.run.verify import unbalanced, verify
 
@@ -422,6 +422,7 @@ class _Driver:
                 commit.path(kind).replace(target / name)
                 files.append({"path": f"{kind}/{name}", **described})
                 number += 1
+        files.extend(self._leave())
         examples = [example for commit in commits for example in cast("list[object]", commit.result["examples"])]
         manifest = self._manifest(files, examples)
         from curator.report.build import write_report
@@ -431,6 +432,31 @@ class _Driver:
         if not self.request.keep_work:
             self.directory.remove_work()
         return manifest
+
+    def _leave(self) -> Iterator[dict[str, object]]:
+        """Put what stages leave for later runs into the run directory; describes each file."""
+        name = run_name(self.request.recipe.name, self._fingerprint())
+        stages = [stage.name for stage in self.pipeline.stages]
+        for number, stage in enumerate(self.pipeline.stages, 1):
+            if stage.leaves is None:
+                continue
+            parts = tuple(part for part in self.parts if part.rows)
+            corpus = Corpus(parts, self.executor, self.directory.phase(f"leave-{stage.name}"))
+            left = stage.leave(corpus, name, stages[:number])
+            if left is None:
+                continue
+            shutil.rmtree(self.directory.root / left.folder, ignore_errors=True)
+            (self.directory.root / left.folder).mkdir()
+            for file, source in sorted(left.files.items()):
+                target = self.directory.root / left.folder / file
+                source.replace(target)
+                sync(target)
+                described = {"rows": left.rows, "bytes": target.stat().st_size, "sha256": file_sha256(target)}
+                yield {"path": f"{left.folder}/{file}", **described}
+
+    def _fingerprint(self) -> str:
+        identity = {name: group for name, group in self.components.items() if name != "input"}
+        return fingerprint.digest({**identity, "input": self.digests})
 
     def _groups(self) -> Iterator[Group]:
         """Parts gathered until their kept text fills a shard; what the parts hold decides, nothing else."""
@@ -459,12 +485,11 @@ class _Driver:
     def _manifest(self, files: list[dict[str, object]], examples: list[object]) -> Manifest:
         pipeline = self.pipeline
         languages = self.tally.names("lang")
-        identity = {name: group for name, group in self.components.items() if name != "input"}
         return {
             "format": FORMAT,
-            "recipe": self.request.recipe.model_dump(mode="json"),
+            "recipe": pipeline.recorded_recipe().model_dump(mode="json"),
             "origins": self.origins,
-            "fingerprint": fingerprint.digest({**identity, "input": self.digests}),
+            "fingerprint": self._fingerprint(),
             "code": self.components["code"],
             "versions": self.components["versions"],
             "models": self.components["models"],
@@ -474,6 +499,7 @@ class _Driver:
             "files": files,
             "token": "unit",
             "funnel": self.tally.rows(),
+            "erased": {"kept": 0, "dropped": 0},
             "facts": self.facts,
             "coverage": {
                 stage.name: {lang: note for lang in languages if (note := stage.coverage(_list_language(lang)))}

@@ -25,6 +25,7 @@ class Example:
     stage: str
     action: str
     rule: str
+    key: str
     id: str
     lang: str
     score: float | None
@@ -59,10 +60,10 @@ def mask_examples(examples: Sequence[Example]) -> list[Example]:
     ]
 
 
-def mask_text(text: str) -> str:
+def mask_text(text: str, language: str = "und") -> str:
     """A short text that enters the record (an id), masked."""
     for name in names(MASKS):
-        (text,) = cast("Mask", load(MASKS, name))([text], ["und"])
+        (text,) = cast("Mask", load(MASKS, name))([text], [language])
     return text
 
 

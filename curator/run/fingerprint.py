@@ -30,7 +30,7 @@ DISTRIBUTION = "curator-corpora"
 def components(pipeline: Pipeline, files: Sequence[InputFile]) -> Components:
     """The parts of a fingerprint, by group: recipe, code, versions, models, input."""
     return {
-        "recipe": recipe_values(pipeline.recipe),
+        "recipe": recipe_values(pipeline.recorded_recipe()),
         "code": {name: hash_files(paths) for name, paths in _sources(pipeline).items()},
         "versions": dict(_versions(pipeline)),
         "models": {

@@ -16,6 +16,11 @@ FORMAT = 1
 _KEYS = {"recipe", "fingerprint", "versions", "files", "funnel", "facts", "coverage", "examples", "warnings"}
 
 
+def run_name(recipe: str, fingerprint: str) -> str:
+    """How later runs name this one: its recipe, and the beginning of its fingerprint."""
+    return f"{recipe}-{fingerprint[:8]}"
+
+
 def dump_manifest(manifest: Mapping[str, object]) -> bytes:
     """The manifest as bytes, the same for the same values."""
     return (json.dumps(manifest, indent=1, sort_keys=True, ensure_ascii=False) + "\n").encode()

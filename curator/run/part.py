@@ -156,6 +156,13 @@ class Part:
         alive[dropped["row"].to_numpy()] = False
         return alive
 
+    def kept_by(self, stages: Sequence[str]) -> NDArray[np.bool_]:
+        """Documents that none of these stages dropped: bool[rows]."""
+        kept = np.ones(self.rows, dtype=np.bool_)
+        named = pc.field("stage").isin(list(stages))
+        kept[self.verdicts.filter((pc.field("action") == DROP) & named)["row"].to_numpy()] = False
+        return kept
+
     @cached_property
     def copies(self) -> NDArray[np.int64]:
         """How often each document is written: int64[rows], 0 for dropped ones."""

@@ -10,7 +10,7 @@ from pathlib import Path
 import pyarrow as pa
 from blake3 import blake3
 
-from curator.recipe.model import SHIPPED_MODEL, Recipe
+from curator.recipe.model import SHIPPED_MODEL, Recipe, StageEntry
 from curator.registry import stage_class
 from curator.stage import Column, Parameters, Requirement, Stage
 
@@ -54,6 +54,11 @@ class Pipeline:
         for stage in self.stages:
             for requirement in stage.requirements():
                 yield stage.name, requirement
+
+    def recorded_recipe(self) -> Recipe:
+        """The recipe as fingerprint and manifest hold it (see `Stage.recorded`)."""
+        entries = tuple(StageEntry(name=stage.name, parameters=dict(stage.recorded())) for stage in self.stages)
+        return self.recipe.model_copy(update={"stages": entries})
 
     def public_columns(self) -> list[Column]:
         """The columns of `scores/`, in order."""

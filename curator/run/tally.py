@@ -17,12 +17,12 @@ LANGUAGE = "lang"
 SOURCE = "source"
 FILE = "file"
 
-IN, CREATED, FAILED, KEPT, COPIES = "in", "created", "failed", "kept", "copies"
+IN, CREATED, FAILED, KEPT, COPIES, ERASED = "in", "created", "failed", "kept", "copies", "erased"
 
 
 class Tally:
     """Documents, tokens and bytes by (dimension, name, event). An event is `in`, `created`, `failed`, `kept`, `copies`,
-    or `stage/action/rule`. Documents are distinct ones; copies are counted apart."""
+    `erased`, or `stage/action/rule`. Documents are distinct ones; copies are counted apart."""
 
     def __init__(self, rows: Iterable[Sequence[object]] = ()) -> None:
         self._counts: dict[str, dict[str, dict[str, list[int]]]] = {}
@@ -63,6 +63,13 @@ class Tally:
         """Add the counts of another tally."""
         for dimension, name, event, numbers in other._entries():
             self._add((dimension, name, event), numbers)
+
+    def subtract(self, other: Tally) -> None:
+        """Take away the counts of another tally; what is left without documents is no entry any more."""
+        for dimension, name, event, numbers in other._entries():
+            self._add((dimension, name, event), [-number for number in numbers])
+            if self._counts[dimension][name][event][0] == 0:
+                del self._counts[dimension][name][event]
 
     def rows(self) -> list[list[object]]:
         """The counts as JSON: [dimension, name, event, documents, tokens, bytes], sorted."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import cast
 
@@ -13,10 +14,11 @@ from curator.errors import DataError
 from curator.run.directory import RunDirectory
 from curator.run.manifest import load_manifest
 from curator.run.phases.write import file_sha256
-from curator.run.tally import CREATED, FAILED, FILE, IN, KEPT, Tally, parse_event
+from curator.run.rewrite import pending
+from curator.run.tally import CREATED, ERASED, FAILED, FILE, IN, KEPT, Tally, parse_event
 from curator.verdict import DROP
 
-_KINDS = ("shards", "heldout", "scores", "decisions", "failed")
+_KINDS = ("shards", "heldout", "scores", "decisions", "failed", "index")
 
 
 @dataclass
@@ -38,6 +40,8 @@ def verify(directory: RunDirectory) -> Verification:
     """Check every file of a finished run against the manifest, and the conservation of documents."""
     manifest = load_manifest(directory.manifest)
     found = Verification()
+    if pending(directory.root) is not None:
+        found.problems.append("a `curator forget` was interrupted; run that again")
     listed: set[str] = set()
     for entry in cast("list[dict[str, object]]", manifest["files"]):
         name = cast("str", entry["path"])
@@ -59,12 +63,13 @@ def verify(directory: RunDirectory) -> Verification:
             if name not in listed and not path.is_dir():
                 found.problems.append(f"{name} is not in the manifest")
     if not found.problems:
-        found.problems.extend(_conservation(directory, Tally(cast("list[list[object]]", manifest["funnel"]))))
+        erased = cast("dict[str, int]", manifest.get("erased", {}))
+        found.problems.extend(_conservation(directory, Tally(cast("list[list[object]]", manifest["funnel"])), erased))
     return found
 
 
 def unbalanced(tally: Tally) -> list[str]:
-    """Where `in + created = kept + dropped + failed` does not hold, over all and for each file."""
+    """Where `in + created = kept + erased + dropped + failed` does not hold, over all and for each file."""
     problems = []
     for dimension, name in [("all", ""), *((FILE, name) for name in tally.names(FILE))]:
         events = tally.events(dimension, name)
@@ -72,14 +77,15 @@ def unbalanced(tally: Tally) -> list[str]:
             numbers[0] for event, numbers in events.items() if (verdict := parse_event(event)) and verdict[1] == DROP
         )
         came = sum(events.get(event, (0, 0, 0))[0] for event in (IN, FAILED, CREATED))
-        went = sum(events.get(event, (0, 0, 0))[0] for event in (KEPT, FAILED)) + dropped
+        went = sum(events.get(event, (0, 0, 0))[0] for event in (KEPT, ERASED, FAILED)) + dropped
         if came != went:
             problems.append(f"{name or 'in all'}: {came} documents came in, {went} are accounted for")
     return problems
 
 
-def _conservation(directory: RunDirectory, tally: Tally) -> list[str]:
-    """Count the documents in the Parquet files themselves and hold them against the funnel."""
+def _conservation(directory: RunDirectory, tally: Tally, erased: Mapping[str, int]) -> list[str]:
+    """Count the documents in the Parquet files themselves and hold them against the funnel. `erased` are documents that
+    were forgotten since, `kept` and `dropped` ones: they are counted, and have no rows."""
     kept: Counter[str] = Counter()
     for path in sorted(directory.shards.glob("*.parquet")):
         table = pq.read_table(path, columns=["copy"])
@@ -92,12 +98,14 @@ def _conservation(directory: RunDirectory, tally: Tally) -> list[str]:
         actions = pq.read_table(path, columns=["action"])["action"]
         dropped += pc.sum(pc.equal(actions, DROP)).as_py() or 0
     problems = unbalanced(tally)
+    come = tally.documents(IN) + tally.documents(CREATED) - sum(erased.values())
     for label, here, there in (
         ("kept", kept["kept"], tally.documents(KEPT)),
         ("copies", kept["copies"], tally.documents("copies")),
         ("failed", failed, tally.documents(FAILED)),
-        ("seen", seen, tally.documents(IN) + tally.documents(CREATED)),
-        ("kept and dropped", kept["kept"] + dropped, tally.documents(IN) + tally.documents(CREATED)),
+        ("erased", erased.get("kept", 0), tally.documents(ERASED)),
+        ("seen", seen, come),
+        ("kept and dropped", kept["kept"] + dropped, come),
     ):
         if here != there:
             problems.append(f"{label}: {here} documents in the files, {there} in the funnel")

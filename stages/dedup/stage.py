@@ -9,9 +9,9 @@ little in common.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -20,15 +20,19 @@ from pydantic import Field, model_validator
 
 from curator.document import Batch
 from curator.run.corpus import Corpus
-from curator.stage import WEIGHT, Column, Columns, Parameters, Stage, State
+from curator.stage import WEIGHT, Column, Columns, Left, Parameters, Requirement, Stage, State
 from curator.verdict import VerdictBuilder, Verdicts, round_score
 from stages.dedup.fields import Keeper, rank_of_field, url_hashes
 from stages.dedup.minhash import choose_bands, exact_hashes, minhash, shingle_hashes
 from stages.dedup.orders import RANK_COLUMN
-from stages.dedup.relate import EXACT, EXACT_COLUMN, NEAR, URL, URL_COLUMN, find_duplicates
+from stages.dedup.relate import EXACT_COLUMN, KINDS, NEAR, URL, URL_COLUMN, find_duplicates
+
+if TYPE_CHECKING:
+    from stages.dedup.header import Scheme
 
 SIGNATURE_COLUMN = "dedup.signature"
 MEMBERS_COLUMN = "dedup.members"
+RUN_COLUMN = "dedup.run"
 
 
 class DedupParameters(Parameters):
@@ -61,6 +65,11 @@ class DedupParameters(Parameters):
         description="the weight of a document that stays for n documents in all: 1, 1 + ln n, the square root of n, n",
     )
     max_weight: float = Field(10.0, ge=1, description="no document has a greater weight")
+    index: bool = Field(False, description="leave an index, against which later runs can be deduplicated")
+    against: tuple[str, ...] = Field(
+        (),
+        description="earlier runs with an index, or indexes: what they have is dropped; the first that has it is named",
+    )
 
     @model_validator(mode="after")
     def _is_consistent(self) -> DedupParameters:
@@ -79,6 +88,7 @@ class Dedup(Stage[DedupParameters]):
     about: ClassVar[str] = "of documents that say the same, keep one (exact, and MinHash LSH with verified pairs)"
     parameters_type: ClassVar[type[Parameters]] = DedupParameters
     relates: ClassVar[bool] = True
+    leaves: ClassVar[str] = "index"
     packages: ClassVar[tuple[str, ...]] = ("ada-url", "datasketch")
     relation: tuple[Column, ...] = (
         Column("dedup.keeper", pa.string(), "the document that stays in its place", internal=True),
@@ -90,6 +100,10 @@ class Dedup(Stage[DedupParameters]):
         "dedup.url": "its URL is that of {keeper}, up to ways of writing it",
         "dedup.exact": "its text is the same as that of {keeper}, up to case, punctuation and compatibility forms",
         "dedup.near": "it is a near-duplicate of {keeper}: Jaccard similarity {score}, threshold {threshold}",
+        "dedup.exact_earlier": "its text is the same as that of {keeper} of the earlier run {run}, up to case, "
+        "punctuation and compatibility forms",
+        "dedup.near_earlier": "it is a near-duplicate of {keeper} of the earlier run {run}: Jaccard similarity "
+        "{score}, threshold {threshold}",
     }
 
     def __init__(self, parameters: DedupParameters, seed: int = 0) -> None:
@@ -112,6 +126,33 @@ class Dedup(Stage[DedupParameters]):
         )
         if parameters.weight != "none":
             self.scored = (*self.scored, Column(WEIGHT, pa.float64(), "its weight in training"))
+        if parameters.against:
+            earlier = Column(RUN_COLUMN, pa.string(), "the earlier run to which the keeper belongs", internal=True)
+            self.relation = (*self.relation, earlier)
+
+    def scheme(self) -> Scheme:
+        """What an index must have in common with this run."""
+        from stages.dedup.header import Scheme
+        from stages.dedup.index import text_scheme
+
+        given = self.parameters
+        bands, rows = choose_bands(given.permutations, given.threshold, given.recall)
+        return Scheme(given.permutations, given.signature_seed, given.shingle_units, bands, rows, text_scheme())
+
+    def requirements(self) -> Sequence[Requirement]:
+        """The indexes of earlier runs."""
+        if not self.parameters.against:
+            return ()
+        from stages.dedup.against import index_requirements
+
+        return index_requirements(self.parameters.against, self.scheme())
+
+    def recorded(self) -> Mapping[str, object]:
+        """The parameters, with the names of earlier runs in the place of their paths."""
+        values = super().recorded()
+        if self.parameters.against:
+            values = {**values, "against": [requirement.name for requirement in self.requirements()]}
+        return values
 
     def annotate(self, batch: Batch) -> Columns:
         """Exact hash and signature of each document; hash of its URL and rank where they are asked for."""
@@ -133,8 +174,35 @@ class Dedup(Stage[DedupParameters]):
         return columns
 
     def relate(self, corpus: Corpus) -> Path:
-        """Find for each duplicate the document that stays."""
-        return find_duplicates(corpus, self.parameters)
+        """Find for each duplicate the document that stays: first in earlier runs, then in this one."""
+        if not self.parameters.against:
+            return find_duplicates(corpus, self.parameters)
+        from stages.dedup.against import find_earlier, join_answers
+
+        rest, answers = find_earlier(corpus, self.parameters, self.scheme())
+        return join_answers(corpus, find_duplicates(rest, self.parameters), answers)
+
+    def leave(self, corpus: Corpus, run: str, through: Sequence[str]) -> Left | None:
+        """The index of this run, if it is wanted."""
+        if not self.parameters.index:
+            return None
+        from stages.dedup.build import build_index
+
+        return build_index(corpus, run, self.scheme(), through)
+
+    @classmethod
+    def erase(cls, folder: Path, run: str, keys: Sequence[bytes], target: Path) -> int:
+        """Take documents out of an index."""
+        from stages.dedup.erase import erase
+
+        return erase(folder, run, keys, target)
+
+    @classmethod
+    def holds(cls, folder: Path, keys: Sequence[bytes], ids: Sequence[str]) -> list[str]:
+        """Where an index holds anything of these documents."""
+        from stages.dedup.erase import holds
+
+        return holds(folder, keys, ids)
 
     def score(self, batch: Batch, columns: Columns, state: State) -> Columns:
         """For how many documents each one stays, and its weight."""
@@ -154,9 +222,16 @@ class Dedup(Stage[DedupParameters]):
         verdicts = VerdictBuilder(len(batch))
         kinds, similarity = columns["dedup.kind"], columns["dedup.similarity"]
         score = pc.fill_null(similarity, 0.0).to_numpy(zero_copy_only=False)
-        for kind in (URL, EXACT, NEAR):
-            rows = np.flatnonzero(pc.fill_null(pc.equal(kinds, kind), False).to_numpy(zero_copy_only=False))
-            keepers = columns["dedup.keeper"].take(pa.array(rows)).to_pylist()
+        earlier = np.zeros(len(batch), dtype=np.bool_)
+        if RUN_COLUMN in columns:
+            earlier = columns[RUN_COLUMN].is_valid().to_numpy(zero_copy_only=False)
+        for kind in KINDS:
+            found = pc.fill_null(pc.equal(kinds, kind), False).to_numpy(zero_copy_only=False)
             threshold = self.parameters.threshold if kind == NEAR else None
-            verdicts.drop(rows, f"dedup.{kind}", None if kind == URL else score, threshold, keepers)
+            here, there = np.flatnonzero(found & ~earlier), np.flatnonzero(found & earlier)
+            keepers = columns["dedup.keeper"].take(pa.array(here)).to_pylist()
+            verdicts.drop(here, f"dedup.{kind}", None if kind == URL else score, threshold, keepers)
+            if len(there):
+                keepers, runs = (columns[n].take(pa.array(there)).to_pylist() for n in ("dedup.keeper", RUN_COLUMN))
+                verdicts.drop(there, f"dedup.{kind}_earlier", score, threshold, keepers, run=runs)
         return verdicts.build()

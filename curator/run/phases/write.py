@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -330,14 +330,14 @@ def _examples_of(part: Part, pipeline: Pipeline) -> list[Example]:
 def _fetch(part: Part, decisions: pa.Table, picks: Sequence[tuple[int, int]]) -> list[Example]:
     """The texts of the chosen documents, reading only the batches that hold one."""
     wanted = {row for _, row in picks}
-    found: dict[int, dict[str, str]] = {}
+    found: dict[int, dict[str, Any]] = {}
     begin = 0
     for batch in part.documents():
         end = begin + batch.num_rows
         inside = sorted(row for row in wanted if begin <= row < end)
         if inside:
             documents = part.edits.within(begin, end).apply(batch)
-            local = documents.select(["id", "lang", "text"]).take(pa.array([row - begin for row in inside]))
+            local = documents.select(["key", "id", "lang", "text"]).take(pa.array([row - begin for row in inside]))
             found.update(zip(inside, local.to_pylist(), strict=True))
         begin = end
     examples = []
@@ -349,6 +349,7 @@ def _fetch(part: Part, decisions: pa.Table, picks: Sequence[tuple[int, int]]) ->
                 stage=decision["stage"],
                 action=decision["action"],
                 rule=decision["rule"],
+                key=document["key"].hex(),
                 id=document["id"],
                 lang=document["lang"] or UNDETERMINED,
                 score=decision["score"],

@@ -137,9 +137,10 @@ def test_help_is_there_at_once() -> None:
 
 def test_the_design_names_the_commands_and_each_speaks_json() -> None:
     found = dict(commands(typer.main.get_command(app)))
-    expected = {"process", "plan", "explain", "report", "verify", "doctor", "stages"}
+    expected = {"process", "plan", "explain", "report", "verify", "doctor", "stages", "forget"}
     assert expected <= {path[0] for path in found if len(path) == 1}
     assert {"show", "validate", "schema"} <= {path[1] for path in found if path[0] == "recipe"}
+    assert {"show", "verify"} <= {path[1] for path in found if path[0] == "index"}
     for path, command in found.items():
         options = {option for parameter in getattr(command, "params", ()) for option in parameter.opts}
         assert "--json" in options, path

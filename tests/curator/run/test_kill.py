@@ -14,7 +14,7 @@ import pytest
 
 from tests.runs import hashes, make_texts, recipe_text, write_jsonl
 
-STAGES = ("dedup", "entropy: {min_bits: 3}", "outliers: {min_documents: 20}", "sampling: {alpha: 0.5}")
+STAGES = ("dedup: {index: true}", "entropy: {min_bits: 3}", "outliers: {min_documents: 20}", "sampling: {alpha: 0.5}")
 
 KILLED_AT_EVENT = """
 import os, signal, sys, threading, time

@@ -1,0 +1,62 @@
+"""`curator forget`: what was taken out of a run, and the proof that it is gone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from curator.cli.output import print_json, print_line
+from curator.run.directory import RunDirectory
+from curator.run.forget import Change, forget
+
+
+def forget_command(run: Path, documents: Sequence[str], indexes: Sequence[Path], as_json: bool) -> None:
+    """Erase documents from a finished run."""
+    outcome = forget(RunDirectory(run), documents, indexes)
+    if as_json:
+        print_json({"run": str(run), **outcome.as_json()})
+        return
+    if outcome.finished_earlier:
+        print_line("finished what an interrupted call had begun")
+    for document in outcome.documents:
+        place = "it was kept" if document["kept"] else "it had been dropped"
+        copies = f", with {document['copies']:,} copies" if document["copies"] else ""
+        child = f", a child of {document['parent']}" if "parent" in document else ""
+        print_line(f"forgotten: {document['id']} ({document['key']}): {place}{copies}{child}")
+    for change in outcome.changed:
+        if change.path.endswith(".parquet"):
+            print_line(f"  {_tell(change)}")
+    for name in outcome.removed:
+        print_line(f"  {name}: removed")
+    for found in outcome.indexes:
+        print_line(f"  {found['path']}: {_count(found['documents'], 'document')} taken out")
+    print_line("  manifest.json and report.html written again")
+    print_line(f"  {_count(len(outcome.unchanged), 'other file')} unchanged: sha256 as before")
+    proof = outcome.proof
+    print_line(
+        f"proof: searched {_count(proof.parquet_files, 'Parquet file')} with {_count(proof.rows, 'row')}, "
+        f"{_count(proof.json_documents, 'JSON document')} and {_count(proof.left_folders, 'index', 'indexes')} "
+        f"for the ids and keys: none is there; {_count(proof.verified_files, 'file')} verified"
+    )
+    if outcome.dropped_in_favour:
+        print_line(
+            f"note: {_count(outcome.dropped_in_favour, 'document')} dropped in favour of a forgotten one "
+            "will not come back without a new run"
+        )
+    print_line(
+        "note: the input still holds what was forgotten, and so may later runs and models: take it out of the input "
+        "before the next run, and run `curator forget` on runs that were deduplicated against this one"
+    )
+
+
+def _tell(change: Change) -> str:
+    told = []
+    if change.rows_removed:
+        told.append(f"{_count(change.rows_removed, 'row')} removed")
+    if change.keepers_replaced:
+        told.append(f"{_count(change.keepers_replaced, 'keeper')} named anew")
+    return f"{change.path}: {', '.join(told)}"
+
+
+def _count(number: object, noun: str, plural: str = "") -> str:
+    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"

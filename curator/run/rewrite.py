@@ -1,0 +1,94 @@
+"""Replacing files of a finished directory, all of them or none, whenever the process is killed.
+
+New files are written beside, in `.rewrite/`; then a journal says what is to be done, and from there on it will be done:
+by this process, or by the next one that looks (`finish`). Without a journal nothing has happened yet, and what lies in
+`.rewrite/` is thrown away.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import cast
+
+from curator.run.store import OWNER_ONLY, make_folder, put, sync
+
+FOLDER = ".rewrite"
+_JOURNAL = "journal.json"
+_FILES = "files"
+
+
+@dataclass
+class Rewrite:
+    """New files for a directory, until `commit`. `step` is told of each thing that was done, by a word and a name."""
+
+    root: Path
+    step: Callable[[str, str], None]
+    _replaced: list[str] = field(default_factory=list)
+    _removed: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        discard(self.root)
+        make_folder(self.root / FOLDER, OWNER_ONLY)
+
+    def path(self, name: str) -> Path:
+        """Where to write the file that shall stand at `name`."""
+        target = self.root / FOLDER / _FILES / name
+        make_folder(target.parent)
+        return target
+
+    def replace(self, name: str) -> None:
+        """Let what was written for `name` take its place; in the order of these calls."""
+        sync(self.path(name))
+        self._replaced.append(name)
+        self.step("written", name)
+
+    def remove(self, name: str) -> None:
+        """Let the file or folder at `name` go."""
+        self._removed.append(name)
+
+    def commit(self, note: Mapping[str, object]) -> None:
+        """From here on it will be done. `note` is what `finish` tells whoever comes next."""
+        record = {"replace": self._replaced, "remove": self._removed, "note": dict(note)}
+        put(self.root / FOLDER / _JOURNAL, json.dumps(record, ensure_ascii=False).encode())
+        self.step("journal", "")
+        apply(self.root, self.step)
+
+
+def _ignore(_what: str, _name: str) -> None:
+    """The `step` of a rewrite that nobody listens to."""
+
+
+def pending(root: Path) -> dict[str, object] | None:
+    """The note of a rewrite that was begun and is not finished."""
+    try:
+        record = json.loads((root / FOLDER / _JOURNAL).read_bytes())
+    except FileNotFoundError:
+        return None
+    return cast("dict[str, object]", record["note"])
+
+
+def apply(root: Path, step: Callable[[str, str], None] = _ignore) -> None:
+    """Do what the journal says; what was done already is passed over."""
+    record = json.loads((root / FOLDER / _JOURNAL).read_bytes())
+    for name in record["remove"]:
+        path = root / name
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+        step("removed", name)
+    for name in record["replace"]:
+        written = root / FOLDER / _FILES / name
+        if written.exists():
+            written.replace(root / name)
+            step("replaced", name)
+
+
+def discard(root: Path) -> None:
+    """Forget the journal, then what was written: what it said is done, or nothing was begun."""
+    (root / FOLDER / _JOURNAL).unlink(missing_ok=True)
+    shutil.rmtree(root / FOLDER, ignore_errors=True)
