@@ -32,11 +32,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from measure import Measured, measure
 from pipeline import lines, text_bytes
-from planting import units
 
 from curator.document import string_buffer
 from curator.recipe import load_recipe
 from curator.run.driver import Request, run
+from curator.text.segment import UNSPACED as CHARACTER
 from curator.text.segment import segment
 
 LANGUAGES = {lang: lang for lang in ["en", "de", "fr", "ru", "el", "hi", "ko", "zh", "ja"]} | {"udhr-tha2": "th"}
@@ -90,9 +90,19 @@ def by_language(corpus: Path) -> dict[str, list[str]]:
             found[LANGUAGES[record["lang"]]].append(record["text"])
     pools = {}
     for lang in LANGUAGES.values():
-        words = [word for text in sorted(found[lang], key=len, reverse=True)[:40] for word in units(text)]
-        pools[lang] = [word for word in words if lang not in UNSPACED or ord(word[0]) >= 0x0E00][:60_000]
+        texts = sorted(found[lang], key=len, reverse=True)[:40]
+        words = [word for text in texts for word in units(text, characters=lang in UNSPACED)]
+        if len(set(words)) > 100:
+            pools[lang] = words[:60_000]
     return pools
+
+
+def units(text: str, *, characters: bool = False) -> list[str]:
+    """The units of a text; with `characters` only those of scripts without spaces."""
+    data, offsets = string_buffer(pa.array([text], pa.string()))
+    found = segment(data, offsets)
+    places = zip(found.starts.tolist(), found.ends.tolist(), found.kinds.tolist(), strict=True)
+    return [data[a:b].tobytes().decode() for a, b, kind in places if kind & CHARACTER or not characters]
 
 
 def print_ratios(corpus: Path) -> None:

@@ -159,22 +159,12 @@ def _load(path: Path) -> tuple[NDArray[np.int64], Lines]:
 
 def _count_rows(lines: Lines, texts: list[NDArray[np.int64]], first_row: int) -> NDArray[np.uint64]:
     """In how many documents of the part each line and pair stands: uint64[keys, 3], see _COUNT_BITS."""
-    if not texts:
-        return np.zeros((0, _WIDTH), dtype=np.uint64)
-    rows = np.repeat((np.concatenate(texts) + first_row).astype(np.uint64), np.diff(lines.offsets))
-    own, pair = lines.own[:, 0] != 0, lines.pair[:, 0] != 0
-    keys = np.concatenate([lines.own[own], lines.pair[pair]])
-    rows = np.concatenate([rows[own], rows[pair]])
-    order = np.argsort(keys[:, 0], kind="stable")
-    sorted_keys, sorted_rows = keys[order], rows[order]
-    same = sorted_keys[1:, 0] == sorted_keys[:-1, 0]
-    if np.any(same & (sorted_keys[1:, 1] != sorted_keys[:-1, 1])) or np.any(
-        same & (sorted_rows[1:] < sorted_rows[:-1])
-    ):
-        order = np.lexsort((rows, keys[:, 1], keys[:, 0]))
-        sorted_keys, sorted_rows = keys[order], rows[order]
-    counted = np.empty((len(keys), _WIDTH), dtype=np.uint64)
-    return counted[: _count_documents(sorted_keys, sorted_rows, counted)]
+    every = np.concatenate([np.zeros(0, dtype=np.int64), *texts]) + first_row
+    rows = np.repeat(every.astype(np.uint64), np.diff(lines.offsets))
+    most = 2 * len(rows)
+    counted, last = np.empty((most, _WIDTH), dtype=np.uint64), np.empty(most, dtype=np.uint64)
+    table = np.full(1 << max(4, (2 * most).bit_length()), -1, dtype=np.int32)
+    return counted[: _count_documents(lines.own, lines.pair, rows, table, last, counted)]
 
 
 def _total_rows(totals: Mapping[str, int], first_row: int) -> NDArray[np.uint64]:
@@ -193,16 +183,39 @@ def _total_keys(groups: Sequence[str]) -> NDArray[np.uint64]:
 
 
 @kernel
-def _count_documents(keys: NDArray[np.uint64], rows: NDArray[np.uint64], counted: NDArray[np.uint64]) -> int:
+def _count_documents(
+    own: NDArray[np.uint64],
+    pair: NDArray[np.uint64],
+    rows: NDArray[np.uint64],
+    table: NDArray[np.int32],
+    last: NDArray[np.uint64],
+    counted: NDArray[np.uint64],
+) -> int:
+    # `table` has the place of each key in `counted`, found by its first word (a hash); `rows` ascend.
     count = 0
-    for place in range(rows.size):
-        if place == 0 or keys[place, 0] != keys[place - 1, 0] or keys[place, 1] != keys[place - 1, 1]:
-            counted[count, 0] = keys[place, 0]
-            counted[count, 1] = keys[place, 1]
-            counted[count, 2] = rows[place] << _COUNT_BITS | _ODD
-            count += 1
-        elif rows[place] != rows[place - 1]:
-            counted[count - 1, 2] += _ODD
+    mask = np.uint64(table.size - 1)
+    for line in range(rows.size):
+        for keys in (own, pair):
+            low, high = keys[line, 0], keys[line, 1]
+            if low == 0:
+                continue
+            slot = (low >> _ODD) & mask
+            while True:
+                place = table[slot]
+                if place < 0:
+                    table[slot] = count
+                    counted[count, 0] = low
+                    counted[count, 1] = high
+                    counted[count, 2] = rows[line] << _COUNT_BITS | _ODD
+                    last[count] = rows[line]
+                    count += 1
+                    break
+                if counted[place, 0] == low and counted[place, 1] == high:
+                    if last[place] != rows[line]:
+                        last[place] = rows[line]
+                        counted[place, 2] += _ODD
+                    break
+                slot = (slot + _ODD) & mask
     return count
 
 
@@ -325,6 +338,10 @@ def _pick(
 
 def _needed(part: Part, parameters: BoilerplateParameters, answers: NDArray[np.uint64]) -> NDArray[np.int64]:
     """How many documents of its source must have a line that is boilerplate, for each document of a part."""
+    if parameters.min_documents is not None and not (
+        parameters.sources or parameters.languages or parameters.min_share
+    ):
+        return np.full(part.rows, parameters.min_documents, dtype=np.int64)
     found = [np.zeros(0, dtype=np.int64)]
     for documents in part.documents(WITHOUT_TEXT):
         batch = Batch(documents)

@@ -51,3 +51,21 @@ def test_a_stage_behind_sampling_is_refused() -> None:
 def test_a_stage_that_compares_texts_behind_one_that_edits_them_is_refused(stage: str) -> None:
     with pytest.raises(UserError, match=f"'{stage}' stands after 'pii'"):
         _plan("pii", stage)
+
+
+def test_stages_that_relate_and_edit_may_follow_each_other_and_each_sees_what_the_one_before_left() -> None:
+    assert _plan("dedup", "outliers", "boilerplate", "substrings", "pii", "sampling") == [
+        "read dedup, outliers",
+        "relate dedup",
+        "judge dedup; observe for outliers",
+        "fit outliers",
+        "judge outliers",
+        "relate boilerplate",
+        "judge boilerplate",
+        "relate substrings",
+        "judge substrings, pii; observe for sampling",
+        "fit sampling",
+        "judge sampling",
+        "write",
+    ]
+    assert _plan("pii", "substrings") == ["read pii", "judge pii", "relate substrings", "judge substrings", "write"]
