@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from curator.language.scripts import script_table
+from curator.verdict import round_score
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -141,7 +142,7 @@ def choose(
     given /= given.sum(axis=1, keepdims=True)
     best = given.argmax(axis=1)
     chosen = identifier.label_of[group, best, script[rows]]
-    certainty[rows] = np.where(chosen >= 0, given.max(axis=1), 0.0)
+    certainty[rows] = round_score(np.where(chosen >= 0, given.max(axis=1), 0.0))
     agrees = identifier.member_of[labels[rows]] == best
     agreed = np.array([group.agreed for group in GROUPS])[group]
     in_doubt[rows] = certainty[rows] < np.where(agrees, agreed, OVERRULES)
@@ -165,7 +166,7 @@ def _by_lead(
     whole = np.where(inside, found.probabilities, 0.0).sum(axis=1)
     covered = np.where(inside & identifier.in_macro[found.labels], found.probabilities, 0.0).sum(axis=1)
     certainty = np.where(groups >= 0, certainty, 1.0)
-    return certainty, (groups >= 0) & (certainty - rival < LEAD), covered / np.maximum(whole, 1e-300)
+    return certainty, (groups >= 0) & (round_score(certainty - rival) < LEAD), covered / np.maximum(whole, 1e-300)
 
 
 def _by_member(
