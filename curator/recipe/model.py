@@ -42,6 +42,12 @@ class Language(_Strict):
 
     model: str = Field(SHIPPED_MODEL, description="lid.176 (shipped), or the path of a fastText model")
     min_score: float = Field(0.5, ge=0, le=1, description="below this a document is und")
+    confusable: Literal["und", "macro", "model"] = Field(
+        "und", description="where relatives are not told apart: und, their macrolanguage, or what the model says"
+    )
+    mixed: Literal["und", "dominant"] = Field(
+        "und", description="a document in several languages: und, or that of at least 0.6 of its letters"
+    )
 
 
 class Output(_Strict):

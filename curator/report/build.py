@@ -75,7 +75,7 @@ def build_report(directory: RunDirectory, manifest: Mapping[str, object]) -> Rep
         examples=[_example(example) for example in cast("list[dict[str, object]]", manifest["examples"])],
         sampling=_sampling(facts.get("sampling", {}), tally),
         evaluation=_evaluation(facts.get("decontamination", {})),
-        notes=[_note(stage, facts.get(stage, {})) for stage in stages],
+        notes=[_note(name, facts.get(name, {})) for name in (*(facts.keys() & {"language"}), *stages)],
         failures=_failures(directory),
         warnings=cast("list[str]", manifest.get("warnings", [])),
         versions=sorted(cast("dict[str, str]", manifest["versions"]).items()),

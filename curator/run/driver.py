@@ -295,6 +295,7 @@ class _Driver:
         for commit in commits:
             self.tally.merge(_tally_of(commit))
         self._judge_errors()
+        self._note_languages(commits)
         repeated = find_repeated_ids(Corpus(tuple(self.parts), self.executor, self.directory.phase("ids")))
         if repeated.documents:
             example = mask_text(repeated.example or "")
@@ -308,6 +309,19 @@ class _Driver:
         self.digests = {
             file.name: fingerprint.digest({"splits": by_file.get(index, [])}) for index, file in enumerate(self.files)
         }
+
+    def _note_languages(self, commits: Sequence[Commit]) -> None:
+        """Count what documents say of their language against their tag."""
+        if self.request.recipe.language is None:
+            return
+        counted = [cast("dict[str, int]", commit.result["languages"]) for commit in commits]
+        contradicted, mixed = (sum(counts[name] for counts in counted) for name in ("contradicted", "mixed"))
+        self.facts["language"] = {"tag_contradicted_by_script": contradicted, "in_several_languages": mixed}
+        if contradicted:
+            self.warnings.append(
+                f"{contradicted:,} documents carry a language tag that their script contradicts; all are kept, "
+                "and have a language.script_share below 0.5 in scores/"
+            )
 
     def _judge_errors(self) -> None:
         """`max_error_rate`, judged once, after all input is read."""

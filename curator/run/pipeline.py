@@ -8,8 +8,8 @@ from functools import lru_cache
 from pathlib import Path
 
 import pyarrow as pa
-from blake3 import blake3
 
+from curator.errors import UserError
 from curator.recipe.model import SHIPPED_MODEL, Recipe, StageEntry
 from curator.registry import stage_class
 from curator.stage import Column, Parameters, Requirement, Stage
@@ -21,6 +21,11 @@ BUILTIN_COLUMNS = (
     Column("bytes", pa.int64(), "UTF-8 bytes of its text", internal=True),
     Column("language.detected", pa.string(), "language that was identified, und when unsure"),
     Column("language.score", pa.float64(), "how sure the identification is, 0 to 1"),
+    Column("language.dominant", pa.string(), "language of most letters, by paragraph; of documents that seem mixed"),
+    Column("language.second", pa.string(), "language of a tenth of the letters or more, by paragraph"),
+    Column("language.share", pa.float64(), "share of the letters that are in the dominant language, by paragraph"),
+    Column("language.script", pa.string(), "script of most letters, ISO 15924"),
+    Column("language.script_share", pa.float64(), "share of the letters in a script of the language of its tag"),
 )
 
 
@@ -74,13 +79,15 @@ def is_matrix(column: Column) -> bool:
 
 
 def _language_model(name: str) -> Requirement:
-    from curator.language.identify import MODEL_PATH
+    from curator.language.identifier import MODEL_PATH
+    from curator.language.model import identity_of, load_model
 
-    path = MODEL_PATH if name == SHIPPED_MODEL else Path(name)
+    if name == SHIPPED_MODEL:
+        return Requirement("model", name, identity_of(MODEL_PATH))
     try:
-        return Requirement("model", name, blake3(path.read_bytes()).hexdigest())
-    except OSError as error:
-        return Requirement("model", name, "", f"cannot be read: {error.strerror}")
+        return Requirement("model", name, load_model(Path(name)).identity)
+    except UserError as error:
+        return Requirement("model", name, "", error.message)
 
 
 @lru_cache(maxsize=4)

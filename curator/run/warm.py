@@ -11,7 +11,8 @@ import numpy as np
 import pyarrow as pa
 
 from curator.document import DOCUMENT_SCHEMA, Batch
-from curator.run.phases.read import binary16, identify_languages
+from curator.run.phases.languages import identify_languages
+from curator.run.phases.read import binary16
 from curator.run.pipeline import Pipeline, pipeline_of
 from curator.text.normalise import normalise
 
@@ -26,7 +27,7 @@ def warm_up(recipe_json: str) -> None:
     """Take one document through the stages of a recipe; what it says is not kept anywhere."""
     pipeline = pipeline_of(recipe_json)
     text = normalise(pa.array([_TEXT], pa.string()), repair=pipeline.recipe.input.repair).text
-    detected, _ = identify_languages(text, pipeline.recipe.language)
+    detected = identify_languages(text, pipeline.recipe.language).detected
     batch = Batch(_document(text, detected, pipeline))
     columns: dict[str, pa.Array] = {"tokens": pa.array(batch.units.counts)}
     for stage in pipeline.early():

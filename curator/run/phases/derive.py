@@ -13,7 +13,8 @@ from curator.document import DOCUMENT_SCHEMA, Batch
 from curator.keys import child_keys
 from curator.run.part import Part
 from curator.run.phases.judge import candidates
-from curator.run.phases.read import PartWriter, binary16, identify_languages
+from curator.run.phases.languages import identify_languages
+from curator.run.phases.read import PartWriter, binary16
 from curator.run.pipeline import pipeline_of
 from curator.run.states import load_state
 from curator.run.store import Outputs
@@ -60,8 +61,8 @@ class DeriveTask:
         children = stage.derive(*found, state) if found is not None else ()
         if found is not None and children:
             documents = child_documents(found[0], children)
-            detected, scores = identify_languages(documents.column("text"), pipeline.recipe.language)
-            writer.write(documents, detected, scores, CREATED)
+            identified = identify_languages(documents.column("text"), pipeline.recipe.language)
+            writer.write(documents, identified.checked(documents.column("lang")), CREATED)
         writer.close()
         return writer.result()
 

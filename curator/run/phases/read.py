@@ -2,30 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from curator.document import DOCUMENT_SCHEMA, UNDETERMINED, Batch, Codes, encode, string_buffer
+from curator.document import DOCUMENT_SCHEMA, Batch, Codes, encode
 from curator.keys import file_keys
 from curator.readers.base import Failure, ReadOptions, Records, Split
 from curator.readers.batches import digest_record
 from curator.readers.registry import load_reader
-from curator.recipe.model import SHIPPED_MODEL
 from curator.run.part import BatchWriter, write_table
+from curator.run.phases.languages import count_contradictions, identify_languages
 from curator.run.pipeline import BUILTIN_COLUMNS, Pipeline, is_matrix, pipeline_of
 from curator.run.store import Outputs
 from curator.run.tally import FILE, IN, LANGUAGE, SOURCE, Tally
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-
-    from curator.recipe.model import Language
 
 FAILED_SCHEMA = pa.schema(
     [
@@ -69,9 +66,9 @@ class ReadTask:
         failures = list(split.failures)
         for records in reader.read(split, self.options):
             failures.extend(records.failures)
-            documents, found, detected, scores = ingest(records, split, pipeline)
+            documents, found, languages = ingest(records, split, pipeline)
             failures.extend(found)
-            writer.write(documents, detected, scores, IN)
+            writer.write(documents, languages, IN)
         writer.close()
         write_table(outputs.path("failed"), failed_table(split.file.name, failures))
         writer.tally.count_failed(split.file.name, len(failures))
@@ -91,21 +88,17 @@ class PartWriter:
         matrices = (column.name for column in declared if is_matrix(column))
         self._matrices = {name: outputs.path(name).open("wb") for name in matrices}
         self._rows = 0
+        self._contradicted = self._mixed = 0
         self.tally = Tally()
 
-    def write(self, documents: pa.RecordBatch, detected: pa.Array, scores: pa.Array, event: str) -> None:
-        """Add one batch: its documents, the language that was identified and its score."""
+    def write(self, documents: pa.RecordBatch, languages: Mapping[str, pa.Array], event: str) -> None:
+        """Add one batch: its documents, and their columns `language.*`."""
         if documents.num_rows == 0:
             return
         batch = Batch(documents)
         tokens = batch.units.counts
         size = np.diff(batch.text_buffer[1])
-        columns: dict[str, pa.Array] = {
-            "tokens": pa.array(tokens),
-            "bytes": pa.array(size),
-            "language.detected": detected,
-            "language.score": scores,
-        }
+        columns: dict[str, pa.Array] = {"tokens": pa.array(tokens), "bytes": pa.array(size), **languages}
         for stage in self._stages:
             columns.update(stage.annotate(batch))
         for name, file in self._matrices.items():
@@ -116,6 +109,8 @@ class PartWriter:
         everything = np.ones(len(batch), dtype=np.bool_)
         self.tally.count(event, everything, dimensions(documents), tokens, size)
         self._rows += len(batch)
+        self._contradicted += count_contradictions(languages, documents.column("lang"))
+        self._mixed += int(pc.count(languages["language.second"]).as_py())
 
     def close(self) -> None:
         """Finish the files."""
@@ -126,7 +121,8 @@ class PartWriter:
 
     def result(self) -> dict[str, object]:
         """What the commit record says of the part."""
-        return {"rows": self._rows, "tally": self.tally.rows()}
+        languages = {"contradicted": self._contradicted, "mixed": self._mixed}
+        return {"rows": self._rows, "tally": self.tally.rows(), "languages": languages}
 
 
 def dimensions(documents: pa.RecordBatch) -> dict[str, Codes]:
@@ -140,9 +136,9 @@ def dimensions(documents: pa.RecordBatch) -> dict[str, Codes]:
 
 def ingest(
     records: Records, split: Split, pipeline: Pipeline
-) -> tuple[pa.RecordBatch, list[Failure], pa.Array, pa.Array]:
+) -> tuple[pa.RecordBatch, list[Failure], dict[str, pa.Array]]:
     """Documents of records: text repaired and normalised, language settled, keys given. Also the failures, and the
-    language that was identified with its score."""
+    columns `language.*`."""
     from curator.text.normalise import normalise
 
     recipe = pipeline.recipe
@@ -158,7 +154,8 @@ def ingest(
     if failures:
         raw, text = raw.filter(pa.array(good)), text.filter(pa.array(good))
     count = len(text)
-    detected, scores = identify_languages(text, recipe.language)
+    identified = identify_languages(text, recipe.language)
+    tags = _languages(raw.column("lang"), identified.detected)
     positions = raw.column("position")
     name = split.file.name
     keys = file_keys(name, positions.to_numpy(zero_copy_only=False).astype(np.int64))
@@ -168,7 +165,7 @@ def ingest(
             pc.coalesce(raw.column("id"), pc.binary_join_element_wise(name, positions.cast(pa.string()), ":")),
             text,
             pc.coalesce(raw.column("source"), recipe.input.source),
-            _languages(raw.column("lang"), detected),
+            tags,
             pa.repeat(pa.scalar(name, pa.string()), count),
             positions,
             pa.nulls(count, pa.string()),
@@ -178,18 +175,7 @@ def ingest(
         ],
         schema=DOCUMENT_SCHEMA,
     )
-    return documents, failures, detected, scores
-
-
-def identify_languages(text: pa.StringArray, language: Language | None) -> tuple[pa.Array, pa.Array]:
-    """The identified language of each text and its score; und and null where identification is off."""
-    if language is None or len(text) == 0:
-        return pa.repeat(pa.scalar(UNDETERMINED, pa.string()), len(text)), pa.nulls(len(text), pa.float64())
-    from curator.language.identify import identify, load_identifier
-
-    model = load_identifier() if language.model == SHIPPED_MODEL else load_identifier(Path(language.model))
-    found = identify(*string_buffer(text), min_score=language.min_score, model=model)
-    return pa.array(found.languages.names, pa.string()).take(pa.array(found.languages.codes)), pa.array(found.scores)
+    return documents, failures, identified.checked(tags)
 
 
 def binary16(keys: NDArray[np.uint64]) -> pa.Array:

@@ -9,17 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from curator.document import string_buffer
-from curator.language.identify import (
-    MODEL_PATH,
-    PART_BYTES,
-    WINDOW_BYTES,
-    WINDOWS,
-    Identification,
-    cut_windows,
-    identify,
-    load_identifier,
-    required_score,
-)
+from curator.language.identifier import MODEL_PATH, load_identifier
+from curator.language.identify import Identification, Policy, identify, required_score
+from curator.language.windows import PART_BYTES, WINDOW_BYTES, WINDOWS, cut_windows
 
 ENGLISH = (
     "Everyone has the right to freedom of thought, conscience and religion; this right includes freedom to change his "
@@ -34,8 +26,8 @@ RUSSIAN = (
 )
 
 
-def run(*texts: str, min_score: float = 0.5) -> Identification:
-    return identify(*string_buffer(pa.array(texts, pa.string())), min_score=min_score)
+def run(*texts: str, policy: Policy | None = None) -> Identification:
+    return identify(*string_buffer(pa.array(texts, pa.string())), policy)
 
 
 def named(result: Identification) -> list[str]:
@@ -114,7 +106,7 @@ def test_a_cyrillic_text_is_never_named_a_language_in_latin_letters() -> None:
     identifier = load_identifier()
     result = run(words)
     tag = named(result)[0]
-    assert tag == "und" or identifier.written[identifier.tags.index(tag)].any()
+    assert tag == "und" or identifier.written[identifier.name_of == identifier.names.index(tag)].any()
     assert tag not in {"en", "de", "fr"}
 
 
@@ -134,7 +126,7 @@ def test_a_higher_bar_names_no_more() -> None:
         "Semua orang dilahirkan merdeka",
         "Hola amigo mio",
     ]
-    low, high = run(*texts, min_score=0.3), run(*texts, min_score=0.9)
+    low, high = run(*texts, policy=Policy(min_score=0.3)), run(*texts, policy=Policy(min_score=0.9))
     for before, after in zip(named(low), named(high), strict=True):
         assert after in (before, "und")
 

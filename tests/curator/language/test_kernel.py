@@ -14,7 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from curator.document import string_buffer
-from curator.language.identify import MODEL_PATH
+from curator.language.identifier import MODEL_PATH, load_identifier
+from curator.language.identify import Policy, identify
 from curator.language.kernel import Predictions, PreparedModel, load_prepared, predict, prepare
 from curator.language.model import load_model
 
@@ -39,17 +40,23 @@ def predictions(model: PreparedModel, texts: list[str]) -> Predictions:
     return predict(model, data, offsets[:-1], offsets[1:])
 
 
-def assert_equal(model: PreparedModel, original: Classifier, texts: list[str]) -> None:
+def assert_equal(model: PreparedModel, original: Classifier, texts: list[str], step: float = 1e-4) -> None:
+    """The same best labels with the same probabilities, `step` being what may differ."""
     ours = predictions(model, texts)
     for row, text in enumerate(texts):
         labels, probabilities = original.predict(text.replace("\n", " "), k=3)
         found = ours.probabilities[row][: len(probabilities)]
-        np.testing.assert_allclose(found, probabilities, atol=1e-4, err_msg=repr(text))
+        np.testing.assert_allclose(found, probabilities, atol=step, err_msg=repr(text))
         for place, label in enumerate(labels):
-            tied = np.isclose(ours.probabilities[row], probabilities[place], atol=1e-4)
+            tied = np.isclose(ours.probabilities[row], probabilities[place], atol=step)
             names = {"__label__" + model.model.labels[index] for index in ours.labels[row][tied]}
-            # Among equals, at the edge of the best three, either may be named.
-            assert label in names or place == len(labels) - 1
+            # Among equals, at the edge of the best three, any may be named.
+            assert label in names or np.isclose(probabilities[place], probabilities[-1], atol=step)
+
+
+def _step(loss: str) -> float:
+    """The sigmoid of single labels is a table: at the edge of a step, a last bit of the sum moves it by 1/128."""
+    return 0.008 if loss in ("ova", "ns") else 1e-4
 
 
 SENTENCES = [
@@ -153,7 +160,7 @@ def train(source: Path, **options: object) -> fasttext.FastText._FastText:
     )
 
 
-@pytest.mark.parametrize("loss", ["softmax", "hs"])
+@pytest.mark.parametrize("loss", ["softmax", "hs", "ova", "ns"])
 @pytest.mark.parametrize("kind", ["whole", "quantised", "pruned", "all quantised", "no n-grams"])
 def test_models_of_every_kind_that_fasttext_writes_predict_alike(loss: str, kind: str, tmp_path: Path) -> None:
     source = tmp_path / "train.txt"
@@ -169,4 +176,56 @@ def test_models_of_every_kind_that_fasttext_writes_predict_alike(loss: str, kind
     path = tmp_path / "model.bin"
     model.save_model(str(path))
     texts = ["aei oua", "ptk бдг", "неведомо зверушка", "", "sfx lmn rln", "é", "ae pk hsj мн " * 50]
-    assert_equal(prepare(load_model(path)), fasttext.load_model(str(path)), texts)
+    assert_equal(prepare(load_model(path)), fasttext.load_model(str(path)), texts, _step(loss))
+
+
+GLOTLID = ["eng_Latn", "srp_Cyrl", "srp_Latn", "cmn_Hani", "zsm_Latn", "ind_Latn", "arb_Arab", "zxx_Zxxx"]
+
+
+def labelled_lines() -> list[str]:
+    """Lines whose labels are written as GlotLID writes them, each label with words of its own."""
+    chance = random.Random(3)
+    own = {
+        "eng_Latn": "the house stands near river where children play",
+        "srp_Cyrl": "кућа стоји поред реке где се деца играју",
+        "srp_Latn": "kuća stoji pored reke gde se deca igraju",
+        "cmn_Hani": "房子 在 河边 孩子 们 玩耍 的 地方",
+        "zsm_Latn": "rumah itu berdiri kerana sungai bahawa awak",
+        "ind_Latn": "gedung tersebut berada karena kali bahwa kamu",
+        "arb_Arab": "البيت يقف قرب النهر حيث يلعب الأطفال",
+        "zxx_Zxxx": "x1 y2 z3 q4 w5 r6 t7",
+    }
+    assert list(own) == GLOTLID
+    return [
+        f"__label__{label} " + " ".join(chance.choices(words.split(), k=8))
+        for label, words in own.items()
+        for _ in range(60)
+    ]
+
+
+@pytest.mark.parametrize("loss", ["softmax", "hs", "ova", "ns"])
+@pytest.mark.parametrize("kind", ["whole", "quantised"])
+def test_a_model_of_ones_own_names_languages_by_labels_with_scripts(loss: str, kind: str, tmp_path: Path) -> None:
+    source = tmp_path / "train.txt"
+    source.write_text("\n".join(labelled_lines()) + "\n", encoding="utf-8")
+    model = fasttext.train_supervised(
+        str(source), dim=24, bucket=2000, minn=2, maxn=5, epoch=60, lr=0.1, loss=loss, thread=10, verbose=0
+    )
+    if kind == "quantised":
+        model.quantize(input=str(source), qnorm=True, cutoff=1000, retrain=False)
+    path = tmp_path / "model.bin"
+    model.save_model(str(path))
+    texts = [
+        "the children play near the house where the river stands and the house is near the children",
+        "деца се играју поред реке где кућа стоји и деца се играју поред куће где стоји река",
+        "deca se igraju pored reke gde kuća stoji i deca se igraju pored kuće gde stoji reka i kuća",
+        "孩子 们 在 河边 玩耍 的 地方 房子 在 河边 孩子 们 玩耍 的 地方 房子 在 河边 孩子 们 玩耍 的 地方",
+        "البيت يقف قرب النهر حيث يلعب الأطفال والبيت يقف قرب النهر حيث يلعب الأطفال",
+        "",
+    ]
+    assert_equal(prepare(load_model(path)), fasttext.load_model(str(path)), texts, _step(loss))
+    identifier = load_identifier(path)
+    assert set(identifier.names) >= {"und", "en", "sr", "sr-Latn", "zh", "ms", "id", "ar"}
+    result = identify(*string_buffer(pa.array(texts)), Policy(confusable="model"), model=identifier)
+    named = [identifier.names[code] for code in result.languages.codes]
+    assert named == ["en", "sr", "sr-Latn", "zh", "ar", "und"]

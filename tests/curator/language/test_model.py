@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from curator.errors import UserError
-from curator.language.identify import MODEL_PATH
-from curator.language.model import Loss, huffman_children, load_model
+from curator.language.identifier import MODEL_PATH
+from curator.language.model import Loss, huffman_children, identity_of, load_model
 
 BYTES = MODEL_PATH.read_bytes()
 
@@ -53,7 +53,7 @@ def test_a_file_that_is_cut_short_is_a_user_error_that_names_it(
         (BYTES[:4] + struct.pack("<i", 11) + BYTES[8:], "version 11"),
         (BYTES + b"\0", "1 bytes follow"),
         (BYTES[:28] + struct.pack("<i", 3) + BYTES[32:], "3-grams"),
-        (BYTES[:32] + struct.pack("<i", 2) + BYTES[36:], "loss 2"),
+        (BYTES[:32] + struct.pack("<i", 5) + BYTES[36:], "loss 5"),
         (BYTES[:36] + struct.pack("<i", 1) + BYTES[40:], "not a classifier"),
         (BYTES[:64] + struct.pack("<iii", 5, 3, 7) + BYTES[76:], "sizes make no sense"),
     ],
@@ -84,3 +84,37 @@ def test_the_tree_is_a_huffman_tree(counts: list[int]) -> None:
         heapq.heappush(heap, joined)
     assert sum(count * length for count, length in zip(counts, depth, strict=False)) == cost
     assert sorted(children.reshape(-1)) == list(range(2 * len(counts) - 2))
+
+
+@pytest.mark.parametrize("kind", ["cbow", "skipgram"])
+def test_a_model_that_was_trained_without_labels_is_refused(kind: str, tmp_path: Path) -> None:
+    source = tmp_path / "train.txt"
+    source.write_text("the house stands near the river\n" * 50, encoding="utf-8")
+    model = fasttext.train_unsupervised(str(source), model=kind, dim=10, bucket=100, epoch=1, thread=10, verbose=0)
+    model.save_model(str(tmp_path / "model.bin"))
+    with pytest.raises(UserError, match="not a classifier") as raised:
+        load_model(tmp_path / "model.bin")
+    assert "model.bin" in str(raised.value)
+
+
+@given(data=st.binary(max_size=400), head=st.booleans())
+@settings(max_examples=100, deadline=None)
+def test_no_bytes_raise_anything_but_a_user_error(
+    data: bytes, head: bool, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    path = write(tmp_path_factory.mktemp("any"), (BYTES[:80] if head else b"") + data)
+    with pytest.raises(UserError):
+        load_model(path)
+
+
+def test_the_matrices_of_a_whole_model_are_views_of_the_mapped_file(tmp_path: Path) -> None:
+    source = tmp_path / "train.txt"
+    source.write_text("__label__a one two\n__label__b three four\n" * 20, encoding="utf-8")
+    path = tmp_path / "model.bin"
+    fasttext.train_supervised(
+        str(source), dim=10, bucket=100, minn=2, maxn=3, lr=0.05, thread=10, verbose=0
+    ).save_model(str(path))
+    model = load_model(path)
+    assert not model.input.flags.owndata
+    assert not model.input.flags.writeable
+    assert model.identity == identity_of(path)
