@@ -373,7 +373,7 @@ def test_a_language_model_that_is_not_there_is_missed_before_data_is_read(scene:
     options = ("--set", f"language={{model: {tmp_path / 'mine.ftz'}}}")
     done = scene.curator("process", scene.source, "-o", tmp_path / "run", "-r", scene.recipe, *options)
     assert done.returncode == 2
-    assert "mine.ftz: cannot be read" in told(done)
+    assert "mine.ftz: cannot read the language model" in told(done)
     assert not (tmp_path / "run").exists()
 
 
