@@ -1,7 +1,8 @@
 """The language of each document: a fastText model on sampled windows, and a second opinion where it is easily wrong.
 
-What is read. Of a text longer than `WINDOWS` windows of `WINDOW_BYTES`, windows from its start to its end at even
-distances, cut between words; of a shorter one, all. The model predicts on the windows joined, as on one line.
+What is read. Of a text longer than `WINDOWS` windows, windows from its start to its end at even distances, cut between
+words; of a shorter one, all. The model predicts on the windows joined, as on one line. A first glance has windows of
+`GLANCE_BYTES`; what it leaves in any doubt is read anew in windows of `WINDOW_BYTES`.
 
 The second opinion, each part with its own reason in `Identification.reasons`:
 
@@ -34,7 +35,7 @@ from curator.language.identifier import Identifier, load_identifier
 from curator.language.kernel import Predictions, classify, embed
 from curator.language.paragraphs import DOMINANT_SHARE, Mixture, weigh_paragraphs
 from curator.language.scripts import count_scripts, script_table
-from curator.language.windows import BLOCKS, WINDOW_BYTES, WINDOWS, cut_blocks, cut_windows
+from curator.language.windows import BLOCKS, GLANCE_BYTES, WINDOW_BYTES, WINDOWS, cut_blocks, cut_windows
 from curator.verdict import round_score
 
 if TYPE_CHECKING:
@@ -53,6 +54,9 @@ ALONE_LETTERS = 4
 DISAGREES = 0.8
 """The probability with which a window must name another language than its text has. At 0.5 a tenth of the pages of
 manuals would be read again, and names of menus would do."""
+
+GLANCE_SCORE = 0.7
+"""A text of which short windows say so much is not read further."""
 
 REASONS = (
     "model",
@@ -115,6 +119,10 @@ class _Opinion:
     scripts: NDArray[np.int32]
     disagree: NDArray[np.bool_]
 
+    def arrays(self) -> tuple[NDArray[np.generic], ...]:
+        """What is said, each array with a row a text."""
+        return self.names, self.scores, self.reasons, self.scripts, self.disagree
+
 
 def identify(
     data: NDArray[np.uint8],
@@ -130,7 +138,7 @@ def identify(
     """
     identifier = load_identifier() if model is None else model
     policy = Policy() if policy is None else policy
-    said = _hear(data, *cut_windows(data, offsets, window_bytes), WINDOWS, identifier, policy)
+    said = _listen(data, offsets, window_bytes, identifier, policy)
     names, scores, reasons = said.names, said.scores, said.reasons
     # Only these texts are read again, so that a corpus costs what its windows cost.
     rows = np.flatnonzero((reasons == _MIXED) | said.disagree)
@@ -157,6 +165,21 @@ def identify(
         mixture=mixture,
         model=identifier.prepared.model.identity,
     )
+
+
+def _listen(
+    data: NDArray[np.uint8], offsets: NDArray[np.int64], window_bytes: int, identifier: Identifier, policy: Policy
+) -> _Opinion:
+    """The opinion on each text: at a glance where that is sure, by its windows elsewhere."""
+    glance_bytes = min(GLANCE_BYTES, window_bytes)
+    said = _hear(data, *cut_windows(data, offsets, glance_bytes), WINDOWS, identifier, policy)
+    unsure = (said.reasons != _MODEL) | (said.scores < GLANCE_SCORE) | said.disagree
+    rows = np.flatnonzero(unsure & (np.diff(offsets) > WINDOWS * glance_bytes))
+    begins, ends = (places.reshape(-1, WINDOWS)[rows] for places in cut_windows(data, offsets, window_bytes))
+    again = _hear(data, begins.reshape(-1), ends.reshape(-1), WINDOWS, identifier, policy)
+    for before, now in zip(said.arrays(), again.arrays(), strict=True):
+        before[rows] = now
+    return said
 
 
 def _hear(

@@ -16,6 +16,9 @@ WINDOW_BYTES = 768
 """Bytes of a window. On UDHR documents (median 9 KB) four windows of 768 name as many right as the whole text does;
 benchmarks/language.py shows other sizes."""
 
+GLANCE_BYTES = 128
+"""Bytes of a window at the first look, which is enough for most texts."""
+
 WINDOWS = 4
 """An even number, so that a text whose halves are in two languages has two windows in each."""
 
