@@ -354,7 +354,7 @@ def test_a_browser_shows_it_without_sideways_scrolling_errors_or_requests(width:
     report = replace(REPORT, examples=[example], languages=[row, *REPORT.languages], failures=[failure], recipe=long)
     found = measure(render(report), width, tmp_path)
     # First as it opens, then with every part unfolded.
-    assert found == f"closed {width} opened {width} requests 0 sections 9"
+    assert found == f"closed {width} opened {width} requests 0 sections 10"
 
 
 def measure(page: str, width: int, folder: Path) -> str:
