@@ -7,7 +7,7 @@ that differ, `NAME=NUMBER` or `NAME=off`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -22,10 +22,12 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from curator.document import Batch, Codes
-    from stages.quality.parameters import QualityParameters
+    from stages.quality.parameters import QualityParameters, Thresholds
 
 LANGUAGES_PATH = Path(__file__).parent / "data" / "languages.tsv"
-OFF, NONE = "off", "-"
+OFF, LOOSER, NONE = "off", "looser", "-"
+SOURCES_SHOWN = 3
+"""So many sources are named one by one."""
 STOP_WORD_RULES = frozenset({"min_stop_words", "min_stop_level"})
 
 
@@ -72,16 +74,18 @@ def usual_stop_shares(languages: Codes) -> NDArray[np.float64]:
 def loosen(limit: NDArray[np.float64], rule: Rule, batch: Batch, parameters: QualityParameters) -> NDArray[np.float64]:
     """The threshold of each document (NaN: off) once what is known of its language is applied: float64[rows].
 
-    Never tighter than `limit`, and never on where that is off. A language for which the parameters name this threshold
-    has what they say.
+    Never tighter than `limit`, and never on where that is off. Where the parameters name this threshold for the
+    language, or for the language in the document's source group, it is what they say.
     """
     table = read_languages()
     loosest = np.maximum if rule.drops == "above" else np.minimum
     limit = limit.copy()
     for name in batch.languages.names:
-        if name in table and rule.parameter in table[name].thresholds and not _is_given(name, rule, parameters):
+        if name in table and rule.parameter in table[name].thresholds and not _names(parameters.languages, name, rule):
             value = table[name].thresholds[rule.parameter]
             rows = batch.languages.mask(name)
+            for source in _sources_naming(name, rule, parameters):
+                rows &= ~batch.source_groups.mask(source)
             # The looser of NaN and a number is NaN: a rule that is off stays off.
             limit[rows] = loosest(limit[rows], np.nan if value is None else value)
     return limit
@@ -91,17 +95,48 @@ def describe(language: str, parameters: QualityParameters) -> str | None:
     """What differs in a language, in a few words; None where all rules judge with their thresholds."""
     table = read_languages()
     parts = [] if language in table else ["thresholds not measured"]
-    rules = [rule for rule in RULES if getattr(parameters, rule.parameter) is not None]
-    if language not in stop_words().numbers and any(rule.parameter in STOP_WORD_RULES for rule in rules):
+    stop_rules = [rule for rule in RULES if rule.parameter in STOP_WORD_RULES]
+    if language not in stop_words().numbers and any(_replaced(rule, parameters) for rule in stop_rules):
         parts.append("no stop words")
-    known = table[language].thresholds if language in table else {}
-    differ = [rule for rule in rules if rule.parameter in known and not _is_given(language, rule, parameters)]
-    for word, is_off in ((OFF, True), ("looser", False)):
-        names = [rule.name for rule in differ if (known[rule.parameter] is None) is is_off]
-        if names:
-            parts.append(f"{word}: {', '.join(names)}")
+    differ: dict[str, list[str]] = {}
+    for word in (OFF, LOOSER):
+        for rule in RULES:
+            if word == _difference(language, rule, parameters):
+                sources = _sources_naming(language, rule, parameters)
+                differ.setdefault(word + _except_in(sources), []).append(rule.name)
+    parts += [f"{where}: {', '.join(names)}" for where, names in differ.items()]
     return "; ".join(parts) or None
 
 
-def _is_given(language: str, rule: Rule, parameters: QualityParameters) -> bool:
-    return language in parameters.languages and rule.parameter in parameters.languages[language].model_fields_set
+def _difference(language: str, rule: Rule, parameters: QualityParameters) -> str | None:
+    """Whether a rule is off or looser in a language, at least in some source; None where it is neither."""
+    table = read_languages()
+    known = table[language].thresholds if language in table else {}
+    if rule.parameter not in known or _names(parameters.languages, language, rule):
+        return None
+    value, limits = known[rule.parameter], _replaced(rule, parameters)
+    if value is None:
+        return OFF if limits else None
+    is_looser = any(value > limit if rule.drops == "above" else value < limit for limit in limits)
+    return LOOSER if is_looser else None
+
+
+def _replaced(rule: Rule, parameters: QualityParameters) -> list[float]:
+    """The thresholds of a rule of which a looser one may take the place: what holds everywhere or in a source."""
+    groups = [group for group in parameters.sources.values() if rule.parameter in group.model_fields_set]
+    return [limit for group in (parameters, *groups) if (limit := getattr(group, rule.parameter)) is not None]
+
+
+def _except_in(sources: Sequence[str]) -> str:
+    if not sources:
+        return ""
+    return f" except in {', '.join(sources) if len(sources) <= SOURCES_SHOWN else f'{len(sources)} sources'}"
+
+
+def _sources_naming(language: str, rule: Rule, parameters: QualityParameters) -> list[str]:
+    """The source groups in which the parameters name a threshold for a language."""
+    return sorted(name for name, given in parameters.sources.items() if _names(given.languages, language, rule))
+
+
+def _names(groups: Mapping[str, Thresholds], language: str, rule: Rule) -> bool:
+    return language in groups and rule.parameter in groups[language].model_fields_set

@@ -50,6 +50,12 @@ class Thresholds(Parameters):
     max_javascript: float | None = Field(default=None, ge=0, le=1)
 
 
+class SourceThresholds(Thresholds):
+    """Thresholds of a source, and those of single languages in it."""
+
+    languages: Mapping[str, Thresholds] = Field(default_factory=dict, description="other thresholds by list language")
+
+
 class QualityParameters(Thresholds):
     """The thresholds of the papers; null turns a rule off. For single languages they are another number or off where
     clean text would fall (`data/languages.tsv`, measured by benchmarks/quality.py)."""
@@ -113,5 +119,7 @@ class QualityParameters(Thresholds):
     max_javascript: float | None = Field(
         default=None, ge=0, le=1, description="share of lines that mention JavaScript (C4 removes such lines)"
     )
-    sources: Mapping[str, Thresholds] = Field(default_factory=dict, description="other thresholds by source group")
+    sources: Mapping[str, SourceThresholds] = Field(
+        default_factory=dict, description="other thresholds by source group"
+    )
     languages: Mapping[str, Thresholds] = Field(default_factory=dict, description="other thresholds by list language")

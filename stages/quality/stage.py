@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 import pyarrow as pa
 
-from curator.stage import Column, Columns, Requirement, Stage, State
-from curator.thresholds import thresholds_of
+from curator.stage import Column, Columns, Cut, Requirement, Stage, State
+from curator.thresholds import as_scores, thresholds_of
 from curator.verdict import VerdictBuilder, Verdicts, round_score
 from stages.quality.languages import LANGUAGES_PATH, describe, loosen, usual_stop_shares
 from stages.quality.lines import count_lines
@@ -78,15 +78,23 @@ class Quality(Stage[QualityParameters]):
             for name, values in measure(batch).items()
         }
 
+    def cuts(self, batch: Batch, columns: Columns) -> Sequence[Cut]:
+        """The threshold of each rule, in the order of `rules`: two where a measure has a rule on either side."""
+        return [
+            Cut(
+                rule.parameter,
+                rule.drops,
+                as_scores(columns, f"quality.{rule.measure}"),
+                loosen(thresholds_of(batch, self.parameters, rule.parameter), rule, batch, self.parameters),
+            )
+            for rule in RULES
+        ]
+
     def decide(self, batch: Batch, columns: Columns, state: State) -> Verdicts:
         """A drop for each document that a threshold rules out; the first rule in the order of `rules` is named."""
         builder = VerdictBuilder(len(batch))
-        for rule in RULES:
-            score = columns[f"quality.{rule.measure}"].to_numpy(zero_copy_only=False)
-            limit = loosen(thresholds_of(batch, self.parameters, rule.parameter), rule, batch, self.parameters)
-            # A threshold that is off is NaN, and so is a missing score: no comparison with NaN is true.
-            rows = score < limit if rule.drops == "below" else score > limit
-            builder.drop(rows, f"quality.{rule.name}", score, limit)
+        for rule, cut in zip(RULES, self.cuts(batch, columns), strict=True):
+            builder.drop(cut.outside(), f"quality.{rule.name}", cut.score, cut.limit)
         return builder.build()
 
     def coverage(self, language: str) -> str | None:
