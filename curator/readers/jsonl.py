@@ -28,7 +28,6 @@ from curator.readers.base import Failure, Fields, InputFile, ReadOptions, Record
 from curator.readers.batches import digest_record, make_records, only_failures
 from curator.readers.blocks import Block, LineEnds, line_blocks, plain_splits, stream_splits
 from curator.readers.head import UTF8_BOM, check_text_head
-from curator.readers.json_columns import ColumnParser
 from curator.readers.json_fields import (
     UNSET,
     Paths,
@@ -67,6 +66,8 @@ class JsonlReader:
 
     def read(self, split: Split, options: ReadOptions) -> Iterator[Records]:
         """See `Reader.read`."""
+        from curator.readers.json_columns import ColumnParser
+
         parser = _Parser(options.fields)
         columns = ColumnParser(parser.paths)
         for block in line_blocks(split, options):

@@ -119,7 +119,7 @@ def test_every_rule_of_a_stage_is_a_sentence_whose_values_are_known(stage: str) 
     rules = stage_class(stage).rules
     assert rules
     for rule, sentence in rules.items():
-        told = sentence.format(score="1", threshold="2", keeper="a", run="r", copies="3", lang="en")
+        told = sentence.format(score="1", threshold="2", keeper="a", run="r", copies="3", kind="z", lang="en")
         assert rule.startswith(f"{stage}.")
         assert told
         assert "{" not in told

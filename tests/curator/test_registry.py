@@ -35,7 +35,7 @@ def test_each_stage_says_what_it_is(name: str) -> None:
     assert all(column.name.startswith(f"{name}.") for column in (*stage.columns, *stage.scored, *stage.relation))
     assert all(rule.startswith(f"{name}.") for rule in stage.rules)
     for sentence in stage.rules.values():
-        sentence.format(score=1, threshold=2, keeper="k", copies=3, kind="z", lang="en")
+        sentence.format(score=1, threshold=2, keeper="k", run="r", copies=3, kind="z", lang="en")
 
 
 def test_an_unknown_name_gets_the_nearest() -> None:

@@ -87,7 +87,7 @@ def test_drops_and_flags_can_say_where_and_like_what() -> None:
     builder.drop(np.array([1, 2]), "s.second", keeper=["x", "y"], spans=spans)  # row 1 is dropped already
     builder.flag(np.array([0, 0]), "s.third", keeper=["x", "y"], spans=spans)
     rows = [(row["row"], row["rule"], row["keeper"], row["detail"]) for row in builder.build().table.to_pylist()]
-    nothing = {"parent": None, "method": None, "engine": None}
+    nothing = {"parent": None, "method": None, "engine": None, "run": None}
     assert rows == [
         (0, "s.third", "x", {**spans[0], **nothing}),
         (0, "s.third", "y", {**spans[1], **nothing}),
