@@ -157,16 +157,28 @@ def _load(text: str, label: str, overrides: Sequence[str], overlay: Overlay | No
     )
 
 
+def _check_depth(text: str, label: str, origin: Origin) -> None:
+    """UserError for deep nesting. The loader in C composes nodes by recursion and overruns its stack; events come one
+    after the other."""
+    depth = 0
+    for event in yaml.parse(text, Loader=_LOADER):
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+            if depth > MAX_DEPTH:
+                raise UserError(f"nested too deeply for {_A[origin]}", file=label)
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+
+
 def _parse(text: str, label: str, origin: Origin, lines: dict[Location, Place], limit: int) -> Value:
     try:
+        _check_depth(text, label, origin)
         node = yaml.compose(text, Loader=_LOADER)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f"line {mark.line + 1}: " if mark else ""
         problem = getattr(error, "problem", None) or str(error).partition("\n")[0]
         raise UserError(f"{where}not valid YAML: {problem}", file=label) from error
-    except RecursionError:
-        raise UserError(f"nested too deeply for {_A[origin]}", file=label) from None
     if node is None:
         return None
     return _value(node, (), _Parsing(yaml.SafeLoader(""), origin, lines, label, limit))

@@ -232,7 +232,7 @@ class _Driver:
         self.recipe = self.request.recipe.model_dump_json()
         inline = sum(file.size for file in self.files) < INLINE_BYTES
         workers = 1 if inline else self.request.workers
-        recipe = self.directory.work / "recipe.json"
+        recipe = self.directory.work / ".recipe"
         put(recipe, self.recipe.encode(), durable=False)
         self.executor = LocalExecutor(workers, self.log.tick, self._task_done, recipe)
 

@@ -19,7 +19,7 @@ STAGES = ("dedup: {index: true}", "entropy: {min_bits: 3}", "outliers: {min_docu
 KILLED_AT_EVENT = """
 import os, signal, sys, threading, time
 from pathlib import Path
-from curator.recipe import load_recipe
+from curator.recipe import load_with_origins
 from curator.run.driver import Request, run
 
 def main():
@@ -34,7 +34,8 @@ def main():
             os.kill(os.getpid(), signal.SIGKILL)
 
     inputs = tuple(sorted(str(path) for path in Path(source).iterdir()))
-    run(Request(inputs, Path(output), load_recipe(recipe), workers=int(workers), resume=True), [kill])
+    loaded, origins = load_with_origins(recipe)
+    run(Request(inputs, Path(output), loaded, workers=int(workers), resume=True, origins=origins), [kill])
 
 if __name__ == "__main__":
     main()
