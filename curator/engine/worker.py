@@ -1,5 +1,6 @@
 """What the fork server loads once, so that each worker process begins with it."""
 
+import gc
 import os
 from pathlib import Path
 
@@ -19,3 +20,6 @@ __all__ = ["curator", "numba", "numpy", "pyarrow"]
 _recipe = Path(os.environ.get(RECIPE_VARIABLE, ""))
 if _recipe.is_file():
     warm_up(_recipe.read_text())
+    # The collector would write into every object that it looks at, and unshare its page.
+    gc.collect()
+    gc.freeze()

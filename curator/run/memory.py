@@ -6,8 +6,10 @@ from curator.errors import UserError
 from curator.sizes import format_size
 
 DRIVER_BYTES = 200_000_000
+SERVER_BYTES = 140_000_000
 WORKER_BYTES = 380_000_000
-"""What the driver and a worker hold at their peak on splits of 8 MiB, recipe web (`benchmarks/pipeline.py`)."""
+"""What the driver, the fork server of several workers, and a worker hold at their peak on splits of 8 MiB, recipe web
+(`benchmarks/pipeline.py`)."""
 
 
 DOCUMENT_BYTES = 8 << 20
@@ -28,4 +30,4 @@ def workers_within(workers: int, memory_bytes: int, max_document_bytes: int) -> 
             f"--memory {format_size(memory_bytes)} is too little{limit if each > WORKER_BYTES else ''}",
             hint=f"at least {least}",
         )
-    return max(1, min(workers, (memory_bytes - DRIVER_BYTES) // each))
+    return max(1, min(workers, (memory_bytes - DRIVER_BYTES - SERVER_BYTES) // each))
