@@ -26,7 +26,7 @@ from curator.recipe.model import Recipe
 from curator.recipe.overlay import Calibration, Fitted
 from curator.registry import MASKS, STAGES, TRANSLATORS, stage_class
 from curator.run.failures import MEANINGS
-from curator.run.memory import DRIVER_BYTES, WORKER_BYTES, workers_within
+from curator.run.memory import DRIVER_BYTES, SERVER_BYTES, WORKER_BYTES, workers_within
 from curator.sizes import format_size
 from stages.augmentation.apertium import ApertiumOptions
 from tests.runs import make_texts, run_stages, write_jsonl
@@ -156,7 +156,10 @@ def test_the_guide_counts_the_memory_that_the_code_counts() -> None:
     guide = (ROOT / "docs" / "guide.md").read_text(encoding="utf-8")
     least = format_size(WORKER_BYTES + DRIVER_BYTES // 2)
     counts = f"counts {format_size(DRIVER_BYTES)} for itself and {format_size(WORKER_BYTES)} for each worker"
-    assert f"{counts}, and refuses less than {least}" in guide
+    assert f"{counts}, and {format_size(SERVER_BYTES)} for what they share" in guide
+    assert f"It refuses less than {least}" in guide
+    assert workers_within(2, DRIVER_BYTES + SERVER_BYTES + 2 * WORKER_BYTES, 1) == 2
+    assert workers_within(2, DRIVER_BYTES + SERVER_BYTES + 2 * WORKER_BYTES - 1, 1) == 1
     assert workers_within(1, WORKER_BYTES + DRIVER_BYTES // 2, 1) == 1
     with pytest.raises(UserError):
         workers_within(1, WORKER_BYTES + DRIVER_BYTES // 2 - 1, 1)
