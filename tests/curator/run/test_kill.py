@@ -148,7 +148,11 @@ def test_ctrl_c_says_how_to_go_on(scene: Scene) -> None:
     process = subprocess.Popen(
         scene.command("interrupted", 2)[:-1], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
-    time.sleep(1.5)
+    deadline = time.monotonic() + 60
+    while not any((scene.folder / "interrupted").rglob("work/*/*.json")):  # until a task has committed
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=20)
     if process.returncode == 0:
