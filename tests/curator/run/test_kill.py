@@ -122,7 +122,7 @@ def test_a_run_killed_at_any_moment_leaves_no_worker_and_resumes(scene: Scene) -
     chosen = random.Random(7)
     kills = with_workers = 0
     for _ in range(4):
-        code, children = scene.kill_after("clock", 2, chosen.uniform(0.3, 3.0))
+        code, children = scene.kill_after("clock", 2, chosen.uniform(0.5, 4.0))
         kills += code == -signal.SIGKILL
         with_workers += len(children) > 1
         assert psutil.wait_procs(children, timeout=30)[1] == []
