@@ -8,13 +8,13 @@ manner is ruled out; else the slower way reads it again. The two give the same r
 from __future__ import annotations
 
 import io
+import re
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from curator.kernel import kernel
 from curator.readers.base import RECORD_SCHEMA, Records
 
 if TYPE_CHECKING:
@@ -32,10 +32,9 @@ MAX_DEPTH = 500
 """Deeper nesting is left to the slower way, which refuses what is deeper than Python's recursion limit."""
 
 _FEED, _RETURN, _OPEN, _CLOSE = b"\n\r{}"
-_CASE = np.uint8(0x20)
-"""The bit by which `[` differs from `{`, and `]` from `}`."""
-_NOT_TWO, _BRACKETS = np.uint8(0xF9), np.uint8(0x79)
-"""`{` and `}` without the bits in which they differ: what is left of y, {, } and DEL."""
+_NOT_CASE, _BRACKET = np.uint8(0xDF), np.uint8(0x5B)
+"""`[` and `{` without the bit in which they differ."""
+_BRACKETS = re.compile(rb"[\[\]{}]")
 
 
 class ColumnParser:
@@ -101,52 +100,31 @@ def line_starts(data: bytes) -> NDArray[np.int64] | None:
     rows. But an object cannot be cut where `}` stands before the line end and `{` behind it: between the two there
     would have to be a comma. Brackets in strings count along; they only make the answer None more often.
     """
-    starts = np.empty(data.count(b"\n") + 1, dtype=np.int64)
-    count = _line_starts(np.frombuffer(data, dtype=np.uint8), starts)
-    return starts[:count] if count > 0 else None
+    array = np.frombuffer(data, dtype=np.uint8)
+    ends = np.flatnonzero(array == _FEED)
+    if len(array) and array[-1] != _FEED:
+        ends = np.append(ends, len(array))
+    starts = np.concatenate([[0], ends[:-1] + 1]).astype(np.int64)
+    last = ends - 1
+    if len(ends) == 0 or (last <= starts).any():
+        return None
+    last = last - (array[last] == _RETURN)
+    plain = (last > starts) & (array[starts] == _OPEN) & (array[last] == _CLOSE)
+    if not plain.all():
+        return None
+    opens = np.flatnonzero(array & _NOT_CASE == _BRACKET)
+    deep = np.flatnonzero(np.diff(np.searchsorted(opens, np.append(starts, len(array)))) > MAX_DEPTH)
+    too_deep = any(_depth(data[starts[line] : ends[line]]) > MAX_DEPTH for line in deep.tolist())
+    return None if too_deep else starts
 
 
-@kernel
-def _line_starts(data: NDArray[np.uint8], starts: NDArray[np.int64]) -> int:
-    """The number of lines, -1 when one is not plain."""
-    count = 0
-    begin = 0
-    depth = 0
-    place = 0
-    size = data.size
-    while place < size or begin < place:
-        # 32 bytes at a time as vector code: nothing to do where none of them is a bracket or ends a line.
-        while place + 32 <= size:
-            found = False
-            for step in range(32):
-                byte = data[place + step]
-                found |= ((byte | _CASE) & _NOT_TWO) == _BRACKETS or byte == _FEED
-            if found:
-                break
-            place += 32
-        stop = min(place + 32, size)
-        while place <= stop:
-            byte = data[place] if place < size else np.uint8(_FEED)
-            if byte == _FEED:
-                if place == size and begin == size:
-                    return count
-                last = place - 1
-                if last > begin and data[last] == _RETURN:
-                    last -= 1
-                if last <= begin or data[begin] != _OPEN or data[last] != _CLOSE:
-                    return -1
-                starts[count] = begin
-                count += 1
-                begin = place + 1
-                depth = 0
-            elif byte | _CASE == _OPEN:
-                depth += 1
-                if depth > MAX_DEPTH:
-                    return -1
-            elif byte | _CASE == _CLOSE:
-                depth = max(depth - 1, 0)
-            place += 1
-    return count
+def _depth(line: bytes) -> int:
+    """How deep the brackets of a line are nested, those in strings counted along."""
+    depth = most = 0
+    for bracket in _BRACKETS.finditer(line):
+        depth = depth + 1 if bracket[0] in b"[{" else max(depth - 1, 0)
+        most = max(most, depth)
+    return most
 
 
 def _unless_empty(column: pa.StringArray) -> pa.StringArray:
