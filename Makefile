@@ -32,11 +32,14 @@ demo: $(STAMP) ## Curate the packaged sample corpus and print what happened
 	  echo "Apertium is not installed: taking the recipe demo, without back-translation"; recipe=demo; fi; \
 	$(BIN)/curator process pipelines/sample/*.jsonl.zst -o runs/demo -r $$recipe
 
+# A process a core, each with whole files: tests of a file may share what they made.
+PARALLEL := --numprocesses=logical --dist=loadfile --no-loadscope-reorder
+
 test: $(STAMP) ## All tests that fit into 20 minutes on two cores
-	$(BIN)/python -m pytest -m 'not long' --cov --cov-report=term:skip-covered
+	$(BIN)/python -m pytest $(PARALLEL) -m 'not long' --cov --cov-report=term:skip-covered
 
 test-fast: $(STAMP) ## The tests that take under two minutes together
-	$(BIN)/python -m pytest -m 'not long and not slow and not browser'
+	$(BIN)/python -m pytest $(PARALLEL) -m 'not long and not slow and not browser'
 
 test-long: $(STAMP) ## The tests that take longer: every kill, the large corpora
 	$(BIN)/python -m pytest -m long
