@@ -23,7 +23,8 @@ def _load_numba() -> ModuleType:
     for name in hidden:
         sys.modules[name] = None  # type: ignore[assignment]  # how Python notes that a module is not to be found
     try:
-        importlib.import_module("numba.np.arraymath")
+        for module in ("numba.np.arraymath", "numba.core.typing.cffi_utils"):
+            importlib.import_module(module)
         return importlib.import_module("numba")
     finally:
         for name in hidden:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 import time
@@ -52,6 +53,7 @@ def process_command(
         keep_work=keep_work,
         origins=origins,
     )
+    gc.freeze()
     progress = show_progress(as_json=as_json)
     started = time.monotonic()
     try:

@@ -17,6 +17,7 @@ from curator.run.warm import warm_up
 
 __all__ = ["curator", "numba", "numpy", "pyarrow"]
 
+gc.set_threshold(20_000, 10, 10)  # as in the driver
 _recipe = Path(os.environ.get(RECIPE_VARIABLE, ""))
 if _recipe.is_file():
     warm_up(_recipe.read_text())

@@ -7,6 +7,7 @@ the scores become probabilities by a softmax. Weights are fitted by `curator.lan
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -80,12 +81,14 @@ def fold_words(text: str) -> list[str]:
     return "".join(letters).split()
 
 
-def hash_word(group: int, word: str) -> int:
-    """The hash under which the list of a group has a word."""
-    value = int(_FNV_BASIS)
-    for code in (group, *map(ord, word)):
-        value = ((value ^ code) * int(_FNV_PRIME)) & 0xFFFFFFFFFFFFFFFF
-    return value
+def hash_words(groups: Sequence[int], words: Sequence[str]) -> NDArray[np.uint64]:
+    """The hash under which the list of a group has a word, for each group and word: uint64[words]."""
+    codes = np.array(words, dtype=np.str_).reshape(-1, 1).view(np.uint32).astype(np.uint64)
+    lengths = np.array([len(word) for word in words])
+    values = (_FNV_BASIS ^ np.array(groups, dtype=np.uint64)) * _FNV_PRIME
+    for place in range(codes.shape[1]):
+        values = np.where(place < lengths, (values ^ codes[:, place]) * _FNV_PRIME, values)
+    return values
 
 
 @lru_cache(maxsize=1)
@@ -94,7 +97,8 @@ def word_table(path: Path = TABLE_PATH) -> WordTable:
     numbers = {group.name: number for number, group in enumerate(GROUPS)}
     most = max(len(group.judged) for group in GROUPS)
     intercepts = np.zeros((len(GROUPS), most), dtype=np.float64)
-    hashes: list[int] = []
+    words: list[str] = []
+    groups: list[int] = []
     weights: list[list[float]] = []
     number = -1
     for line in path.read_text(encoding="utf-8").splitlines():
@@ -104,12 +108,13 @@ def word_table(path: Path = TABLE_PATH) -> WordTable:
             continue
         values = [float(field) for field in fields]
         if word:
-            hashes.append(hash_word(number, word))
+            words.append(word)
+            groups.append(number)
             weights.append(values + [0.0] * (most - len(values)))
         else:
             intercepts[number, : len(values)] = values
-    keys = np.array(hashes, dtype=np.uint64)
-    slots = np.full(1 << (2 * len(hashes)).bit_length(), -1, dtype=np.int32)
+    keys = hash_words(groups, words)
+    slots = np.full(1 << (2 * len(words)).bit_length(), -1, dtype=np.int32)
     _fill(keys, slots)
     judged = np.array([len(group.judged) for group in GROUPS], dtype=np.int32)
     return WordTable(slots, keys, np.array(weights).reshape(-1, most), intercepts, judged)

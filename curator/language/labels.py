@@ -14,10 +14,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from curator.document import UNDETERMINED
-from curator.language.scripts import likely_script, script_members, scripts_of
-from curator.language.tags import is_valid, list_language, normalise_tag
+from curator.language.scripts import script_members, scripts_of
+from curator.language.tags import is_valid, likely_script, list_language, named_script, normalise_tag
 
-_WIKIPEDIA_CODES = {"als": "gsw", "eml": "egl", "bh": "bho"}
+WIKIPEDIA_CODES = {"als": "gsw", "eml": "egl", "bh": "bho"}
 """Labels of lid.176 that are codes of a Wikipedia and mean something else, or nothing, as language tags. Alemannic is
 `gsw` (`als` is Tosk Albanian); of the retired `eml`, Emilian has the larger Wikipedia; the `bh` one is Bhojpuri."""
 
@@ -33,7 +33,7 @@ class Label:
 def read_labels(labels: Sequence[str]) -> tuple[Label, ...]:
     """The labels of a model, in order. A model that has all codes of Wikipedias that are no tags of their own means
     them so."""
-    codes = _WIKIPEDIA_CODES if _WIKIPEDIA_CODES.keys() <= set(labels) else {}
+    codes = WIKIPEDIA_CODES if WIKIPEDIA_CODES.keys() <= set(labels) else {}
     return tuple(_read(codes.get(label, label)) for label in labels)
 
 
@@ -42,15 +42,16 @@ def _read(label: str) -> Label:
         return Label(label, frozenset())
     if list_language(label) == UNDETERMINED:
         return Label(UNDETERMINED, frozenset())
-    from langcodes import Language, standardize_tag
-
     # A label without a script may be any that its language is written in.
-    named = Language.get(label, normalize=False).script
+    named = named_script(label.replace("_", "-").title())
     tag = normalise_tag(label)
-    language = Language.get(str(standardize_tag(tag, macro=True)) if named else tag, normalize=False)
     scripts = script_members(named) if named else scripts_of(tag)
-    primary = Language.make(language=language.language).to_tag()
-    likely = likely_script(primary)
-    if likely and language.script in {likely, *script_members(likely)}:
-        language = Language.make(language=language.language, territory=language.territory)
-    return Label(str(language.to_tag()), scripts)
+    if named:
+        from langcodes import standardize_tag
+
+        tag = str(standardize_tag(tag, macro=True))
+    primary, *rest = tag.split("-")
+    own, likely = named_script(tag), likely_script(primary)
+    if own and likely and own in {likely, *script_members(likely)}:
+        tag = "-".join((primary, *rest[1:]))
+    return Label(tag, scripts)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from curator.kernel import inline_kernel, kernel
+from curator.language.tags import likely_script, named_script, normalise_tag
 from curator.text.segment import read_only
 
 if TYPE_CHECKING:
@@ -70,9 +71,6 @@ _ALSO = {
 }
 """Scripts beside the likely one in which a language is written today by many (CLDR supplemental data, languageData)."""
 
-_INSTEAD = {"azb": "Arab", "xal": "Cyrl"}
-"""Languages that the likely subtags do not know, so that their macrolanguage's or a default script would stand in."""
-
 ALONE = {
     "Armn": "hy",
     "Grek": "el",
@@ -116,31 +114,17 @@ def script_table() -> ScriptTable:
         return ScriptTable(names, arrays["blocks"], arrays["cells"])
 
 
-@lru_cache(maxsize=1 << 12)
 def scripts_of(tag: str) -> frozenset[str]:
     """The scripts that a language is written in; only the one named where the tag names one. Empty where none is
     known."""
-    from langcodes import Language
-
-    from curator.language.tags import is_valid
-
-    if not is_valid(tag):
-        return frozenset()
-    language = Language.get(tag)
-    if language.script is not None:
-        return script_members(language.script)
+    canonical = normalise_tag(tag)
     likely = likely_script(tag)
     if likely is None:
         return frozenset()
-    return script_members(likely) | frozenset(_ALSO.get(language.language or "", ()))
-
-
-def likely_script(tag: str) -> str | None:
-    """The script that CLDR's likely subtags give a valid tag; None where they know none."""
-    from langcodes import Language
-
-    language = Language.get(tag)
-    return _INSTEAD.get(language.language or "") or language.maximize().script
+    if named_script(canonical):
+        return script_members(likely)
+    primary, _, _ = canonical.partition("-")
+    return script_members(likely) | frozenset(_ALSO.get(primary, ()))
 
 
 def script_members(script: str) -> frozenset[str]:

@@ -122,27 +122,20 @@ def gazetteer() -> Gazetteer:
 
     # Rows: 0 empty, one for each combination of languages, then one for each key that is a cue, leads a longer term, or
     # is that of several names (`Weiss` and `Weiß`).
-    special: dict[int, NDArray[np.uint16]] = {}
-    order = np.argsort(keys, kind="stable")
-    sorted_keys = keys[order]
-
-    def row_of(key: int) -> NDArray[np.uint16]:
-        if key not in special:
-            low, high = (np.searchsorted(sorted_keys, np.uint64(key), side) for side in ("left", "right"))
-            special[key] = np.bitwise_or.reduce(flags[combinations[order[low:high]]], axis=0)
-        return special[key]
-
-    for key in np.unique(sorted_keys[1:][sorted_keys[1:] == sorted_keys[:-1]]).tolist():
-        row_of(key)
-    for leader, combination in set(zip(lead[long].tolist(), combinations[long].tolist(), strict=True)):
-        row_of(leader)[flags[combination] != 0] |= LONGER
-    for key, columns, bits in cue_entries:
-        row_of(key)[columns] |= bits
-
-    special_keys = np.array(list(special), dtype=np.uint64)
+    sorted_keys = np.sort(keys)
+    cue_keys = np.array([key for key, _, _ in cue_entries], dtype=np.uint64)
+    special = np.unique(np.concatenate([sorted_keys[1:][sorted_keys[1:] == sorted_keys[:-1]], lead[long], cue_keys]))
+    special_flags = np.zeros((len(special), len(place) + 1), dtype=np.uint16)
+    at = np.minimum(np.searchsorted(special, keys), len(special) - 1)
+    named_too = np.flatnonzero(special[at] == keys)
+    np.bitwise_or.at(special_flags, at[named_too], flags[combinations[named_too]])
+    longer = np.where(flags[combinations[long]] != 0, np.uint16(LONGER), np.uint16(0))
+    np.bitwise_or.at(special_flags, np.searchsorted(special, lead[long]), longer)
+    for row, (_, columns, bits) in zip(np.searchsorted(special, cue_keys).tolist(), cue_entries, strict=True):
+        special_flags[row, columns] |= bits
     base = len(flags)
-    all_flags = np.concatenate([flags, np.array(list(special.values()), dtype=np.uint16).reshape(-1, len(place) + 1)])
-    all_keys = np.concatenate([special_keys, keys])
+    all_flags = np.concatenate([flags, special_flags])
+    all_keys = np.concatenate([special, keys])
     all_rows = np.concatenate([np.arange(base, base + len(special)), combinations]).astype(np.int32)
     slots = 1 << int(np.ceil(np.log2(len(all_keys) * 2)))
     present, table = np.zeros((1 << FILTER_BITS) // 64, dtype=np.uint64), np.zeros((slots, 2), dtype=np.uint64)

@@ -17,7 +17,7 @@ import numpy as np
 from blake3 import blake3
 
 from curator.errors import UserError
-from curator.language.tags import list_language, normalise_tag
+from curator.language.tags import likely_script, list_language
 from stages.toxicity import features
 
 if TYPE_CHECKING:
@@ -86,9 +86,7 @@ def model_language(tag: str) -> str:
     language = list_language(tag)
     if language == "und":
         return language
-    from langcodes import Language
-
-    script = Language.get(normalise_tag(tag)).maximize().script
+    script = likely_script(tag)
     return f"{language}-{script}" if script else language
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from curator.document import string_buffer
 from curator.language.confusable import GROUPS, TABLE_PATH
-from curator.language.judge import FOLDED, fold_table, fold_words, hash_word, judge_words, word_table
+from curator.language.judge import FOLDED, fold_table, fold_words, hash_words, judge_words, word_table
 
 JUDGED = [number for number, group in enumerate(GROUPS) if group.judged]
 
@@ -98,9 +98,18 @@ def test_folding_is_lowercase_and_serbian_cyrillic_is_latin() -> None:
 
 
 def test_every_word_is_found_under_its_own_hash() -> None:
-    table = word_table()
-    hashes = [hash_word(group, word) for group, words in LISTS.items() for word in words if word]
-    assert len(set(hashes)) == len(hashes) == len(table.hashes)
+    def plain(group: int, word: str) -> int:
+        """FNV-1a with 64 bits over the number of the group and the code points."""
+        value = 14695981039346656037
+        for code in (group, *map(ord, word)):
+            value = ((value ^ code) * 1099511628211) % 2**64
+        return value
+
+    pairs = [(group, word) for group, words in LISTS.items() for word in words if word]
+    hashes = [plain(group, word) for group, word in pairs]
+    assert len(set(hashes)) == len(hashes)
+    assert word_table().hashes.tolist() == hashes
+    assert hash_words(*zip(*pairs, strict=True)).tolist() == hashes
 
 
 def test_every_judged_group_has_words_for_and_against_each_member() -> None:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from curator.language import build_tags, tags
 from curator.language.tags import display_name, is_valid, list_language, normalise_tag
 
 
@@ -101,3 +105,17 @@ def test_normalising_twice_is_normalising_once_and_keeps_the_list_language(tag: 
     assert normalise_tag(normal) == normal
     assert list_language(normal) == list_language(tag)
     assert is_valid(normal) == is_valid(tag)
+
+
+def test_the_committed_table_is_what_langcodes_says() -> None:
+    assert build_tags.build() == tags.TABLE_PATH.read_text(encoding="utf-8")
+
+
+def test_tags_of_every_day_are_known_without_langcodes() -> None:
+    code = (
+        "import sys; from curator.language.identifier import load_identifier; load_identifier();"
+        "from curator.language.tags import display_name; display_name('pt-BR');"
+        "assert 'langcodes' not in sys.modules;"
+        "assert display_name('tlh') == 'Klingon' and 'langcodes' in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
