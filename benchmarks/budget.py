@@ -1,87 +1,136 @@
-"""What each piece of the reading pass costs: CPU milliseconds per MB of text, in one process, after warm-up.
+"""What each piece of a run costs beside its budget: CPU milliseconds per MB of text, in one process, and the floor.
 
-python benchmarks/budget.py CORPUS.jsonl[.zst] [--recipe web] [--megabytes 20] [--repeat 5]
+python benchmarks/budget.py CORPUS.jsonl[.zst] [--recipe web] [--repeat 3]
+
+A process of its own runs the recipe from start to end, start-up included, with a clock on each piece. A piece that is
+called from within another is charged to itself alone. What no clock is on is the run's own reading and writing: parse,
+normalise, files of the run, shards. MB are 10**6 bytes of UTF-8 text.
 """
 
 from __future__ import annotations
 
 import argparse
+import functools
+import json
 import statistics
+import subprocess
+import sys
 import tempfile
 import time
+from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-from curator.document import Batch
-from curator.readers.base import ReadOptions, Records, Split
-from curator.readers.detect import discover
-from curator.readers.registry import load_reader
-from curator.recipe import Recipe, load_recipe
-from curator.run.phases.languages import identify_languages
-from curator.run.phases.read import PartWriter, ingest
-from curator.run.pipeline import make_pipeline
-from curator.run.store import Outputs
-from curator.text.normalise import normalise
+from pipeline import floor_seconds, text_bytes
+
+BUDGET = {
+    "read and write": 20,
+    "language": 15,
+    "units and signatures": 20,
+    "dedup exchange": 10,
+    "entropy": 12,
+    "toxicity": 25,
+    "outliers": 8,
+    "pii": 33,
+    "sampling, report, start": 20,
+}
+REST, START = "read and write", "sampling, report, start"
+TIMES_THE_FLOOR = 8
+_PIECE_OF_STAGE = {"sampling": START, "augmentation": START}
+_METHODS = (
+    *("annotate", "observe", "merge", "fit", "divide", "join", "relate", "settle", "score", "decide", "cuts"),
+    *("candidates", "derive", "coverage", "facts"),
+)
 
 
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("corpus")
+    parser.add_argument("corpus", type=Path)
     parser.add_argument("--recipe", default="web")
-    parser.add_argument("--megabytes", type=float, default=20)
-    parser.add_argument("--repeat", type=int, default=5)
+    parser.add_argument("--repeat", type=int, default=3)
+    parser.add_argument("--child", type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
-    recipe = load_recipe(arguments.recipe)
-    pipeline = make_pipeline(recipe)
-    split = first_split(arguments.corpus, int(arguments.megabytes * 1e6))
-    reader = load_reader(split.file.format)
-    options = ReadOptions()
-    records = list(reader.read(split, options))
-    texts = [piece.records.column("text") for piece in records]
-    megabytes = sum(text.nbytes for text in texts) / 1e6
-    documents = [ingest(piece, split, pipeline)[0] for piece in records]
-    costs: dict[str, float] = {}
-
-    def measure(name: str, function: Callable[[], object]) -> None:
-        function()
-        taken = []
-        for _ in range(arguments.repeat):
-            started = time.process_time()
-            function()
-            taken.append(time.process_time() - started)
-        costs[name] = 1000 * statistics.median(taken) / megabytes
-        print(f"{name:24}{costs[name]:8.2f} ms per MB")
-
-    print(f"{megabytes:.1f} MB of text, {sum(len(text) for text in texts)} documents")
-    measure("parse", lambda: list(reader.read(split, options)))
-    measure("normalise", lambda: [normalise(text, repair=True) for text in texts])
-    measure("identify language", lambda: [identify_languages(d.column("text"), recipe.language) for d in documents])
-    measure("units", lambda: [Batch(d).units for d in documents])
-    batches = [Batch(d) for d in documents]
-    for batch in batches:
-        _ = batch.units, batch.languages
-    for stage in pipeline.early():
-        measure(stage.name, lambda stage=stage: [stage.annotate(batch) for batch in batches])  # type: ignore[misc]
-    measure("the whole task", lambda: whole(records, split, recipe))
-    print(f"{'sum of pieces':24}{sum(list(costs.values())[:-1]):8.2f} ms per MB")
-
-
-def first_split(corpus: str, size: int) -> Split:
-    """The first split of a corpus, of about `size` bytes."""
-    (file,) = discover([corpus], "auto")
-    return next(iter(load_reader(file.format).splits(file, ReadOptions(), size)))
-
-
-def whole(records: list[Records], split: Split, recipe: Recipe) -> None:
-    """Everything that the reading task does after parsing, files written."""
-    pipeline = make_pipeline(recipe)
+    if arguments.child:
+        print(json.dumps(run_with_clocks(arguments.corpus, arguments.recipe, arguments.child)))
+        return
+    megabytes = text_bytes(arguments.corpus) / 1e6
+    command = [sys.executable, __file__, str(arguments.corpus), "--recipe", arguments.recipe, "--child"]
     with tempfile.TemporaryDirectory() as folder:
-        writer = PartWriter(pipeline, Outputs(Path(folder), "part"))
-        for piece in records:
-            documents, _, languages = ingest(piece, split, pipeline)
-            writer.write(documents, languages, "in")
-        writer.close()
+        root = Path(folder)
+        floor = 1000 * floor_seconds(arguments.corpus, root) / megabytes
+        found = []
+        for number in range(arguments.repeat):
+            done = subprocess.run([*command, str(root / f"run-{number}")], check=True, stdout=subprocess.PIPE)
+            found.append(json.loads(done.stdout.splitlines()[-1]))
+    print(f"{megabytes:.1f} MB of text, one process, median of {arguments.repeat}\n")
+    print(f"{'':26}{'CPU ms per MB':>14}{'budget':>8}")
+    pieces = list(dict.fromkeys([*BUDGET, *(name for costs in found for name in costs)]))
+    for name in pieces:
+        cost = 1000 * statistics.median(costs.get(name, 0.0) for costs in found) / megabytes
+        print(f"{name:26}{cost:14.1f}{BUDGET.get(name, ''):>8}{'  over' if cost > BUDGET.get(name, cost) else ''}")
+    whole = 1000 * statistics.median(sum(costs.values()) for costs in found) / megabytes
+    print(f"{'in all':26}{whole:14.1f}{sum(BUDGET.values()):>8}{'  over' if whole > sum(BUDGET.values()) else ''}")
+    print(f"{'floor':26}{floor:14.1f}{'':8}  {whole / floor:.1f} times, asked {TIMES_THE_FLOOR}")
+
+
+class Clock:
+    """CPU time by piece, each moment charged to the innermost piece that runs."""
+
+    def __init__(self) -> None:
+        self.spent: defaultdict[str, float] = defaultdict(float)
+        self._pieces = [REST]
+        self._since = time.process_time()
+        self.spent[START] = self._since  # of the process, until here
+
+    def charge(self) -> None:
+        """Charge the time since the last call to the piece that runs."""
+        now = time.process_time()
+        self.spent[self._pieces[-1]] += now - self._since
+        self._since = now
+
+    def around(self, piece: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        """The function, its time charged to a piece."""
+
+        @functools.wraps(function)
+        def timed(*arguments: object, **options: object) -> object:
+            self.charge()
+            self._pieces.append(piece)
+            try:
+                return function(*arguments, **options)
+            finally:
+                self.charge()
+                self._pieces.pop()
+
+        return timed
+
+
+def run_with_clocks(corpus: Path, recipe: str, output: Path) -> dict[str, float]:
+    """CPU seconds by piece of a run in this process. Everything until the run begins is start-up."""
+    from curator.cli.process import process_command
+    from curator.document import Batch
+    from curator.recipe import load_recipe
+    from curator.report import build
+    from curator.run.phases import derive, read
+    from curator.run.pipeline import make_pipeline
+
+    stages = make_pipeline(load_recipe(recipe)).stages
+    clock = Clock()
+    for stage in stages:
+        for method in _METHODS:
+            piece = _PIECE_OF_STAGE.get(stage.name, stage.name)
+            if stage.name == "dedup":
+                piece = "dedup exchange" if method == "relate" else "units and signatures"
+            setattr(type(stage), method, clock.around(piece, getattr(type(stage), method)))
+    for module in (read, derive):
+        module.identify_languages = clock.around("language", module.identify_languages)  # type: ignore[attr-defined]
+    units: Any = Batch.__dict__["units"]
+    units.func = clock.around("units and signatures", units.func)
+    build.write_report = clock.around(START, build.write_report)
+    process_command([str(corpus)], output, recipe, None, 1, "4GB", [], False, False, True)
+    clock.charge()
+    return dict(clock.spent)
 
 
 if __name__ == "__main__":
