@@ -252,6 +252,10 @@ class Stage(abc.ABC, Generic[ParametersT]):
 
         return column_cuts(batch, columns, self.columns, self.parameters)
 
+    def has_candidates(self, state: State) -> bool:
+        """Whether any document can be a candidate; where none can, no part is looked through."""
+        return True
+
     def candidates(self, batch: Batch, state: State) -> NDArray[np.bool_]:
         """The documents from which `derive` may make children, told without their text: bool[rows]."""
         import numpy as np

@@ -380,6 +380,9 @@ class _Driver:
 
     def _derive(self, name: str, phases: Sequence[Phase]) -> None:
         """Make children, and take them through every document stage that comes before."""
+        fitted = load_state(self.states[name]) if name in self.states else {}
+        if not self.pipeline.stage(name).has_candidates(fitted):
+            return
         folder = self.directory.phase("derive")
         states = tuple(self.states.items())
         inputs = [DeriveInput(part) for part in self.parts if not part.is_derived]

@@ -215,6 +215,10 @@ class Augmentation(Stage[AugmentationParameters]):
         builder.flag(~np.isnan(score), NO_TRANSLATOR, score, float(self.parameters.below_tokens))
         return builder.build()
 
+    def has_candidates(self, state: State) -> bool:
+        """Whether any language is to have children."""
+        return bool(state["chosen_documents"].any())
+
     def candidates(self, batch: Batch, state: State) -> NDArray[np.bool_]:
         """The documents that are to have a child: bool[rows]. `derive` takes no others, so that an engine may collect
         them from many batches: a translator takes seconds to start."""

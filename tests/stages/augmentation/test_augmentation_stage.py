@@ -92,9 +92,17 @@ def test_documents_with_a_child_hold_at_most_the_share_of_the_tokens(apertium: l
         state = fitted(stage, batch)
         tokens = tokens_of(batch)[TOKENS].to_numpy()
         chosen = stage.candidates(batch, state)
+        assert stage.has_candidates(state) == chosen.any()
         assert tokens[chosen].sum() == state["chosen_tokens"][0] <= share * tokens.sum()
         # No smaller than it must be: the next document by hash would not fit.
         assert tokens[chosen].sum() > share * tokens.sum() - tokens.max()
+
+
+def test_without_a_translator_no_document_is_a_candidate() -> None:
+    stage = stage_of()
+    state = fitted(stage, occitan())
+    assert not stage.has_candidates(state)
+    assert not stage.candidates(occitan(), state).any()
 
 
 def test_the_choice_does_not_depend_on_where_else_documents_stand(apertium: list[object]) -> None:
