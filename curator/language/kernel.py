@@ -39,6 +39,11 @@ _FNV_BASIS = np.uint64(2166136261)
 _FNV_PRIME = np.uint64(16777619)
 _WORD = np.uint64(0xFFFFFFFF)
 _SIGN_EXTENSION = np.uint64(0xFFFFFF00)
+_ONE, _TOP_BIT, _IN_CELL, _CELL = np.uint64(1), np.uint64(7), np.uint64(63), np.uint64(6)
+_BYTE_BITS, _BYTE, _PAIR = np.uint64(8), np.uint64(0xFF), np.uint64(9)
+
+PARTS = 8
+"""A row of a model of 16 dimensions quantised by fastText's defaults is as many codes, of two dimensions each."""
 
 _HIERARCHICAL_SOFTMAX, _SOFTMAX = Loss.HIERARCHICAL_SOFTMAX.value, Loss.SOFTMAX.value
 _LOG_FLOOR = 1e-5
@@ -57,7 +62,10 @@ class PreparedModel:
 
     `word_slots` is an open-addressing table from a word's hash to its id (-1: empty); `word_sums` and `word_inputs` are
     the sum and number of a word's rows; bit b of `bitmap` says that bucket b has a row, which is `ranks[b // 64]` plus
-    the number of bits set before b in its word.
+    the number of bits set before b in its word. Rows of n-grams are `vectors` float32[rows, dimension]; of a model
+    whose rows are `PARTS` codes for two dimensions each, `codes` uint64[rows] with `norms` float32[rows] and
+    `centroids` float32[PARTS * 256 * 2] instead: they take a fifth of the memory, so that they stay in the cache of a
+    core, which is what most of the time goes into.
     """
 
     model: FastTextModel
@@ -70,6 +78,9 @@ class PreparedModel:
     bitmap: NDArray[np.uint64]
     ranks: NDArray[np.int64]
     vectors: NDArray[np.float32]
+    codes: NDArray[np.uint64]
+    norms: NDArray[np.float32]
+    centroids: NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -96,7 +107,7 @@ def prepare(model: FastTextModel) -> PreparedModel:
     word_bytes = read_only(np.frombuffer(joined or b"\0", dtype=np.uint8))
     word_offsets = np.zeros(word_count + 1, dtype=np.int64)
     np.cumsum([len(word) for word in model.words], out=word_offsets[1:])
-    vectors = np.ascontiguousarray(model.input[word_count:])
+    vectors, codes, norms, centroids = _ngram_rows(model)
     bitmap, ranks = _bucket_index(model)
     end = END_OF_SENTENCE.encode()
     end_word = model.words.index(end) if end in model.words else -1
@@ -116,8 +127,38 @@ def prepare(model: FastTextModel) -> PreparedModel:
         bitmap,
         ranks,
         vectors,
+        codes,
+        norms,
+        centroids,
     )
-    return PreparedModel(model, slots, word_bytes, word_offsets, sums, inputs, end_word, bitmap, ranks, vectors)
+    return PreparedModel(
+        model,
+        slots,
+        word_bytes,
+        word_offsets,
+        sums,
+        inputs,
+        end_word,
+        bitmap,
+        ranks,
+        vectors,
+        codes,
+        norms,
+        centroids,
+    )
+
+
+def _ngram_rows(
+    model: FastTextModel,
+) -> tuple[NDArray[np.float32], NDArray[np.uint64], NDArray[np.float32], NDArray[np.float32]]:
+    """`vectors`, `codes`, `norms` and `centroids` of a `PreparedModel`; one of the first two is empty."""
+    words, quantised = len(model.words), model.quantised
+    if quantised is None or quantised.codes.shape[1] != PARTS or model.dimension != 2 * PARTS:
+        none = np.zeros(0, dtype=np.float32)
+        return np.ascontiguousarray(model.input[words:]), np.zeros(0, dtype=np.uint64), none, none
+    codes = np.ascontiguousarray(quantised.codes[words:]).view("<u8").reshape(-1)
+    vectors = np.zeros((0, model.dimension), dtype=np.float32)
+    return vectors, codes, np.ascontiguousarray(quantised.norms[words:]), quantised.centroids.copy()
 
 
 def _bucket_index(model: FastTextModel) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
@@ -156,6 +197,9 @@ def embed(
         prepared.bitmap,
         prepared.ranks,
         prepared.vectors,
+        prepared.codes,
+        prepared.norms,
+        prepared.centroids,
         sums,
         inputs,
     )
@@ -183,14 +227,6 @@ def predict(
 
 
 @inline_kernel
-def _extend_hash(value: np.uint64, byte: np.uint8) -> np.uint64:
-    wide = np.uint64(byte)
-    if byte >= 128:
-        wide |= _SIGN_EXTENSION
-    return ((value ^ wide) * _FNV_PRIME) & _WORD
-
-
-@inline_kernel
 def _bits_set(value: np.uint64) -> np.int64:
     value = value - ((value >> np.uint64(1)) & np.uint64(0x5555555555555555))
     value = (value & np.uint64(0x3333333333333333)) + ((value >> np.uint64(2)) & np.uint64(0x3333333333333333))
@@ -199,44 +235,157 @@ def _bits_set(value: np.uint64) -> np.int64:
 
 
 @inline_kernel
-def _add_ngrams(
-    word: NDArray[np.uint8],
+def _mark(
+    value: np.uint64,
+    buckets: np.uint64,
+    multiplier: np.uint64,
+    shift: np.uint64,
+    bitmap: NDArray[np.uint64],
+    hits: NDArray[np.uint64],
+    found: np.uint64,
+) -> np.uint64:
+    """Put the bucket of a hash behind the `found` ones, where the next overwrites it unless it has a row; how many are
+    found then."""
+    # The quotient is right or one too large (Granlund and Montgomery 1994); a division takes several times as long.
+    bucket = value - ((value * multiplier) >> shift) * buckets
+    if bucket > value:
+        bucket += buckets
+    hits[found] = bucket
+    return np.uint64(found + ((bitmap[bucket >> _CELL] >> (bucket & _IN_CELL)) & _ONE))
+
+
+@inline_kernel
+def _divisor(buckets: np.uint64) -> tuple[np.uint64, np.uint64]:
+    """Multiplier and shift by which `_mark` divides a 32-bit number."""
+    shift = np.uint64(31)
+    while (buckets >> (shift - np.uint64(31))) > _ONE:
+        shift += _ONE
+    return (_ONE << shift) // max(buckets, _ONE) + _ONE, shift
+
+
+@inline_kernel
+def _mark_two_to_four(
+    word: NDArray[np.uint64],
     size: int,
+    buckets: np.uint64,
+    multiplier: np.uint64,
+    shift: np.uint64,
+    bitmap: NDArray[np.uint64],
+    hits: NDArray[np.uint64],
+) -> np.uint64:
+    """The buckets of the 2-, 3- and 4-grams of a word whose characters are bytes."""
+    found = np.uint64(0)
+    start, end = np.uint64(0), np.uint64(size)
+    first, second = word[0], word[1]
+    third = word[2] if size > 2 else np.uint64(0)
+    while start + np.uint64(3) < end:
+        fourth = word[start + np.uint64(3)]
+        value = (((_FNV_BASIS ^ first) * _FNV_PRIME) & _WORD ^ second) * _FNV_PRIME & _WORD
+        found = _mark(value, buckets, multiplier, shift, bitmap, hits, found)
+        value = ((value ^ third) * _FNV_PRIME) & _WORD
+        found = _mark(value, buckets, multiplier, shift, bitmap, hits, found)
+        value = ((value ^ fourth) * _FNV_PRIME) & _WORD
+        found = _mark(value, buckets, multiplier, shift, bitmap, hits, found)
+        first, second, third = second, third, fourth
+        start += _ONE
+    if start + np.uint64(2) < end:
+        value = (((_FNV_BASIS ^ first) * _FNV_PRIME) & _WORD ^ second) * _FNV_PRIME & _WORD
+        found = _mark(value, buckets, multiplier, shift, bitmap, hits, found)
+        value = ((value ^ third) * _FNV_PRIME) & _WORD
+        found = _mark(value, buckets, multiplier, shift, bitmap, hits, found)
+        first, second = second, third
+    value = (((_FNV_BASIS ^ first) * _FNV_PRIME) & _WORD ^ second) * _FNV_PRIME & _WORD
+    return _mark(value, buckets, multiplier, shift, bitmap, hits, found)
+
+
+@inline_kernel
+def _mark_any(
+    word: NDArray[np.uint64],
+    starts: NDArray[np.int64],
+    count: int,
     min_n: int,
     max_n: int,
     buckets: np.uint64,
+    multiplier: np.uint64,
+    shift: np.uint64,
+    bitmap: NDArray[np.uint64],
+    hits: NDArray[np.uint64],
+) -> np.uint64:
+    """The buckets of the n-grams of a word of `count` characters, the i-th being `word[starts[i]:starts[i + 1]]`."""
+    found = np.uint64(0)
+    for first in range(count):
+        value = _FNV_BASIS
+        for n in range(1, min(max_n, count - first) + 1):
+            for place in range(starts[first + n - 1], starts[first + n]):
+                value = ((value ^ word[place]) * _FNV_PRIME) & _WORD
+            if n < min_n or (n == 1 and (first == 0 or first + 1 == count)):
+                continue
+            found = _mark(value, buckets, multiplier, shift, bitmap, hits, found)
+    return found
+
+
+@inline_kernel
+def _add_rows(
+    hits: NDArray[np.uint64],
+    found: np.uint64,
     bitmap: NDArray[np.uint64],
     ranks: NDArray[np.int64],
     vectors: NDArray[np.float32],
+    codes: NDArray[np.uint64],
+    norms: NDArray[np.float32],
+    centroids: NDArray[np.float32],
     total: NDArray[np.float32],
-) -> int:
-    """Add the rows of the n-grams of `word[:size]` (boundaries included) to `total`; how many there are."""
-    found = 0
-    dimension = total.shape[0]
-    for start in range(size):
-        if word[start] & 0xC0 == 0x80:
+) -> None:
+    """Add the rows of buckets to `total`, in their order."""
+    for hit in range(found):
+        bucket = hits[hit]
+        cell = bucket >> _CELL
+        row = ranks[cell] + _bits_set(bitmap[cell] & ((_ONE << (bucket & _IN_CELL)) - _ONE))
+        if codes.shape[0] == 0:
+            for axis in range(total.shape[0]):
+                total[axis] += vectors[row, axis]
             continue
-        value = _FNV_BASIS
-        place = start
-        for n in range(1, max_n + 1):
-            if place >= size:
-                break
-            value = _extend_hash(value, word[place])
-            place += 1
-            while place < size and word[place] & 0xC0 == 0x80:
-                value = _extend_hash(value, word[place])
-                place += 1
-            if n < min_n or (n == 1 and (start == 0 or place == size)):
-                continue
-            bucket = value % buckets
-            bits = bitmap[bucket >> np.uint64(6)]
-            mask = np.uint64(1) << (bucket & np.uint64(63))
-            if bits & mask != 0:
-                row = ranks[bucket >> np.uint64(6)] + _bits_set(bits & (mask - np.uint64(1)))
-                for axis in range(dimension):
-                    total[axis] += vectors[row, axis]
-                found += 1
-    return found
+        code, norm = codes[row], norms[row]
+        for part in range(PARTS):
+            pair = (np.uint64(part) << _PAIR) | ((code & _BYTE) << _ONE)
+            total[2 * part] += centroids[pair] * norm
+            total[2 * part + 1] += centroids[pair | _ONE] * norm
+            code >>= _BYTE_BITS
+
+
+@inline_kernel
+def _put(
+    byte: np.uint8, size: int, count: int, word: NDArray[np.uint64], starts: NDArray[np.int64]
+) -> tuple[np.uint64, int]:
+    """Put a byte, sign-extended, behind `word[:size]` of `count` characters: (the byte, characters then)."""
+    wide = np.uint64(byte) | ((np.uint64(0) - (np.uint64(byte) >> _TOP_BIT)) & _SIGN_EXTENSION)
+    word[size] = wide
+    starts[count] = size
+    # A byte that goes on with a character leaves the place to the next one.
+    return wide, count + (byte & 0xC0 != 0x80)
+
+
+@inline_kernel
+def _close(
+    word: NDArray[np.uint64],
+    starts: NDArray[np.int64],
+    size: int,
+    count: int,
+    min_n: int,
+    max_n: int,
+    buckets: np.uint64,
+    multiplier: np.uint64,
+    shift: np.uint64,
+    bitmap: NDArray[np.uint64],
+    hits: NDArray[np.uint64],
+) -> np.uint64:
+    """End a word with its boundary, and put the buckets of its n-grams that have rows into `hits`; how many."""
+    word[size] = np.uint64(ord(">"))
+    starts[count] = size
+    starts[count + 1] = size + 1
+    if count == size and min_n == 2 and max_n == 4:
+        return np.uint64(_mark_two_to_four(word, size + 1, buckets, multiplier, shift, bitmap, hits))
+    return np.uint64(_mark_any(word, starts, count + 1, min_n, max_n, buckets, multiplier, shift, bitmap, hits))
 
 
 @kernel
@@ -253,29 +402,34 @@ def _fill_words(
     bitmap: NDArray[np.uint64],
     ranks: NDArray[np.int64],
     vectors: NDArray[np.float32],
+    codes: NDArray[np.uint64],
+    norms: NDArray[np.float32],
+    centroids: NDArray[np.float32],
 ) -> None:
     mask = np.uint64(slots.shape[0] - 1)
     longest = 0
-    for word in range(word_offsets.shape[0] - 1):
-        longest = max(longest, word_offsets[word + 1] - word_offsets[word])
-    scratch = np.empty(longest + 2, dtype=np.uint8)
-    scratch[0] = ord("<")
-    for word in range(word_offsets.shape[0] - 1):
-        begin, end = word_offsets[word], word_offsets[word + 1]
+    for number in range(word_offsets.shape[0] - 1):
+        longest = max(longest, word_offsets[number + 1] - word_offsets[number])
+    word = np.empty(longest + 2, dtype=np.uint64)
+    starts = np.zeros(longest + 3, dtype=np.int64)
+    hits = np.empty((longest + 2) * max(max_n, 1) + 1, dtype=np.uint64)
+    multiplier, shift = _divisor(np.uint64(buckets))
+    word[0] = np.uint64(ord("<"))
+    for number in range(word_offsets.shape[0] - 1):
         value = _FNV_BASIS
-        for place in range(begin, end):
-            value = _extend_hash(value, word_bytes[place])
-            scratch[1 + place - begin] = word_bytes[place]
+        size, count = 1, 1
+        for place in range(word_offsets[number], word_offsets[number + 1]):
+            wide, count = _put(word_bytes[place], size, count, word, starts)
+            value = ((value ^ wide) * _FNV_PRIME) & _WORD
+            size += 1
         slot = value & mask
         while slots[slot] >= 0:
-            slot = (slot + np.uint64(1)) & mask
-        slots[slot] = word
-        scratch[1 + end - begin] = ord(">")
-        if word != end_word and max_n > 0:
-            size = end - begin + 2
-            inputs[word] += _add_ngrams(
-                scratch, size, min_n, max_n, np.uint64(buckets), bitmap, ranks, vectors, sums[word]
-            )
+            slot = (slot + _ONE) & mask
+        slots[slot] = number
+        if number != end_word and max_n > 0:
+            found = _close(word, starts, size, count, min_n, max_n, np.uint64(buckets), multiplier, shift, bitmap, hits)
+            _add_rows(hits, found, bitmap, ranks, vectors, codes, norms, centroids, sums[number])
+            inputs[number] += np.int32(found)
 
 
 @kernel
@@ -295,6 +449,9 @@ def _embed(
     bitmap: NDArray[np.uint64],
     ranks: NDArray[np.int64],
     vectors: NDArray[np.float32],
+    codes: NDArray[np.uint64],
+    norms: NDArray[np.float32],
+    centroids: NDArray[np.float32],
     sums: NDArray[np.float32],
     inputs: NDArray[np.int32],
 ) -> None:
@@ -302,12 +459,15 @@ def _embed(
     longest = 0
     for span in range(begins.shape[0]):
         longest = max(longest, ends[span] - begins[span])
-    scratch = np.empty(longest + 2, dtype=np.uint8)
-    scratch[0] = ord("<")
+    word = np.empty(longest + 2, dtype=np.uint64)
+    starts = np.zeros(longest + 3, dtype=np.int64)
+    hits = np.empty((longest + 2) * max(max_n, 1) + 1, dtype=np.uint64)
+    multiplier, shift = _divisor(np.uint64(buckets))
+    word[0] = np.uint64(ord("<"))
     dimension = sums.shape[1]
     for span in range(begins.shape[0]):
         total = sums[span]
-        found = 0
+        inside = np.int64(0)
         place, end = begins[span], ends[span]
         while place < end:
             byte = data[place]
@@ -315,61 +475,64 @@ def _embed(
                 place += 1
                 continue
             value = _FNV_BASIS
-            size = 1
+            size, count = 1, 1
+            begin = place
             while place < end:
                 byte = data[place]
                 if byte == 32 or 9 <= byte <= 13 or byte == 0:
                     break
-                value = _extend_hash(value, byte)
-                scratch[size] = byte
+                wide, count = _put(byte, size, count, word, starts)
+                value = ((value ^ wide) * _FNV_PRIME) & _WORD
                 size += 1
                 place += 1
-            word = _find_word(scratch, size, value, mask, slots, word_bytes, word_offsets)
-            if word == end_word and word >= 0:
+            number = _find_word(data, begin, place, value, mask, slots, word_bytes, word_offsets)
+            if number == end_word and number >= 0:
                 continue
-            if word >= 0:
+            if number >= 0:
                 for axis in range(dimension):
-                    total[axis] += word_sums[word, axis]
-                found += word_inputs[word]
-            elif _starts_with(scratch, size, _LABEL_PREFIX_BYTES):
-                continue
-            elif max_n > 0:
-                scratch[size] = ord(">")
-                found += _add_ngrams(scratch, size + 1, min_n, max_n, np.uint64(buckets), bitmap, ranks, vectors, total)
-        inputs[span] = found
+                    total[axis] += word_sums[number, axis]
+                inside += word_inputs[number]
+            elif max_n > 0 and not _starts_with(data, begin, place, _LABEL_PREFIX_BYTES):
+                found = _close(
+                    word, starts, size, count, min_n, max_n, np.uint64(buckets), multiplier, shift, bitmap, hits
+                )
+                _add_rows(hits, found, bitmap, ranks, vectors, codes, norms, centroids, total)
+                inside += np.int64(found)
+        inputs[span] = inside
 
 
 @inline_kernel
 def _find_word(
-    scratch: NDArray[np.uint8],
-    size: int,
+    data: NDArray[np.uint8],
+    begin: int,
+    end: int,
     value: np.uint64,
     mask: np.uint64,
     slots: NDArray[np.int32],
     word_bytes: NDArray[np.uint8],
     word_offsets: NDArray[np.int64],
 ) -> int:
-    """The id of the word `scratch[1:size]`, -1 where the dictionary has none."""
+    """The id of the word `data[begin:end]`, -1 where the dictionary has none."""
     slot = value & mask
     while slots[slot] >= 0:
-        word = slots[slot]
-        begin = word_offsets[word]
-        if word_offsets[word + 1] - begin == size - 1:
-            place = 1
-            while place < size and scratch[place] == word_bytes[begin + place - 1]:
+        number = slots[slot]
+        first = word_offsets[number]
+        if word_offsets[number + 1] - first == end - begin:
+            place = begin
+            while place < end and data[place] == word_bytes[first + place - begin]:
                 place += 1
-            if place == size:
-                return int(word)
-        slot = (slot + np.uint64(1)) & mask
+            if place == end:
+                return int(number)
+        slot = (slot + _ONE) & mask
     return -1
 
 
 @inline_kernel
-def _starts_with(scratch: NDArray[np.uint8], size: int, prefix: NDArray[np.uint8]) -> bool:
-    if size - 1 < prefix.shape[0]:
+def _starts_with(data: NDArray[np.uint8], begin: int, end: int, prefix: NDArray[np.uint8]) -> bool:
+    if end - begin < prefix.shape[0]:
         return False
     place = 0
-    while place < prefix.shape[0] and scratch[place + 1] == prefix[place]:
+    while place < prefix.shape[0] and data[begin + place] == prefix[place]:
         place += 1
     return bool(place == prefix.shape[0])
 
