@@ -38,7 +38,7 @@ def settle_spans(
     return starts, stops
 
 
-def code_points(
+def span_points(
     data: NDArray[np.uint8],
     offsets: NDArray[np.int64],
     texts: NDArray[np.int64],

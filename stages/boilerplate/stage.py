@@ -20,7 +20,7 @@ from pydantic import Field
 from curator.document import Batch
 from curator.run.corpus import Corpus
 from curator.stage import Column, Columns, Parameters, Stage, State
-from curator.text.spans import code_points, cut_spans, settle_spans
+from curator.text.spans import cut_spans, settle_spans, span_points
 from curator.verdict import Spans, VerdictBuilder, Verdicts
 from stages.boilerplate.lines import Measure
 from stages.boilerplate.relate import SPAN, find_boilerplate
@@ -100,7 +100,7 @@ class Boilerplate(Stage[BoilerplateParameters]):
         rows, begins, ends = found.rows[keep], begins[keep], ends[keep]
         spans = Spans(
             rows,
-            *code_points(data, offsets, rows, begins, ends),
+            *span_points(data, offsets, rows, begins, ends),
             scores=found["documents"][keep].astype(np.float64),
             thresholds=found["threshold"][keep].astype(np.float64),
             keepers=found.spans.field("keeper").filter(pa.array(keep)),

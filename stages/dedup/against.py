@@ -24,16 +24,14 @@ from numpy.typing import NDArray
 
 from curator.document import Batch
 from curator.errors import DataError, UserError
-from curator.kernel import kernel
 from curator.run.corpus import Corpus
 from curator.run.part import EDITED_SCHEMA, JUDGED_SCHEMA, Part, read_table, write_table
 from curator.run.store import Commit, Outputs
 from curator.stage import FACTS, Requirement
-from curator.text.segment import read_only
 from curator.verdict import DROP, round_score
 from stages.dedup.header import Scheme, read_header
 from stages.dedup.index import Index
-from stages.dedup.minhash import Ragged, estimate_jaccard, shingle_hashes, shingle_sets
+from stages.dedup.minhash import Ragged, estimate_jaccard, jaccard_between, shingle_hashes, shingle_sets
 
 if TYPE_CHECKING:
     from stages.dedup.stage import DedupParameters
@@ -173,51 +171,6 @@ def _similarity(
         true = round_score(jaccard_between(sets_of(asked), sets, place.reshape(-1), rows))
         similarity[doubtful] = np.where(true >= rule.threshold, true, -1.0)
     return similarity
-
-
-def jaccard_between(
-    left: Ragged, right: Ragged, left_rows: NDArray[np.int64], right_rows: NDArray[np.int64]
-) -> NDArray[np.float64]:
-    """Jaccard similarity of ascending sets, `left_rows[i]` of the one and `right_rows[i]` of the other collection:
-    float64[pairs]."""
-    shared = np.empty(len(left_rows), dtype=np.int64)
-    _count_shared_between(
-        read_only(left.offsets),
-        read_only(left.values),
-        read_only(right.offsets),
-        read_only(right.values),
-        left_rows.astype(np.int64),
-        right_rows.astype(np.int64),
-        shared,
-    )
-    left_size = left.offsets[left_rows + 1] - left.offsets[left_rows]
-    right_size = right.offsets[right_rows + 1] - right.offsets[right_rows]
-    return shared / np.maximum(left_size + right_size - shared, 1)
-
-
-@kernel
-def _count_shared_between(
-    left_offsets: NDArray[np.int64],
-    left_values: NDArray[np.uint64],
-    right_offsets: NDArray[np.int64],
-    right_values: NDArray[np.uint64],
-    left_rows: NDArray[np.int64],
-    right_rows: NDArray[np.int64],
-    shared: NDArray[np.int64],
-) -> None:
-    for pair in range(left_rows.size):
-        a = left_offsets[left_rows[pair]]
-        b = right_offsets[right_rows[pair]]
-        a_end = left_offsets[left_rows[pair] + 1]
-        b_end = right_offsets[right_rows[pair] + 1]
-        count = 0
-        while a < a_end and b < b_end:
-            one = left_values[a]
-            other = right_values[b]
-            count += one == other
-            a += one <= other
-            b += other <= one
-        shared[pair] = count
 
 
 @dataclass(frozen=True)

@@ -145,10 +145,27 @@ def shingle_sets(shingles: Ragged) -> Ragged:
 
 def true_jaccard(sets: Ragged, left: NDArray[np.int64], right: NDArray[np.int64]) -> NDArray[np.float64]:
     """Jaccard similarity of the sets (from `shingle_sets`) of rows `left[i]` and `right[i]`: float64[pairs]."""
-    shared = np.empty(len(left), dtype=np.int64)
-    _count_shared(sets.offsets, sets.values, left.astype(np.int64), right.astype(np.int64), shared)
-    counts = np.diff(sets.offsets)
-    return shared / np.maximum(counts[left] + counts[right] - shared, 1)
+    return jaccard_between(sets, sets, left, right)
+
+
+def jaccard_between(
+    left: Ragged, right: Ragged, left_rows: NDArray[np.int64], right_rows: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """Jaccard similarity of sets, `left_rows[i]` of the one and `right_rows[i]` of the other collection:
+    float64[pairs]."""
+    shared = np.empty(len(left_rows), dtype=np.int64)
+    _count_shared(
+        read_only(left.offsets),
+        read_only(left.values),
+        read_only(right.offsets),
+        read_only(right.values),
+        left_rows.astype(np.int64),
+        right_rows.astype(np.int64),
+        shared,
+    )
+    left_size = left.offsets[left_rows + 1] - left.offsets[left_rows]
+    right_size = right.offsets[right_rows + 1] - right.offsets[right_rows]
+    return shared / np.maximum(left_size + right_size - shared, 1)
 
 
 @kernel
@@ -285,21 +302,23 @@ def _drop_repeats(former: NDArray[np.int64], values: NDArray[np.uint64], offsets
 
 @kernel
 def _count_shared(
-    offsets: NDArray[np.int64],
-    values: NDArray[np.uint64],
-    left: NDArray[np.int64],
-    right: NDArray[np.int64],
+    left_offsets: NDArray[np.int64],
+    left_values: NDArray[np.uint64],
+    right_offsets: NDArray[np.int64],
+    right_values: NDArray[np.uint64],
+    left_rows: NDArray[np.int64],
+    right_rows: NDArray[np.int64],
     shared: NDArray[np.int64],
 ) -> None:
-    for pair in range(left.size):
-        a = offsets[left[pair]]
-        b = offsets[right[pair]]
-        a_end = offsets[left[pair] + 1]
-        b_end = offsets[right[pair] + 1]
+    for pair in range(left_rows.size):
+        a = left_offsets[left_rows[pair]]
+        b = right_offsets[right_rows[pair]]
+        a_end = left_offsets[left_rows[pair] + 1]
+        b_end = right_offsets[right_rows[pair] + 1]
         count = 0
         while a < a_end and b < b_end:
-            one = values[a]
-            other = values[b]
+            one = left_values[a]
+            other = right_values[b]
             count += one == other
             a += one <= other
             b += other <= one

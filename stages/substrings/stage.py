@@ -22,7 +22,7 @@ from pydantic import Field
 from curator.document import Batch
 from curator.run.corpus import Corpus
 from curator.stage import Column, Columns, Parameters, Stage, State
-from curator.text.spans import code_points
+from curator.text.spans import span_points
 from curator.verdict import Spans, VerdictBuilder, Verdicts
 from stages.substrings.anchors import Measure, mass_of, unit_values
 from stages.substrings.cut import cut_units, join_spans, unit_bytes
@@ -99,7 +99,7 @@ class Substrings(Stage[SubstringsParameters]):
         data, offsets = texts.text_buffer
         spans = Spans(
             found.rows,
-            *code_points(data, offsets, local, *unit_bytes(texts, local, found.begins, found.ends)),
+            *span_points(data, offsets, local, *unit_bytes(texts, local, found.begins, found.ends)),
             scores=(found.ends - found.begins).astype(np.float64),
             thresholds=self._enough(texts, local, found),
             keepers=found.keepers,

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from curator.document import string_buffer
-from curator.text.spans import code_points, cut_spans, settle_spans
+from curator.text.spans import cut_spans, settle_spans, span_points
 
 WHITE = " \t\n\r\xa0\u3000"
 CHARACTERS = st.sampled_from([*"ab.(", *WHITE, "\n", "é", "e\u0301", "漢", "🙂", "\u200d", "ש", "\0", "\u2003"])
@@ -47,7 +47,7 @@ def test_places_are_counted_in_code_points(texts: list[tuple[str, list[int]]]) -
     spans = spans_of(texts)
     data, arrays = buffers(texts, spans)
     offsets, rows, starts, stops = arrays
-    begins, ends = code_points(data, offsets, rows, starts, stops)
+    begins, ends = span_points(data, offsets, rows, starts, stops)
     assert list(zip(rows.tolist(), begins.tolist(), ends.tolist(), strict=True)) == spans
 
 

@@ -14,9 +14,9 @@ from curator.explain import explain
 from curator.run.directory import RunDirectory
 from curator.run.verify import verify
 from stages.dedup import against, build
-from stages.dedup.against import Rule, find_similar, jaccard_between
+from stages.dedup.against import Rule, find_similar
 from stages.dedup.index import Index
-from stages.dedup.minhash import Ragged, true_jaccard
+from stages.dedup.minhash import Ragged, jaccard_between, true_jaccard
 from tests.runs import hashes, rows, run_stages, write_jsonl
 from tests.stages.dedup.dumps import make_dumps
 from tests.stages.dedup.indexes import SCHEME, random_signatures, write_index
