@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -56,31 +56,46 @@ _SIGMOID_STEPS = 32.0
 _LABEL_PREFIX_BYTES = np.frombuffer(LABEL_PREFIX.encode(), dtype=np.uint8)
 
 
-@dataclass(frozen=True)
-class PreparedModel:
-    """A model laid out for prediction.
+class Words(NamedTuple):
+    """The dictionary: `slots` int32[2**k] is an open-addressing table from a word's hash to its number (-1: empty);
+    word w is `data[offsets[w]:offsets[w + 1]]`; `sums` float32[words, dimension] and `inputs` int32[words] are the sum
+    and number of its rows; `end` is the number of the word that ends a line, -1 for none."""
 
-    `word_slots` is an open-addressing table from a word's hash to its id (-1: empty); `word_sums` and `word_inputs` are
-    the sum and number of a word's rows; bit b of `bitmap` says that bucket b has a row, which is `ranks[b // 64]` plus
-    the number of bits set before b in its word. Rows of n-grams are `vectors` float32[rows, dimension]; of a model
-    whose rows are `PARTS` codes for two dimensions each, `codes` uint64[rows] with `norms` float32[rows] and
-    `centroids` float32[PARTS * 256 * 2] instead: they take a fifth of the memory, so that they stay in the cache of a
-    core, which is what most of the time goes into.
+    slots: NDArray[np.int32]
+    data: NDArray[np.uint8]
+    offsets: NDArray[np.int64]
+    sums: NDArray[np.float32]
+    inputs: NDArray[np.int32]
+    end: int
+
+
+class Ngrams(NamedTuple):
+    """The n-grams of `min_n` to `max_n` characters: bit b of `bitmap` says that bucket b has a row, which is
+    `ranks[b // 64]` plus the number of bits set before b in its word.
+
+    Rows are `vectors` float32[rows, dimension]; of a model whose rows are `PARTS` codes for two dimensions each,
+    `codes` uint64[rows] with `norms` float32[rows] and `centroids` float32[PARTS * 256 * 2] instead: they take a fifth
+    of the memory, so that they stay in the cache of a core, which is what most of the time goes into.
     """
 
-    model: FastTextModel
-    word_slots: NDArray[np.int32]
-    word_bytes: NDArray[np.uint8]
-    word_offsets: NDArray[np.int64]
-    word_sums: NDArray[np.float32]
-    word_inputs: NDArray[np.int32]
-    end_word: int
+    min_n: int
+    max_n: int
+    buckets: np.uint64
     bitmap: NDArray[np.uint64]
     ranks: NDArray[np.int64]
     vectors: NDArray[np.float32]
     codes: NDArray[np.uint64]
     norms: NDArray[np.float32]
     centroids: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class PreparedModel:
+    """A model laid out for prediction."""
+
+    model: FastTextModel
+    words: Words
+    ngrams: Ngrams
 
 
 @dataclass(frozen=True)
@@ -102,63 +117,43 @@ def load_prepared(path: Path) -> PreparedModel:
 
 def prepare(model: FastTextModel) -> PreparedModel:
     """Lay a model out for prediction."""
-    word_count = len(model.words)
-    joined = b"".join(model.words)
-    word_bytes = read_only(np.frombuffer(joined or b"\0", dtype=np.uint8))
-    word_offsets = np.zeros(word_count + 1, dtype=np.int64)
-    np.cumsum([len(word) for word in model.words], out=word_offsets[1:])
-    vectors, codes, norms, centroids = _ngram_rows(model)
-    bitmap, ranks = _bucket_index(model)
+    count = len(model.words)
+    offsets = np.zeros(count + 1, dtype=np.int64)
+    np.cumsum([len(word) for word in model.words], out=offsets[1:])
     end = END_OF_SENTENCE.encode()
-    end_word = model.words.index(end) if end in model.words else -1
-    slots = np.full(1 << max(4, (2 * word_count).bit_length()), -1, dtype=np.int32)
-    sums = model.input[:word_count].copy()
-    inputs = np.ones(word_count, dtype=np.int32)
-    _fill_words(
-        word_bytes,
-        word_offsets,
-        slots,
-        sums,
-        inputs,
-        end_word,
-        model.min_n,
-        model.max_n,
-        model.buckets,
-        bitmap,
-        ranks,
-        vectors,
-        codes,
-        norms,
-        centroids,
+    words = Words(
+        slots=np.full(1 << max(4, (2 * count).bit_length()), -1, dtype=np.int32),
+        data=read_only(np.frombuffer(b"".join(model.words) or b"\0", dtype=np.uint8)),
+        offsets=offsets,
+        sums=model.input[:count].copy(),
+        inputs=np.ones(count, dtype=np.int32),
+        end=model.words.index(end) if end in model.words else -1,
     )
-    return PreparedModel(
-        model,
-        slots,
-        word_bytes,
-        word_offsets,
-        sums,
-        inputs,
-        end_word,
-        bitmap,
-        ranks,
-        vectors,
-        codes,
-        norms,
-        centroids,
-    )
+    ngrams = _ngrams(model)
+    _fill_words(words, ngrams)
+    return PreparedModel(model, words, ngrams)
 
 
-def _ngram_rows(
-    model: FastTextModel,
-) -> tuple[NDArray[np.float32], NDArray[np.uint64], NDArray[np.float32], NDArray[np.float32]]:
-    """`vectors`, `codes`, `norms` and `centroids` of a `PreparedModel`; one of the first two is empty."""
+def _ngrams(model: FastTextModel) -> Ngrams:
     words, quantised = len(model.words), model.quantised
-    if quantised is None or quantised.codes.shape[1] != PARTS or model.dimension != 2 * PARTS:
-        none = np.zeros(0, dtype=np.float32)
-        return np.ascontiguousarray(model.input[words:]), np.zeros(0, dtype=np.uint64), none, none
-    codes = np.ascontiguousarray(quantised.codes[words:]).view("<u8").reshape(-1)
-    vectors = np.zeros((0, model.dimension), dtype=np.float32)
-    return vectors, codes, np.ascontiguousarray(quantised.norms[words:]), quantised.centroids.copy()
+    none = np.zeros(0, dtype=np.float32)
+    vectors, codes, norms, centroids = model.input[words:], np.zeros(0, dtype=np.uint64), none, none
+    if quantised is not None and quantised.codes.shape[1] == PARTS and model.dimension == 2 * PARTS:
+        vectors = np.zeros((0, model.dimension), dtype=np.float32)
+        codes = np.ascontiguousarray(quantised.codes[words:]).view("<u8").reshape(-1)
+        norms, centroids = quantised.norms[words:], quantised.centroids.copy()
+    bitmap, ranks = _bucket_index(model)
+    return Ngrams(
+        min_n=model.min_n,
+        max_n=model.max_n,
+        buckets=np.uint64(model.buckets),
+        bitmap=bitmap,
+        ranks=ranks,
+        vectors=np.ascontiguousarray(vectors),
+        codes=codes,
+        norms=np.ascontiguousarray(norms),
+        centroids=centroids,
+    )
 
 
 def _bucket_index(model: FastTextModel) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
@@ -178,40 +173,19 @@ def embed(
 ) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
     """The sum of the rows of each span `data[begins[i]:ends[i]]`, without end of sentence, and how many rows that is:
     (float32[spans, dimension], int32[spans]). Spans that belong to one text are joined by adding both."""
-    model = prepared.model
-    sums = np.zeros((len(begins), model.dimension), dtype=np.float32)
+    sums = np.zeros((len(begins), prepared.model.dimension), dtype=np.float32)
     inputs = np.zeros(len(begins), dtype=np.int32)
-    _embed(
-        read_only(data),
-        begins,
-        ends,
-        prepared.word_slots,
-        prepared.word_bytes,
-        prepared.word_offsets,
-        prepared.word_sums,
-        prepared.word_inputs,
-        prepared.end_word,
-        model.min_n,
-        model.max_n,
-        model.buckets,
-        prepared.bitmap,
-        prepared.ranks,
-        prepared.vectors,
-        prepared.codes,
-        prepared.norms,
-        prepared.centroids,
-        sums,
-        inputs,
-    )
+    _embed(read_only(data), begins, ends, prepared.words, prepared.ngrams, sums, inputs)
     return sums, inputs
 
 
 def classify(prepared: PreparedModel, sums: NDArray[np.float32], inputs: NDArray[np.int32]) -> Predictions:
     """The best labels for sums of rows, as `embed` gives them; the end of sentence is added here."""
     model = prepared.model
-    if prepared.end_word >= 0:
-        sums = sums + prepared.word_sums[prepared.end_word]
-        inputs = inputs + prepared.word_inputs[prepared.end_word]
+    words = prepared.words
+    if words.end >= 0:
+        sums = sums + words.sums[words.end]
+        inputs = inputs + words.inputs[words.end]
     hidden = sums / np.maximum(inputs, 1).astype(np.float32)[:, None]
     labels = np.full((len(inputs), TOP), -1, dtype=np.int32)
     probabilities = np.zeros((len(inputs), TOP), dtype=np.float64)
@@ -237,21 +211,20 @@ def _bits_set(value: np.uint64) -> np.int64:
 @inline_kernel
 def _mark(
     value: np.uint64,
-    buckets: np.uint64,
+    ngrams: Ngrams,
     multiplier: np.uint64,
     shift: np.uint64,
-    bitmap: NDArray[np.uint64],
     hits: NDArray[np.uint64],
     found: np.uint64,
 ) -> np.uint64:
     """Put the bucket of a hash behind the `found` ones, where the next overwrites it unless it has a row; how many are
     found then."""
     # The quotient is right or one too large (Granlund and Montgomery 1994); a division takes several times as long.
-    bucket = value - ((value * multiplier) >> shift) * buckets
+    bucket = value - ((value * multiplier) >> shift) * ngrams.buckets
     if bucket > value:
-        bucket += buckets
+        bucket += ngrams.buckets
     hits[found] = bucket
-    return np.uint64(found + ((bitmap[bucket >> _CELL] >> (bucket & _IN_CELL)) & _ONE))
+    return np.uint64(found + ((ngrams.bitmap[bucket >> _CELL] >> (bucket & _IN_CELL)) & _ONE))
 
 
 @inline_kernel
@@ -264,13 +237,18 @@ def _divisor(buckets: np.uint64) -> tuple[np.uint64, np.uint64]:
 
 
 @inline_kernel
+def _extend(value: np.uint64, wide: np.uint64) -> np.uint64:
+    """The hash with a sign-extended byte more."""
+    return ((value ^ wide) * _FNV_PRIME) & _WORD
+
+
+@inline_kernel
 def _mark_two_to_four(
     word: NDArray[np.uint64],
     size: int,
-    buckets: np.uint64,
+    ngrams: Ngrams,
     multiplier: np.uint64,
     shift: np.uint64,
-    bitmap: NDArray[np.uint64],
     hits: NDArray[np.uint64],
 ) -> np.uint64:
     """The buckets of the 2-, 3- and 4-grams of a word whose characters are bytes."""
@@ -280,22 +258,22 @@ def _mark_two_to_four(
     third = word[2] if size > 2 else np.uint64(0)
     while start + np.uint64(3) < end:
         fourth = word[start + np.uint64(3)]
-        value = (((_FNV_BASIS ^ first) * _FNV_PRIME) & _WORD ^ second) * _FNV_PRIME & _WORD
-        found = _mark(value, buckets, multiplier, shift, bitmap, hits, found)
-        value = ((value ^ third) * _FNV_PRIME) & _WORD
-        found = _mark(value, buckets, multiplier, shift, bitmap, hits, found)
-        value = ((value ^ fourth) * _FNV_PRIME) & _WORD
-        found = _mark(value, buckets, multiplier, shift, bitmap, hits, found)
+        value = _extend(_extend(_FNV_BASIS, first), second)
+        found = _mark(value, ngrams, multiplier, shift, hits, found)
+        value = _extend(value, third)
+        found = _mark(value, ngrams, multiplier, shift, hits, found)
+        value = _extend(value, fourth)
+        found = _mark(value, ngrams, multiplier, shift, hits, found)
         first, second, third = second, third, fourth
         start += _ONE
     if start + np.uint64(2) < end:
-        value = (((_FNV_BASIS ^ first) * _FNV_PRIME) & _WORD ^ second) * _FNV_PRIME & _WORD
-        found = _mark(value, buckets, multiplier, shift, bitmap, hits, found)
-        value = ((value ^ third) * _FNV_PRIME) & _WORD
-        found = _mark(value, buckets, multiplier, shift, bitmap, hits, found)
+        value = _extend(_extend(_FNV_BASIS, first), second)
+        found = _mark(value, ngrams, multiplier, shift, hits, found)
+        value = _extend(value, third)
+        found = _mark(value, ngrams, multiplier, shift, hits, found)
         first, second = second, third
-    value = (((_FNV_BASIS ^ first) * _FNV_PRIME) & _WORD ^ second) * _FNV_PRIME & _WORD
-    return _mark(value, buckets, multiplier, shift, bitmap, hits, found)
+    value = _extend(_extend(_FNV_BASIS, first), second)
+    return _mark(value, ngrams, multiplier, shift, hits, found)
 
 
 @inline_kernel
@@ -303,53 +281,40 @@ def _mark_any(
     word: NDArray[np.uint64],
     starts: NDArray[np.int64],
     count: int,
-    min_n: int,
-    max_n: int,
-    buckets: np.uint64,
+    ngrams: Ngrams,
     multiplier: np.uint64,
     shift: np.uint64,
-    bitmap: NDArray[np.uint64],
     hits: NDArray[np.uint64],
 ) -> np.uint64:
     """The buckets of the n-grams of a word of `count` characters, the i-th being `word[starts[i]:starts[i + 1]]`."""
     found = np.uint64(0)
     for first in range(count):
         value = _FNV_BASIS
-        for n in range(1, min(max_n, count - first) + 1):
+        for n in range(1, min(ngrams.max_n, count - first) + 1):
             for place in range(starts[first + n - 1], starts[first + n]):
-                value = ((value ^ word[place]) * _FNV_PRIME) & _WORD
-            if n < min_n or (n == 1 and (first == 0 or first + 1 == count)):
+                value = _extend(value, word[place])
+            if n < ngrams.min_n or (n == 1 and (first == 0 or first + 1 == count)):
                 continue
-            found = _mark(value, buckets, multiplier, shift, bitmap, hits, found)
+            found = _mark(value, ngrams, multiplier, shift, hits, found)
     return found
 
 
 @inline_kernel
-def _add_rows(
-    hits: NDArray[np.uint64],
-    found: np.uint64,
-    bitmap: NDArray[np.uint64],
-    ranks: NDArray[np.int64],
-    vectors: NDArray[np.float32],
-    codes: NDArray[np.uint64],
-    norms: NDArray[np.float32],
-    centroids: NDArray[np.float32],
-    total: NDArray[np.float32],
-) -> None:
+def _add_rows(hits: NDArray[np.uint64], found: np.uint64, ngrams: Ngrams, total: NDArray[np.float32]) -> None:
     """Add the rows of buckets to `total`, in their order."""
     for hit in range(found):
         bucket = hits[hit]
         cell = bucket >> _CELL
-        row = ranks[cell] + _bits_set(bitmap[cell] & ((_ONE << (bucket & _IN_CELL)) - _ONE))
-        if codes.shape[0] == 0:
+        row = ngrams.ranks[cell] + _bits_set(ngrams.bitmap[cell] & ((_ONE << (bucket & _IN_CELL)) - _ONE))
+        if ngrams.codes.shape[0] == 0:
             for axis in range(total.shape[0]):
-                total[axis] += vectors[row, axis]
+                total[axis] += ngrams.vectors[row, axis]
             continue
-        code, norm = codes[row], norms[row]
+        code, norm = ngrams.codes[row], ngrams.norms[row]
         for part in range(PARTS):
             pair = (np.uint64(part) << _PAIR) | ((code & _BYTE) << _ONE)
-            total[2 * part] += centroids[pair] * norm
-            total[2 * part + 1] += centroids[pair | _ONE] * norm
+            total[2 * part] += ngrams.centroids[pair] * norm
+            total[2 * part + 1] += ngrams.centroids[pair | _ONE] * norm
             code >>= _BYTE_BITS
 
 
@@ -371,65 +336,46 @@ def _close(
     starts: NDArray[np.int64],
     size: int,
     count: int,
-    min_n: int,
-    max_n: int,
-    buckets: np.uint64,
+    ngrams: Ngrams,
     multiplier: np.uint64,
     shift: np.uint64,
-    bitmap: NDArray[np.uint64],
     hits: NDArray[np.uint64],
 ) -> np.uint64:
     """End a word with its boundary, and put the buckets of its n-grams that have rows into `hits`; how many."""
     word[size] = np.uint64(ord(">"))
     starts[count] = size
     starts[count + 1] = size + 1
-    if count == size and min_n == 2 and max_n == 4:
-        return np.uint64(_mark_two_to_four(word, size + 1, buckets, multiplier, shift, bitmap, hits))
-    return np.uint64(_mark_any(word, starts, count + 1, min_n, max_n, buckets, multiplier, shift, bitmap, hits))
+    if count == size and ngrams.min_n == 2 and ngrams.max_n == 4:
+        return np.uint64(_mark_two_to_four(word, size + 1, ngrams, multiplier, shift, hits))
+    return np.uint64(_mark_any(word, starts, count + 1, ngrams, multiplier, shift, hits))
 
 
 @kernel
-def _fill_words(
-    word_bytes: NDArray[np.uint8],
-    word_offsets: NDArray[np.int64],
-    slots: NDArray[np.int32],
-    sums: NDArray[np.float32],
-    inputs: NDArray[np.int32],
-    end_word: int,
-    min_n: int,
-    max_n: int,
-    buckets: int,
-    bitmap: NDArray[np.uint64],
-    ranks: NDArray[np.int64],
-    vectors: NDArray[np.float32],
-    codes: NDArray[np.uint64],
-    norms: NDArray[np.float32],
-    centroids: NDArray[np.float32],
-) -> None:
-    mask = np.uint64(slots.shape[0] - 1)
+def _fill_words(words: Words, ngrams: Ngrams) -> None:
+    mask = np.uint64(words.slots.shape[0] - 1)
     longest = 0
-    for number in range(word_offsets.shape[0] - 1):
-        longest = max(longest, word_offsets[number + 1] - word_offsets[number])
+    for number in range(words.offsets.shape[0] - 1):
+        longest = max(longest, words.offsets[number + 1] - words.offsets[number])
     word = np.empty(longest + 2, dtype=np.uint64)
     starts = np.zeros(longest + 3, dtype=np.int64)
-    hits = np.empty((longest + 2) * max(max_n, 1) + 1, dtype=np.uint64)
-    multiplier, shift = _divisor(np.uint64(buckets))
+    hits = np.empty((longest + 2) * max(ngrams.max_n, 1) + 1, dtype=np.uint64)
+    multiplier, shift = _divisor(ngrams.buckets)
     word[0] = np.uint64(ord("<"))
-    for number in range(word_offsets.shape[0] - 1):
+    for number in range(words.offsets.shape[0] - 1):
         value = _FNV_BASIS
         size, count = 1, 1
-        for place in range(word_offsets[number], word_offsets[number + 1]):
-            wide, count = _put(word_bytes[place], size, count, word, starts)
-            value = ((value ^ wide) * _FNV_PRIME) & _WORD
+        for place in range(words.offsets[number], words.offsets[number + 1]):
+            wide, count = _put(words.data[place], size, count, word, starts)
+            value = _extend(value, wide)
             size += 1
         slot = value & mask
-        while slots[slot] >= 0:
+        while words.slots[slot] >= 0:
             slot = (slot + _ONE) & mask
-        slots[slot] = number
-        if number != end_word and max_n > 0:
-            found = _close(word, starts, size, count, min_n, max_n, np.uint64(buckets), multiplier, shift, bitmap, hits)
-            _add_rows(hits, found, bitmap, ranks, vectors, codes, norms, centroids, sums[number])
-            inputs[number] += np.int32(found)
+        words.slots[slot] = number
+        if number != words.end and ngrams.max_n > 0:
+            found = _close(word, starts, size, count, ngrams, multiplier, shift, hits)
+            _add_rows(hits, found, ngrams, words.sums[number])
+            words.inputs[number] += np.int32(found)
 
 
 @kernel
@@ -437,34 +383,19 @@ def _embed(
     data: NDArray[np.uint8],
     begins: NDArray[np.int64],
     ends: NDArray[np.int64],
-    slots: NDArray[np.int32],
-    word_bytes: NDArray[np.uint8],
-    word_offsets: NDArray[np.int64],
-    word_sums: NDArray[np.float32],
-    word_inputs: NDArray[np.int32],
-    end_word: int,
-    min_n: int,
-    max_n: int,
-    buckets: int,
-    bitmap: NDArray[np.uint64],
-    ranks: NDArray[np.int64],
-    vectors: NDArray[np.float32],
-    codes: NDArray[np.uint64],
-    norms: NDArray[np.float32],
-    centroids: NDArray[np.float32],
+    words: Words,
+    ngrams: Ngrams,
     sums: NDArray[np.float32],
     inputs: NDArray[np.int32],
 ) -> None:
-    mask = np.uint64(slots.shape[0] - 1)
     longest = 0
     for span in range(begins.shape[0]):
         longest = max(longest, ends[span] - begins[span])
     word = np.empty(longest + 2, dtype=np.uint64)
     starts = np.zeros(longest + 3, dtype=np.int64)
-    hits = np.empty((longest + 2) * max(max_n, 1) + 1, dtype=np.uint64)
-    multiplier, shift = _divisor(np.uint64(buckets))
+    hits = np.empty((longest + 2) * max(ngrams.max_n, 1) + 1, dtype=np.uint64)
+    multiplier, shift = _divisor(ngrams.buckets)
     word[0] = np.uint64(ord("<"))
-    dimension = sums.shape[1]
     for span in range(begins.shape[0]):
         total = sums[span]
         inside = np.int64(0)
@@ -482,44 +413,34 @@ def _embed(
                 if byte == 32 or 9 <= byte <= 13 or byte == 0:
                     break
                 wide, count = _put(byte, size, count, word, starts)
-                value = ((value ^ wide) * _FNV_PRIME) & _WORD
+                value = _extend(value, wide)
                 size += 1
                 place += 1
-            number = _find_word(data, begin, place, value, mask, slots, word_bytes, word_offsets)
-            if number == end_word and number >= 0:
+            number = _find_word(data, begin, place, value, words)
+            if number == words.end and number >= 0:
                 continue
             if number >= 0:
-                for axis in range(dimension):
-                    total[axis] += word_sums[number, axis]
-                inside += word_inputs[number]
-            elif max_n > 0 and not _starts_with(data, begin, place, _LABEL_PREFIX_BYTES):
-                found = _close(
-                    word, starts, size, count, min_n, max_n, np.uint64(buckets), multiplier, shift, bitmap, hits
-                )
-                _add_rows(hits, found, bitmap, ranks, vectors, codes, norms, centroids, total)
+                for axis in range(total.shape[0]):
+                    total[axis] += words.sums[number, axis]
+                inside += words.inputs[number]
+            elif ngrams.max_n > 0 and not _starts_with(data, begin, place, _LABEL_PREFIX_BYTES):
+                found = _close(word, starts, size, count, ngrams, multiplier, shift, hits)
+                _add_rows(hits, found, ngrams, total)
                 inside += np.int64(found)
         inputs[span] = inside
 
 
 @inline_kernel
-def _find_word(
-    data: NDArray[np.uint8],
-    begin: int,
-    end: int,
-    value: np.uint64,
-    mask: np.uint64,
-    slots: NDArray[np.int32],
-    word_bytes: NDArray[np.uint8],
-    word_offsets: NDArray[np.int64],
-) -> int:
-    """The id of the word `data[begin:end]`, -1 where the dictionary has none."""
+def _find_word(data: NDArray[np.uint8], begin: int, end: int, value: np.uint64, words: Words) -> int:
+    """The number of the word `data[begin:end]`, -1 where the dictionary has none."""
+    mask = np.uint64(words.slots.shape[0] - 1)
     slot = value & mask
-    while slots[slot] >= 0:
-        number = slots[slot]
-        first = word_offsets[number]
-        if word_offsets[number + 1] - first == end - begin:
+    while words.slots[slot] >= 0:
+        number = words.slots[slot]
+        first = words.offsets[number]
+        if words.offsets[number + 1] - first == end - begin:
             place = begin
-            while place < end and data[place] == word_bytes[first + place - begin]:
+            while place < end and data[place] == words.data[first + place - begin]:
                 place += 1
             if place == end:
                 return int(number)
