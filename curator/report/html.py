@@ -157,7 +157,7 @@ def format_compact(value: int) -> str:
     for limit, unit in ((1e9, "G"), (1e6, "M"), (1e4, "k")):
         if value >= limit:
             scaled = value / (1e3 if unit == "k" else limit)
-            return f"{scaled:.3g}\u2009{unit}" if scaled < 999.5 else f"{scaled:,.0f}\u2009{unit}"
+            return f"{scaled:.3g}\u202f{unit}" if scaled < 999.5 else f"{scaled:,.0f}\u202f{unit}"
     return f"{value:,}"
 
 
@@ -166,9 +166,9 @@ def format_bytes(value: int) -> str:
     size = float(value)
     for unit in ("B", "kB", "MB", "GB"):
         if size < 999.5:
-            return f"{size:.3g}\u2009{unit}"
+            return f"{size:.3g}\u202f{unit}"
         size /= 1000
-    return f"{size:,.3g}\u2009TB"
+    return f"{size:,.3g}\u202fTB"
 
 
 def format_share(value: float) -> str:

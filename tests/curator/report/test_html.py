@@ -308,11 +308,11 @@ def test_shares_never_round_to_all_or_nothing(value: float, expected: str) -> No
 def test_large_numbers_are_short() -> None:
     assert [format_compact(value) for value in (9_999, 12_345, 999_600, 1_664_519)] == [
         "9,999",
-        "12.3\u2009k",
-        "1,000\u2009k",
-        "1.66\u2009M",
+        "12.3\u202fk",
+        "1,000\u202fk",
+        "1.66\u202fM",
     ]
-    assert [format_bytes(value) for value in (812, 11_570_000, 999_600)] == ["812\u2009B", "11.6\u2009MB", "1\u2009MB"]
+    assert [format_bytes(value) for value in (812, 11_570_000, 999_600)] == ["812\u202fB", "11.6\u202fMB", "1\u202fMB"]
 
 
 @pytest.mark.parametrize("scheme", [0, 1])
