@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import os
+import contextlib
 import re
 from collections.abc import Sequence
 from itertools import groupby
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemBytecodeCache, PackageLoader, StrictUndefined
+from jinja2.bccache import Bucket
 from markupsafe import Markup
 
 from curator.report import charts
@@ -24,7 +25,7 @@ def render(report: Report) -> str:
     """The page. Texts of the report are escaped; control characters show as U+FFFD."""
     environment = Environment(
         loader=PackageLoader("curator.report", ""),
-        bytecode_cache=_compiled(),
+        bytecode_cache=_Compiled(),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -64,11 +65,17 @@ def render(report: Report) -> str:
     return _CONTROL.sub("\ufffd", page)
 
 
-def _compiled() -> FileSystemBytecodeCache | None:
-    """Where the compiled page is kept: with the compiled modules, under the same rights. To compile it takes 0.1 CPU
-    seconds. Nowhere if nothing can be written there."""
-    folder = Path(__file__).parent / "__pycache__"
-    return FileSystemBytecodeCache(str(folder)) if os.access(folder, os.W_OK) else None
+class _Compiled(FileSystemBytecodeCache):
+    """Keeps the compiled page with the compiled modules, under the same rights, where that can be written: to compile
+    it takes 0.1 CPU seconds."""
+
+    def __init__(self) -> None:
+        super().__init__(str(Path(__file__).parent / "__pycache__"))
+
+    def dump_bytecode(self, bucket: Bucket) -> None:
+        """Write it; nothing depends on that it can be."""
+        with contextlib.suppress(OSError):
+            super().dump_bytecode(bucket)
 
 
 def _overall(totals: Totals) -> float:

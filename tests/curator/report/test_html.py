@@ -393,3 +393,13 @@ def measure(page: str, width: int, folder: Path) -> str:
     match = re.search(r"FOUND (.*?) END", html.unescape(done.stdout))
     assert match, done.stdout[-500:]
     return match[1]
+
+
+def test_the_page_is_made_where_the_compiled_one_cannot_be_kept(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    report = make_report()
+    kept = render(report)
+    monkeypatch.setattr("curator.report.html.__file__", str(tmp_path / "absent" / "html.py"))
+    assert render(report) == kept
+    assert not (tmp_path / "absent").exists()
