@@ -43,7 +43,7 @@ test: $(STAMP) ## All tests that fit into 20 minutes on two cores
 test-fast: $(STAMP) ## The tests that take under two minutes together
 	$(BIN)/python -m pytest $(PARALLEL) -m 'not long and not slow and not browser'
 
-test-long: $(STAMP) ## The tests that take longer: every kill, the large corpora
+test-long: $(STAMP) ## The tests that take longer: runs killed up to two hundred times
 	$(BIN)/python -m pytest -m long
 
 check: $(STAMP) ## ruff, mypy, import-linter, deptry

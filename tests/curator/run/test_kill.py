@@ -132,15 +132,20 @@ def test_a_run_killed_at_any_moment_leaves_no_worker_and_resumes(scene: Scene) -
 
 
 @pytest.mark.long
-def test_two_hundred_kills(scene: Scene) -> None:
-    chosen = random.Random(1)
-    for number in range(25):
-        name = f"long-{number}"
-        for _ in range(8):
-            if scene.kill_at_event(name, chosen.choice([1, 2, 4]), chosen.randint(1, 12), chosen.random() / 10) == 0:
-                break
-        assert hashes(scene.run_through(name, 2)) == scene.expected
-        shutil.rmtree(scene.folder / name)
+@pytest.mark.parametrize("number", range(25))
+def test_a_run_killed_up_to_eight_times_equals_one_that_was_not(scene: Scene, number: int) -> None:
+    chosen = random.Random(number)
+    name = f"long-{number}"
+    kills = 0
+    while kills < 8:
+        code = scene.kill_at_event(name, chosen.choice([1, 2, 4]), chosen.randint(1, 12), chosen.random() / 10)
+        if code == 0:
+            break
+        assert code == -signal.SIGKILL
+        kills += 1
+    assert kills
+    assert hashes(scene.run_through(name, 2)) == scene.expected
+    shutil.rmtree(scene.folder / name)
 
 
 @pytest.mark.slow
