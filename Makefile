@@ -34,8 +34,10 @@ demo: $(STAMP) ## Curate the packaged sample corpus and print what happened
 	  echo "Apertium is not installed: taking the recipe demo, without back-translation"; recipe=demo; fi; \
 	$(BIN)/curator process pipelines/sample/*.jsonl.zst -o runs/demo -r $$recipe
 
-# A process a core, each with whole files: tests of a file may share what they made.
-PARALLEL := --numprocesses=logical --dist=loadfile --no-loadscope-reorder
+# A process a core, four at most, since tests start workers of their own; each with whole files, whose tests share what
+# they make.
+PROCESSES ?= $(shell cores=$$(nproc); echo $$((cores < 4 ? cores : 4)))
+PARALLEL := --numprocesses=$(PROCESSES) --dist=loadfile --no-loadscope-reorder
 
 test: $(STAMP) ## All tests that fit into 20 minutes on two cores
 	$(BIN)/python -m pytest $(PARALLEL) -m 'not long' --cov --cov-report=term:skip-covered
