@@ -194,6 +194,7 @@ def test_exact_duplicates_have_the_same_folded_units(records: dict[str, Record],
     assert {line["detail"]["change"] for line in exact} == {"none", "case", "spacing", "punctuation"}
 
 
+@pytest.mark.slow
 def test_near_duplicates_differ_by_the_edits_and_similarity_that_truth_states(
     records: dict[str, Record], truth: list[Truth]
 ) -> None:

@@ -43,6 +43,7 @@ def both(data: bytes, begin: int = 0) -> tuple[Records | None, Records]:
     return ColumnParser(parser.paths).parse(data, begin), parser.parse(Block(begin, begin + len(data), None, data))
 
 
+@pytest.mark.slow
 @settings(max_examples=400)
 @given(st.lists(LINE | ODD, max_size=6), st.booleans(), st.sampled_from([b"\n", b"\r\n"]))
 def test_both_ways_give_the_same_records(lines: list[bytes], ends: bool, line_end: bytes) -> None:

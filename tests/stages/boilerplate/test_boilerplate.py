@@ -121,6 +121,7 @@ END = st.sampled_from(["\n", "\n", "\n\n", "\n \u3000\n", " \n", "\r\n", "\n\t"]
 TEXT = st.lists(st.tuples(LINE, END), max_size=7).map(lambda parts: "".join(itertools.chain(*parts)))
 
 
+@pytest.mark.slow
 @settings(max_examples=200, deadline=None)
 @given(
     st.lists(st.tuples(TEXT, st.sampled_from(["one", "two:x", "two:y"])), min_size=1, max_size=7),

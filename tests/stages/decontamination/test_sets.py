@@ -112,6 +112,7 @@ def test_a_missing_set_stops_the_run_before_data_is_read(tmp_path: Path) -> None
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 def test_doctor_and_the_fingerprint_know_the_files(tmp_path: Path) -> None:
     write_jsonl(tmp_path / "quiz.jsonl", [{"text": TEXTS["en"]}])
     file = write_jsonl(tmp_path / "in.jsonl", [{"text": "words"}])

@@ -189,6 +189,7 @@ def test_the_record_holds_no_text_of_a_set(tmp_path: Path) -> None:
     assert "lighthouse" not in decisions + facts
 
 
+@pytest.mark.slow
 def test_the_bytes_do_not_depend_on_workers(tmp_path: Path) -> None:
     documents = [*make_texts(9000, seed=5, units=(60, 120))]
     examples = [{"text": document["text"]} for document in documents[::311]]

@@ -91,6 +91,7 @@ def found(documents: list[tuple[str, str]]) -> list[list[tuple[int, int]]]:
     return [sorted(each) for each in places]
 
 
+@pytest.mark.slow
 @settings(max_examples=80)
 @given(documents)
 @example([])

@@ -74,6 +74,7 @@ def find(texts: list[str], cuts: list[int], **parameters: object) -> list[list[S
     ]
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None)
 @given(corpora(), st.integers(2, 6), st.integers(2, 9), st.booleans(), st.lists(st.integers(1, 5), max_size=3))
 def test_every_repeat_is_found_and_nothing_else_in_any_cut_of_the_corpus(
@@ -130,6 +131,7 @@ def test_the_refrain_of_a_poem_stays_unless_the_recipe_says_otherwise() -> None:
     assert find([poem], [], within=True) == [[(180, 240, "0")]]
 
 
+@pytest.mark.slow
 def test_one_unit_over_and_over_is_no_work_and_keeps_its_first_fifty() -> None:
     text = "na " * 20_000
     assert find([text, text], [1]) == [[], [(0, 20_000, "0")]]
