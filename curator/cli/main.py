@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import io
 import os
 import sys
@@ -13,6 +12,7 @@ from typing import Annotated
 
 import typer
 
+from curator.collector import collect_seldom
 from curator.errors import Bug, CuratorError
 
 # One BLAS or OpenMP thread in a process: the engine parallelises, and sums keep their order.
@@ -245,8 +245,7 @@ def _root(
 
 def main() -> None:
     """Run the command line; errors of ours become one line on standard error and their exit code."""
-    # A start makes hundreds of thousands of objects that stay: looking through them again and again took a tenth of it.
-    gc.set_threshold(20_000, 10, 10)
+    collect_seldom()
     # What cannot be encoded (a file name that is not UTF-8) is shown escaped, in JSON as JSON escapes it.
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):

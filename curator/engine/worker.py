@@ -12,12 +12,13 @@ import pyarrow.ipc
 
 import curator.kernel
 import curator.run.phases
+from curator.collector import collect_seldom
 from curator.engine.local import RECIPE_VARIABLE
 from curator.run.warm import warm_up
 
 __all__ = ["curator", "numba", "numpy", "pyarrow"]
 
-gc.set_threshold(20_000, 10, 10)  # as in the driver
+collect_seldom()
 _recipe = Path(os.environ.get(RECIPE_VARIABLE, ""))
 if _recipe.is_file():
     warm_up(_recipe.read_text())
