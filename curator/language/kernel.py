@@ -71,7 +71,7 @@ class Words(NamedTuple):
 
 class Ngrams(NamedTuple):
     """The n-grams of `min_n` to `max_n` characters: bit b of `bitmap` says that bucket b has a row, which is
-    `ranks[b // 64]` plus the number of bits set before b in its word.
+    `ranks[b // 64]` plus the number of bits set before b in its word. `multiplier` and `shift` divide by `buckets`.
 
     Rows are `vectors` float32[rows, dimension]; of a model whose rows are `PARTS` codes for two dimensions each,
     `codes` uint64[rows] with `norms` float32[rows] and `centroids` float32[PARTS * 256 * 2] instead: they take a fifth
@@ -81,12 +81,23 @@ class Ngrams(NamedTuple):
     min_n: int
     max_n: int
     buckets: np.uint64
+    multiplier: np.uint64
+    shift: np.uint64
     bitmap: NDArray[np.uint64]
     ranks: NDArray[np.int64]
     vectors: NDArray[np.float32]
     codes: NDArray[np.uint64]
     norms: NDArray[np.float32]
     centroids: NDArray[np.float32]
+
+
+class Scratch(NamedTuple):
+    """Room for one word: `word` uint64[bytes], sign-extended; `starts` int64[characters + 1], where each begins; `hits`
+    uint64[n-grams], the buckets that have rows."""
+
+    word: NDArray[np.uint64]
+    starts: NDArray[np.int64]
+    hits: NDArray[np.uint64]
 
 
 @dataclass(frozen=True)
@@ -130,7 +141,7 @@ def prepare(model: FastTextModel) -> PreparedModel:
         end=model.words.index(end) if end in model.words else -1,
     )
     ngrams = _ngrams(model)
-    _fill_words(words, ngrams)
+    _fill_words(words, ngrams, _scratch(max(map(len, model.words), default=0), ngrams))
     return PreparedModel(model, words, ngrams)
 
 
@@ -143,10 +154,14 @@ def _ngrams(model: FastTextModel) -> Ngrams:
         codes = np.ascontiguousarray(quantised.codes[words:]).view("<u8").reshape(-1)
         norms, centroids = quantised.norms[words:], quantised.centroids.copy()
     bitmap, ranks = _bucket_index(model)
+    divisor = max(model.buckets, 1)
+    shift = 30 + divisor.bit_length()
     return Ngrams(
         min_n=model.min_n,
         max_n=model.max_n,
         buckets=np.uint64(model.buckets),
+        multiplier=np.uint64((1 << shift) // divisor + 1),
+        shift=np.uint64(shift),
         bitmap=bitmap,
         ranks=ranks,
         vectors=np.ascontiguousarray(vectors),
@@ -154,6 +169,14 @@ def _ngrams(model: FastTextModel) -> Ngrams:
         norms=np.ascontiguousarray(norms),
         centroids=centroids,
     )
+
+
+def _scratch(longest: int, ngrams: Ngrams) -> Scratch:
+    """Room for words of up to `longest` bytes and their two boundaries."""
+    word = np.empty(longest + 2, dtype=np.uint64)
+    word[0] = ord("<")
+    hits = np.empty((longest + 2) * max(ngrams.max_n, 1) + 1, dtype=np.uint64)
+    return Scratch(word, np.zeros(longest + 3, dtype=np.int64), hits)
 
 
 def _bucket_index(model: FastTextModel) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
@@ -175,7 +198,8 @@ def embed(
     (float32[spans, dimension], int32[spans]). Spans that belong to one text are joined by adding both."""
     sums = np.zeros((len(begins), prepared.model.dimension), dtype=np.float32)
     inputs = np.zeros(len(begins), dtype=np.int32)
-    _embed(read_only(data), begins, ends, prepared.words, prepared.ngrams, sums, inputs)
+    scratch = _scratch(int((ends - begins).max(initial=0)), prepared.ngrams)
+    _embed(read_only(data), begins, ends, prepared.words, prepared.ngrams, scratch, sums, inputs)
     return sums, inputs
 
 
@@ -212,28 +236,17 @@ def _bits_set(value: np.uint64) -> np.int64:
 def _mark(
     value: np.uint64,
     ngrams: Ngrams,
-    multiplier: np.uint64,
-    shift: np.uint64,
     hits: NDArray[np.uint64],
     found: np.uint64,
 ) -> np.uint64:
     """Put the bucket of a hash behind the `found` ones, where the next overwrites it unless it has a row; how many are
     found then."""
     # The quotient is right or one too large (Granlund and Montgomery 1994); a division takes several times as long.
-    bucket = value - ((value * multiplier) >> shift) * ngrams.buckets
+    bucket = value - ((value * ngrams.multiplier) >> ngrams.shift) * ngrams.buckets
     if bucket > value:
         bucket += ngrams.buckets
     hits[found] = bucket
     return np.uint64(found + ((ngrams.bitmap[bucket >> _CELL] >> (bucket & _IN_CELL)) & _ONE))
-
-
-@inline_kernel
-def _divisor(buckets: np.uint64) -> tuple[np.uint64, np.uint64]:
-    """Multiplier and shift by which `_mark` divides a 32-bit number."""
-    shift = np.uint64(31)
-    while (buckets >> (shift - np.uint64(31))) > _ONE:
-        shift += _ONE
-    return (_ONE << shift) // max(buckets, _ONE) + _ONE, shift
 
 
 @inline_kernel
@@ -247,8 +260,6 @@ def _mark_two_to_four(
     word: NDArray[np.uint64],
     size: int,
     ngrams: Ngrams,
-    multiplier: np.uint64,
-    shift: np.uint64,
     hits: NDArray[np.uint64],
 ) -> np.uint64:
     """The buckets of the 2-, 3- and 4-grams of a word whose characters are bytes."""
@@ -259,43 +270,35 @@ def _mark_two_to_four(
     while start + np.uint64(3) < end:
         fourth = word[start + np.uint64(3)]
         value = _extend(_extend(_FNV_BASIS, first), second)
-        found = _mark(value, ngrams, multiplier, shift, hits, found)
+        found = _mark(value, ngrams, hits, found)
         value = _extend(value, third)
-        found = _mark(value, ngrams, multiplier, shift, hits, found)
+        found = _mark(value, ngrams, hits, found)
         value = _extend(value, fourth)
-        found = _mark(value, ngrams, multiplier, shift, hits, found)
+        found = _mark(value, ngrams, hits, found)
         first, second, third = second, third, fourth
         start += _ONE
     if start + np.uint64(2) < end:
         value = _extend(_extend(_FNV_BASIS, first), second)
-        found = _mark(value, ngrams, multiplier, shift, hits, found)
+        found = _mark(value, ngrams, hits, found)
         value = _extend(value, third)
-        found = _mark(value, ngrams, multiplier, shift, hits, found)
+        found = _mark(value, ngrams, hits, found)
         first, second = second, third
     value = _extend(_extend(_FNV_BASIS, first), second)
-    return _mark(value, ngrams, multiplier, shift, hits, found)
+    return _mark(value, ngrams, hits, found)
 
 
 @inline_kernel
-def _mark_any(
-    word: NDArray[np.uint64],
-    starts: NDArray[np.int64],
-    count: int,
-    ngrams: Ngrams,
-    multiplier: np.uint64,
-    shift: np.uint64,
-    hits: NDArray[np.uint64],
-) -> np.uint64:
-    """The buckets of the n-grams of a word of `count` characters, the i-th being `word[starts[i]:starts[i + 1]]`."""
+def _mark_any(scratch: Scratch, count: int, ngrams: Ngrams) -> np.uint64:
+    """The buckets of the n-grams of a word of `count` characters."""
     found = np.uint64(0)
     for first in range(count):
         value = _FNV_BASIS
         for n in range(1, min(ngrams.max_n, count - first) + 1):
-            for place in range(starts[first + n - 1], starts[first + n]):
-                value = _extend(value, word[place])
+            for place in range(scratch.starts[first + n - 1], scratch.starts[first + n]):
+                value = _extend(value, scratch.word[place])
             if n < ngrams.min_n or (n == 1 and (first == 0 or first + 1 == count)):
                 continue
-            found = _mark(value, ngrams, multiplier, shift, hits, found)
+            found = _mark(value, ngrams, scratch.hits, found)
     return found
 
 
@@ -319,53 +322,34 @@ def _add_rows(hits: NDArray[np.uint64], found: np.uint64, ngrams: Ngrams, total:
 
 
 @inline_kernel
-def _put(
-    byte: np.uint8, size: int, count: int, word: NDArray[np.uint64], starts: NDArray[np.int64]
-) -> tuple[np.uint64, int]:
-    """Put a byte, sign-extended, behind `word[:size]` of `count` characters: (the byte, characters then)."""
+def _put(byte: np.uint8, size: int, count: int, scratch: Scratch) -> tuple[np.uint64, int]:
+    """Put a byte, sign-extended, behind a word of `size` bytes and `count` characters: (the byte, characters then)."""
     wide = np.uint64(byte) | ((np.uint64(0) - (np.uint64(byte) >> _TOP_BIT)) & _SIGN_EXTENSION)
-    word[size] = wide
-    starts[count] = size
+    scratch.word[size] = wide
+    scratch.starts[count] = size
     # A byte that goes on with a character leaves the place to the next one.
     return wide, count + (byte & 0xC0 != 0x80)
 
 
 @inline_kernel
-def _close(
-    word: NDArray[np.uint64],
-    starts: NDArray[np.int64],
-    size: int,
-    count: int,
-    ngrams: Ngrams,
-    multiplier: np.uint64,
-    shift: np.uint64,
-    hits: NDArray[np.uint64],
-) -> np.uint64:
+def _close(size: int, count: int, ngrams: Ngrams, scratch: Scratch) -> np.uint64:
     """End a word with its boundary, and put the buckets of its n-grams that have rows into `hits`; how many."""
-    word[size] = np.uint64(ord(">"))
-    starts[count] = size
-    starts[count + 1] = size + 1
+    scratch.word[size] = np.uint64(ord(">"))
+    scratch.starts[count] = size
+    scratch.starts[count + 1] = size + 1
     if count == size and ngrams.min_n == 2 and ngrams.max_n == 4:
-        return np.uint64(_mark_two_to_four(word, size + 1, ngrams, multiplier, shift, hits))
-    return np.uint64(_mark_any(word, starts, count + 1, ngrams, multiplier, shift, hits))
+        return np.uint64(_mark_two_to_four(scratch.word, size + 1, ngrams, scratch.hits))
+    return np.uint64(_mark_any(scratch, count + 1, ngrams))
 
 
 @kernel
-def _fill_words(words: Words, ngrams: Ngrams) -> None:
+def _fill_words(words: Words, ngrams: Ngrams, scratch: Scratch) -> None:
     mask = np.uint64(words.slots.shape[0] - 1)
-    longest = 0
-    for number in range(words.offsets.shape[0] - 1):
-        longest = max(longest, words.offsets[number + 1] - words.offsets[number])
-    word = np.empty(longest + 2, dtype=np.uint64)
-    starts = np.zeros(longest + 3, dtype=np.int64)
-    hits = np.empty((longest + 2) * max(ngrams.max_n, 1) + 1, dtype=np.uint64)
-    multiplier, shift = _divisor(ngrams.buckets)
-    word[0] = np.uint64(ord("<"))
     for number in range(words.offsets.shape[0] - 1):
         value = _FNV_BASIS
         size, count = 1, 1
         for place in range(words.offsets[number], words.offsets[number + 1]):
-            wide, count = _put(words.data[place], size, count, word, starts)
+            wide, count = _put(words.data[place], size, count, scratch)
             value = _extend(value, wide)
             size += 1
         slot = value & mask
@@ -373,8 +357,8 @@ def _fill_words(words: Words, ngrams: Ngrams) -> None:
             slot = (slot + _ONE) & mask
         words.slots[slot] = number
         if number != words.end and ngrams.max_n > 0:
-            found = _close(word, starts, size, count, ngrams, multiplier, shift, hits)
-            _add_rows(hits, found, ngrams, words.sums[number])
+            found = _close(size, count, ngrams, scratch)
+            _add_rows(scratch.hits, found, ngrams, words.sums[number])
             words.inputs[number] += np.int32(found)
 
 
@@ -385,17 +369,10 @@ def _embed(
     ends: NDArray[np.int64],
     words: Words,
     ngrams: Ngrams,
+    scratch: Scratch,
     sums: NDArray[np.float32],
     inputs: NDArray[np.int32],
 ) -> None:
-    longest = 0
-    for span in range(begins.shape[0]):
-        longest = max(longest, ends[span] - begins[span])
-    word = np.empty(longest + 2, dtype=np.uint64)
-    starts = np.zeros(longest + 3, dtype=np.int64)
-    hits = np.empty((longest + 2) * max(ngrams.max_n, 1) + 1, dtype=np.uint64)
-    multiplier, shift = _divisor(ngrams.buckets)
-    word[0] = np.uint64(ord("<"))
     for span in range(begins.shape[0]):
         total = sums[span]
         inside = np.int64(0)
@@ -412,7 +389,7 @@ def _embed(
                 byte = data[place]
                 if byte == 32 or 9 <= byte <= 13 or byte == 0:
                     break
-                wide, count = _put(byte, size, count, word, starts)
+                wide, count = _put(byte, size, count, scratch)
                 value = _extend(value, wide)
                 size += 1
                 place += 1
@@ -424,8 +401,8 @@ def _embed(
                     total[axis] += words.sums[number, axis]
                 inside += words.inputs[number]
             elif ngrams.max_n > 0 and not _starts_with(data, begin, place, _LABEL_PREFIX_BYTES):
-                found = _close(word, starts, size, count, ngrams, multiplier, shift, hits)
-                _add_rows(hits, found, ngrams, total)
+                found = _close(size, count, ngrams, scratch)
+                _add_rows(scratch.hits, found, ngrams, total)
                 inside += np.int64(found)
         inputs[span] = inside
 
