@@ -104,11 +104,13 @@ class Requirement:
 
 @dataclass(frozen=True)
 class Resources:
-    """What one task of the stage needs at a time."""
+    """What one task of the stage needs at a time; shares of a GPU are allowed. With `holds_model` the process that ran
+    one is used for the next ones, since loading its model takes long."""
 
     num_cpus: float = 1.0
     num_gpus: float = 0.0
     memory_bytes: int = 0
+    holds_model: bool = False
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ import numpy as np
 
 from curator.keys import mix64
 from curator.run.store import Commit, Outputs
+from curator.stage import Resources
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -30,6 +31,7 @@ class Named(Protocol):
 
 
 InputT = TypeVar("InputT", bound=Named)
+ONE_CPU = Resources()
 Task = Callable[[InputT, Outputs], Mapping[str, object]]
 Emit = Callable[[InputT], "NDArray[np.uint64]"]
 Handle = Callable[[int, Iterator["NDArray[np.uint64]"], Outputs], Mapping[str, object]]
@@ -38,8 +40,14 @@ Handle = Callable[[int, Iterator["NDArray[np.uint64]"], Outputs], Mapping[str, o
 class Executor(Protocol):
     """What executes phases. Both methods skip tasks that have committed already, and return in the order of inputs."""
 
-    def map(self, folder: Path, task: Task[InputT], inputs: Iterable[InputT]) -> list[Commit]:
+    def map(
+        self, folder: Path, task: Task[InputT], inputs: Iterable[InputT], resources: Resources = ONE_CPU
+    ) -> list[Commit]:
         """Run `task` on each input. Inputs are drawn as workers become free, so a lazy iterable stays bounded."""
+        ...
+
+    def close(self, *, kill: bool = False) -> None:
+        """End what works for this executor; with `kill`, without waiting for what it does."""
         ...
 
     def exchange(

@@ -14,7 +14,7 @@ import os
 import signal
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from multiprocessing import forkserver
@@ -22,44 +22,23 @@ from pathlib import Path
 from typing import Generic, cast
 
 import numpy as np
-from numpy.typing import NDArray
 
-from curator.engine.executor import Emit, Handle, InputT, Task, partition_of
-from curator.engine.merge import Piece, merge_sorted, sort_rows
+from curator.engine.executor import ONE_CPU, Emit, Handle, InputT, Task, partition_of
+from curator.engine.job import Job
+from curator.engine.merge import Piece
+from curator.engine.partition import sorted_blocks
 from curator.errors import TransientError
-from curator.run.store import Commit, Outputs, committed, make_folder, storage_error
+from curator.run.store import Commit, Outputs, committed, make_folder
+from curator.stage import Resources
 
 MAX_ATTEMPTS = 3
 """How often a task may lose its worker before the run gives up."""
-
-BLOCK_BYTES = 64_000_000
-"""What is held of a partition at a time; twice that while it is sorted."""
 
 RECIPE_VARIABLE = "CURATOR_WORKER_RECIPE"
 """Names to the fork server the file with the recipe that the workers will work on."""
 
 _TICK_SECONDS = 0.5
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
-
-
-@dataclass(frozen=True)
-class _Job(Generic[InputT]):
-    """One task with its input; what a worker process gets."""
-
-    folder: str
-    task: Task[InputT]
-    input: InputT
-
-    def __call__(self) -> Commit:
-        outputs = Outputs(Path(self.folder), self.input.name)
-        try:
-            return outputs.commit(self.task(self.input, outputs))
-        except OSError as error:
-            outputs.discard()
-            raise storage_error(error, Path(self.folder) / self.input.name) from error
-        except BaseException:
-            outputs.discard()
-            raise
 
 
 @dataclass(frozen=True)
@@ -90,43 +69,6 @@ class _Partition:
     def name(self) -> str:
         return f"{self.index:05d}"
 
-    def blocks(self, outputs: Outputs) -> Iterator[NDArray[np.uint64]]:
-        """The rows, sorted: at once where they are few, else merged from pieces that are sorted one by one."""
-        if not self.pieces:
-            return
-        rows = BLOCK_BYTES // (8 * self.width)
-        if sum(piece.rows for piece in self.pieces) <= rows:
-            found = [piece.read(0, piece.rows, self.width) for piece in self.pieces]
-            yield sort_rows(np.concatenate(found))
-            return
-        path = outputs.scratch("sorted")
-        runs: list[Piece] = []
-        begin = 0
-        with path.open("wb") as file:
-            for batch in _gathered(self.pieces, rows // 2):
-                read = [piece.read(0, piece.rows, self.width) for piece in batch]
-                run = sort_rows(np.concatenate(read))
-                run.tofile(file)
-                runs.append(Piece(str(path), begin, len(run)))
-                begin += len(run)
-        yield from merge_sorted(runs, self.width, rows // 2)
-
-
-def _gathered(pieces: Sequence[Piece], rows: int) -> Iterator[list[Piece]]:
-    """Pieces in groups of about `rows` rows; a larger piece is cut."""
-    pending: list[Piece] = []
-    size = 0
-    for whole in pieces:
-        for first in range(0, whole.rows, rows):
-            piece = Piece(whole.path, whole.begin + first, min(rows, whole.rows - first))
-            if pending and size + piece.rows > rows:
-                yield pending
-                pending, size = [], 0
-            pending.append(piece)
-            size += piece.rows
-    if pending:
-        yield pending
-
 
 def _partitions(sources: list[Commit], partitions: int) -> Iterator[_Partition]:
     """Each partition with its own pieces alone: what a task gets does not grow with the number of partitions."""
@@ -146,7 +88,7 @@ class _HandleTask:
     handle: Handle
 
     def __call__(self, partition: _Partition, outputs: Outputs) -> dict[str, object]:
-        return dict(self.handle(partition.index, partition.blocks(outputs), outputs))
+        return dict(self.handle(partition.index, sorted_blocks(partition.pieces, partition.width, outputs), outputs))
 
 
 def _ignore(_commit: Commit, _reused: bool) -> None:
@@ -170,13 +112,15 @@ class LocalExecutor:
         self._done = done
         self._pool: concurrent.futures.ProcessPoolExecutor | None = None
 
-    def map(self, folder: Path, task: Task[InputT], inputs: Iterable[InputT]) -> list[Commit]:
-        """See `Executor.map`."""
+    def map(
+        self, folder: Path, task: Task[InputT], inputs: Iterable[InputT], resources: Resources = ONE_CPU
+    ) -> list[Commit]:
+        """See `Executor.map`. Every worker of this machine has what the machine has: `resources` make no difference."""
         make_folder(folder)
         commits: dict[int, Commit] = {}
         pending = self._uncommitted(folder, inputs, commits)
         first = list(itertools.islice(pending, 2 if self.workers > 1 else 0))
-        jobs = ((index, _Job(str(folder), task, item)) for index, item in itertools.chain(first, pending))
+        jobs = ((index, Job(str(folder), task, item)) for index, item in itertools.chain(first, pending))
         if len(first) < 2 and self._pool is None:
             for index, job in jobs:
                 self._tick()
@@ -217,10 +161,10 @@ class LocalExecutor:
                 commits[index] = commit
                 self._done(commit, True)
 
-    def _run(self, jobs: Iterator[tuple[int, _Job[InputT]]]) -> Iterator[tuple[int, Commit]]:
+    def _run(self, jobs: Iterator[tuple[int, Job[InputT]]]) -> Iterator[tuple[int, Commit]]:
         """Keep every worker busy with one job waiting behind it; yield commits as they come."""
-        running: dict[concurrent.futures.Future[Commit], tuple[int, _Job[InputT], int]] = {}
-        again: deque[tuple[int, _Job[InputT], int]] = deque()
+        running: dict[concurrent.futures.Future[Commit], tuple[int, Job[InputT], int]] = {}
+        again: deque[tuple[int, Job[InputT], int]] = deque()
         exhausted = False
         while True:
             while len(running) < 2 * self.workers and not (exhausted and not again):
@@ -267,7 +211,7 @@ class LocalExecutor:
                 running.clear()
                 self.close(kill=True)
 
-    def _submit(self, job: _Job[InputT]) -> concurrent.futures.Future[Commit]:
+    def _submit(self, job: Job[InputT]) -> concurrent.futures.Future[Commit]:
         if self._pool is None:
             for variable in _THREAD_VARIABLES:
                 os.environ.setdefault(variable, "1")

@@ -13,6 +13,8 @@ from typing import cast
 
 import pyarrow as pa
 
+from curator.engine.cluster import Cluster
+from curator.engine.executor import Executor
 from curator.engine.local import LocalExecutor
 from curator.errors import DataError, TransientError, UserError
 from curator.plan import Phase, make_plan
@@ -28,7 +30,7 @@ from curator.run.events import Event, EventLog, read_events
 from curator.run.examples import mask_text
 from curator.run.failures import count_failures, describe_failures
 from curator.run.manifest import FORMAT, Manifest, dump_manifest, load_manifest, run_name
-from curator.run.memory import workers_within
+from curator.run.memory import worker_bytes, workers_within
 from curator.run.part import Part, read_table, relation_facts
 from curator.run.phases.derive import DeriveInput, DeriveTask
 from curator.run.phases.fit import FitInput, FitTask
@@ -62,7 +64,7 @@ WRITTEN = ("shards", "scores", "decisions", "failed")
 
 @dataclass(frozen=True)
 class Request:
-    """What to run, where, and with how much of the machine."""
+    """What to run, where, and with how much of the machine; on a Ray cluster, where one is given."""
 
     inputs: tuple[str, ...]
     output: Path
@@ -72,6 +74,7 @@ class Request:
     resume: bool = False
     keep_work: bool = False
     origins: Origins | None = None
+    cluster: Cluster | None = None
 
 
 @dataclass(frozen=True)
@@ -98,8 +101,9 @@ def _run(request: Request, listeners: Sequence[Callable[[Event], None]]) -> Outc
     make_plan(pipeline)
     check_requirements(pipeline)
     check_metadata(pipeline)
-    limit = request.recipe.input.max_document_bytes
-    request = replace(request, workers=workers_within(request.workers, request.memory_bytes, limit))
+    if request.cluster is None:
+        limit = request.recipe.input.max_document_bytes
+        request = replace(request, workers=workers_within(request.workers, request.memory_bytes, limit))
     directory = RunDirectory(request.output)
     _check_place(directory, request.inputs)
     files = discover(request.inputs, request.recipe.input.format)
@@ -230,11 +234,19 @@ class _Driver:
 
     def __post_init__(self) -> None:
         self.recipe = self.request.recipe.model_dump_json()
+        self.executor = self._engine()
+
+    def _engine(self) -> Executor:
+        request = self.request
+        if request.cluster is not None:
+            from curator.engine.ray import RayExecutor
+
+            each = worker_bytes(request.recipe.input.max_document_bytes)
+            return RayExecutor(request.cluster, request.memory_bytes, each, self.log.tick, self._task_done)
         inline = sum(file.size for file in self.files) < INLINE_BYTES
-        workers = 1 if inline else self.request.workers
         recipe = self.directory.work / ".recipe"
         put(recipe, self.recipe.encode(), durable=False)
-        self.executor = LocalExecutor(workers, self.log.tick, self._task_done, recipe)
+        return LocalExecutor(1 if inline else request.workers, self.log.tick, self._task_done, recipe)
 
     def execute(self) -> Manifest:
         """Run all phases; returns the manifest, written."""
@@ -354,7 +366,7 @@ class _Driver:
         folder = self.directory.phase(f"judge-{self.passes}")
         states = tuple((name, self.states[name]) for name in phase.stages if name in self.states)
         task = JudgeTask(self.recipe, phase.stages, phase.observers, states, closes)
-        commits = self.executor.map(folder, task, parts)
+        commits = self.executor.map(folder, task, parts, self.pipeline.resources(phase.stages))
         for commit in commits:
             self.tally.merge(_tally_of(commit))
         self._summaries = {name: [commit.path(f"{name}.summary") for commit in commits] for name in phase.observers}
@@ -386,7 +398,8 @@ class _Driver:
         folder = self.directory.phase("derive")
         states = tuple(self.states.items())
         inputs = [DeriveInput(part) for part in self.parts if not part.is_derived]
-        commits = self.executor.map(folder, DeriveTask(self.recipe, name, states), inputs)
+        task = DeriveTask(self.recipe, name, states)
+        commits = self.executor.map(folder, task, inputs, self.pipeline.stage(name).resources)
         for commit in commits:
             self.tally.merge(_tally_of(commit))
         first_row = sum(part.rows for part in self.parts)

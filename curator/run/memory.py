@@ -18,11 +18,16 @@ DOCUMENT_FACTOR = 14
 """What a worker holds, times the bytes of a longer document (measured on one of 33 MB through all stages)."""
 
 
+def worker_bytes(max_document_bytes: int) -> int:
+    """What a worker holds at its peak, where documents have up to so many bytes."""
+    return WORKER_BYTES + DOCUMENT_FACTOR * max(0, max_document_bytes - DOCUMENT_BYTES)
+
+
 def workers_within(workers: int, memory_bytes: int, max_document_bytes: int) -> int:
     """As many of `workers` as `memory_bytes` holds, at least one. UserError when not even one fits."""
     if workers < 1:
         raise UserError(f"--workers {workers}: at least 1")
-    each = WORKER_BYTES + DOCUMENT_FACTOR * max(0, max_document_bytes - DOCUMENT_BYTES)
+    each = worker_bytes(max_document_bytes)
     if memory_bytes < each + DRIVER_BYTES // 2:
         least = format_size(each + DRIVER_BYTES // 2)
         limit = f", with documents of up to {format_size(max_document_bytes)} (input.max_document_bytes)"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -12,7 +12,7 @@ import pyarrow as pa
 from curator.errors import UserError
 from curator.recipe.model import SHIPPED_MODEL, Recipe, StageEntry
 from curator.registry import stage_class
-from curator.stage import Column, Parameters, Requirement, Stage
+from curator.stage import Column, Parameters, Requirement, Resources, Stage
 
 AnyStage = Stage[Parameters]
 
@@ -51,6 +51,16 @@ class Pipeline:
     def annotates_early(self, stage: AnyStage) -> bool:
         """Whether the columns of `stage` are there from reading."""
         return any(stage is other for other in self.early())
+
+    def resources(self, names: Sequence[str]) -> Resources:
+        """What a task needs that judges by these stages: the most that any of them does."""
+        found = [self.stage(name).resources for name in names]
+        return Resources(
+            num_cpus=max((each.num_cpus for each in found), default=1.0),
+            num_gpus=max((each.num_gpus for each in found), default=0.0),
+            memory_bytes=max((each.memory_bytes for each in found), default=0),
+            holds_model=any(each.holds_model for each in found),
+        )
 
     def requirements(self) -> Iterator[tuple[str, Requirement]]:
         """What the recipe needs beside Python packages: who needs it, and what."""

@@ -9,6 +9,8 @@ from __future__ import annotations
 import errno
 import json
 import os
+import socket
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -93,7 +95,12 @@ class Outputs:
             path.unlink(missing_ok=True)
 
     def _temporary(self, suffix: str) -> Path:
-        return self._folder / f".{os.getpid()}-{self._name}.{suffix}"
+        return self._folder / f".{_writer()}-{self._name}.{suffix}"
+
+
+def _writer() -> str:
+    """This process, told from those of other machines that share the folder."""
+    return f"{os.getpid()}.{zlib.crc32(socket.gethostname().encode()):08x}"
 
 
 def committed(folder: Path, name: str) -> Commit | None:
@@ -117,7 +124,7 @@ def put(path: Path, data: bytes, *, durable: bool = True) -> None:
 
     `durable` waits until the bytes are on the disk. Commit records of tasks do without: one that a power failure tears
     does not count, and its task runs again."""
-    temporary = path.with_name(f".{os.getpid()}-{path.name}")
+    temporary = path.with_name(f".{_writer()}-{path.name}")
     try:
         with temporary.open("wb") as file:
             file.write(data)

@@ -49,6 +49,11 @@ class ReadInput:
         """The name of the task."""
         return f"{self.file_index:06d}-{self.split.index:06d}"
 
+    @property
+    def held_bytes(self) -> int:
+        """Data that travels with it, of a file that one producer reads."""
+        return len(self.split.data or b"")
+
 
 @dataclass(frozen=True)
 class ReadTask:

@@ -145,7 +145,7 @@ def test_keys_spread_evenly_over_partitions() -> None:
 
 
 def test_a_partition_larger_than_memory_comes_in_blocks_sorted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("curator.engine.local.BLOCK_BYTES", 1600)
+    monkeypatch.setattr("curator.engine.partition.BLOCK_BYTES", 1600)
     engine = LocalExecutor(1)
     inputs = [Number(0), Number(2), Number(5)]
     (commit,) = engine.exchange(tmp_path, EmitMultiples(), collect, inputs, 1)

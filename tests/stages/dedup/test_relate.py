@@ -203,6 +203,6 @@ def test_the_answer_does_not_depend_on_partitions_or_blocks(tmp_path: Path, monk
     monkeypatch.setattr("stages.dedup.relate.KEEP_ROWS", 16)
     monkeypatch.setattr("stages.dedup.near.SET_BYTES", 1000)
     monkeypatch.setattr("stages.dedup.keep.PAIRS_TOGETHER", 8)
-    monkeypatch.setattr("curator.engine.local.BLOCK_BYTES", 2048)
+    monkeypatch.setattr("curator.engine.partition.BLOCK_BYTES", 2048)
     other = run_stages([file], tmp_path / "b", "dedup", language="off")
     assert outcome.manifest == other.manifest

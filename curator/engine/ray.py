@@ -1,0 +1,314 @@
+"""The `ray` engine: phases as Ray tasks, on one node or many that share the run's folder.
+
+Placement, the object store, spilling and the retry of tasks whose worker or node died are Ray's. What is ours: a task
+commits by itself, so that one that ran twice counts once; inputs in flight are bounded by their bytes; tasks that hold
+a model run in actors that keep it. Of a phase the driver holds a commit record for each task (a few kilobytes for each
+split of the input) and what is in flight; rows of an exchange pass it by (see `curator.engine.ray_exchange`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import socket
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+import ray
+from ray.exceptions import OutOfMemoryError, RayActorError, RayError, RayTaskError, WorkerCrashedError
+
+from curator.collector import collect_seldom
+from curator.engine.cluster import Cluster
+from curator.engine.executor import ONE_CPU, Emit, Handle, InputT, Task
+from curator.engine.job import Job
+from curator.errors import TransientError, UserError
+from curator.run.store import Commit, committed, make_folder
+from curator.stage import Resources
+
+MAX_RETRIES = 4
+"""How often Ray tries a task again whose worker or node died."""
+
+LIGHT_BYTES = 1 << 19
+"""What a task in flight weighs at the least: its record in the driver, and a place in the queue."""
+
+LEAST_IN_FLIGHT_BYTES = 64_000_000
+
+REACH_SECONDS = 10
+"""How long the head of a cluster may take to accept a connection."""
+
+NAMESPACE = "curator"
+
+_TICK_SECONDS = 0.5
+_THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
+
+Ref = Any
+"""An object reference; Ray's own type says as little."""
+
+
+@runtime_checkable
+class Held(Protocol):
+    """An input that carries data."""
+
+    @property
+    def held_bytes(self) -> int:
+        """How much."""
+        ...
+
+
+def connect(address: str) -> bool:
+    """Connect this process to a cluster; whether it was not before. UserError when none answers there."""
+    if ray.is_initialized():
+        return False
+    _check_reachable(address)
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # silences a warning about Ray's next version
+    try:
+        ray.init(address, namespace=NAMESPACE, log_to_driver=False, logging_level=logging.ERROR)
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        raise _no_cluster(address) from error
+    return True
+
+
+def _check_reachable(address: str) -> None:
+    """Ray itself tries for five minutes where nothing listens."""
+    host, _, port = address.rpartition(":")
+    if not host:
+        return
+    try:
+        socket.create_connection((host, int(port)), timeout=REACH_SECONDS).close()
+    except (OSError, ValueError) as error:
+        raise _no_cluster(address) from error
+
+
+def _no_cluster(address: str) -> UserError:
+    hint = "`ray status` on its head tells; or start one with `ray start --head`"
+    return UserError(f"no Ray cluster answers at {address}", hint=hint)
+
+
+def resources_of_cluster() -> Mapping[str, float]:
+    """What the nodes of the cluster have together, by Ray's names (CPU, GPU, memory)."""
+    found: Mapping[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]  # Ray leaves it without types
+    return found
+
+
+def begin_worker() -> None:
+    """What a worker process needs before its first task: one thread, and a collector that runs seldom."""
+    for variable in _THREAD_VARIABLES:
+        os.environ[variable] = "1"
+    collect_seldom()
+
+
+def run_job(job: Job[Any]) -> Commit:
+    """A task on a worker. One that has committed already (it ran on a node that was given up for lost) is not run."""
+    begin_worker()
+    return committed(Path(job.folder), job.input.name) or job()
+
+
+class ModelHolder:
+    """An actor that runs tasks one by one and keeps the models that they loaded."""
+
+    def run(self, job: Job[Any]) -> Commit:
+        """See `run_job`."""
+        return run_job(job)
+
+
+def _ignore(_commit: Commit, _reused: bool) -> None:
+    """The `done` of an executor that nobody listens to."""
+
+
+class RayExecutor:
+    """Runs tasks on a Ray cluster. `tick` is called while waiting, `done` after each task. A task asks Ray for
+    `task_memory_bytes`; inputs in flight take `memory_bytes` / 8 of the object store."""
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        memory_bytes: int,
+        task_memory_bytes: int,
+        tick: Callable[[], None] = lambda: None,
+        done: Callable[[Commit, bool], None] = _ignore,
+    ) -> None:
+        self.connected = connect(cluster.address)
+        self.workers = cluster.workers
+        self.task_memory_bytes = task_memory_bytes
+        self.in_flight_bytes = max(memory_bytes // 8, LEAST_IN_FLIGHT_BYTES)
+        self.tick = tick
+        self.done = done
+        self._flying: list[Ref] = []
+
+    def map(
+        self, folder: Path, task: Task[InputT], inputs: Iterable[InputT], resources: Resources = ONE_CPU
+    ) -> list[Commit]:
+        """See `Executor.map`."""
+        make_folder(folder)
+        commits: dict[int, Commit] = {}
+        jobs = ((index, Job(str(folder), task, item)) for index, item in self._uncommitted(folder, inputs, commits))
+        with self._crew(resources) as crew:
+            flights = (
+                Flight(index, job.input.name, held_bytes(job.input), partial(crew.start, job)) for index, job in jobs
+            )
+            for index, commit in self.fly(flights, crew.limit):
+                commits[index] = commit
+                self.done(commit, False)
+        return [commits[index] for index in sorted(commits)]
+
+    def exchange(
+        self, folder: Path, emit: Emit[InputT], handle: Handle, inputs: Iterable[InputT], partitions: int
+    ) -> list[Commit]:
+        """See `Executor.exchange`, and `curator.engine.ray_exchange`."""
+        from curator.engine.ray_exchange import Exchange
+
+        return Exchange(self, folder, emit, handle, partitions).run(list(inputs))
+
+    def close(self, *, kill: bool = False) -> None:
+        """Give up what is in flight, and leave the cluster if this executor joined it."""
+        for ref in self._flying:
+            ray.cancel(ref, force=kill)
+        self._flying.clear()
+        if self.connected:
+            ray.shutdown()
+            self.connected = False
+
+    def options(self, resources: Resources = ONE_CPU) -> dict[str, object]:
+        """What a task asks Ray for."""
+        return {
+            "num_cpus": resources.num_cpus,
+            "num_gpus": resources.num_gpus,
+            "memory": max(self.task_memory_bytes, resources.memory_bytes),
+        }
+
+    def fly(self, flights: Iterator[Flight], limit: int | None = None) -> Iterator[tuple[int, Any]]:
+        """Start flights as long as there is room (bytes in flight; at most `limit` of them), and yield (index, result)
+        as they come."""
+        most = min((count for count in (limit, self.workers) if count is not None), default=None)
+        running: dict[Ref, Flight] = {}
+        weight = 0
+        following = next(flights, None)
+        while running or following is not None:
+            while following is not None and (
+                not running or (weight + following.weight <= self.in_flight_bytes and len(running) != most)
+            ):
+                running[following.start()] = following
+                weight += following.weight
+                following = next(flights, None)
+            self._flying = list(running)
+            ready, _ = ray.wait(self._flying, num_returns=1, timeout=_TICK_SECONDS)
+            self.tick()
+            if ready:
+                ready, _ = ray.wait(self._flying, num_returns=len(running), timeout=0)
+            for ref in ready:
+                flight = running.pop(ref)
+                weight -= flight.weight
+                yield flight.index, result_of(ref, flight.name)
+        self._flying = []
+
+    @contextlib.contextmanager
+    def _crew(self, resources: Resources) -> Iterator[_Tasks | _Actors]:
+        """Who runs the tasks of a phase: any worker, or actors that last as long as the phase."""
+        if not resources.holds_model:
+            yield _Tasks(self.options(resources))
+            return
+        actors = _Actors(self.options(resources), self._actors_wanted(resources))
+        try:
+            yield actors
+        finally:
+            actors.end()
+
+    def _actors_wanted(self, resources: Resources) -> int:
+        """As many actors as the cluster has room for now, and `workers` at most; one at the least."""
+        there = resources_of_cluster()
+        room = int(there.get("CPU", 1) / max(resources.num_cpus, 1e-9))
+        if resources.num_gpus:
+            room = min(room, int(there.get("GPU", 0) / resources.num_gpus))
+        return max(1, min(room, self.workers or room))
+
+    def _uncommitted(
+        self, folder: Path, inputs: Iterable[InputT], commits: dict[int, Commit]
+    ) -> Iterator[tuple[int, InputT]]:
+        for index, item in enumerate(inputs):
+            commit = committed(folder, item.name)
+            if commit is None:
+                yield index, item
+            else:
+                commits[index] = commit
+                self.done(commit, True)
+
+
+@dataclass(frozen=True)
+class Flight:
+    """A task to be started: its place among the results, its name for people, the bytes that it takes along."""
+
+    index: int
+    name: str
+    held_bytes: int
+    start: Callable[[], Ref]
+
+    @property
+    def weight(self) -> int:
+        """What it counts for while it is in flight, in bytes."""
+        return max(self.held_bytes, LIGHT_BYTES)
+
+
+class _Tasks:
+    """Runs jobs as Ray tasks."""
+
+    limit = None
+
+    def __init__(self, options: Mapping[str, object]) -> None:
+        self._remote = ray.remote(run_job).options(max_retries=MAX_RETRIES, name="curator", **options)
+
+    def start(self, job: Job[Any]) -> Ref:
+        return self._remote.remote(job)
+
+
+class _Actors:
+    """Runs jobs in a pool of actors, each of which has one job waiting behind the one that it works on."""
+
+    def __init__(self, options: Mapping[str, object], count: int) -> None:
+        holder: Any = ray.remote(ModelHolder)
+        holder = holder.options(max_restarts=-1, max_task_retries=MAX_RETRIES, **options)
+        self._actors: list[Any] = [holder.remote() for _ in range(count)]
+        self._waiting: dict[int, list[Ref]] = {number: [] for number in range(count)}
+        self.limit = 2 * count
+
+    def start(self, job: Job[Any]) -> Ref:
+        """On the actor that has the least to do."""
+        waiting = {number: [ref for ref in refs if not _is_ready(ref)] for number, refs in self._waiting.items()}
+        number = min(waiting, key=lambda actor: len(waiting[actor]))
+        ref = self._actors[number].run.remote(job)
+        self._waiting = {**waiting, number: [*waiting[number], ref]}
+        return ref
+
+    def end(self) -> None:
+        for actor in self._actors:
+            ray.kill(actor)
+
+
+def _is_ready(ref: Ref) -> bool:
+    return bool(ray.wait([ref], timeout=0)[0])
+
+
+def held_bytes(item: object) -> int:
+    """The data that an input carries along, in bytes."""
+    return item.held_bytes if isinstance(item, Held) else 0
+
+
+def result_of(ref: Ref, name: str) -> Any:
+    """The result of a task that has ended. What it raised is raised; a TransientError when its worker died again and
+    again."""
+    try:
+        return ray.get(ref)
+    except RayTaskError as error:
+        raise error.cause from None
+    except (WorkerCrashedError, RayActorError, OutOfMemoryError) as error:
+        raise TransientError(
+            f"a worker process died {MAX_RETRIES + 1} times on {name} (killed for memory?)",
+            hint="give the nodes more memory, then --resume",
+        ) from error
+    except RayError as error:
+        raise TransientError(
+            f"the cluster lost {name}: {type(error).__name__}", hint="when it is well again, --resume"
+        ) from error
