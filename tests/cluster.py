@@ -32,23 +32,26 @@ def ray_cluster(*cpus: int, object_store_bytes: int = OBJECT_STORE_BYTES, **head
         cluster.shutdown()  # type: ignore[no-untyped-call]  # Ray leaves these without types
 
 
-def workers_of(cluster: Cluster, begins: str) -> list[psutil.Process]:
-    """The worker processes of a cluster whose title begins so (`ray::curator` while they run a task of ours)."""
-    found: list[psutil.Process] = []
-    for node in cluster.list_all_nodes():  # type: ignore[no-untyped-call]
-        for running in node.all_processes.get("raylet", ()):
-            with_children(running.process.pid, begins, found)
-    return found
+def workers_of(cluster: Cluster, begins: str | tuple[str, ...], node: Any = None) -> list[psutil.Process]:
+    """The worker processes of a cluster, or of one node, whose title begins so (`ray::curator` while they run a task of
+    ours)."""
+    nodes = cluster.list_all_nodes() if node is None else [node]  # type: ignore[no-untyped-call]
+    raylets = [running.process.pid for each in nodes for running in each.all_processes.get("raylet", ())]
+    return [process for pid in raylets for process in _descendants(pid) if _title(process).startswith(begins)]
 
 
-def with_children(pid: int, begins: str, found: list[psutil.Process]) -> None:
-    """Add the descendants of a process whose title begins so."""
+def _descendants(pid: int) -> list[psutil.Process]:
     try:
-        for child in psutil.Process(pid).children(recursive=True):
-            if " ".join(child.cmdline()).startswith(begins):
-                found.append(child)
-    except (psutil.NoSuchProcess, psutil.AccessDenied):
-        pass
+        return list(psutil.Process(pid).children(recursive=True))
+    except psutil.NoSuchProcess:
+        return []
+
+
+def _title(process: psutil.Process) -> str:
+    try:
+        return " ".join(process.cmdline())
+    except (psutil.NoSuchProcess, psutil.ZombieProcess):
+        return ""
 
 
 def wait_until(condition: Callable[[], bool], timeout_s: float = 60) -> None:

@@ -1,0 +1,182 @@
+"""Faults for runs on Ray: a driver in a process of its own, and what is killed while it works."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import psutil
+from ray.cluster_utils import Cluster
+
+from tests.cluster import OBJECT_STORE_BYTES, workers_of
+from tests.runs import hashes, make_texts, recipe_text, write_jsonl
+
+Kind = Literal["worker", "node", "actor", "driver"]
+
+QUICK_TO_NOTICE = {
+    "health_check_initial_delay_ms": 0,
+    "health_check_period_ms": 500,
+    "health_check_failure_threshold": 3,
+}
+"""Ray's own settings, so that a node that is gone is missed within two seconds, not fifteen."""
+
+TITLES: dict[Kind, tuple[str, ...]] = {"worker": ("ray::curator",), "actor": ("ray::ModelHolder",)}
+WORKERS = ("ray::curator", "ray::ModelHolder", "ray::IDLE")
+
+MOMENT_S = 0.1
+
+DRIVER = """
+import json, sys
+from pathlib import Path
+from curator.engine.cluster import Cluster
+from curator.recipe import load_with_origins
+from curator.run.driver import Request, run
+
+def main():
+    source, output, recipe, address = sys.argv[1:]
+
+    def tell(event):
+        print(event["kind"], event.get("phase", ""), flush=True)
+
+    inputs = tuple(sorted(str(path) for path in Path(source).iterdir()))
+    loaded, origins = load_with_origins(recipe)
+    request = Request(inputs, Path(output), loaded, resume=True, origins=origins, cluster=Cluster(address))
+    run(request, [tell])
+
+if __name__ == "__main__":
+    main()
+"""
+
+
+@dataclass
+class Killed:
+    """What was killed, and during which phase."""
+
+    kind: Kind
+    phase: str
+
+
+@dataclass
+class Scene:
+    """An input, a recipe, the bytes of an undisturbed local run, and how many events it has on Ray."""
+
+    folder: Path
+    cluster: Cluster
+    stages: tuple[str, ...]
+    environment: dict[str, str] = field(default_factory=dict)
+    killed: list[Killed] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.source = self.folder / "input"
+        for number in range(6):
+            write_jsonl(self.source / f"{number}.jsonl", make_texts(500, seed=number, units=(60, 240)))
+        self.recipe = self.folder / "recipe.yaml"
+        self.recipe.write_text(recipe_text(*self.stages))
+        self.script = self.folder / "driver.py"
+        self.script.write_text(DRIVER)
+        self.expected = self._local()
+        events = self.run("undisturbed", lambda number, phase: None)
+        assert self.hashes("undisturbed") == self.expected
+        self.events = events
+
+    def _local(self) -> dict[str, str]:
+        inputs = sorted(map(str, self.source.iterdir()))
+        options = ["-o", str(self.folder / "local"), "-r", str(self.recipe), "--workers", "2", "--json"]
+        command = [sys.executable, "-m", "curator", "process", *inputs, *options]
+        subprocess.run(command, check=True, capture_output=True, env=self._environment())
+        return self.hashes("local")
+
+    def _environment(self) -> dict[str, str]:
+        paths = [str(Path(__file__).parents[3]), *filter(None, [self.environment.get("PYTHONPATH")])]
+        return {**os.environ, **self.environment, "PYTHONPATH": os.pathsep.join(paths)}
+
+    def hashes(self, name: str) -> dict[str, str]:
+        return hashes(self.folder / name)
+
+    def run(self, name: str, at_event: Any) -> int:
+        """Run to the end, in as many attempts as it takes: each but the first goes on where the one before was killed.
+        `at_event` is called with each event's number and phase. Returns the number of events."""
+        number = 0
+        for _ in range(10):
+            arguments = [self.source, self.folder / name, self.recipe, self.cluster.address]
+            with subprocess.Popen(
+                [sys.executable, str(self.script), *map(str, arguments)],
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+                env=self._environment(),
+            ) as process:
+                self.driver = process
+                phase = ""
+                assert process.stdout is not None
+                for line in process.stdout:
+                    kind, _, rest = line.rstrip("\n").partition(" ")
+                    phase = rest if kind == "phase.started" else phase
+                    number += 1
+                    at_event(number, phase)
+                assert process.stderr is not None
+                error = process.stderr.read()
+            if process.returncode == 0:
+                return number
+            assert process.returncode == -signal.SIGKILL, error
+        raise AssertionError("it never ends")
+
+    def disturbed(self, name: str, kinds: list[Kind], chosen: random.Random) -> list[Killed]:
+        """Run with a fault of each kind at random events of the run; what was killed."""
+        moments = dict(zip(sorted(chosen.sample(range(2, self.events), len(kinds))), kinds, strict=True))
+        fired: list[Killed] = []
+        due: list[Kind] = []
+
+        def at_event(number: int, phase: str) -> None:
+            if number in moments:
+                due.append(moments.pop(number))
+            for kind in list(due):
+                if self._kill_soon(kind):
+                    due.remove(kind)
+                    fired.append(Killed(kind, phase))
+
+        self.run(name, at_event)
+        return fired
+
+    def _kill_soon(self, kind: Kind) -> bool:
+        """Kill one of a kind within a moment; after it, the next event is waited for."""
+        end = time.monotonic() + MOMENT_S
+        while not self.kill(kind):
+            if time.monotonic() > end:
+                return False
+            time.sleep(0.005)
+        return True
+
+    def kill(self, kind: Kind) -> bool:
+        """Kill one of a kind, if there is one that works now."""
+        if kind == "driver":
+            self.driver.kill()
+            return True
+        if kind == "node":
+            return self._kill_node()
+        return any(_kill(process) for process in workers_of(self.cluster, TITLES[kind]))
+
+    def _kill_node(self) -> bool:
+        """Kill a node that works for the run, not the head; another takes its place."""
+        nodes = self.cluster.list_all_nodes()  # type: ignore[no-untyped-call]  # Ray leaves it without types
+        for node in nodes:
+            if node != self.cluster.head_node and workers_of(self.cluster, WORKERS, node):
+                self.cluster.remove_node(node, allow_graceful=False)
+                self.cluster.add_node(num_cpus=1, object_store_memory=OBJECT_STORE_BYTES)
+                return True
+        return False
+
+
+def _kill(process: psutil.Process) -> bool:
+    try:
+        process.kill()
+    except psutil.NoSuchProcess:
+        return False
+    return True

@@ -1,0 +1,75 @@
+"""Faults at seeded random moments of a run on Ray: the run ends, and has the bytes of an undisturbed local one."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Iterator
+
+import pytest
+
+from tests.cluster import ray_cluster
+from tests.command import write_package
+from tests.curator.engine.faults import QUICK_TO_NOTICE, Kind, Scene
+
+MODEL = """
+    import time
+    import pyarrow as pa
+    from curator.stage import Column, Parameters, Resources, Stage
+
+    class Model(Stage[Parameters]):
+        name = "model"
+        about = "a model that is loaded once: the share of vowels"
+        parameters_type = Parameters
+        columns = (Column("model.vowels", pa.float64(), "share of the characters that are vowels"),)
+        costly = True
+        resources = Resources(holds_model=True)
+
+        def annotate(self, batch):
+            time.sleep(0.05)
+            texts = batch.documents.column("text").to_pylist()
+            shares = [round(sum(c in "aeiou" for c in text) / max(len(text), 1), 6) for text in texts]
+            return {"model.vowels": pa.array(shares)}
+"""
+
+STAGES = (
+    "dedup: {index: true}",
+    "entropy: {min_bits: 3}",
+    "outliers: {min_documents: 20}",
+    "model",
+    "sampling: {alpha: 0.5}",
+)
+
+
+@pytest.fixture(scope="module")
+def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
+    folder = tmp_path_factory.mktemp("chaos")
+    environment = write_package(folder / "package", "model_stage", "curator.stages", "model = model_stage:Model", MODEL)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", environment["PYTHONPATH"])  # nodes hand theirs on to their workers
+        with ray_cluster(1, 1, 1, _system_config=QUICK_TO_NOTICE) as cluster:
+            yield Scene(folder, cluster, STAGES, environment)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("kinds", "seed"),
+    [(("worker", "worker", "worker"), 1), (("node", "node"), 2), (("actor", "driver"), 3)],
+    ids=["workers", "nodes", "actor and driver"],
+)
+def test_a_run_with_faults_equals_one_without(scene: Scene, kinds: tuple[Kind, ...], seed: int) -> None:
+    fired = scene.disturbed(f"faults-{seed}", list(kinds), random.Random(seed))
+    assert Counter(killed.kind for killed in fired) == Counter(kinds), "a fault did not fire"
+    assert scene.hashes(f"faults-{seed}") == scene.expected
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("seed", range(12))
+def test_runs_with_many_faults_equal_one_without(scene: Scene, seed: int) -> None:
+    """Forty-eight faults in all, of every kind."""
+    chosen = random.Random(100 + seed)
+    kinds: list[Kind] = ["worker", "node", "actor", "driver"]
+    chosen.shuffle(kinds)
+    fired = scene.disturbed(f"many-{seed}", kinds, chosen)
+    assert Counter(killed.kind for killed in fired) == Counter(kinds), "a fault did not fire"
+    assert scene.hashes(f"many-{seed}") == scene.expected
