@@ -13,6 +13,7 @@ GROUPS for each wave of JOIN or more, so one for each EMIT_BYTES exchanged.
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -34,6 +35,12 @@ if TYPE_CHECKING:
 
 EMIT_BYTES = 32_000_000
 """Rows that one emit task holds, about."""
+
+LEAST_CUT_BYTES = 128_000
+"""Ray keeps results of up to 100 KB in the memory of the driver: cuts are to be larger."""
+
+MOST_TOGETHER = 256
+"""Inputs of one emit task at most, where they give almost nothing."""
 
 GROUPS = 64
 """Groups of partitions at most."""
@@ -84,6 +91,33 @@ class Groups:
         ]
 
 
+@dataclass
+class _Waiting(Generic[InputT]):
+    """The inputs that have not been emitted. How many go together follows from what the ones before them gave: at the
+    least as many as give a cut of LEAST_CUT_BYTES."""
+
+    inputs: Sequence[InputT]
+    groups: int
+    seen: int = 0
+    seen_bytes: int = 0
+
+    def batches(self, tasks: int) -> Iterator[Sequence[InputT]]:
+        """The inputs of so many tasks; each is cut off when it is asked for."""
+        for _ in range(tasks):
+            if not self.inputs:
+                return
+            each = self.seen_bytes / self.seen if self.seen else EMIT_BYTES
+            together = min(self.groups * LEAST_CUT_BYTES, EMIT_BYTES) / max(each, 1)
+            count = max(1, min(MOST_TOGETHER, math.ceil(together)))
+            batch, self.inputs = self.inputs[:count], self.inputs[count:]
+            yield batch
+
+    def learn(self, inputs: int, size: int) -> None:
+        """Take note of how many bytes some inputs gave."""
+        self.seen += inputs
+        self.seen_bytes += size
+
+
 @dataclass(frozen=True)
 class Exchange(Generic[InputT]):
     """One exchange: what emits, what handles, into how many partitions."""
@@ -129,35 +163,34 @@ class Exchange(Generic[InputT]):
     def _collect(self, inputs: Sequence[InputT], groups: Groups, wanted: Sequence[int]) -> list[list[Ref]]:
         """For each wanted group, references to its rows."""
         collected: list[list[Ref]] = [[] for _ in wanted]
-        wave = max(JOIN, 2 * int(resources_of_cluster().get("CPU", 1)))
-        begin, together = 0, 1
-        while begin < len(inputs):
-            batches = [inputs[first : first + together] for first in range(begin, len(inputs), together)][:wave]
-            begin += sum(map(len, batches))
-            size, found = self._emit(batches, groups, wanted)
-            together = max(1, EMIT_BYTES * begin // max(size, 1)) if together == 1 else together
-            if begin < len(inputs) or len(collected[0]):
+        cpus = max(1, int(resources_of_cluster().get("CPU", 1)))
+        waiting = _Waiting(inputs, len(groups))
+        while waiting.inputs:
+            found = self._emit(waiting, max(JOIN, 2 * cpus), 2 * cpus, groups, wanted)
+            if waiting.inputs or collected[0]:
                 found = self._join(found)
             for refs, more in zip(collected, found, strict=True):
                 refs.extend(more)
         return collected
 
     def _emit(
-        self, batches: Sequence[Sequence[InputT]], groups: Groups, wanted: Sequence[int]
-    ) -> tuple[int, list[list[Ref]]]:
-        """The bytes that some inputs gave, and references to them by wanted group."""
+        self, waiting: _Waiting[InputT], tasks: int, at_once: int, groups: Groups, wanted: Sequence[int]
+    ) -> list[list[Ref]]:
+        """References to what the inputs of so many tasks give, by wanted group."""
         emit = _remote(emit_rows, "emit", self.executor, num_returns=1 + len(wanted))
-        cuts: dict[int, list[Ref]] = {}
+        cuts: list[list[Ref]] = []
 
-        def start(place: int) -> Ref:
-            size, *cuts[place] = emit.remote(self.emit, batches[place], groups, wanted)
+        def start(batch: Sequence[InputT]) -> Ref:
+            size, *found = emit.remote(self.emit, batch, groups, wanted)
+            cuts.append(found)
             return size
 
         flights = (
-            Flight(place, self._label(batch[0].name), 0, partial(start, place)) for place, batch in enumerate(batches)
+            Flight(len(batch), self._label(batch[0].name), 0, partial(start, batch)) for batch in waiting.batches(tasks)
         )
-        size = sum(size for _, size in self.executor.fly(flights))
-        return size, [[cuts[place][number] for place in sorted(cuts)] for number in range(len(wanted))]
+        for count, size in self.executor.fly(flights, at_once):
+            waiting.learn(count, size)
+        return [list(refs) for refs in zip(*cuts, strict=True)]
 
     def _join(self, cuts: Sequence[Sequence[Ref]]) -> list[list[Ref]]:
         """For each group, one reference to what all of these hold."""
