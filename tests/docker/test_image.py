@@ -148,7 +148,7 @@ def test_the_commands_in_the_comment_build_what_the_compose_file_names() -> None
     assert set(re.findall(r"--target (\w+)", builds[1])) == {"apertium"}
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.timeout(600)
 def test_what_the_first_stage_installs_resolves_to_pinned_wheels(tmp_path: Path) -> None:
     for source in (name for name in copied() if not name.startswith("docker/")):
