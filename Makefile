@@ -48,12 +48,15 @@ test-fast: $(STAMP) ## The tests that take under two minutes together
 test-long: $(STAMP) ## The tests that take longer: runs killed up to two hundred times
 	$(BIN)/python -m pytest -m long
 
-check: $(STAMP) ## ruff, mypy, import-linter, deptry
+check: $(STAMP) ## ruff, mypy, import-linter, deptry, and the linters of docker/
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/deptry .
+	$(BIN)/hadolint docker/Dockerfile
+	$(BIN)/shellcheck docker/healthcheck docs/install-programs .ci/run
+	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.compose-spec docker/compose.yaml
 
 format: $(STAMP) ## Rewrite the sources in the house style
 	$(BIN)/ruff check --fix .
