@@ -17,6 +17,7 @@ from curator.recipe.model import Recipe
 from curator.registry import stage_class
 from curator.run.directory import RunDirectory
 from curator.run.failures import MEANINGS, Meaning
+from curator.run.journal import CRASH_SENTENCE, is_crash
 from curator.run.manifest import load_manifest
 from curator.run.tally import FAILED
 from curator.verdict import DROP, EDIT, FLAG, REPEAT
@@ -94,6 +95,8 @@ def _sentence(decision: Mapping[str, object]) -> str:
         template = stage_class(stage).rules.get(rule)
     except UserError:
         template = None  # the package of the stage is not installed here; the record stands without its words
+    if is_crash(rule):
+        template = CRASH_SENTENCE
     words = template or f"rule {rule}: score {{score}}, threshold {{threshold}}"
     values = {
         "score": _number(decision["score"]),

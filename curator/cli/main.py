@@ -48,18 +48,24 @@ def process(
     inputs: Annotated[list[str], typer.Argument(metavar="INPUT...", help="Files, directories or globs.")],
     output: Annotated[Path, typer.Option("--output", "-o", metavar="RUN", help="The run directory to write.")],
     recipe: RecipeOption = "web",
-    workers: Annotated[int, typer.Option(help="Worker processes; 0 means one a core.", min=0)] = 0,
+    workers: Annotated[
+        int, typer.Option(help="Worker processes; 0 means one a core, or as many as the cluster has CPUs.", min=0)
+    ] = 0,
     memory: Annotated[str, typer.Option(metavar="SIZE", help="Memory that all processes together may use.")] = "4GB",
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a run that was stopped.")] = False,
     overlay: OverlayOption = None,
     overrides: SetOption = None,
     keep_work: Annotated[bool, typer.Option("--keep-work", help="Keep intermediate files after success.")] = False,
+    ray: Annotated[
+        str | None,
+        typer.Option(metavar="ADDRESS", help="Let a Ray cluster do the work: HOST:PORT of its head, or auto."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
-    """Curate files on this machine, without a cluster."""
+    """Curate files on this machine, without a cluster; with --ray, on the cluster that this machine belongs to."""
     from curator.cli.process import process_command
 
-    process_command(inputs, output, recipe, overlay, workers, memory, overrides or [], resume, keep_work, as_json)
+    process_command(inputs, output, recipe, overlay, workers, memory, overrides or [], resume, keep_work, ray, as_json)
 
 
 @app.command()

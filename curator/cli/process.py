@@ -12,6 +12,7 @@ from typing import cast
 
 from curator.cli.funnel import funnel_json, print_funnel
 from curator.cli.output import print_json, print_line, print_note
+from curator.engine.cluster import Cluster
 from curator.errors import UserError
 from curator.recipe import load_with_origins
 from curator.run.directory import RunDirectory
@@ -35,9 +36,10 @@ def process_command(
     overrides: Sequence[str],
     resume: bool,
     keep_work: bool,
+    ray: str | None,
     as_json: bool,
 ) -> None:
-    """Run a recipe on files of this machine."""
+    """Run a recipe on files of this machine, here or on the Ray cluster at the address `ray`."""
     try:
         memory_bytes = parse_size(memory)
     except ValueError as error:
@@ -52,6 +54,7 @@ def process_command(
         resume=resume,
         keep_work=keep_work,
         origins=origins,
+        cluster=None if ray is None else Cluster(ray, workers or None),
     )
     gc.freeze()
     progress = show_progress(as_json=as_json)

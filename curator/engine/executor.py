@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 
@@ -35,6 +35,16 @@ ONE_CPU = Resources()
 Task = Callable[[InputT, Outputs], Mapping[str, object]]
 Emit = Callable[[InputT], "NDArray[np.uint64]"]
 Handle = Callable[[int, Iterator["NDArray[np.uint64]"], Outputs], Mapping[str, object]]
+
+
+@runtime_checkable
+class Careful(Protocol):
+    """A task that can find out which document kills its process."""
+
+    def carefully(self) -> Task[Any] | None:
+        """The same task with a journal (see `curator.run.journal`), to be begun CAREFUL_ATTEMPTS times; None when this
+        one has it."""
+        ...
 
 
 class Executor(Protocol):

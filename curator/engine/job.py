@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Generic
 
-from curator.engine.executor import InputT, Task
+from curator.engine.executor import Careful, InputT, Task
 from curator.run.store import Commit, Outputs, storage_error
 
 
@@ -17,6 +17,11 @@ class Job(Generic[InputT]):
     folder: str
     task: Task[InputT]
     input: InputT
+
+    def carefully(self) -> Job[InputT] | None:
+        """The job with its task done carefully; None where that is not possible, or is so already."""
+        task = self.task.carefully() if isinstance(self.task, Careful) else None
+        return None if task is None else replace(self, task=task)
 
     def __call__(self) -> Commit:
         """Run the task and commit; what it had written goes when it fails."""

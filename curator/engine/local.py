@@ -16,7 +16,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing import forkserver
 from pathlib import Path
 from typing import Generic, cast
@@ -28,6 +28,7 @@ from curator.engine.job import Job
 from curator.engine.merge import Piece
 from curator.engine.partition import sorted_blocks
 from curator.errors import TransientError
+from curator.run.journal import CAREFUL_ATTEMPTS
 from curator.run.store import Commit, Outputs, committed, make_folder
 from curator.stage import Resources
 
@@ -39,6 +40,28 @@ RECIPE_VARIABLE = "CURATOR_WORKER_RECIPE"
 
 _TICK_SECONDS = 0.5
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
+
+
+@dataclass(frozen=True)
+class _Attempt(Generic[InputT]):
+    """A job, its place among the results, and how often it has been begun."""
+
+    index: int
+    job: Job[InputT]
+    number: int = 1
+    is_careful: bool = False
+
+    def another(self, error: BrokenProcessPool) -> _Attempt[InputT]:
+        """The next one, after its worker died: a careful one after MAX_ATTEMPTS. TransientError after the last."""
+        if self.number < (CAREFUL_ATTEMPTS if self.is_careful else MAX_ATTEMPTS):
+            return replace(self, number=self.number + 1)
+        careful = self.job.carefully()
+        if careful is not None:
+            return _Attempt(self.index, careful, is_careful=True)
+        raise TransientError(
+            f"a worker process died {self.number} times on {self.job.input.name} (killed for memory?)",
+            hint="give fewer --workers or less --memory, then --resume",
+        ) from error
 
 
 @dataclass(frozen=True)
@@ -121,15 +144,10 @@ class LocalExecutor:
         pending = self._uncommitted(folder, inputs, commits)
         first = list(itertools.islice(pending, 2 if self.workers > 1 else 0))
         jobs = ((index, Job(str(folder), task, item)) for index, item in itertools.chain(first, pending))
-        if len(first) < 2 and self._pool is None:
-            for index, job in jobs:
-                self._tick()
-                commits[index] = job()
-                self._done(commits[index], False)
-        else:
-            for index, commit in self._run(jobs):
-                commits[index] = commit
-                self._done(commit, False)
+        here = len(first) < 2 and self._pool is None
+        for index, commit in self._run_here(jobs) if here else self._run(jobs):
+            commits[index] = commit
+            self._done(commit, False)
         return [commits[index] for index in sorted(commits)]
 
     def exchange(
@@ -161,55 +179,82 @@ class LocalExecutor:
                 commits[index] = commit
                 self._done(commit, True)
 
+    def _run_here(self, jobs: Iterator[tuple[int, Job[InputT]]]) -> Iterator[tuple[int, Commit]]:
+        """Run jobs in this process; one in which a process like this died runs in a worker of its own."""
+        for index, job in jobs:
+            self._tick()
+            begun = Path(job.folder) / f"{job.input.name}.begun"
+            if begun.exists():
+                yield from self._run(iter([(index, job)]))
+                begun.unlink()
+                continue
+            begun.touch()
+            try:
+                commit = job()
+            finally:
+                begun.unlink(missing_ok=True)
+            yield index, commit
+
     def _run(self, jobs: Iterator[tuple[int, Job[InputT]]]) -> Iterator[tuple[int, Commit]]:
-        """Keep every worker busy with one job waiting behind it; yield commits as they come."""
-        running: dict[concurrent.futures.Future[Commit], tuple[int, Job[InputT], int]] = {}
-        again: deque[tuple[int, Job[InputT], int]] = deque()
-        exhausted = False
+        """Keep every worker busy with one job waiting behind it; yield commits as they come. What must be done
+        carefully is done at the end, one after the other: no worker ends then for another's sake."""
+        running: dict[concurrent.futures.Future[Commit], _Attempt[InputT]] = {}
+        again: deque[_Attempt[InputT]] = deque()
+        alone: deque[_Attempt[InputT]] = deque()
+        attempts = (_Attempt(index, job) for index, job in jobs)
+        following = next(attempts, None)
         while True:
-            while len(running) < 2 * self.workers and not (exhausted and not again):
+            while len(running) < 2 * self.workers and (again or following is not None):
                 if again:
-                    index, job, attempt = again.popleft()
-                else:
-                    following = next(jobs, None)
-                    if following is None:
-                        exhausted = True
-                        continue
-                    index, job = following
-                    attempt = 1
-                try:
-                    running[self._submit(job)] = (index, job, attempt)
-                except BrokenProcessPool:
-                    # A worker died while nobody waited: its futures will say so; this job was not begun.
-                    again.appendleft((index, job, attempt))
-                    if running:
-                        break
-                    self.close(kill=True)
+                    attempt = again.popleft()
+                elif following is not None:
+                    attempt, following = following, next(attempts, None)
+                if not self._start(attempt, running):
+                    again.appendleft(attempt)
+                    break
+            if not running and not again and alone:
+                if not self._start(alone[0], running):
+                    continue
+                alone.popleft()
             if not running:
+                if again:
+                    continue
                 return
             finished, _ = concurrent.futures.wait(
                 running, timeout=_TICK_SECONDS, return_when=concurrent.futures.FIRST_COMPLETED
             )
             self._tick()
+            died = False
             for future in finished:
-                index, job, attempt = running.pop(future)
+                attempt = running.pop(future)
                 try:
                     commit = future.result()
                 except BrokenProcessPool as error:
-                    if attempt == MAX_ATTEMPTS:
-                        raise TransientError(
-                            f"a worker process died {attempt} times on {job.input.name} (killed for memory?)",
-                            hint="give fewer --workers or less --memory, then --resume",
-                        ) from error
-                    again.append((index, job, attempt + 1))
+                    died = True
+                    another = attempt.another(error)
+                    (alone if another.is_careful else again).append(another)
                 else:
-                    yield index, commit
-            if again and self._pool is not None:
-                for future, (index, job, attempt) in running.items():
+                    yield attempt.index, commit
+            if died and self._pool is not None:
+                for future, attempt in running.items():
                     future.cancel()
-                    again.append((index, job, attempt))
+                    again.append(attempt)
                 running.clear()
                 self.close(kill=True)
+
+    def _start(
+        self,
+        attempt: _Attempt[InputT],
+        running: dict[concurrent.futures.Future[Commit], _Attempt[InputT]],
+    ) -> bool:
+        """Hand a job to a worker. False when a worker died while nobody waited: the futures of the others say so."""
+        try:
+            running[self._submit(attempt.job)] = attempt
+        except BrokenProcessPool:
+            if not running:
+                self.close(kill=True)
+            return False
+        return True
 
     def _submit(self, job: Job[InputT]) -> concurrent.futures.Future[Commit]:
         if self._pool is None:

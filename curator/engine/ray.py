@@ -12,11 +12,12 @@ import contextlib
 import logging
 import os
 import socket
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, cast, runtime_checkable
 
 import ray
 from ray.exceptions import OutOfMemoryError, RayActorError, RayError, RayTaskError, WorkerCrashedError
@@ -26,10 +27,11 @@ from curator.engine.cluster import Cluster
 from curator.engine.executor import ONE_CPU, Emit, Handle, InputT, Task
 from curator.engine.job import Job
 from curator.errors import TransientError, UserError
+from curator.run.journal import CAREFUL_ATTEMPTS
 from curator.run.store import Commit, committed, make_folder
 from curator.stage import Resources
 
-MAX_RETRIES = 4
+MAX_RETRIES = 2
 """How often Ray tries a task again whose worker or node died."""
 
 LIGHT_BYTES = 1 << 19
@@ -148,7 +150,14 @@ class RayExecutor:
         jobs = ((index, Job(str(folder), task, item)) for index, item in self._uncommitted(folder, inputs, commits))
         with self._crew(resources) as crew:
             flights = (
-                Flight(index, job.input.name, held_bytes(job.input), partial(crew.start, job)) for index, job in jobs
+                Flight(
+                    index,
+                    job.input.name,
+                    held_bytes(job.input),
+                    partial(crew.start, job),
+                    partial(_start_carefully, crew, job),
+                )
+                for index, job in jobs
             )
             for index, commit in self.fly(flights, crew.limit):
                 commits[index] = commit
@@ -185,15 +194,20 @@ class RayExecutor:
         as they come."""
         most = min((count for count in (limit, self.workers) if count is not None), default=None)
         running: dict[Ref, Flight] = {}
+        again: deque[Flight] = deque()
         weight = 0
         following = next(flights, None)
-        while running or following is not None:
-            while following is not None and (
-                not running or (weight + following.weight <= self.in_flight_bytes and len(running) != most)
-            ):
-                running[following.start()] = following
-                weight += following.weight
-                following = next(flights, None)
+        while running or following is not None or again:
+            while (again or following is not None) and len(running) != most:
+                flight = again[0] if again else cast("Flight", following)
+                if running and weight + flight.weight > self.in_flight_bytes:
+                    break
+                if again:
+                    again.popleft()
+                else:
+                    following = next(flights, None)
+                running[flight.start()] = flight
+                weight += flight.weight
             self._flying = list(running)
             ready, _ = ray.wait(self._flying, num_returns=1, timeout=_TICK_SECONDS)
             self.tick()
@@ -202,7 +216,15 @@ class RayExecutor:
             for ref in ready:
                 flight = running.pop(ref)
                 weight -= flight.weight
-                yield flight.index, result_of(ref, flight.name)
+                try:
+                    result = result_of(ref, flight.name)
+                except WorkerDiedError:
+                    careful = flight.careful
+                    if careful is None:
+                        raise
+                    again.append(replace(flight, start=careful, careful=None))
+                else:
+                    yield flight.index, result
         self._flying = []
 
     @contextlib.contextmanager
@@ -239,17 +261,31 @@ class RayExecutor:
 
 @dataclass(frozen=True)
 class Flight:
-    """A task to be started: its place among the results, its name for people, the bytes that it takes along."""
+    """A task to be started: its place among the results, its name for people, the bytes that it takes along. `careful`
+    starts it another way, once its worker died MAX_RETRIES + 1 times."""
 
     index: int
     name: str
     held_bytes: int
     start: Callable[[], Ref]
+    careful: Callable[[], Ref] | None = None
 
     @property
     def weight(self) -> int:
         """What it counts for while it is in flight, in bytes."""
         return max(self.held_bytes, LIGHT_BYTES)
+
+
+class WorkerDiedError(TransientError):
+    """The worker of a task died as often as it was tried."""
+
+    @staticmethod
+    def on(name: str) -> WorkerDiedError:
+        """Of a task by its name."""
+        return WorkerDiedError(
+            f"a worker process died {MAX_RETRIES + 1} times on {name} (killed for memory?)",
+            hint="give the nodes more memory, then --resume",
+        )
 
 
 class _Tasks:
@@ -258,10 +294,11 @@ class _Tasks:
     limit = None
 
     def __init__(self, options: Mapping[str, object]) -> None:
-        self._remote = ray.remote(run_job).options(max_retries=MAX_RETRIES, name="curator", **options)
+        self._remote: Any = ray.remote(run_job)
+        self._options = options
 
-    def start(self, job: Job[Any]) -> Ref:
-        return self._remote.remote(job)
+    def start(self, job: Job[Any], retries: int = MAX_RETRIES) -> Ref:
+        return self._remote.options(name="curator", max_retries=retries, **self._options).remote(job)
 
 
 class _Actors:
@@ -269,22 +306,29 @@ class _Actors:
 
     def __init__(self, options: Mapping[str, object], count: int) -> None:
         holder: Any = ray.remote(ModelHolder)
-        holder = holder.options(max_restarts=-1, max_task_retries=MAX_RETRIES, **options)
+        holder = holder.options(max_restarts=-1, **options)
         self._actors: list[Any] = [holder.remote() for _ in range(count)]
         self._waiting: dict[int, list[Ref]] = {number: [] for number in range(count)}
         self.limit = 2 * count
 
-    def start(self, job: Job[Any]) -> Ref:
+    def start(self, job: Job[Any], retries: int = MAX_RETRIES) -> Ref:
         """On the actor that has the least to do."""
         waiting = {number: [ref for ref in refs if not _is_ready(ref)] for number, refs in self._waiting.items()}
         number = min(waiting, key=lambda actor: len(waiting[actor]))
-        ref = self._actors[number].run.remote(job)
+        ref = self._actors[number].run.options(max_task_retries=retries).remote(job)
         self._waiting = {**waiting, number: [*waiting[number], ref]}
         return ref
 
     def end(self) -> None:
         for actor in self._actors:
             ray.kill(actor)
+
+
+def _start_carefully(crew: _Tasks | _Actors, job: Job[Any]) -> Ref:
+    careful = job.carefully()
+    if careful is None:
+        raise WorkerDiedError.on(job.input.name)
+    return crew.start(careful, CAREFUL_ATTEMPTS - 1)
 
 
 def _is_ready(ref: Ref) -> bool:
@@ -304,10 +348,7 @@ def result_of(ref: Ref, name: str) -> Any:
     except RayTaskError as error:
         raise error.cause from None
     except (WorkerCrashedError, RayActorError, OutOfMemoryError) as error:
-        raise TransientError(
-            f"a worker process died {MAX_RETRIES + 1} times on {name} (killed for memory?)",
-            hint="give the nodes more memory, then --resume",
-        ) from error
+        raise WorkerDiedError.on(name) from error
     except RayError as error:
         raise TransientError(
             f"the cluster lost {name}: {type(error).__name__}", hint="when it is well again, --resume"

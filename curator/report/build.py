@@ -34,6 +34,7 @@ from curator.report.model import (
 from curator.report.thresholds import describe_overlay, thresholds
 from curator.run.directory import RunDirectory
 from curator.run.failures import MEANINGS
+from curator.run.journal import CRASH_SENTENCE, is_crash
 from curator.run.store import put
 from curator.run.tally import COPIES, CREATED, ERASED, FAILED, FILE, IN, KEPT, LANGUAGE, SOURCE, Tally, parse_event
 from curator.stage import Column, Parameters, Stage
@@ -136,7 +137,7 @@ def _derives(stage: str) -> bool:
 def _sentence(stage: str, rule: str) -> str:
     """The sentence of a rule, for all documents: x stands for the score of each, t for the threshold."""
     found = _class(stage)
-    template = found.rules.get(rule, "") if found else ""
+    template = CRASH_SENTENCE if is_crash(rule) else found.rules.get(rule, "") if found else ""
     try:
         told = template.format(
             score="x",

@@ -134,11 +134,13 @@ def _run(request: Request, listeners: Sequence[Callable[[Event], None]]) -> Outc
         name = request.recipe.name
         log.emit("run.started", recipe=name, fingerprint=here, origins=origins, files=len(files), bytes=size)
         log.flush()
-        driver = _Driver(request, pipeline, files, directory, log, here, origins)
+        driver: _Driver | None = None
         try:
+            driver = _Driver(request, pipeline, files, directory, log, here, origins)
             manifest = driver.execute()
         except BaseException as error:
-            driver.executor.close(kill=True)
+            if driver is not None:
+                driver.executor.close(kill=True)
             with contextlib.suppress(TransientError, UserError):  # a full disk must not hide what happened
                 log.emit("run.stopped", error=type(error).__name__)
                 log.flush()

@@ -9,6 +9,8 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from curator.run.journal import CRASH
+
 SHOWN = 3
 """Kinds of failures that a message names; the others are counted."""
 
@@ -41,6 +43,7 @@ MEANINGS: Mapping[str, Meaning] = {
     "parquet.invalid": Meaning("the file is not valid Parquet", _AGAIN),
     "parquet.row_group": Meaning("a row group is damaged", _AGAIN),
     "parquet.encoding": Meaning("a field other than the text is not valid UTF-8", "write the file again as UTF-8"),
+    CRASH: Meaning("the process that worked on it ended each time", "look at the record; it is left out"),
     "warc.record": Meaning("the WARC record is damaged", _AGAIN),
 }
 

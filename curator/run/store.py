@@ -72,6 +72,10 @@ class Outputs:
         self._scratch.append(path)
         return path
 
+    def beside(self, suffix: str) -> Path:
+        """A file that outlives the attempt, whatever becomes of it."""
+        return self._folder / f"{self._name}.{suffix}"
+
     def commit(self, result: Mapping[str, object]) -> Commit:
         """Give the files their names, then put the commit record."""
         sizes: dict[str, int] = {}

@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 
 from curator.errors import DataError
 from curator.run.directory import RunDirectory
+from curator.run.journal import is_crash
 from curator.run.manifest import load_manifest
 from curator.run.phases.write import file_sha256
 from curator.run.rewrite import pending
@@ -83,6 +84,12 @@ def unbalanced(tally: Tally) -> list[str]:
     return problems
 
 
+def _crashed(tally: Tally) -> int:
+    """Documents that were read, and dropped since they killed the process that judged them: failed/ names them too."""
+    events = tally.events()
+    return sum(events[event][0] for event in events if (verdict := parse_event(event)) and is_crash(verdict[2]))
+
+
 def _conservation(directory: RunDirectory, tally: Tally, erased: Mapping[str, int]) -> list[str]:
     """Count the documents in the Parquet files themselves and hold them against the funnel. `erased` are documents that
     were forgotten since, `kept` and `dropped` ones: they are counted, and have no rows."""
@@ -102,7 +109,7 @@ def _conservation(directory: RunDirectory, tally: Tally, erased: Mapping[str, in
     for label, here, there in (
         ("kept", kept["kept"], tally.documents(KEPT)),
         ("copies", kept["copies"], tally.documents("copies")),
-        ("failed", failed, tally.documents(FAILED)),
+        ("failed", failed, tally.documents(FAILED) + _crashed(tally)),
         ("erased", erased.get("kept", 0), tally.documents(ERASED)),
         ("seen", seen, come),
         ("kept and dropped", kept["kept"] + dropped, come),

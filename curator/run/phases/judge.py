@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from curator.document import Batch, string_buffer
+from curator.run.journal import Journal, crash_rule
 from curator.run.part import EDITED_SCHEMA, JUDGED_SCHEMA, WITHOUT_TEXT, Edits, Part, write_table
 from curator.run.phases.read import dimensions
 from curator.run.pipeline import AnyStage, Pipeline, is_matrix, pipeline_of
@@ -18,7 +19,7 @@ from curator.run.states import load_state
 from curator.run.store import Outputs
 from curator.run.tally import COPIES, KEPT, Tally, verdict_event
 from curator.stage import Columns, State
-from curator.verdict import DROP, REPEAT, Verdicts
+from curator.verdict import DROP, REPEAT, VerdictBuilder, Verdicts
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -37,6 +38,11 @@ class JudgeTask:
     observers: tuple[str, ...] = ()
     states: tuple[tuple[str, str], ...] = ()
     closes: bool = False
+    careful: bool = False
+
+    def carefully(self) -> JudgeTask | None:
+        """See `curator.engine.executor.Careful`."""
+        return None if self.careful else replace(self, careful=True)
 
     def __call__(self, part: Part, outputs: Outputs) -> dict[str, object]:
         """Run the task."""
@@ -45,15 +51,21 @@ class JudgeTask:
         observers = [pipeline.stage(name) for name in self.observers]
         states = {name: load_state(path) for name, path in self.states}
         record = _Record()
+        journal = Journal(outputs.beside("journal")) if self.careful else None
         summaries: dict[str, list[pa.Table]] = {name: [] for name in self.observers}
         for view in _views(part, text=any(_needs_text(pipeline, stage) for stage in stages)):
             for stage in stages:
-                _judge(pipeline, stage, states.get(stage.name, {}), view)
+                state = states.get(stage.name, {})
+                if journal is not None:
+                    _sift(pipeline, stage, state, view, journal)
+                _judge(pipeline, stage, state, view)
             for stage in observers:
                 rows = np.flatnonzero(view.alive)
                 summaries[stage.name].append(stage.observe(view.batch(rows, text=False), view.columns_for(stage, rows)))
             record.add(view, stages, closes=self.closes)
         record.write(outputs)
+        if journal is not None:
+            journal.close()
         for stage in observers:
             write_table(outputs.path(f"{stage.name}.summary"), stage.merge(summaries[stage.name]))
         return {"tally": record.tally.rows(), "kept_bytes": record.kept_bytes}
@@ -175,18 +187,41 @@ def _views(part: Part, *, text: bool) -> Iterator[_View]:
 def _judge(pipeline: Pipeline, stage: AnyStage, state: State, view: _View) -> None:
     """Let one stage decide on what the ones before it left of a batch."""
     rows = np.flatnonzero(view.alive)
-    late = _is_late(pipeline, stage)
-    batch = view.batch(rows, text=_needs_text(pipeline, stage))
-    columns = view.columns_for(stage, rows)
-    found: Columns = stage.annotate(batch) if late and len(rows) else {}
-    scored: Columns = stage.score(batch, {**columns, **found}, state) if len(rows) else {}
-    produced = {**found, **scored}
+    produced, verdicts = _work(pipeline, stage, state, view, rows)
     for column in (*stage.columns, *stage.scored):
         public = not column.internal and column.name not in view.plain.schema.names
         if public:
             view.scores[column.name] = _scatter(produced.get(column.name), rows, len(view), column.type)
-    if len(rows):
-        _apply(stage, stage.decide(batch, {**columns, **produced}, state), rows, view)
+    _apply(stage, verdicts, rows, view)
+
+
+def _work(
+    pipeline: Pipeline, stage: AnyStage, state: State, view: _View, rows: NDArray[np.int64]
+) -> tuple[Columns, Verdicts]:
+    """What a stage says of these documents: the columns that it makes now, and its verdicts."""
+    if not len(rows):
+        return {}, Verdicts.none()
+    batch = view.batch(rows, text=_needs_text(pipeline, stage))
+    columns = view.columns_for(stage, rows)
+    found: Columns = stage.annotate(batch) if _is_late(pipeline, stage) else {}
+    scored: Columns = stage.score(batch, {**columns, **found}, state)
+    produced = {**found, **scored}
+    return produced, stage.decide(batch, {**columns, **produced}, state)
+
+
+def _sift(pipeline: Pipeline, stage: AnyStage, state: State, view: _View, journal: Journal) -> None:
+    """Drop the documents that kill this process. Each is shown to the stage alone first."""
+    place = pipeline.stages.index(stage)
+    rows = np.flatnonzero(view.alive)
+    poison = VerdictBuilder(len(rows))
+    for local, row in enumerate(rows.tolist()):
+        number = place * view.part.rows + view.begin + row
+        if number in journal.poison:
+            poison.drop(np.array([local]), crash_rule(stage.name))
+            continue
+        with journal.about(number):
+            _work(pipeline, stage, state, view, rows[local : local + 1])
+    _apply(stage, poison.build(), rows, view)
 
 
 def _apply(stage: AnyStage, verdicts: Verdicts, rows: NDArray[np.int64], view: _View) -> None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,9 +15,10 @@ from curator.keys import file_keys
 from curator.readers.base import Failure, ReadOptions, Records, Split
 from curator.readers.batches import digest_record
 from curator.readers.registry import load_reader
+from curator.run.journal import CRASH, Journal
 from curator.run.part import BatchWriter, write_table
 from curator.run.phases.languages import count_contradictions, identify_languages
-from curator.run.pipeline import BUILTIN_COLUMNS, Pipeline, is_matrix, pipeline_of
+from curator.run.pipeline import BUILTIN_COLUMNS, AnyStage, Pipeline, is_matrix, pipeline_of
 from curator.run.store import Outputs
 from curator.run.tally import FILE, IN, LANGUAGE, SOURCE, Tally
 
@@ -61,9 +62,15 @@ class ReadTask:
 
     recipe: str
     options: ReadOptions
+    careful: bool = False
+
+    def carefully(self) -> ReadTask | None:
+        """See `curator.engine.executor.Careful`."""
+        return None if self.careful else replace(self, careful=True)
 
     def __call__(self, item: ReadInput, outputs: Outputs) -> dict[str, object]:
         """Run the task."""
+        journal = Journal(outputs.beside("journal")) if self.careful else None
         pipeline = pipeline_of(self.recipe)
         split = item.split
         reader = load_reader(split.file.format)
@@ -71,10 +78,15 @@ class ReadTask:
         failures = list(split.failures)
         for records in reader.read(split, self.options):
             failures.extend(records.failures)
+            if journal is not None:
+                records, poison = sift(records, split, pipeline, journal)
+                failures.extend(poison)
             documents, found, languages = ingest(records, split, pipeline)
             failures.extend(found)
             writer.write(documents, languages, IN)
         writer.close()
+        if journal is not None:
+            journal.close()
         write_table(outputs.path("failed"), failed_table(split.file.name, failures))
         writer.tally.count_failed(split.file.name, len(failures))
         return {**writer.result(), "digest": reader.digest(split), "failed": len(failures), "consumed": split.consumed}
@@ -101,11 +113,8 @@ class PartWriter:
         if documents.num_rows == 0:
             return
         batch = Batch(documents)
-        tokens = batch.units.counts
-        size = np.diff(batch.text_buffer[1])
-        columns: dict[str, pa.Array] = {"tokens": pa.array(tokens), "bytes": pa.array(size), **languages}
-        for stage in self._stages:
-            columns.update(stage.annotate(batch))
+        columns = annotate(batch, languages, self._stages)
+        tokens, size = (columns[name].to_numpy() for name in ("tokens", "bytes"))
         for name, file in self._matrices.items():
             np.ascontiguousarray(columns[name].flatten().to_numpy(zero_copy_only=False)).tofile(file)
         arrays = [_cast(columns[column.name], column.type) for column in self._plain]
@@ -128,6 +137,36 @@ class PartWriter:
         """What the commit record says of the part."""
         languages = {"contradicted": self._contradicted, "mixed": self._mixed}
         return {"rows": self._rows, "tally": self.tally.rows(), "languages": languages}
+
+
+def annotate(batch: Batch, languages: Mapping[str, pa.Array], stages: Iterable[AnyStage]) -> dict[str, pa.Array]:
+    """The columns of a batch: its measures, those of its languages, and those that these stages declare."""
+    columns: dict[str, pa.Array] = {
+        "tokens": pa.array(batch.units.counts),
+        "bytes": pa.array(np.diff(batch.text_buffer[1])),
+        **languages,
+    }
+    for stage in stages:
+        columns.update(stage.annotate(batch))
+    return columns
+
+
+def sift(records: Records, split: Split, pipeline: Pipeline, journal: Journal) -> tuple[Records, list[Failure]]:
+    """The records without those that kill this process, and these as failures. Each is taken through everything alone
+    first."""
+    raw = records.records
+    positions = raw.column("position").to_pylist()
+    harmless = np.array([position not in journal.poison for position in positions], dtype=np.bool_)
+    failures = []
+    for row, position in enumerate(positions):
+        if not harmless[row]:
+            failures.append(Failure(position, None, CRASH, digest_record(raw.column("text")[row].as_py())))
+            continue
+        with journal.about(position):
+            documents, _, languages = ingest(Records(raw.slice(row, 1), ()), split, pipeline)
+            if documents.num_rows:
+                annotate(Batch(documents), languages, pipeline.early())
+    return (records if harmless.all() else replace(records, records=raw.filter(pa.array(harmless)))), failures
 
 
 def dimensions(documents: pa.RecordBatch) -> dict[str, Codes]:

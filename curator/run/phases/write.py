@@ -15,7 +15,9 @@ import pyarrow.parquet as pq
 
 from curator.document import UNDETERMINED
 from curator.keys import random_words
+from curator.readers.batches import digest_record
 from curator.run.examples import Example, mask_examples
+from curator.run.journal import CRASH, crash_rule
 from curator.run.part import Part, read_table
 from curator.run.phases.read import FAILED_SCHEMA
 from curator.run.pipeline import Pipeline, pipeline_of
@@ -277,8 +279,27 @@ def _origins(documents: pa.Table) -> pa.Table:
 
 
 def _failed_tables(group: Group) -> Iterator[pa.Table]:
-    tables = (read_table(part.path("failed")) for part in group.parts if not part.is_derived)
-    yield from _row_groups(tables, FAILED_SCHEMA)
+    yield from _row_groups((_failed_of(part.fresh()) for part in group.parts), FAILED_SCHEMA)
+
+
+def _failed_of(part: Part) -> pa.Table:
+    """What could not be read of a part, then the documents that killed the process that judged them."""
+    unread = FAILED_SCHEMA.empty_table() if part.is_derived else read_table(part.path("failed"))
+    verdicts = part.verdicts
+    crashed = verdicts.filter(pc.ends_with(verdicts["rule"], pattern=crash_rule("")))
+    if not len(crashed):
+        return unread
+    documents = pa.Table.from_batches(list(part.documents(["key", "file", "position", "text"])))
+    named = documents.take(crashed["row"])
+    count = len(named)
+    values = {
+        **{name: named[name] for name in ("key", "file", "position")},
+        "line": pa.nulls(count, pa.int64()),
+        "stage": crashed["stage"],
+        "code": pa.repeat(pa.scalar(CRASH, pa.string()), count),
+        "sha256": pa.array([digest_record(text.encode()) for text in named["text"].to_pylist()], pa.string()),
+    }
+    return pa.concat_tables([unread, pa.table(values, schema=FAILED_SCHEMA)])
 
 
 def _row_groups(tables: Iterator[pa.Table], schema: pa.Schema) -> Iterator[pa.Table]:

@@ -62,7 +62,7 @@ def test_a_task_whose_worker_dies_is_tried_again(executor: RayExecutor, tmp_path
 
 def test_a_task_that_always_kills_its_worker_ends_the_run(executor: RayExecutor, tmp_path: Path) -> None:
     task = Crash(str(tmp_path / "died"), forever=True)
-    with pytest.raises(TransientError, match="died 5 times on 0003"):
+    with pytest.raises(TransientError, match="died 3 times on 0003"):
         executor.map(tmp_path / "p", task, [Number(3)])
 
 
@@ -186,12 +186,6 @@ def test_an_exchange_goes_on_where_it_stopped(executor: RayExecutor, tmp_path: P
     again = executor.exchange(tmp_path / "x", EmitMultiples(), collect, inputs, 100)
     assert again == first
     assert [name for name, reused in seen if not reused] == ["00042"]
-
-
-def test_an_address_without_a_cluster_is_an_error(cluster: RayCluster, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ray.is_initialized", lambda: False)
-    with pytest.raises(UserError, match=r"no Ray cluster answers at 127\.0\.0\.1:1"):
-        RayExecutor(Cluster("127.0.0.1:1"), 500_000_000, 100_000_000)
 
 
 @pytest.mark.slow

@@ -1,0 +1,29 @@
+"""`curator process --ray`."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.cluster import ray_cluster
+from tests.command import curator, json_of, told
+from tests.runs import hashes, make_texts, write_jsonl
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:1", "127.0.0.1:x", "nowhere.invalid:6379"])
+def test_an_address_without_a_cluster_is_an_error_and_leaves_nothing(tmp_path: Path, address: str) -> None:
+    source = write_jsonl(tmp_path / "in.jsonl", make_texts(5))
+    done = curator("process", source, "-o", tmp_path / "run", "--ray", address)
+    assert done.returncode == 2
+    assert f"no Ray cluster answers at {address}" in told(done)
+    assert not list((tmp_path / "run").iterdir())
+
+
+@pytest.mark.slow
+def test_a_run_on_ray_has_the_bytes_of_a_local_one(tmp_path: Path) -> None:
+    source = write_jsonl(tmp_path / "in.jsonl", make_texts(50))
+    assert curator("process", source, "-o", tmp_path / "local").returncode == 0
+    with ray_cluster(1) as cluster:
+        done = curator("process", source, "-o", tmp_path / "ray", "--ray", cluster.address, "--json")
+    assert done.returncode == 0, done.stderr
+    assert json_of(done)["resumed"] is False
+    assert hashes(tmp_path / "ray") == hashes(tmp_path / "local")
