@@ -15,6 +15,7 @@ from ray.cluster_utils import Cluster
 OBJECT_STORE_BYTES = 300_000_000
 
 os.environ["RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO"] = "0"
+os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
 
 
 @contextmanager
@@ -37,21 +38,33 @@ def workers_of(cluster: Cluster, begins: str | tuple[str, ...], node: Any = None
     ours)."""
     nodes = cluster.list_all_nodes() if node is None else [node]  # type: ignore[no-untyped-call]
     raylets = [running.process.pid for each in nodes for running in each.all_processes.get("raylet", ())]
-    return [process for pid in raylets for process in _descendants(pid) if _title(process).startswith(begins)]
+    return [process for pid in raylets for process in descendants(pid) if title(process).startswith(begins)]
 
 
-def _descendants(pid: int) -> list[psutil.Process]:
+def descendants(pid: int) -> list[psutil.Process]:
+    """The processes that a process has started, and those that they have."""
     try:
         return list(psutil.Process(pid).children(recursive=True))
     except psutil.NoSuchProcess:
         return []
 
 
-def _title(process: psutil.Process) -> str:
+def title(process: psutil.Process) -> str:
+    """The command line of a process; nothing when it has ended."""
     try:
         return " ".join(process.cmdline())
     except (psutil.NoSuchProcess, psutil.ZombieProcess):
         return ""
+
+
+def soon(condition: Callable[[], bool], within_s: float = 0.1) -> bool:
+    """Whether something comes to hold within a moment."""
+    end = time.monotonic() + within_s
+    while not condition():
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.005)
+    return True
 
 
 def wait_until(condition: Callable[[], bool], timeout_s: float = 60) -> None:

@@ -10,8 +10,9 @@ Memory of a task is bounded: rows and pairs come in blocks, shingle sets are rea
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -79,7 +80,8 @@ def find_near(
     verify = _Verify(corpus.parts, parameters.threshold, parameters.verify_band)
     groups = [group for commit in found for group in _groups(commit, "pairs", 2)]
     verified = corpus.exchange("verify", _emit_pairs, verify, groups, max(2, -(-candidates * 16 // PARTITION_BYTES)))
-    sets = corpus.map("sets", _ExtractSets(parameters.shingle_units), _needed(corpus, verified))
+    needed = corpus.once("needed", partial(_write_needed, verified)).path("arrow")
+    sets = corpus.map("sets", _ExtractSets(parameters.shingle_units, str(needed)), _needed(corpus, needed))
     doubtful = [_Doubtful(commit, tuple(sets)) for commit in verified if commit.integer("doubtful")]
     decided = corpus.map("jaccard", _Decide(parameters.threshold), doubtful)
     facts = {
@@ -206,26 +208,35 @@ class _Verify:
 
 @dataclass(frozen=True)
 class _Needed:
-    """Documents of a part whose shingle sets are needed: rows within the part, sorted."""
+    """Documents of a part whose shingle sets are needed: where they stand among all of these."""
 
     part: Part
-    rows: NDArray[np.int64]
+    begin: int
+    end: int
 
     @property
     def name(self) -> str:
         return self.part.name
 
 
-def _needed(corpus: Corpus, verified: Sequence[Commit]) -> list[_Needed]:
+def _write_needed(verified: Sequence[Commit], path: Path) -> Mapping[str, object]:
+    """The documents of all pairs in doubt: int64, sorted, 8 bytes for each in memory."""
     rows = np.zeros(0, dtype=np.int64)
     for commit in verified:
         for group in _groups(commit, "doubtful", 2):
             rows = np.unique(np.concatenate([rows, rows_of(_emit_pairs(group).reshape(-1))]))
-    places = corpus.part_of(rows)
-    return [
-        _Needed(corpus.parts[place], rows[places == place] - corpus.parts[place].first_row)
-        for place in np.unique(places).tolist()
-    ]
+    rows.tofile(path)
+    return {"rows": len(rows)}
+
+
+def _read_needed(path: Path) -> NDArray[np.int64]:
+    return np.memmap(path, dtype=np.int64, mode="r") if path.stat().st_size else np.zeros(0, dtype=np.int64)
+
+
+def _needed(corpus: Corpus, path: Path) -> list[_Needed]:
+    rows = _read_needed(path)
+    bounds = [np.searchsorted(rows, [part.first_row, part.first_row + part.rows]).tolist() for part in corpus.parts]
+    return [_Needed(part, begin, end) for part, (begin, end) in zip(corpus.parts, bounds, strict=True) if begin < end]
 
 
 @dataclass(frozen=True)
@@ -234,14 +245,16 @@ class _ExtractSets:
     says where all end), `values`."""
 
     shingle_units: int
+    needed: str
 
     def __call__(self, item: _Needed, outputs: Outputs) -> dict[str, object]:
         begin = total = 0
+        rows = _read_needed(Path(self.needed))[item.begin : item.end] - item.part.first_row
         index: list[NDArray[np.int64]] = []
         with outputs.path("values").open("wb") as values:
             for documents in item.part.documents(["text"]):
                 end = begin + documents.num_rows
-                inside = item.rows[(item.rows >= begin) & (item.rows < end)]
+                inside = rows[(rows >= begin) & (rows < end)]
                 if len(inside):
                     batch = Batch(documents.take(pa.array(inside - begin)))
                     found = shingle_sets(shingle_hashes(batch.units, *batch.text_buffer, self.shingle_units))
@@ -252,7 +265,7 @@ class _ExtractSets:
         index.append(np.array([[-1, total]], dtype=np.int64))
         with outputs.path("index").open("wb") as file:
             np.save(file, np.concatenate(index), allow_pickle=False)
-        return {"rows": len(item.rows)}
+        return {"rows": len(rows)}
 
 
 @dataclass(frozen=True)

@@ -7,15 +7,15 @@ import random
 import signal
 import subprocess
 import sys
-import time
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
 import psutil
 from ray.cluster_utils import Cluster
 
-from tests.cluster import OBJECT_STORE_BYTES, workers_of
+from tests.cluster import OBJECT_STORE_BYTES, soon, workers_of
 from tests.runs import hashes, make_texts, recipe_text, write_jsonl
 
 Kind = Literal["worker", "node", "actor", "driver"]
@@ -29,8 +29,6 @@ QUICK_TO_NOTICE = {
 
 TITLES: dict[Kind, tuple[str, ...]] = {"worker": ("ray::curator",), "actor": ("ray::ModelHolder",)}
 WORKERS = ("ray::curator", "ray::ModelHolder", "ray::IDLE")
-
-MOMENT_S = 0.1
 
 DRIVER = """
 import json, sys
@@ -65,12 +63,15 @@ class Killed:
 
 @dataclass
 class Scene:
-    """An input, a recipe, the bytes of an undisturbed local run, and how many events it has on Ray."""
+    """An input, a recipe, the bytes of an undisturbed local run, and how many events it has on Ray. `prefix` stands
+    before the command of the driver."""
 
     folder: Path
-    cluster: Cluster
+    address: str
     stages: tuple[str, ...]
     environment: dict[str, str] = field(default_factory=dict)
+    cluster: Cluster | None = None
+    prefix: tuple[str, ...] = ()
     killed: list[Killed] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -105,9 +106,9 @@ class Scene:
         `at_event` is called with each event's number and phase. Returns the number of events."""
         number = 0
         for _ in range(10):
-            arguments = [self.source, self.folder / name, self.recipe, self.cluster.address]
+            arguments = [self.source, self.folder / name, self.recipe, self.address]
             with subprocess.Popen(
-                [sys.executable, str(self.script), *map(str, arguments)],
+                [*self.prefix, sys.executable, str(self.script), *map(str, arguments)],
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 text=True,
@@ -138,40 +139,32 @@ class Scene:
             if number in moments:
                 due.append(moments.pop(number))
             for kind in list(due):
-                if self._kill_soon(kind):
+                if soon(partial(self.kill, kind)):
                     due.remove(kind)
                     fired.append(Killed(kind, phase))
 
         self.run(name, at_event)
         return fired
 
-    def _kill_soon(self, kind: Kind) -> bool:
-        """Kill one of a kind within a moment; after it, the next event is waited for."""
-        end = time.monotonic() + MOMENT_S
-        while not self.kill(kind):
-            if time.monotonic() > end:
-                return False
-            time.sleep(0.005)
-        return True
-
     def kill(self, kind: Kind) -> bool:
         """Kill one of a kind, if there is one that works now."""
         if kind == "driver":
             self.driver.kill()
             return True
+        assert self.cluster is not None
         if kind == "node":
-            return self._kill_node()
+            return _kill_node(self.cluster)
         return any(_kill(process) for process in workers_of(self.cluster, TITLES[kind]))
 
-    def _kill_node(self) -> bool:
-        """Kill a node that works for the run, not the head; another takes its place."""
-        nodes = self.cluster.list_all_nodes()  # type: ignore[no-untyped-call]  # Ray leaves it without types
-        for node in nodes:
-            if node != self.cluster.head_node and workers_of(self.cluster, WORKERS, node):
-                self.cluster.remove_node(node, allow_graceful=False)
-                self.cluster.add_node(num_cpus=1, object_store_memory=OBJECT_STORE_BYTES)
-                return True
-        return False
+
+def _kill_node(cluster: Cluster) -> bool:
+    """Kill a node that works for the run, not the head; another takes its place."""
+    for node in cluster.list_all_nodes():  # type: ignore[no-untyped-call]  # Ray leaves it without types
+        if node != cluster.head_node and workers_of(cluster, WORKERS, node):
+            cluster.remove_node(node, allow_graceful=False)
+            cluster.add_node(num_cpus=1, object_store_memory=OBJECT_STORE_BYTES)
+            return True
+    return False
 
 
 def _kill(process: psutil.Process) -> bool:

@@ -48,7 +48,7 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", environment["PYTHONPATH"])  # nodes hand theirs on to their workers
         with ray_cluster(1, 1, 1, _system_config=QUICK_TO_NOTICE) as cluster:
-            yield Scene(folder, cluster, STAGES, environment)
+            yield Scene(folder, cluster.address, STAGES, environment, cluster)
 
 
 @pytest.mark.slow
