@@ -8,13 +8,13 @@ tasks by a 64-bit key.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import numpy as np
 
 from curator.keys import mix64
 from curator.run.store import Commit, Outputs
+from curator.storage.path import AnyPath
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -38,12 +38,12 @@ Handle = Callable[[int, Iterator["NDArray[np.uint64]"], Outputs], Mapping[str, o
 class Executor(Protocol):
     """What executes phases. Both methods skip tasks that have committed already, and return in the order of inputs."""
 
-    def map(self, folder: Path, task: Task[InputT], inputs: Iterable[InputT]) -> list[Commit]:
+    def map(self, folder: AnyPath, task: Task[InputT], inputs: Iterable[InputT]) -> list[Commit]:
         """Run `task` on each input. Inputs are drawn as workers become free, so a lazy iterable stays bounded."""
         ...
 
     def exchange(
-        self, folder: Path, emit: Emit[InputT], handle: Handle, inputs: Iterable[InputT], partitions: int
+        self, folder: AnyPath, emit: Emit[InputT], handle: Handle, inputs: Iterable[InputT], partitions: int
     ) -> list[Commit]:
         """Run `emit` on each input: rows uint64[n, width], whose first column is the key. Rows with equal keys meet in
         one of `partitions` calls of `handle(partition, blocks, outputs)`: the rows of a partition, sorted by all

@@ -28,6 +28,7 @@ from curator.engine.executor import Emit, Handle, InputT, Task, partition_of
 from curator.engine.merge import Piece, merge_sorted, sort_rows
 from curator.errors import TransientError
 from curator.run.store import Commit, Outputs, committed, make_folder, storage_error
+from curator.storage.path import AnyPath, as_path
 
 MAX_ATTEMPTS = 3
 """How often a task may lose its worker before the run gives up."""
@@ -51,12 +52,12 @@ class _Job(Generic[InputT]):
     input: InputT
 
     def __call__(self) -> Commit:
-        outputs = Outputs(Path(self.folder), self.input.name)
+        outputs = Outputs(as_path(self.folder), self.input.name)
         try:
             return outputs.commit(self.task(self.input, outputs))
         except OSError as error:
             outputs.discard()
-            raise storage_error(error, Path(self.folder) / self.input.name) from error
+            raise storage_error(error, as_path(self.folder) / self.input.name) from error
         except BaseException:
             outputs.discard()
             raise
@@ -118,7 +119,7 @@ def _gathered(pieces: Sequence[Piece], rows: int) -> Iterator[list[Piece]]:
     size = 0
     for whole in pieces:
         for first in range(0, whole.rows, rows):
-            piece = Piece(whole.path, whole.begin + first, min(rows, whole.rows - first))
+            piece = Piece(whole.place, whole.begin + first, min(rows, whole.rows - first))
             if pending and size + piece.rows > rows:
                 yield pending
                 pending, size = [], 0
@@ -134,7 +135,7 @@ def _partitions(sources: list[Commit], partitions: int) -> Iterator[_Partition]:
     offsets = [cast("list[int]", source.result["offsets"]) for source in sources]
     for index in range(partitions):
         pieces = [
-            Piece(str(source.path("rows")), places[index], places[index + 1] - places[index])
+            Piece(source.place("rows"), places[index], places[index + 1] - places[index])
             for source, places in zip(sources, offsets, strict=True)
             if places[index + 1] > places[index]
         ]
@@ -170,7 +171,7 @@ class LocalExecutor:
         self._done = done
         self._pool: concurrent.futures.ProcessPoolExecutor | None = None
 
-    def map(self, folder: Path, task: Task[InputT], inputs: Iterable[InputT]) -> list[Commit]:
+    def map(self, folder: AnyPath, task: Task[InputT], inputs: Iterable[InputT]) -> list[Commit]:
         """See `Executor.map`."""
         make_folder(folder)
         commits: dict[int, Commit] = {}
@@ -189,7 +190,7 @@ class LocalExecutor:
         return [commits[index] for index in sorted(commits)]
 
     def exchange(
-        self, folder: Path, emit: Emit[InputT], handle: Handle, inputs: Iterable[InputT], partitions: int
+        self, folder: AnyPath, emit: Emit[InputT], handle: Handle, inputs: Iterable[InputT], partitions: int
     ) -> list[Commit]:
         """See `Executor.exchange`. Rows lie in files of `folder`; BLOCK_BYTES of a partition are in memory at once."""
         sources = self.map(folder / "emit", _EmitTask(emit, partitions), inputs)
@@ -207,7 +208,7 @@ class LocalExecutor:
         self._pool = None
 
     def _uncommitted(
-        self, folder: Path, inputs: Iterable[InputT], commits: dict[int, Commit]
+        self, folder: AnyPath, inputs: Iterable[InputT], commits: dict[int, Commit]
     ) -> Iterator[tuple[int, InputT]]:
         for index, item in enumerate(inputs):
             commit = committed(folder, item.name)
