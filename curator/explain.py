@@ -135,9 +135,8 @@ def _rows(folder: AnyPath, condition: pc.Expression, columns: list[str] | None =
     found: list[dict[str, object]] = []
     for path in matching(folder, "*.parquet"):
         try:
-            found.extend(
-                pq.read_table(readable(path), filters=condition, columns=columns, use_threads=False).to_pylist()
-            )
+            table = pq.read_table(readable(path), filters=condition, columns=columns, use_threads=False)
+            found.extend(table.to_pylist())
         except (pa.ArrowException, OSError) as error:
             raise DataError("cannot be read", file=str(path), hint="`curator verify` tells what is damaged") from error
     return found

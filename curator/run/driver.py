@@ -142,7 +142,8 @@ def _run(request: Request, listeners: Sequence[Callable[[Event], None]]) -> Outc
                 log.emit("run.stopped", error=type(error).__name__)
                 log.flush()
             if isinstance(error, UserError) and before is None:
-                directory.remove_unless_begun()
+                with contextlib.suppress(TransientError, UserError):
+                    directory.remove_unless_begun()
             raise
         driver.executor.close()
         log.emit("run.finished", fingerprint=manifest["fingerprint"])

@@ -65,15 +65,20 @@ def sizes_of(paths: Sequence[StoragePath]) -> list[int | None]:
 def read_object(path: StoragePath) -> bytes | None:
     """A whole object, None when there is none."""
     try:
-        with translated(path), filesystem_of(path).open_input_stream(path.key) as source:
+        with translated(path), filesystem_of(path).open_input_stream(path.key, compression=None) as source:
             return bytes(source.readall())
     except FileNotFoundError:
         return None
 
 
+def _sink(path: StoragePath) -> pa.NativeFile:
+    # Left to itself it would compress what goes under a name that ends with .gz.
+    return filesystem_of(path).open_output_stream(path.key, compression=None)
+
+
 def put_object(path: StoragePath, data: bytes) -> None:
     """Put a whole object: it is there with all its bytes, or not at all."""
-    with translated(path), filesystem_of(path).open_output_stream(path.key) as sink:
+    with translated(path), _sink(path) as sink:
         sink.write(data)
 
 
@@ -84,11 +89,7 @@ def put_file(source: Path, path: StoragePath) -> None:
     if size == 0:
         put_object(path, b"")
         return
-    with (
-        pa.memory_map(str(source)) as mapped,
-        translated(path),
-        filesystem_of(path).open_output_stream(path.key) as sink,
-    ):
+    with pa.memory_map(str(source)) as mapped, translated(path), _sink(path) as sink:
         for begin in range(0, size, PIECE_BYTES):
             sink.write(mapped.read_buffer(min(PIECE_BYTES, size - begin)))
 
