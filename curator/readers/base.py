@@ -30,7 +30,7 @@ in the (decompressed) file, or the row number in a Parquet file; `metadata` is a
 @dataclass(frozen=True)
 class InputFile:
     """A file of the input: where it lies (a path or a URL), its name relative to the input (part of every key), what it
-    was when the run began; `etag` of an object, None where there is none."""
+    was when the run began; `etag` of an object."""
 
     path: str
     name: str

@@ -142,7 +142,7 @@ def open_input(file: InputFile) -> BinaryIO:
     if isinstance(path, StoragePath):
         from curator.storage.ranges import Version, open_version
 
-        return open_version(path, file.name, Version(file.size, file.etag))
+        return open_version(path, file.name, Version(file.size, file.etag or ""))
     try:
         return open(file.path, "rb")  # noqa: PTH123 (the caller closes it)
     except OSError as error:

@@ -27,7 +27,7 @@ from curator.run.events import Event, EventLog, iterate_events
 from curator.run.examples import mask_text
 from curator.run.failures import count_failures, describe_failures
 from curator.run.manifest import FORMAT, Manifest, dump_manifest, load_manifest, run_name
-from curator.run.memory import workers_within
+from curator.run.memory import STORAGE_BYTES, workers_within
 from curator.run.part import Part, read_table, relation_facts
 from curator.run.phases.derive import DeriveInput, DeriveTask
 from curator.run.phases.fit import FitInput, FitTask
@@ -100,7 +100,8 @@ def _run(request: Request, listeners: Sequence[Callable[[Event], None]]) -> Outc
     check_requirements(pipeline)
     check_metadata(pipeline)
     limit = request.recipe.input.max_document_bytes
-    request = replace(request, workers=workers_within(request.workers, request.memory_bytes, limit))
+    client = STORAGE_BYTES if any(is_url(str(place)) for place in (request.output, *request.inputs)) else 0
+    request = replace(request, workers=workers_within(request.workers, request.memory_bytes, limit, client))
     directory = RunDirectory(request.output)
     _check_place(directory, request.inputs)
     files = discover(request.inputs, request.recipe.input.format)

@@ -1,9 +1,8 @@
 """The fingerprint of a run: what must be the same for `--resume` to mean the same thing.
 
 In it: the recipe (less `max_error_rate`), the source of `curator` and of the stages used, the versions of the packages
-they stand on, models and programs, and size and modification time of every input file (of an object: size and ETag,
-where the storage has one). Not in it: workers, memory,
-engine, where the output lies.
+they stand on, models and programs, and size and modification time (of an object: size and ETag) of every input file.
+Not in it: workers, memory, engine, where the output lies.
 """
 
 from __future__ import annotations

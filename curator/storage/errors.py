@@ -58,7 +58,7 @@ def storage_failure(error: OSError, path: StoragePath) -> UserError | TransientE
         )
     if status == "301" or code == "PermanentRedirect":
         return UserError("the bucket lies in another region", file=place, hint="set AWS_REGION to the bucket's")
-    if code in _GOES_BY or code == "":
+    if code in _GOES_BY or code == "" or (status or "").startswith("5"):
         return TransientError(f"the storage failed{f' ({code})' if code else ''}", file=place, hint=_AGAIN)
     return UserError(f"the storage refused ({code})", file=place, hint="check the name, the bucket and its policy")
 

@@ -7,7 +7,7 @@ itself. S3 answers such a request with what was last put (its documentation, 'Am
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +22,9 @@ from curator.storage.path import StoragePath
 
 TOGETHER = 8
 """Requests of one process under way at once, where there are several to make."""
+
+UPLOADS_TOGETHER = 4
+"""Files of one process that go up at once; pyarrow holds up to 10 MB and more of each."""
 
 PIECE_BYTES = 4 << 20
 """Bytes of an object that are held while it goes to or from a file."""
@@ -78,8 +81,12 @@ def _sink(path: StoragePath) -> pa.NativeFile:
 
 def put_object(path: StoragePath, data: bytes) -> None:
     """Put a whole object: it is there with all its bytes, or not at all."""
-    with translated(path), _sink(path) as sink:
-        sink.write(data)
+
+    def put() -> None:
+        with translated(path), _sink(path) as sink:
+            sink.write(data)
+
+    _whole(put)
 
 
 def put_file(source: Path, path: StoragePath) -> None:
@@ -89,17 +96,24 @@ def put_file(source: Path, path: StoragePath) -> None:
     if size == 0:
         put_object(path, b"")
         return
-    with pa.memory_map(str(source)) as mapped, translated(path), _sink(path) as sink:
-        for begin in range(0, size, PIECE_BYTES):
-            sink.write(mapped.read_buffer(min(PIECE_BYTES, size - begin)))
+
+    def put() -> None:
+        with pa.memory_map(str(source)) as mapped, translated(path), _sink(path) as sink:
+            for begin in range(0, size, PIECE_BYTES):
+                sink.write(mapped.read_buffer(min(PIECE_BYTES, size - begin)))
+
+    _whole(put)
+
+
+def _whole(put: Callable[[], None]) -> None:
+    """Run a put in a thread of its own: an upload that Ctrl-C broke off would be closed, and closing completes it."""
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(put).result()
 
 
 def put_files(files: Sequence[tuple[Path, StoragePath]]) -> None:
     """Put several local files, some at a time."""
-    if len(files) == 1:
-        put_file(*files[0])
-        return
-    with ThreadPoolExecutor(TOGETHER) as pool:
+    with ThreadPoolExecutor(UPLOADS_TOGETHER) as pool:
         list(pool.map(lambda pair: put_file(*pair), files))
 
 

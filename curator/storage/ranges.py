@@ -20,6 +20,7 @@ from curator.storage.objects import translated
 from curator.storage.path import StoragePath
 
 if TYPE_CHECKING:
+    import pyarrow as pa
     from _typeshed import WriteableBuffer
 
 BLOCK_BYTES = 256 << 10
@@ -34,10 +35,11 @@ CACHE_BLOCKS = 96
 
 @dataclass(frozen=True)
 class Version:
-    """What tells one content of an object from another: its size in bytes, and its ETag where the storage has one."""
+    """What tells one content of an object from another: its size in bytes, and its ETag (where the storage has none,
+    the time at which it was changed)."""
 
     size: int
-    etag: str | None
+    etag: str
 
 
 class _Cache:
@@ -69,13 +71,17 @@ def _cache() -> _Cache:
 def version_of(path: StoragePath) -> Version:
     """The version of an object as it is now. FileNotFoundError when there is none."""
     with translated(path), filesystem_of(path).open_input_file(path.key) as source:
-        return Version(int(source.size()), _etag(source.metadata()))
+        return _version(path, source)
 
 
-def _etag(metadata: dict[str, bytes] | None) -> str | None:
-    found = {str(name).lower(): value for name, value in (metadata or {}).items()}
+def _version(path: StoragePath, source: pa.NativeFile) -> Version:
+    found = {str(name).lower(): value for name, value in (source.metadata() or {}).items()}
     etag = found.get("etag")
-    return etag.decode(errors="replace").strip('"') if etag else None
+    if etag:
+        return Version(int(source.size()), etag.decode(errors="replace").strip('"'))
+    with translated(path):
+        changed_at = filesystem_of(path).get_file_info(path.key).mtime_ns
+    return Version(int(source.size()), f"changed at {changed_at}")
 
 
 class ObjectFile(io.RawIOBase):
@@ -87,11 +93,10 @@ class ObjectFile(io.RawIOBase):
         self._name = name
         with translated(path):
             self._source = filesystem_of(path).open_input_file(path.key)
-        self.version = Version(int(self._source.size()), _etag(self._source.metadata()))
+            self.version = _version(path, self._source)
         self._place = 0
         self._together = 1
-        # Without an ETag two versions may look alike, and blocks are of this file alone.
-        self._cache = _cache() if self.version.etag is not None else _Cache()
+        self._cache = _cache()
 
     def readable(self) -> bool:
         """It is there to be read."""

@@ -37,6 +37,7 @@ _UNIT = re.compile(rf"(.+/{WORK}/[0-9a-f]{{{IDENTITY_DIGITS}}})(?:/(.+))?", re.D
 _LOCK = "lock"
 _FILES = "files"
 _PLACE = "place"
+_AGAIN = "go on with --resume: it is made again"
 _STRIPES = 32
 """Locks under which files are fetched: two processes that want one file fetch it once."""
 
@@ -50,9 +51,7 @@ def local_file(place: str | AnyPath, size: int | None = None) -> Path:
     try:
         return _copy_of(path, size)
     except FileNotFoundError:
-        raise DataError(
-            "is gone, and a task had left it here", file=str(path), hint="go on with --resume: it is made again"
-        ) from None
+        raise DataError("is gone, and a task had left it here", file=str(path), hint=_AGAIN) from None
 
 
 def _copy_of(path: StoragePath, size: int | None) -> Path:
@@ -62,6 +61,8 @@ def _copy_of(path: StoragePath, size: int | None) -> Path:
         with unit.fetching(rest):
             if not _is_there(target, size):
                 _fetch(path, target)
+                if not _is_there(target, size):
+                    raise DataError("is not as a task had left it here", file=str(path), hint=_AGAIN)
     return target
 
 

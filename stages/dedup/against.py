@@ -28,6 +28,7 @@ from curator.run.corpus import Corpus
 from curator.run.part import EDITED_SCHEMA, JUDGED_SCHEMA, Part, read_table, write_table
 from curator.run.store import Commit, Outputs
 from curator.stage import FACTS, Requirement
+from curator.storage.path import is_url
 from curator.storage.spool import local_file, place_of
 from curator.verdict import DROP, round_score
 from stages.dedup.header import Scheme, read_header
@@ -58,6 +59,9 @@ def index_requirements(paths: Sequence[str], scheme: Scheme) -> list[Requirement
     twice."""
     found: list[Requirement] = []
     for path in paths:
+        if is_url(path):
+            found.append(Requirement("index", path, "", "is a URL; an index is read from a disk: copy it there"))
+            continue
         try:
             header = read_header(Path(path))
         except (UserError, DataError) as error:

@@ -7,12 +7,12 @@ import multiprocessing
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import cast
 
 import pytest
 
 from curator.calibrate import Settings, calibrate
 from curator.engine import local as engine
+from curator.engine.executor import InputT
 from curator.errors import UserError
 from curator.explain import explain
 from curator.recipe import load_recipe_text
@@ -158,9 +158,9 @@ class SeparateNodes(engine.LocalExecutor):
             for number in range(2)
         ]
 
-    def _submit(self, job: engine._Job[engine.InputT]) -> concurrent.futures.Future[Commit]:
+    def _submit(self, job: engine._Job[InputT]) -> concurrent.futures.Future[Commit]:
         self._turn += 1
-        self.used[self._turn % 2].add(cast("str", job.folder).rpartition("/")[2])
+        self.used[self._turn % 2].add(job.folder.rpartition("/")[2])
         return self._nodes[self._turn % 2].submit(job)
 
     def close(self, *, kill: bool = False) -> None:

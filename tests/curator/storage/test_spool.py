@@ -12,7 +12,6 @@ import pytest
 
 from curator.errors import DataError, UserError
 from curator.run.store import Outputs, committed
-from curator.storage import spool
 from curator.storage.objects import delete_object, put_object
 from curator.storage.path import StoragePath
 from curator.storage.spool import find_file, local_file, local_folder, place_of, release
@@ -103,7 +102,7 @@ def test_the_default_folder_of_somebody_else_is_refused(
     tasks: StoragePath, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("CURATOR_SPOOL")
-    monkeypatch.setattr(spool.tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     (tmp_path / f"curator-spool-{os.getuid()}").mkdir(mode=0o755)
     with pytest.raises(UserError, match="is not a folder of yours alone"):
         write(tasks, "a", b"1")
