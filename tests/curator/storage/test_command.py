@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from curator.run.driver import INLINE_BYTES
 from curator.storage.path import StoragePath
 from tests.command import EXECUTABLE, curator, json_of
-from tests.curator.storage.conftest import KEY_ID, SECRET, upload
-from tests.runs import hashes, make_texts, rows, write_jsonl
+from tests.curator.storage.conftest import KEY_ID, SECRET, STAGES, upload
+from tests.runs import hashes, make_texts, recipe_text, rows, write_jsonl
 
 TASKS_BEFORE_THE_KILL = 3
 
@@ -21,9 +22,10 @@ TASKS_BEFORE_THE_KILL = 3
 @pytest.mark.slow
 def test_a_run_that_is_killed_and_resumed_has_the_bytes_of_the_local_one(bucket: StoragePath, tmp_path: Path) -> None:
     for number in range(4):
-        write_jsonl(tmp_path / "in" / f"{number}.jsonl", make_texts(450, seed=number, units=(60, 240)))
+        write_jsonl(tmp_path / "in" / f"{number}.jsonl", make_texts(200, seed=number, units=(60, 240)))
     source = upload(tmp_path / "in", bucket / "in")
-    options = ["-r", "web", "--workers", "2", "--json"]
+    (tmp_path / "recipe.yaml").write_text(recipe_text(*STAGES))
+    options = ["-r", str(tmp_path / "recipe.yaml"), "--workers", "2", "--json"]
     done = curator("process", tmp_path / "in", "-o", tmp_path / "run", *options)
     assert done.returncode == 0, done.stderr
     command = ["process", str(source), "-o", str(bucket / "run"), *options]
@@ -40,6 +42,7 @@ def test_a_run_that_is_killed_and_resumed_has_the_bytes_of_the_local_one(bucket:
     assert curator("verify", str(bucket / "run")).returncode == 0
     told = curator("explain", str(bucket / "run"), str(rows(tmp_path / "run", "shards")[0]["id"]))
     assert ": kept" in told.stdout
+    assert sum(path.stat().st_size for path in (tmp_path / "in").iterdir()) > INLINE_BYTES  # it had workers
     assert curator("report", str(bucket / "run")).stdout.endswith(f"report: {bucket}/run/report.html\n")
     said = resumed.stdout + resumed.stderr + told.stdout
     assert SECRET not in said

@@ -96,6 +96,7 @@ def test_formats_that_are_read_in_every_way_give_the_bytes_of_a_local_run(bucket
     assert hashes(tmp_path / "remote") == hashes(tmp_path / "local")
 
 
+@pytest.mark.slow
 def test_a_large_object_is_read_in_bounded_memory(bucket: StoragePath) -> None:
     size = 3 * CACHE_BLOCKS * BLOCK_BYTES
     put_object(bucket / "large.jsonl", LINE * (size // len(LINE)))

@@ -172,6 +172,7 @@ def _move_spool(folder: str) -> None:
     os.environ["CURATOR_SPOOL"] = folder
 
 
+@pytest.mark.slow
 def test_tasks_of_a_run_on_nodes_without_a_shared_disk_give_the_same_bytes(
     bucket: StoragePath, local: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
