@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from curator.errors import Bug, UserError
 from curator.run.store import OWNER_ONLY, make_folder, storage_error
-from curator.storage.path import AnyPath, StoragePath
+from curator.storage.path import AnyPath, StoragePath, matching
 from curator.storage.spool import IDENTITY_DIGITS, release
 
 if TYPE_CHECKING:
@@ -141,6 +142,15 @@ class RunDirectory:
         else:
             shutil.rmtree(self.root / name, ignore_errors=True)
 
+    def keep_only(self, name: str, files: Sequence[str]) -> None:
+        """Remove what a folder of the run holds beside these files; an empty one goes as a whole. After they were put:
+        should another process finish the same run meanwhile, it finds nothing missing."""
+        if not files:
+            self.clear(name)
+        for path in matching(self.root / name, "*") if files else ():
+            if path.name not in files:
+                path.unlink()
+
     def release(self) -> None:
         """Remove what this node keeps of the tasks' files beside the run directory itself."""
         if self.identity is not None:
@@ -186,6 +196,11 @@ class RunLock:
             self._lease.__exit__(kind, value, traceback)
         if self._descriptor is not None:
             os.close(self._descriptor)
+
+    @property
+    def is_held(self) -> bool:
+        """Whether no other process has taken the directory over, as far as is known."""
+        return self._lease is None or not self._lease.lost
 
     def check(self, _event: object = None) -> None:
         """UserError when the directory is held no more. It is a listener of events: asked whenever a task is done."""

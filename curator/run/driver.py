@@ -142,7 +142,7 @@ def _run(request: Request, listeners: Sequence[Callable[[Event], None]]) -> Outc
             with contextlib.suppress(TransientError, UserError):  # a full disk must not hide what happened
                 log.emit("run.stopped", error=type(error).__name__)
                 log.flush()
-            if isinstance(error, UserError) and before is None:
+            if isinstance(error, UserError) and before is None and lock.is_held:
                 with contextlib.suppress(TransientError, UserError):
                     directory.remove_unless_begun()
             raise
@@ -457,7 +457,6 @@ class _Driver:
         files: list[dict[str, object]] = []
         for kind in WRITTEN:
             number = 0
-            self.directory.clear(kind)
             for commit in commits:
                 described = cast("dict[str, dict[str, object]]", commit.result["files"]).get(kind)
                 if described is None:
@@ -466,6 +465,7 @@ class _Driver:
                 hand_over(commit, kind, make_folder(self.directory.root / kind) / name)
                 files.append({"path": f"{kind}/{name}", **described})
                 number += 1
+            self.directory.keep_only(kind, [f"part-{index:05d}.parquet" for index in range(number)])
         files.extend(self._leave())
         examples = [example for commit in commits for example in cast("list[object]", commit.result["examples"])]
         manifest = self._manifest(files, examples)
@@ -489,12 +489,12 @@ class _Driver:
             left = stage.leave(corpus, name, stages[:number])
             if left is None:
                 continue
-            self.directory.clear(left.folder)
             folder = make_folder(self.directory.root / left.folder)
             for file, source in sorted(left.files.items()):
                 described = {"rows": left.rows, "bytes": source.stat().st_size, "sha256": file_sha256(source)}
                 publish(source, folder / file)
                 yield {"path": f"{left.folder}/{file}", **described}
+            self.directory.keep_only(left.folder, [*left.files])
 
     def _fingerprint(self) -> str:
         identity = {name: group for name, group in self.components.items() if name != "input"}

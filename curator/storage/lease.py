@@ -7,7 +7,9 @@ of two that began together the last to put stays, and the other stops.
 
 What it cannot do: between two looks two processes may believe that they hold the directory, for RENEW_SECONDS after a
 late put, or until a holder that stood still for more than WATCH_SECONDS (a stopped process, a cut network) looks again.
-Nothing is broken then: both work on the same fingerprint, so both put the same bytes under the same names.
+Nothing of the result is broken then: both work on the same fingerprint, so both put the same bytes under the same
+names, and remove nothing that the other needs. The tasks of the slower one may find `work` gone, and events of both may
+stand in each other's place.
 """
 
 from __future__ import annotations
@@ -40,7 +42,7 @@ class Lease:
         self._object = root / NAME
         self._owner = secrets.token_hex(8)
         self._number = 0
-        self._lost = False
+        self.lost = False
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._keep, name="lease", daemon=True)
 
@@ -61,12 +63,12 @@ class Lease:
         self._ended.set()
         self._thread.join()
         with contextlib.suppress(UserError, TransientError):  # one that stays is taken over by the next run
-            if not self._lost and self._is_mine():
+            if not self.lost and self._is_mine():
                 delete_object(self._object)
 
     def check(self) -> None:
         """UserError when another process has taken the directory over."""
-        if self._lost:
+        if self.lost:
             raise UserError(
                 "another process took this run directory over while this one stood still",
                 file=str(self._root),
@@ -99,6 +101,6 @@ class Lease:
         while not self._ended.wait(RENEW_SECONDS):
             with contextlib.suppress(UserError, TransientError):  # tried again; the tasks meet the same storage
                 if not self._is_mine():
-                    self._lost = True
+                    self.lost = True
                     return
                 self._put()

@@ -69,4 +69,5 @@ def test_a_holder_that_was_taken_over_stops_and_leaves_the_lease_of_the_other(
             held._thread.join(1)
         with pytest.raises(UserError, match="took this run directory over"):
             held.check()
+        assert held.lost
     assert (bucket / "run" / NAME).read_bytes() == other

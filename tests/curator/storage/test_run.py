@@ -21,10 +21,10 @@ from curator.run.directory import RunDirectory
 from curator.run.events import EventLog, read_events
 from curator.run.forget import forget
 from curator.run.manifest import load_manifest
-from curator.run.store import Commit
+from curator.run.store import Commit, make_folder, put
 from curator.run.verify import verify
 from curator.storage.objects import copy_object, put_object
-from curator.storage.path import StoragePath, relative_name
+from curator.storage.path import StoragePath, matching, relative_name
 from tests.curator.storage.conftest import KEY_ID, SECRET, STAGES, make_bucket, upload
 from tests.runs import hashes, recipe_text, rows, run_stages
 
@@ -125,6 +125,17 @@ def test_a_place_that_holds_something_else_is_refused(bucket: StoragePath, local
         run_stages([bucket / "run"], bucket / "run" / "out", "dedup")
     with pytest.raises(UserError, match="is an object, not a folder"):
         run_stages([local / "input"], bucket / "run" / "notes.txt", "dedup")
+
+
+def test_what_an_earlier_attempt_left_beside_the_files_goes(bucket: StoragePath, tmp_path: Path) -> None:
+    for root in (bucket / "run", tmp_path / "run"):
+        for name in ("shards/part-00000.parquet", "shards/part-00001.parquet", "failed/part-00000.parquet"):
+            put(make_folder((root / name).parent) / name.partition("/")[2], b"1")
+        directory = RunDirectory(root)
+        directory.keep_only("shards", ["part-00000.parquet"])
+        directory.keep_only("failed", [])
+        assert [path.name for path in matching(root, "**/*.parquet")] == ["part-00000.parquet"]
+        assert not (root / "failed").exists()
 
 
 def test_pieces_of_events_are_found_without_a_listing(bucket: StoragePath) -> None:
