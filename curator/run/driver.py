@@ -126,6 +126,8 @@ def _run(request: Request, listeners: Sequence[Callable[[Event], None]]) -> Outc
     directory.create()
     with RunLock(directory) as lock, contextlib.ExitStack() as stack:
         stack.callback(directory.release)
+        if before is None and directory.is_used():
+            raise UserError("another process began a run here meanwhile", file=str(directory.root), hint=START_AGAIN)
         if directory.manifest.exists():  # another process finished it while this one waited to look
             return _finished(directory, request)
         directory.sweep()

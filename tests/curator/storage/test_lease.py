@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from curator.errors import UserError
-from curator.run.directory import RunDirectory, RunLock
+from curator.run.directory import FIRST_EVENTS, RunDirectory, RunLock
 from curator.storage import lease
 from curator.storage.lease import NAME, Lease
 from curator.storage.objects import put_object
@@ -30,6 +30,25 @@ def test_a_lease_that_nobody_renews_is_taken_over(
     put_object(bucket / "run" / NAME, b'{"owner": "one that was killed", "number": 3}')
     run_stages([local / "input"], bucket / "run", *STAGES)
     assert hashes(bucket / "run") == hashes(local / "run")
+
+
+def test_a_run_that_was_begun_while_this_one_waited_is_not_gone_on_with(bucket: StoragePath, local: Path) -> None:
+    refused: list[UserError] = []
+
+    def begin() -> None:
+        try:
+            run_stages([local / "input"], bucket / "run", *STAGES)
+        except UserError as error:
+            refused.append(error)
+
+    with Lease(bucket / "run"):
+        thread = threading.Thread(target=begin)
+        thread.start()
+        thread.join(2)  # it finds nothing, and then this lease; on a slow machine it finds what follows
+        put_object(bucket / "run" / "events" / FIRST_EVENTS, b'{"kind": "run.started", "attempt": 1}\n')
+    thread.join()
+    assert len(refused) == 1
+    assert not (bucket / "run" / "manifest.json").exists()
 
 
 def test_of_several_that_begin_together_one_holds_the_lease(bucket: StoragePath) -> None:
