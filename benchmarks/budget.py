@@ -128,7 +128,7 @@ def run_with_clocks(corpus: Path, recipe: str, output: Path) -> dict[str, float]
     units: Any = Batch.__dict__["units"]
     units.func = clock.around("units and signatures", units.func)
     build.write_report = clock.around(START, build.write_report)
-    process_command([str(corpus)], output, recipe, None, 1, "4GB", [], False, False, None, True)
+    process_command([str(corpus)], str(output), recipe, None, 1, "4GB", [], False, False, None, True)
     clock.charge()
     return dict(clock.spent)
 

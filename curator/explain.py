@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import cast
 
 import pyarrow as pa
@@ -20,6 +19,7 @@ from curator.run.failures import MEANINGS, Meaning
 from curator.run.journal import CRASH_SENTENCE, is_crash
 from curator.run.manifest import load_manifest
 from curator.run.tally import FAILED
+from curator.storage.path import AnyPath, matching, readable
 from curator.verdict import DROP, EDIT, FLAG, REPEAT
 
 
@@ -124,21 +124,22 @@ def _join(names: Sequence[str]) -> str:
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
-def _find(folder: Path, document: str) -> list[dict[str, object]]:
+def _find(folder: AnyPath, document: str) -> list[dict[str, object]]:
     return _rows(folder, pc.field("id") == document) or _find_key(folder, document)
 
 
-def _find_key(folder: Path, key: str) -> list[dict[str, object]]:
+def _find_key(folder: AnyPath, key: str) -> list[dict[str, object]]:
     if re.fullmatch("[0-9a-fA-F]{32}", key) is None:
         return []
     return _rows(folder, pc.field("key") == pa.scalar(bytes.fromhex(key), pa.binary(16)))
 
 
-def _rows(folder: Path, condition: pc.Expression, columns: list[str] | None = None) -> list[dict[str, object]]:
+def _rows(folder: AnyPath, condition: pc.Expression, columns: list[str] | None = None) -> list[dict[str, object]]:
     found: list[dict[str, object]] = []
-    for path in sorted(folder.glob("*.parquet")):
+    for path in matching(folder, "*.parquet"):
         try:
-            found.extend(pq.read_table(path, filters=condition, columns=columns, use_threads=False).to_pylist())
+            table = pq.read_table(readable(path), filters=condition, columns=columns, use_threads=False)
+            found.extend(table.to_pylist())
         except (pa.ArrowException, OSError) as error:
             raise DataError("cannot be read", file=str(path), hint="`curator verify` tells what is damaged") from error
     return found

@@ -209,7 +209,9 @@ class Stage(abc.ABC, Generic[ParametersT]):
     def relate(self, corpus: Corpus) -> Path:
         """Find what documents are to each other, through the engine's `exchange`. Returns an uncompressed Arrow IPC
         file, sorted by `row` (int64, the document's number in the corpus) with the columns that `relation` declares;
-        documents that are not in it have nulls there. Its schema metadata may hold FACTS."""
+        documents that are not in it have nulls there. Its schema metadata may hold FACTS. Tasks run on any node: what
+        one is told of a file of another is its place (`Commit.place`), and `curator.storage.spool.local_file` reads
+        it."""
         raise NotImplementedError
 
     def leave(self, corpus: Corpus, run: str, through: Sequence[str]) -> Left | None:

@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 
 from curator.recipe import load_recipe_text
 from curator.run.driver import Outcome, Request, run
+from curator.storage.path import AnyPath, matching, readable, relative_name
 
 WORDS = {
     "en": "the house stands on a small hill near the river where children play and old people talk about the weather",
@@ -67,24 +68,24 @@ def recipe_text(*stages: str, **keys: object) -> str:
 
 
 def run_stages(
-    inputs: Sequence[Path], directory: Path, *stages: str, workers: int = 1, resume: bool = False, **keys: object
+    inputs: Sequence[AnyPath], directory: AnyPath, *stages: str, workers: int = 1, resume: bool = False, **keys: object
 ) -> Outcome:
     """Run a recipe of these stages on files."""
     recipe = load_recipe_text(recipe_text(*stages, **keys), "test.yaml")
     return run(Request(tuple(str(path) for path in inputs), directory, recipe, workers=workers, resume=resume))
 
 
-def rows(run_directory: Path, kind: str) -> list[dict[str, object]]:
+def rows(run_directory: AnyPath, kind: str) -> list[dict[str, object]]:
     """All rows of one kind of file of a run (`shards`, `scores`, `decisions`, `failed`), in order."""
     found: list[dict[str, object]] = []
-    for path in sorted((run_directory / kind).glob("*.parquet")):
-        found.extend(pq.read_table(path).to_pylist())
+    for path in matching(run_directory / kind, "*.parquet"):
+        found.extend(pq.read_table(readable(path)).to_pylist())
     return found
 
 
-def hashes(run_directory: Path) -> dict[str, str]:
+def hashes(run_directory: AnyPath) -> dict[str, str]:
     """SHA-256 of every file that promise 1 speaks of: shards, scores, decisions, failed, index, manifest."""
     files = [run_directory / "manifest.json"]
     for kind in ("shards", "scores", "decisions", "failed", "index"):
-        files.extend(sorted((run_directory / kind).glob("*")))
-    return {str(path.relative_to(run_directory)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+        files.extend(matching(run_directory / kind, "*"))
+    return {relative_name(path, run_directory): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}

@@ -25,6 +25,7 @@ from curator.run.pipeline import AnyStage, Pipeline, make_pipeline
 from curator.run.tally import IN, Tally
 from curator.sizes import format_size
 from curator.stage import Column, Columns
+from curator.storage.path import AnyPath, matching, readable
 from curator.thresholds import cascades
 
 Grouping: TypeAlias = Literal["source", "language"]
@@ -250,7 +251,7 @@ def _check_run(directory: RunDirectory, manifest: Manifest, recipe: Recipe, stag
                 file=root,
                 hint="leave out --recipe, or give its input instead",
             )
-    for path in sorted(directory.scores.glob("*.parquet"))[:1]:
+    for path in matching(directory.scores, "*.parquet")[:1]:
         if GROUPS[0] not in _schema(path).names:
             raise UserError(f"its scores have no column {GROUPS[0]!r}", file=root, hint="run it again")
 
@@ -260,17 +261,17 @@ def _scoring(stage: AnyStage) -> dict[str, object]:
     return stage.parameters.model_dump(mode="json", exclude={*_thresholds(stage), "sources", "languages"})
 
 
-def _schema(path: Path) -> pa.Schema:
+def _schema(path: AnyPath) -> pa.Schema:
     try:
-        return pq.read_schema(path)
+        return pq.read_schema(readable(path))
     except (pa.ArrowException, OSError) as error:
         raise DataError("cannot be read", file=str(path), hint=DAMAGED) from error
 
 
 def _read(directory: RunDirectory, columns: list[str]) -> Iterator[pa.RecordBatch]:
-    for path in sorted(directory.scores.glob("*.parquet")):
+    for path in matching(directory.scores, "*.parquet"):
         try:
-            yield from pq.ParquetFile(path).iter_batches(BATCH_ROWS, columns=columns, use_threads=False)
+            yield from pq.ParquetFile(readable(path)).iter_batches(BATCH_ROWS, columns=columns, use_threads=False)
         except (pa.ArrowException, OSError) as error:
             raise DataError("cannot be read", file=str(path), hint=DAMAGED) from error
 

@@ -7,6 +7,7 @@ import os
 import tempfile
 from collections.abc import Sequence
 from contextlib import ExitStack
+from glob import has_magic
 from pathlib import Path
 from typing import cast
 
@@ -22,6 +23,7 @@ from curator.run.failures import describe_failures, failures_of
 from curator.run.manifest import load_manifest
 from curator.run.store import put
 from curator.sizes import parse_size
+from curator.storage.path import as_path, is_url
 
 GROUPINGS = ("source", "language")
 UNFITTED_SHOWN = 20
@@ -90,7 +92,7 @@ def _check_output(output: Path | None) -> None:
 
 def _finished_run(inputs: Sequence[str]) -> RunDirectory | None:
     """The run whose scores are asked for; None where the input is text. UserError when the run is not finished."""
-    runs = [RunDirectory(Path(given)) for given in inputs]
+    runs = [RunDirectory(as_path(given)) for given in inputs if not (is_url(given) and has_magic(given))]
     runs = [run for run in runs if run.manifest.exists() or (run.events.is_dir() and run.work.is_dir())]
     if not runs:
         return None

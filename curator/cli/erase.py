@@ -8,11 +8,12 @@ from pathlib import Path
 from curator.cli.output import print_json, print_line
 from curator.run.directory import RunDirectory
 from curator.run.forget import Change, forget
+from curator.storage.path import as_path
 
 
-def forget_command(run: Path, documents: Sequence[str], indexes: Sequence[Path], as_json: bool) -> None:
+def forget_command(run: str, documents: Sequence[str], indexes: Sequence[Path], as_json: bool) -> None:
     """Erase documents from a finished run."""
-    outcome = forget(RunDirectory(run), documents, indexes)
+    outcome = forget(RunDirectory(as_path(run)), documents, indexes)
     if as_json:
         print_json({"run": str(run), **outcome.as_json()})
         return

@@ -14,6 +14,7 @@ from curator.recipe import load_recipe, packaged_recipes, recipe_schema
 from curator.recipe.model import Recipe
 from curator.registry import STAGES, distribution, names, stage_class
 from curator.sizes import format_size
+from curator.storage.path import as_path
 
 
 def plan_command(
@@ -48,12 +49,12 @@ def plan_command(
         print_table(["input", "format", "compression", "size"], rows, left=3)
 
 
-def explain_command(run: Path, document: str, as_json: bool) -> None:
+def explain_command(run: str, document: str, as_json: bool) -> None:
     """Tell what happened to a document."""
     from curator.explain import explain
     from curator.run.directory import RunDirectory
 
-    found = explain(RunDirectory(run), document)
+    found = explain(RunDirectory(as_path(run)), document)
     if as_json:
         print_json([explanation.as_json() for explanation in found])
         return
@@ -65,13 +66,13 @@ def explain_command(run: Path, document: str, as_json: bool) -> None:
             print_line(f"    {name} = {value:g}" if isinstance(value, float) else f"    {name} = {value}")
 
 
-def report_command(run: Path, as_json: bool) -> None:
+def report_command(run: str, as_json: bool) -> None:
     """Write the report of a finished run again."""
     from curator.report.build import write_report
     from curator.run.directory import RunDirectory
     from curator.run.manifest import load_manifest
 
-    directory = RunDirectory(run)
+    directory = RunDirectory(as_path(run))
     manifest = load_manifest(directory.manifest)
     write_report(directory, manifest)
     if as_json:
@@ -81,12 +82,12 @@ def report_command(run: Path, as_json: bool) -> None:
     print_line(f"report: {directory.report}")
 
 
-def verify_command(run: Path, as_json: bool) -> None:
+def verify_command(run: str, as_json: bool) -> None:
     """Check a finished run against its manifest."""
     from curator.run.directory import RunDirectory
     from curator.run.verify import verify
 
-    directory = RunDirectory(run)
+    directory = RunDirectory(as_path(run))
     found = verify(directory)
     if as_json:
         print_json({"files": found.files, "rows": found.rows, "problems": found.problems})

@@ -40,13 +40,15 @@ OverlayOption = Annotated[
     Path | None, typer.Option("--overlay", metavar="FILE", help="Thresholds that `curator calibrate` wrote.")
 ]
 IndexArgument = Annotated[Path, typer.Argument(metavar="PATH", help="An index, or a run that has one.")]
-RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="A run directory.")]
+RunArgument = Annotated[str, typer.Argument(metavar="RUN", help="A run directory.")]
 
 
 @app.command()
 def process(
-    inputs: Annotated[list[str], typer.Argument(metavar="INPUT...", help="Files, directories or globs.")],
-    output: Annotated[Path, typer.Option("--output", "-o", metavar="RUN", help="The run directory to write.")],
+    inputs: Annotated[
+        list[str], typer.Argument(metavar="INPUT...", help="Files, directories or globs; or s3://BUCKET/NAME.")
+    ],
+    output: Annotated[str, typer.Option("--output", "-o", metavar="RUN", help="The run directory to write.")],
     recipe: RecipeOption = "web",
     workers: Annotated[
         int, typer.Option(help="Worker processes; 0 means one a core, or as many as the cluster has CPUs.", min=0)

@@ -21,6 +21,7 @@ from curator.run.events import Event
 from curator.run.failures import Failures, describe_failures, failures_of
 from curator.run.tally import Tally
 from curator.sizes import format_size, parse_size
+from curator.storage.path import as_path
 
 INTERRUPTED = 130
 _PLAIN_SECONDS = 10.0
@@ -28,7 +29,7 @@ _PLAIN_SECONDS = 10.0
 
 def process_command(
     inputs: Sequence[str],
-    output: Path,
+    output: str,
     recipe: str,
     overlay: Path | None,
     workers: int,
@@ -47,7 +48,7 @@ def process_command(
     loaded, origins = load_with_origins(recipe, overrides, overlay)
     request = Request(
         inputs=tuple(inputs),
-        output=output,
+        output=as_path(output),
         recipe=loaded,
         workers=workers or len(os.sched_getaffinity(0)),
         memory_bytes=memory_bytes,

@@ -8,7 +8,6 @@ tasks by a 64-bit key.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
@@ -16,6 +15,7 @@ import numpy as np
 from curator.keys import mix64
 from curator.run.store import Commit, Outputs
 from curator.stage import Resources
+from curator.storage.path import AnyPath
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -51,7 +51,7 @@ class Executor(Protocol):
     """What executes phases. Both methods skip tasks that have committed already, and return in the order of inputs."""
 
     def map(
-        self, folder: Path, task: Task[InputT], inputs: Iterable[InputT], resources: Resources = ONE_CPU
+        self, folder: AnyPath, task: Task[InputT], inputs: Iterable[InputT], resources: Resources = ONE_CPU
     ) -> list[Commit]:
         """Run `task` on each input. Inputs are drawn as workers become free, so a lazy iterable stays bounded."""
         ...
@@ -61,7 +61,7 @@ class Executor(Protocol):
         ...
 
     def exchange(
-        self, folder: Path, emit: Emit[InputT], handle: Handle, inputs: Iterable[InputT], partitions: int
+        self, folder: AnyPath, emit: Emit[InputT], handle: Handle, inputs: Iterable[InputT], partitions: int
     ) -> list[Commit]:
         """Run `emit` on each input: rows uint64[n, width], whose first column is the key. Rows with equal keys meet in
         one of `partitions` calls of `handle(partition, blocks, outputs)`: the rows of a partition, sorted by all

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Generic
 
 from curator.engine.executor import Careful, InputT, Task
 from curator.run.store import Commit, Outputs, storage_error
+from curator.storage.path import as_path
 
 
 @dataclass(frozen=True)
@@ -25,12 +25,12 @@ class Job(Generic[InputT]):
 
     def __call__(self) -> Commit:
         """Run the task and commit; what it had written goes when it fails."""
-        outputs = Outputs(Path(self.folder), self.input.name)
+        outputs = Outputs(as_path(self.folder), self.input.name)
         try:
             return outputs.commit(self.task(self.input, outputs))
         except OSError as error:
             outputs.discard()
-            raise storage_error(error, Path(self.folder) / self.input.name) from error
+            raise storage_error(error, as_path(self.folder) / self.input.name) from error
         except BaseException:
             outputs.discard()
             raise

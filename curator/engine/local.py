@@ -31,6 +31,8 @@ from curator.errors import TransientError
 from curator.run.journal import CAREFUL_ATTEMPTS
 from curator.run.store import Commit, Outputs, committed, make_folder
 from curator.stage import Resources
+from curator.storage.path import AnyPath, as_path
+from curator.storage.spool import local_folder
 
 MAX_ATTEMPTS = 3
 """How often a task may lose its worker before the run gives up."""
@@ -99,7 +101,7 @@ def _partitions(sources: list[Commit], partitions: int) -> Iterator[_Partition]:
     offsets = [cast("list[int]", source.result["offsets"]) for source in sources]
     for index in range(partitions):
         pieces = [
-            Piece(str(source.path("rows")), places[index], places[index + 1] - places[index])
+            Piece(source.place("rows"), places[index], places[index + 1] - places[index])
             for source, places in zip(sources, offsets, strict=True)
             if places[index + 1] > places[index]
         ]
@@ -136,7 +138,7 @@ class LocalExecutor:
         self._pool: concurrent.futures.ProcessPoolExecutor | None = None
 
     def map(
-        self, folder: Path, task: Task[InputT], inputs: Iterable[InputT], resources: Resources = ONE_CPU
+        self, folder: AnyPath, task: Task[InputT], inputs: Iterable[InputT], resources: Resources = ONE_CPU
     ) -> list[Commit]:
         """See `Executor.map`. Every worker of this machine has what the machine has: `resources` make no difference."""
         make_folder(folder)
@@ -151,7 +153,7 @@ class LocalExecutor:
         return [commits[index] for index in sorted(commits)]
 
     def exchange(
-        self, folder: Path, emit: Emit[InputT], handle: Handle, inputs: Iterable[InputT], partitions: int
+        self, folder: AnyPath, emit: Emit[InputT], handle: Handle, inputs: Iterable[InputT], partitions: int
     ) -> list[Commit]:
         """See `Executor.exchange`. Rows lie in files of `folder`; BLOCK_BYTES of a partition are in memory at once."""
         sources = self.map(folder / "emit", _EmitTask(emit, partitions), inputs)
@@ -169,7 +171,7 @@ class LocalExecutor:
         self._pool = None
 
     def _uncommitted(
-        self, folder: Path, inputs: Iterable[InputT], commits: dict[int, Commit]
+        self, folder: AnyPath, inputs: Iterable[InputT], commits: dict[int, Commit]
     ) -> Iterator[tuple[int, InputT]]:
         for index, item in enumerate(inputs):
             commit = committed(folder, item.name)
@@ -183,7 +185,7 @@ class LocalExecutor:
         """Run jobs in this process; one in which a process like this died runs in a worker of its own."""
         for index, job in jobs:
             self._tick()
-            begun = Path(job.folder) / f"{job.input.name}.begun"
+            begun = local_folder(as_path(job.folder)) / f"{job.input.name}.begun"
             if begun.exists():
                 yield from self._run(iter([(index, job)]))
                 begun.unlink()

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+
+from curator.run.store import Commit
+from curator.storage.spool import local_file
 
 LEAST_ROWS = 256
 """Rows that are read of a piece at a time, at least: fewer would be all overhead."""
@@ -15,23 +17,25 @@ LEAST_ROWS = 256
 
 @dataclass(frozen=True)
 class Piece:
-    """Consecutive rows of a file of uint64: where they begin, and how many they are (both in rows)."""
+    """Consecutive rows of a file of uint64: its place, where they begin, and how many they are (both in rows)."""
 
-    path: str
+    place: str
     begin: int
     rows: int
 
     def read(self, first: int, rows: int, width: int) -> NDArray[np.uint64]:
         """Rows [first, first + rows) of the piece, as many as there are: uint64[rows, width]."""
         count = min(rows, self.rows - first) * width
-        flat = np.fromfile(self.path, dtype=np.uint64, count=count, offset=(self.begin + first) * width * 8)
+        flat = np.fromfile(
+            local_file(self.place), dtype=np.uint64, count=count, offset=(self.begin + first) * width * 8
+        )
         return flat.reshape(-1, width)
 
 
-def pieces_of(path: Path, width: int, rows: int) -> list[Piece]:
-    """The rows of a file as pieces of at most `rows` rows."""
-    total = path.stat().st_size // (8 * width)
-    return [Piece(str(path), begin, min(rows, total - begin)) for begin in range(0, total, rows)]
+def pieces_of(commit: Commit, suffix: str, width: int, rows: int) -> list[Piece]:
+    """The rows of a file that a task wrote as pieces of at most `rows` rows."""
+    total = commit.files[suffix] // (8 * width)
+    return [Piece(commit.place(suffix), begin, min(rows, total - begin)) for begin in range(0, total, rows)]
 
 
 def merge_sorted(pieces: Sequence[Piece], width: int, block_rows: int) -> Iterator[NDArray[np.uint64]]:

@@ -16,7 +16,6 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
 from typing import Any, Protocol, cast, runtime_checkable
 
 import ray
@@ -30,6 +29,7 @@ from curator.errors import TransientError, UserError
 from curator.run.journal import CAREFUL_ATTEMPTS
 from curator.run.store import Commit, committed, make_folder
 from curator.stage import Resources
+from curator.storage.path import AnyPath, as_path
 
 MAX_RETRIES = 2
 """How often Ray tries a task again whose worker or node died."""
@@ -106,7 +106,7 @@ def begin_worker() -> None:
 def run_job(job: Job[Any]) -> Commit:
     """A task on a worker. One that has committed already (it ran on a node that was given up for lost) is not run."""
     begin_worker()
-    return committed(Path(job.folder), job.input.name) or job()
+    return committed(as_path(job.folder), job.input.name) or job()
 
 
 class ModelHolder:
@@ -142,7 +142,7 @@ class RayExecutor:
         self._flying: list[Ref] = []
 
     def map(
-        self, folder: Path, task: Task[InputT], inputs: Iterable[InputT], resources: Resources = ONE_CPU
+        self, folder: AnyPath, task: Task[InputT], inputs: Iterable[InputT], resources: Resources = ONE_CPU
     ) -> list[Commit]:
         """See `Executor.map`."""
         make_folder(folder)
@@ -165,7 +165,7 @@ class RayExecutor:
         return [commits[index] for index in sorted(commits)]
 
     def exchange(
-        self, folder: Path, emit: Emit[InputT], handle: Handle, inputs: Iterable[InputT], partitions: int
+        self, folder: AnyPath, emit: Emit[InputT], handle: Handle, inputs: Iterable[InputT], partitions: int
     ) -> list[Commit]:
         """See `Executor.exchange`, and `curator.engine.ray_exchange`."""
         from curator.engine.ray_exchange import Exchange
@@ -248,7 +248,7 @@ class RayExecutor:
         return max(1, min(room, self.workers or room))
 
     def _uncommitted(
-        self, folder: Path, inputs: Iterable[InputT], commits: dict[int, Commit]
+        self, folder: AnyPath, inputs: Iterable[InputT], commits: dict[int, Commit]
     ) -> Iterator[tuple[int, InputT]]:
         for index, item in enumerate(inputs):
             commit = committed(folder, item.name)

@@ -17,7 +17,6 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, cast
 
 import numpy as np
@@ -29,6 +28,7 @@ from curator.engine.merge import Piece
 from curator.engine.partition import Source, sorted_blocks
 from curator.engine.ray import MAX_RETRIES, Flight, RayExecutor, Ref, begin_worker, resources_of_cluster
 from curator.run.store import Commit, Outputs, committed, make_folder, storage_error
+from curator.storage.path import AnyPath, as_path
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -123,7 +123,7 @@ class Exchange(Generic[InputT]):
     """One exchange: what emits, what handles, into how many partitions."""
 
     executor: RayExecutor
-    folder: Path
+    folder: AnyPath
     emit: Emit[InputT]
     handle: Handle
     partitions: int
@@ -146,7 +146,9 @@ class Exchange(Generic[InputT]):
                     self.executor.done(commit, False)
         return [commits[number] for number in sorted(commits)]
 
-    def _handle(self, folder: Path, groups: Groups, wanted: Sequence[int], cuts: list[list[Ref]]) -> Iterator[Commit]:
+    def _handle(
+        self, folder: AnyPath, groups: Groups, wanted: Sequence[int], cuts: list[list[Ref]]
+    ) -> Iterator[Commit]:
         handle = _remote(handle_group, "handle", self.executor)
 
         def start(place: int, members: range) -> Ref:
@@ -269,16 +271,16 @@ def join_cuts(*cuts: Cut) -> list[object]:
 def handle_group(handle: Handle, folder: str, members: range, refs: Sequence[Ref]) -> list[Commit]:
     """On a worker: handle the partitions of a group that have not committed; the commits of all."""
     begin_worker()
-    spool = Outputs(Path(folder), f"group-{_name(members[0])}")
+    spool = Outputs(as_path(folder), f"group-{_name(members[0])}")
     try:
         sources, width = _sources(members, refs, spool)
         return [
-            committed(Path(folder), _name(number))
+            committed(as_path(folder), _name(number))
             or Job(folder, _HandleTask(handle, tuple(found), width), _Numbered(number))()
             for number, found in zip(members, sources, strict=True)
         ]
     except OSError as error:
-        raise storage_error(error, Path(folder)) from error
+        raise storage_error(error, as_path(folder)) from error
     finally:
         spool.discard()
 

@@ -29,8 +29,8 @@ in the (decompressed) file, or the row number in a Parquet file; `metadata` is a
 
 @dataclass(frozen=True)
 class InputFile:
-    """A file of the input: where it lies, its name relative to the input (part of every key), what it was when the run
-    began."""
+    """A file of the input: where it lies (a path or a URL), its name relative to the input (part of every key), what it
+    was when the run began; `etag` of an object."""
 
     path: str
     name: str
@@ -38,6 +38,7 @@ class InputFile:
     mtime_ns: int
     format: str
     compression: str
+    etag: str | None = None
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,8 @@ import glob
 import os
 import stat
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
@@ -20,6 +21,7 @@ from curator.readers.base import InputFile
 from curator.readers.head import UTF8_BOM, wide_encoding
 from curator.readers.registry import reader_names
 from curator.readers.streams import compression_of, read_head
+from curator.storage.path import StoragePath, as_path, is_url
 
 AUTO = "auto"
 
@@ -54,6 +56,9 @@ _OTHER_ARCHIVES = (
 )
 _LINE_FORMATS = ("jsonl", "text", "csv", "tsv")
 _SNIFF_BYTES = 1024
+
+OBJECTS_TOGETHER = 16
+"""Objects that are looked at at once."""
 
 
 @dataclass(frozen=True)
@@ -95,8 +100,7 @@ def take_inventory(inputs: Sequence[str], format: str = AUTO) -> Inventory:  # n
         prefix = _prefix(given) if len(inputs) > 1 else ""
         kept: list[InputFile] = []
         passed: list[Skipped] = []
-        for found in _expand(given):
-            file = _inspect(found, prefix + found.name, format)
+        for found, file in _inspect_all(_expand(given), prefix, format):
             if isinstance(file, InputFile):
                 kept.append(file)
             else:
@@ -140,8 +144,10 @@ class _Found:
 
 
 def _expand(given: str) -> list[_Found]:
-    if "://" in given:
-        raise UserError("is a URL; input is read from files", file=given, hint="copy it to a local directory")
+    if is_url(given):
+        from curator.storage.expand import expand
+
+        return [_Found(str(named.path), named.name, named.in_folder) for named in expand(given)]
     path = Path(given)
     if path.is_dir():
         return [_Found(*found, in_directory=True) for found in _walk(path, path)]
@@ -186,6 +192,8 @@ def _fixed_part(pattern: Path) -> Path:
 
 def _prefix(given: str) -> str:
     """What tells the files of one directory or glob from those of another: the base name of the directory."""
+    if is_url(given):
+        return _storage_prefix(given)
     path = Path(given)
     if not path.is_dir():
         if os.path.lexists(path):
@@ -195,10 +203,37 @@ def _prefix(given: str) -> str:
     return f"{base}/" if base else ""
 
 
+def _storage_prefix(given: str) -> str:
+    from curator.storage.expand import fixed_part
+
+    url = as_path(given)
+    if not isinstance(url, StoragePath):
+        return ""
+    if glob.has_magic(given):
+        return f"{fixed_part(url).name}/"
+    return "" if url.key != url.bucket and url.is_file() else f"{url.name}/"
+
+
+def _inspect_all(
+    entries: Sequence[_Found],
+    prefix: str,
+    format: str,  # noqa: A002 (the recipe's word)
+) -> Iterable[tuple[_Found, InputFile | str]]:
+    """`_inspect` of each, in their order; of objects several at a time, since each takes requests."""
+    if not entries or not is_url(entries[0].path):
+        for found in entries:
+            yield found, _inspect(found, prefix + found.name, format)
+        return
+    with ThreadPoolExecutor(OBJECTS_TOGETHER) as pool:
+        yield from zip(
+            entries, pool.map(lambda found: _inspect(found, prefix + found.name, format), entries), strict=True
+        )
+
+
 def _inspect(found: _Found, name: str, format: str) -> InputFile | str:  # noqa: A002 (the recipe's word)
     """The file as the run reads it, or why it is not read."""
-    about, start = _open(found.path)
-    if about is None:
+    file = _look(found.path, name)
+    if file is None:
         if found.in_directory:
             return "not a regular file"
         raise UserError(
@@ -208,7 +243,6 @@ def _inspect(found: _Found, name: str, format: str) -> InputFile | str:  # noqa:
         name.encode()
     except UnicodeEncodeError:
         raise UserError("has a name that is not UTF-8", file=ascii(found.path), hint="rename it") from None
-    file = InputFile(found.path, name, about.st_size, about.st_mtime_ns, "", compression_of(start))
     head = read_head(file, _SNIFF_BYTES)
     chosen, reason = _choose_format(found, head, format)
     if chosen is None:
@@ -235,6 +269,24 @@ def _choose_format(found: _Found, head: bytes, format: str) -> tuple[str | None,
         if format in _LINE_FORMATS and b"\0" in head and wide_encoding(head) is None:
             return None, f"is binary, not {format}"
     return format, ""
+
+
+def _look(path: str, name: str) -> InputFile | None:
+    """A file as it is now, its format not told yet; None when it is no regular file."""
+    url = as_path(path)
+    if isinstance(url, StoragePath):
+        from curator.storage.ranges import ObjectFile
+
+        try:
+            with ObjectFile(url, path) as source:
+                size, etag = source.version.size, source.version.etag
+                return InputFile(path, name, size, 0, "", compression_of(source.read(16)), etag)
+        except FileNotFoundError:
+            raise UserError("is gone since it was listed", file=path, hint="input must not change") from None
+    about, start = _open(path)
+    if about is None:
+        return None
+    return InputFile(path, name, about.st_size, about.st_mtime_ns, "", compression_of(start))
 
 
 def _open(path: str) -> tuple[os.stat_result | None, bytes]:
@@ -280,7 +332,8 @@ def _refuse_repeats(files: Sequence[InputFile]) -> None:
     names: dict[str, str] = {}
     paths: dict[str, str] = {}
     for file in files:
-        absolute = os.path.abspath(file.path)  # noqa: PTH100 (Path.resolve would follow links)
+        # Path.resolve would follow links.
+        absolute = file.path if is_url(file.path) else os.path.abspath(file.path)  # noqa: PTH100
         if absolute in paths:
             raise UserError("is given twice", file=file.path, hint=f"as {paths[absolute]!r} and as {file.name!r}")
         if file.name in names:

@@ -8,6 +8,7 @@ from pathlib import Path
 from curator.errors import UserError
 from curator.readers.base import InputFile
 from curator.readers.streams import read_head
+from curator.storage.path import is_url
 
 UTF8_BOM = b"\xef\xbb\xbf"
 
@@ -27,7 +28,7 @@ def check_text_head(file: InputFile) -> bytes:
     head = read_head(file, _HEAD_BYTES)
     encoding = wide_encoding(head)
     if encoding is not None:
-        source = Path(file.path)
+        source = Path(Path(file.path).name if is_url(file.path) else file.path)
         target = source.with_name(f"{source.stem}.utf8{source.suffix}")
         unpack = "" if file.compression == "none" else "unpack it, then "
         raise UserError(

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, BinaryIO, Protocol
 import blake3
 
 from curator.errors import DataError, UserError
+from curator.storage.path import StoragePath, as_path
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -135,7 +136,13 @@ def compression_of(head: bytes) -> str:
 
 
 def open_input(file: InputFile) -> BinaryIO:
-    """The bytes of a file as they lie. DataError when it went away or became unreadable since the run began."""
+    """The bytes of a file as they lie. DataError when it went away or became unreadable since the run began; an object
+    also when it is another than then."""
+    path = as_path(file.path)
+    if isinstance(path, StoragePath):
+        from curator.storage.ranges import Version, open_version
+
+        return open_version(path, file.name, Version(file.size, file.etag or ""))
     try:
         return open(file.path, "rb")  # noqa: PTH123 (the caller closes it)
     except OSError as error:

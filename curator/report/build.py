@@ -38,6 +38,7 @@ from curator.run.journal import CRASH_SENTENCE, is_crash
 from curator.run.store import put
 from curator.run.tally import COPIES, CREATED, ERASED, FAILED, FILE, IN, KEPT, LANGUAGE, SOURCE, Tally, parse_event
 from curator.stage import Column, Parameters, Stage
+from curator.storage.path import matching, readable
 from curator.verdict import DROP, REPEAT
 
 SOURCES_SHOWN = 50
@@ -294,9 +295,9 @@ def _fact(value: object) -> str:
 
 def _failures(directory: RunDirectory) -> list[Failure]:
     counts: dict[tuple[str, str], int] = {}
-    for path in sorted(directory.failed.glob("*.parquet")):
+    for path in matching(directory.failed, "*.parquet"):
         for row in (
-            pq.read_table(path, columns=["code", FILE])
+            pq.read_table(readable(path), columns=["code", FILE])
             .group_by(["code", FILE])
             .aggregate([([], "count_all")])
             .to_pylist()
@@ -374,8 +375,8 @@ def _histograms(directory: RunDirectory, recipe: Recipe, tally: Tally) -> list[H
 
 
 def _batches(directory: RunDirectory, columns: list[str]) -> Iterator[pa.RecordBatch]:
-    for path in sorted(directory.scores.glob("*.parquet")):
-        yield from pq.ParquetFile(path).iter_batches(columns=columns, use_threads=False)
+    for path in matching(directory.scores, "*.parquet"):
+        yield from pq.ParquetFile(readable(path)).iter_batches(columns=columns, use_threads=False)
 
 
 def _range(directory: RunDirectory, name: str) -> tuple[float | None, float | None]:

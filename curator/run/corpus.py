@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from curator.engine.executor import Emit, Executor, Handle, InputT, Task
 from curator.run.part import Part
 from curator.run.store import Commit, Outputs
+from curator.storage.path import AnyPath
 
 if TYPE_CHECKING:
     import numpy as np
@@ -28,7 +29,7 @@ class Corpus:
 
     parts: tuple[Part, ...]
     executor: Executor
-    folder: Path
+    folder: AnyPath
     has_children: bool = False
 
     @property

@@ -5,66 +5,94 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
+from typing import TYPE_CHECKING
 
-from curator.errors import UserError
+from curator.errors import Bug, UserError
 from curator.run.store import OWNER_ONLY, make_folder, storage_error
+from curator.storage.path import AnyPath, StoragePath, matching
+from curator.storage.spool import IDENTITY_DIGITS, release
+
+if TYPE_CHECKING:
+    from curator.storage.lease import Lease
+
+FIRST_EVENTS = "000001.jsonl"
+"""The piece of events that every attempt leaves before any task is run."""
 
 
 @dataclass(frozen=True)
 class RunDirectory:
-    """The paths of a run."""
+    """The paths of a run. `identity` tells on object storage whose tasks `work` holds (see `with_identity`)."""
 
-    root: Path
+    root: AnyPath
+    identity: str | None = None
+
+    def with_identity(self, fingerprint: str) -> RunDirectory:
+        """The directory for a run of this fingerprint (hexadecimal): a node's copies of its tasks' files are then never
+        taken for those of another run that stood in the same place."""
+        return replace(self, identity=fingerprint[:IDENTITY_DIGITS])
 
     @property
-    def manifest(self) -> Path:
+    def manifest(self) -> AnyPath:
         """`manifest.json`, written last."""
         return self.root / "manifest.json"
 
     @property
-    def shards(self) -> Path:
+    def shards(self) -> AnyPath:
         """Kept documents."""
         return self.root / "shards"
 
     @property
-    def scores(self) -> Path:
+    def scores(self) -> AnyPath:
         """Every scalar annotation of every document."""
         return self.root / "scores"
 
     @property
-    def decisions(self) -> Path:
+    def decisions(self) -> AnyPath:
         """Every verdict other than keep."""
         return self.root / "decisions"
 
     @property
-    def failed(self) -> Path:
+    def failed(self) -> AnyPath:
         """Records that could not be read."""
         return self.root / "failed"
 
     @property
-    def report(self) -> Path:
+    def report(self) -> AnyPath:
         """`report.html`."""
         return self.root / "report.html"
 
     @property
-    def events(self) -> Path:
+    def events(self) -> AnyPath:
         """Numbered pieces of the event log."""
         return self.root / "events"
 
     @property
-    def work(self) -> Path:
+    def work(self) -> AnyPath:
         """Committed outputs of tasks."""
         return self.root / "work"
 
-    def phase(self, name: str) -> Path:
-        """The folder of one phase in `work`, made if it is not there."""
-        return make_folder(self.work / name)
+    @property
+    def tasks(self) -> AnyPath:
+        """The folder in `work` that holds those of this run."""
+        if isinstance(self.root, Path):
+            return self.work
+        if self.identity is None:
+            raise Bug("a run on object storage has an identity before it has tasks")
+        return self.work / self.identity
+
+    def phase(self, name: str) -> AnyPath:
+        """The folder of one phase in `tasks`, made if it is not there."""
+        return make_folder(self.tasks / name)
 
     def is_used(self) -> bool:
         """Whether the directory holds anything."""
+        if isinstance(self.root, StoragePath):
+            # The first piece of events and the manifest are asked for by name: a listing alone decides nothing here.
+            return self.manifest.is_file() or (self.events / FIRST_EVENTS).is_file() or _holds_objects(self.root)
         if not os.path.isdir(self.root):  # noqa: PTH112 (Path.is_dir raises where it may not look)
             return False
         try:
@@ -78,6 +106,8 @@ class RunDirectory:
 
     def create(self) -> None:
         """Make the folders. `work` is readable by the owner alone: it holds texts as they came in."""
+        if isinstance(self.root, StoragePath):
+            return  # who may read a bucket is not ours to say
         make_folder(self.root)
         if not os.access(self.root, os.W_OK | os.X_OK):
             raise UserError("cannot be written: permission denied", file=str(self.root), hint="choose another output")
@@ -88,29 +118,69 @@ class RunDirectory:
         """Undo `create` if no task has committed: a run that was refused leaves an empty folder, fit for the next."""
         if any(self.work.rglob("*.json")):
             return
-        shutil.rmtree(self.work, ignore_errors=True)
-        shutil.rmtree(self.events, ignore_errors=True)
+        self.clear(self.work.name)
+        self.clear(self.events.name)
 
     def sweep(self) -> None:
-        """Remove files that an attempt was writing when it was killed."""
+        """Remove files that an attempt was writing when it was killed; an object is there whole or not at all."""
+        if isinstance(self.root, StoragePath):
+            return
         for folder in (self.root, self.events):
             for path in folder.glob(".[0-9]*-*"):
                 path.unlink(missing_ok=True)
 
     def remove_work(self) -> None:
         """Remove the committed outputs of tasks."""
-        shutil.rmtree(self.work, ignore_errors=True)
+        self.clear(self.work.name)
+
+    def clear(self, name: str) -> None:
+        """Remove a folder of the run with all that is in it, if it is there."""
+        if isinstance(self.root, StoragePath):
+            from curator.storage.objects import delete_folder
+
+            delete_folder(self.root / name)
+        else:
+            shutil.rmtree(self.root / name, ignore_errors=True)
+
+    def keep_only(self, name: str, files: Sequence[str]) -> None:
+        """Remove what a folder of the run holds beside these files; an empty one goes as a whole. After they were put:
+        should another process finish the same run meanwhile, it finds nothing missing."""
+        if not files:
+            self.clear(name)
+        for path in matching(self.root / name, "*") if files else ():
+            if path.name not in files:
+                path.unlink()
+
+    def release(self) -> None:
+        """Remove what this node keeps of the tasks' files beside the run directory itself."""
+        if self.identity is not None:
+            release(self.tasks)
+
+
+def _holds_objects(root: StoragePath) -> bool:
+    from curator.storage.lease import NAME
+    from curator.storage.objects import list_folder
+
+    return any(entry.size is not None and entry.path != root / NAME for entry in list_folder(root, recursive=True))
 
 
 class RunLock:
-    """Holds a run directory for one process; the kernel lets go when the process ends, however it ends."""
+    """Holds a run directory for one process; the kernel lets go when the process ends, however it ends. On object
+    storage a lease does this, with the limits that `curator.storage.lease` states."""
 
     def __init__(self, directory: RunDirectory) -> None:
         self._directory = directory
         self._descriptor: int | None = None
+        self._lease: Lease | None = None
 
     def __enter__(self) -> RunLock:
         root = self._directory.root
+        if isinstance(root, StoragePath):
+            from curator.storage.lease import Lease
+
+            self._lease = Lease(root)
+            self._lease.__enter__()
+            return self
         self._descriptor = os.open(root, os.O_RDONLY | os.O_DIRECTORY)
         try:
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -122,5 +192,17 @@ class RunLock:
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        if self._lease is not None:
+            self._lease.__exit__(kind, value, traceback)
         if self._descriptor is not None:
             os.close(self._descriptor)
+
+    @property
+    def is_held(self) -> bool:
+        """Whether no other process has taken the directory over, as far as is known."""
+        return self._lease is None or not self._lease.lost
+
+    def check(self, _event: object = None) -> None:
+        """UserError when the directory is held no more. It is a listener of events: asked whenever a task is done."""
+        if self._lease is not None:
+            self._lease.check()

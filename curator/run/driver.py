@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -26,11 +25,11 @@ from curator.recipe.overlay import Origins
 from curator.run import fingerprint
 from curator.run.corpus import Corpus
 from curator.run.directory import RunDirectory, RunLock
-from curator.run.events import Event, EventLog, read_events
+from curator.run.events import Event, EventLog, iterate_events
 from curator.run.examples import mask_text
 from curator.run.failures import count_failures, describe_failures
 from curator.run.manifest import FORMAT, Manifest, dump_manifest, load_manifest, run_name
-from curator.run.memory import worker_bytes, workers_within
+from curator.run.memory import STORAGE_BYTES, worker_bytes, workers_within
 from curator.run.part import Part, read_table, relation_facts
 from curator.run.phases.derive import DeriveInput, DeriveTask
 from curator.run.phases.fit import FitInput, FitTask
@@ -40,9 +39,11 @@ from curator.run.phases.write import Group, WriteTask, file_sha256, write_parque
 from curator.run.pipeline import AnyStage, Pipeline, make_pipeline
 from curator.run.repeated import find_repeated_ids
 from curator.run.states import load_state, write_state
-from curator.run.store import Commit, Outputs, committed, put, storage_error, sync
+from curator.run.store import Commit, Outputs, committed, hand_over, make_folder, publish, put, storage_error
 from curator.run.tally import FAILED, IN, Tally
 from curator.run.verify import unbalanced, verify
+from curator.storage.path import AnyPath, StoragePath, as_path, is_url
+from curator.storage.spool import local_file, local_folder, place_of, release
 
 MIN_SPLIT_BYTES = 4 << 20
 MAX_SPLIT_BYTES = 8 << 20
@@ -67,7 +68,7 @@ class Request:
     """What to run, where, and with how much of the machine; on a Ray cluster, where one is given."""
 
     inputs: tuple[str, ...]
-    output: Path
+    output: AnyPath
     recipe: Recipe
     workers: int = 1
     memory_bytes: int = 4_000_000_000
@@ -93,7 +94,7 @@ def run(request: Request, listeners: Sequence[Callable[[Event], None]] = ()) -> 
     try:
         return _run(request, listeners)
     except OSError as error:
-        raise storage_error(error, Path(error.filename or request.output)) from error
+        raise storage_error(error, as_path(str(error.filename or request.output))) from error
 
 
 def _run(request: Request, listeners: Sequence[Callable[[Event], None]]) -> Outcome:
@@ -103,11 +104,13 @@ def _run(request: Request, listeners: Sequence[Callable[[Event], None]]) -> Outc
     check_metadata(pipeline)
     if request.cluster is None:
         limit = request.recipe.input.max_document_bytes
-        request = replace(request, workers=workers_within(request.workers, request.memory_bytes, limit))
+        workers = workers_within(request.workers, request.memory_bytes, limit, _client_bytes(request))
+        request = replace(request, workers=workers)
     directory = RunDirectory(request.output)
     _check_place(directory, request.inputs)
     files = discover(request.inputs, request.recipe.input.format)
     here = fingerprint.components(pipeline, files)
+    directory = directory.with_identity(fingerprint.digest(here))
     if directory.is_used() and not request.resume:
         raise UserError(
             "the output is not empty", file=str(directory.root), hint="choose another, or go on with --resume"
@@ -125,11 +128,14 @@ def _run(request: Request, listeners: Sequence[Callable[[Event], None]]) -> Outc
     if directory.manifest.exists():
         return _finished(directory, request)
     directory.create()
-    with RunLock(directory):
+    with RunLock(directory) as lock, contextlib.ExitStack() as stack:
+        stack.callback(directory.release)
+        if before is None and directory.is_used():
+            raise UserError("another process began a run here meanwhile", file=str(directory.root), hint=START_AGAIN)
         if directory.manifest.exists():  # another process finished it while this one waited to look
             return _finished(directory, request)
         directory.sweep()
-        log = EventLog(directory.events, tuple(listeners))
+        log = EventLog(directory.events, (lock.check, *listeners))
         size = sum(file.size for file in files)
         name = request.recipe.name
         log.emit("run.started", recipe=name, fingerprint=here, origins=origins, files=len(files), bytes=size)
@@ -144,13 +150,19 @@ def _run(request: Request, listeners: Sequence[Callable[[Event], None]]) -> Outc
             with contextlib.suppress(TransientError, UserError):  # a full disk must not hide what happened
                 log.emit("run.stopped", error=type(error).__name__)
                 log.flush()
-            if isinstance(error, UserError) and before is None:
-                directory.remove_unless_begun()
+            if isinstance(error, UserError) and before is None and lock.is_held:
+                with contextlib.suppress(TransientError, UserError):
+                    directory.remove_unless_begun()
             raise
         driver.executor.close()
         log.emit("run.finished", fingerprint=manifest["fingerprint"])
         log.flush()
     return Outcome(directory, manifest, resumed=before is not None)
+
+
+def _client_bytes(request: Request) -> int:
+    """What each process holds for object storage, where a place of the run lies there."""
+    return STORAGE_BYTES if any(is_url(str(place)) for place in (request.output, *request.inputs)) else 0
 
 
 def _finished(directory: RunDirectory, request: Request) -> Outcome:
@@ -164,6 +176,9 @@ def _finished(directory: RunDirectory, request: Request) -> Outcome:
 def _check_place(directory: RunDirectory, inputs: Sequence[str]) -> None:
     """UserError for an output that is a file, that the input would take in, or whose name Arrow cannot open."""
     root = str(directory.root)
+    if isinstance(directory.root, StoragePath):
+        _check_bucket(directory.root, inputs)
+        return
     try:
         root.encode()
     except UnicodeEncodeError:
@@ -174,6 +189,20 @@ def _check_place(directory: RunDirectory, inputs: Sequence[str]) -> None:
     for given in inputs:
         if os.path.isdir(given) and real.is_relative_to(os.path.realpath(given)):  # noqa: PTH112
             raise UserError(f"the output lies in the input {given}", file=root, hint="choose a place outside of it")
+
+
+def _check_bucket(root: StoragePath, inputs: Sequence[str]) -> None:
+    """UserError for an output that is an object, that the input would take in, or whose bucket is not there."""
+    from curator.storage.objects import check_bucket
+
+    check_bucket(root)
+    if root.is_file():
+        raise UserError("is an object, not a folder, as a run is", file=str(root), hint="choose another output")
+    for given in inputs:
+        if is_url(given) and root.is_relative_to(cast("StoragePath", as_path(given))):
+            raise UserError(
+                f"the output lies in the input {given}", file=str(root), hint="choose a place outside of it"
+            )
 
 
 def check_requirements(pipeline: Pipeline) -> None:
@@ -201,7 +230,7 @@ def check_metadata(pipeline: Pipeline) -> None:
 
 def _previous(directory: RunDirectory) -> Event | None:
     """With what the run in this directory was started."""
-    return next((event for event in read_events(directory.events) if event["kind"] == "run.started"), None)
+    return next((event for event in iterate_events(directory.events) if event["kind"] == "run.started"), None)
 
 
 def _compare(before: fingerprint.Components, now: fingerprint.Components, directory: RunDirectory) -> None:
@@ -233,6 +262,7 @@ class _Driver:
     passes: int = 0
     warnings: list[str] = field(default_factory=list)
     _summaries: dict[str, list[Path]] = field(default_factory=dict)
+    _kept_bytes: dict[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.recipe = self.request.recipe.model_dump_json()
@@ -243,10 +273,10 @@ class _Driver:
         if request.cluster is not None:
             from curator.engine.ray import RayExecutor
 
-            each = worker_bytes(request.recipe.input.max_document_bytes)
+            each = worker_bytes(request.recipe.input.max_document_bytes, _client_bytes(request))
             return RayExecutor(request.cluster, request.memory_bytes, each, self.log.tick, self._task_done)
         inline = sum(file.size for file in self.files) < INLINE_BYTES
-        recipe = self.directory.work / ".recipe"
+        recipe = local_folder(self.directory.tasks) / ".recipe"
         put(recipe, self.recipe.encode(), durable=False)
         return LocalExecutor(1 if inline else request.workers, self.log.tick, self._task_done, recipe)
 
@@ -310,7 +340,9 @@ class _Driver:
             self.tally.merge(_tally_of(commit))
         self._judge_errors()
         self._note_languages(commits)
-        repeated = find_repeated_ids(Corpus(tuple(self.parts), self.executor, self.directory.phase("ids")))
+        ids = self.directory.phase("ids")
+        repeated = find_repeated_ids(Corpus(tuple(self.parts), self.executor, ids))
+        release(ids)
         if repeated.documents:
             example = mask_text(repeated.example or "")
             self.warnings.append(
@@ -346,8 +378,9 @@ class _Driver:
             share = failed / records
             tables = [read_table(part.path("failed")) for part in self.parts]
             found = count_failures(tables)
-            self.directory.failed.mkdir(exist_ok=True)
-            write_parquet(self.directory.failed / "part-00000.parquet", FAILED_SCHEMA, iter(tables), "zstd")
+            written = local_folder(self.directory.phase("failed")) / "part-00000.parquet"
+            write_parquet(written, FAILED_SCHEMA, iter(tables), "zstd")
+            publish(written, make_folder(self.directory.failed) / written.name)
             raise DataError(
                 f"{failed:,} of {records:,} records could not be read ({share:.2%}, allowed {limit:.2%}): "
                 f"{describe_failures(found)}",
@@ -358,9 +391,10 @@ class _Driver:
     def _relate(self, name: str, parts: list[Part], *, children: bool = False) -> list[Part]:
         folder = self.directory.phase(f"relate-{name}{'-children' if children else ''}")
         corpus = Corpus(tuple(part for part in parts if part.rows), self.executor, folder, has_children=children)
-        file = str(self.pipeline.stage(name).relate(corpus))
+        file = place_of(self.pipeline.stage(name).relate(corpus))
+        release(folder)
         if not children:
-            self.facts[name] = relation_facts(Path(file))
+            self.facts[name] = relation_facts(local_file(file))
         return [part.with_relation(name, file) if part.is_derived or not children else part for part in parts]
 
     def _judge(self, phase: Phase, parts: list[Part], *, closes: bool) -> list[Part]:
@@ -371,6 +405,8 @@ class _Driver:
         commits = self.executor.map(folder, task, parts, self.pipeline.resources(phase.stages))
         for commit in commits:
             self.tally.merge(_tally_of(commit))
+        if closes:
+            self._kept_bytes = {commit.name: commit.integer("kept_bytes") for commit in commits}
         self._summaries = {name: [commit.path(f"{name}.summary") for commit in commits] for name in phase.observers}
         return [part.with_judged(str(folder)) for part in parts]
 
@@ -383,12 +419,12 @@ class _Driver:
             inputs = [FitInput(index, piece) for index, piece in enumerate(pieces)]
             fitted = self.executor.map(folder / name, FitTask(self.recipe, name), inputs)
             outputs = Outputs(folder, name)
-            write_state(outputs.path("npz"), stage.join([load_state(str(part.path("npz"))) for part in fitted]))
+            write_state(outputs.path("npz"), stage.join([load_state(part.place("npz")) for part in fitted]))
             commit = outputs.commit({})
         self._take_state(name, commit)
 
     def _take_state(self, name: str, commit: Commit) -> None:
-        self.states[name] = str(commit.path("npz"))
+        self.states[name] = commit.place("npz")
         facts = dict(self.pipeline.stage(name).facts(load_state(self.states[name])))
         self.facts[name] = {**cast("dict[str, object]", self.facts.get(name, {})), **facts}
 
@@ -443,17 +479,15 @@ class _Driver:
         files: list[dict[str, object]] = []
         for kind in WRITTEN:
             number = 0
-            shutil.rmtree(self.directory.root / kind, ignore_errors=True)
             for commit in commits:
                 described = cast("dict[str, dict[str, object]]", commit.result["files"]).get(kind)
                 if described is None:
                     continue
-                target = self.directory.root / kind
-                target.mkdir(exist_ok=True)
                 name = f"part-{number:05d}.parquet"
-                commit.path(kind).replace(target / name)
+                hand_over(commit, kind, make_folder(self.directory.root / kind) / name)
                 files.append({"path": f"{kind}/{name}", **described})
                 number += 1
+            self.directory.keep_only(kind, [f"part-{index:05d}.parquet" for index in range(number)])
         files.extend(self._leave())
         examples = [example for commit in commits for example in cast("list[object]", commit.result["examples"])]
         manifest = self._manifest(files, examples)
@@ -477,14 +511,12 @@ class _Driver:
             left = stage.leave(corpus, name, stages[:number])
             if left is None:
                 continue
-            shutil.rmtree(self.directory.root / left.folder, ignore_errors=True)
-            (self.directory.root / left.folder).mkdir()
+            folder = make_folder(self.directory.root / left.folder)
             for file, source in sorted(left.files.items()):
-                target = self.directory.root / left.folder / file
-                source.replace(target)
-                sync(target)
-                described = {"rows": left.rows, "bytes": target.stat().st_size, "sha256": file_sha256(target)}
+                described = {"rows": left.rows, "bytes": source.stat().st_size, "sha256": file_sha256(source)}
+                publish(source, folder / file)
                 yield {"path": f"{left.folder}/{file}", **described}
+            self.directory.keep_only(left.folder, [*left.files])
 
     def _fingerprint(self) -> str:
         identity = {name: group for name, group in self.components.items() if name != "input"}
@@ -495,7 +527,7 @@ class _Driver:
         limit = self.request.recipe.output.shard_bytes
         pending: list[Part] = []
         size = index = 0
-        kept = self._kept_bytes()
+        kept = self._kept_bytes
         for part in self.parts:
             if pending and size and size + kept[part.name] > limit:
                 yield Group(index, tuple(pending))
@@ -504,15 +536,6 @@ class _Driver:
             size += kept[part.name]
         if pending:
             yield Group(index, tuple(pending))
-
-    def _kept_bytes(self) -> dict[str, int]:
-        found: dict[str, int] = {}
-        for part in self.parts:
-            commit = committed(Path(part.judged[-1]), part.name)
-            if commit is None:
-                raise AssertionError(f"{part.name} was judged but has no commit")
-            found[part.name] = commit.integer("kept_bytes")
-        return found
 
     def _manifest(self, files: list[dict[str, object]], examples: list[object]) -> Manifest:
         pipeline = self.pipeline

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from curator.run.store import put
+from curator.storage.path import AnyPath, StoragePath
 
 PIECE_SECONDS = 2.0
 
@@ -22,14 +22,15 @@ Listener = Callable[[Event], None]
 class EventLog:
     """Writes the events of one attempt, and hands each to the listeners at once."""
 
-    def __init__(self, folder: Path, listeners: tuple[Listener, ...] = ()) -> None:
+    def __init__(self, folder: AnyPath, listeners: tuple[Listener, ...] = ()) -> None:
         self._folder = folder
         self._listeners = listeners
         self._pending: list[bytes] = []
         self._seq = 0
-        existing = read_events(folder)
-        self.attempt = 1 + max((_number(event["attempt"]) for event in existing), default=0)
-        self._piece = max((int(path.stem) for path in _pieces(folder)), default=0)
+        pieces = _pieces(folder)
+        last = _read_piece(pieces[-1]) if pieces else ()  # attempts rise from piece to piece
+        self.attempt = 1 + max((_number(event["attempt"]) for event in last), default=0)
+        self._piece = int(pieces[-1].stem) if pieces else 0
         self._last_put = time.monotonic()
 
     def emit(self, kind: str, **fields: object) -> None:
@@ -57,21 +58,48 @@ class EventLog:
         if not self._pending:
             return
         self._piece += 1
-        put(self._folder / f"{self._piece:06d}.jsonl", b"\n".join(self._pending) + b"\n")
+        put(self._folder / _name(self._piece), b"\n".join(self._pending) + b"\n")
         self._pending.clear()
         self._last_put = time.monotonic()
 
 
-def read_events(folder: Path) -> list[dict[str, object]]:
+def read_events(folder: AnyPath) -> list[dict[str, object]]:
     """All events of a run, in order."""
-    return [event for path in _pieces(folder) for event in _read_piece(path)]
+    return list(iterate_events(folder))
 
 
-def _pieces(folder: Path) -> list[Path]:
+def iterate_events(folder: AnyPath) -> Iterator[dict[str, object]]:
+    """The events of a run, in order, each piece read when it is needed."""
+    for path in _pieces(folder):
+        yield from _read_piece(path)
+
+
+def _pieces(folder: AnyPath) -> Sequence[AnyPath]:
+    if isinstance(folder, StoragePath):
+        return [folder / _name(number) for number in range(1, _last_piece(folder) + 1)]
     return sorted(folder.glob("[0-9]*.jsonl")) if folder.is_dir() else []
 
 
-def _read_piece(path: Path) -> Iterator[dict[str, object]]:
+def _last_piece(folder: StoragePath) -> int:
+    """The number of the last piece, 0 where there is none. They are put one after the other, so this can be asked of
+    the objects themselves, in few requests, and no listing decides it."""
+    there, beyond = 0, 1
+    while (folder / _name(beyond)).is_file():
+        there, beyond = beyond, 2 * beyond
+    while beyond - there > 1:
+        middle = (there + beyond) // 2
+        if (folder / _name(middle)).is_file():
+            there = middle
+        else:
+            beyond = middle
+    return there
+
+
+def _name(number: int) -> str:
+    return f"{number:06d}.jsonl"
+
+
+def _read_piece(path: AnyPath) -> Iterator[dict[str, object]]:
     for line in path.read_bytes().splitlines():
         yield json.loads(line)
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from curator.run.journal import CRASH
+from curator.storage.path import AnyPath, matching, readable
 
 SHOWN = 3
 """Kinds of failures that a message names; the others are counted."""
@@ -70,10 +70,10 @@ class Failures:
         return f"{where}: {self.meaning.words}"
 
 
-def failures_of(folder: Path) -> list[Failures]:
+def failures_of(folder: AnyPath) -> list[Failures]:
     """The failures in `failed/` of a run, the most frequent first."""
-    paths = sorted(folder.glob("*.parquet"))
-    return count_failures([pq.read_table(path, use_threads=False) for path in paths])
+    paths = matching(folder, "*.parquet")
+    return count_failures([pq.read_table(readable(path), use_threads=False) for path in paths])
 
 
 def count_failures(tables: Sequence[pa.Table]) -> list[Failures]:

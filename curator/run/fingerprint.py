@@ -1,8 +1,8 @@
 """The fingerprint of a run: what must be the same for `--resume` to mean the same thing.
 
 In it: the recipe (less `max_error_rate`), the source of `curator` and of the stages used, the versions of the packages
-they stand on, models and programs, and size and modification time of every input file. Not in it: workers, memory,
-engine, where the output lies.
+they stand on, models and programs, and size and modification time (of an object: size and ETag) of every input file.
+Not in it: workers, memory, engine, where the output lies.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def components(pipeline: Pipeline, files: Sequence[InputFile]) -> Components:
             f"{user}: {requirement.kind} {requirement.name}": requirement.identity
             for user, requirement in pipeline.requirements()
         },
-        "input": {file.name: [file.size, file.mtime_ns] for file in files},
+        "input": {file.name: [file.size, file.etag or file.mtime_ns] for file in files},
     }
 
 
@@ -67,12 +67,17 @@ def _differences(before: Mapping[str, object], now: Mapping[str, object], prefix
             yield from _differences(old, new, f"{path}.")
         elif old != new:
             if prefix.startswith("input."):
-                what = "is new" if old is None else "is gone" if new is None else "changed (size or modification time)"
+                what = "is new" if old is None else "is gone" if new is None else _changed(new)
                 yield f"{path} {what}"
             elif prefix.startswith("code."):
                 yield f"{path}: the source changed"
             else:
                 yield f"{path}: {json.dumps(old, ensure_ascii=False)} -> {json.dumps(new, ensure_ascii=False)}"
+
+
+def _changed(now: object) -> str:
+    is_object = isinstance(now, list) and isinstance(now[-1], str)
+    return f"changed (size or {'ETag' if is_object else 'modification time'})"
 
 
 def _sources(pipeline: Pipeline) -> dict[str, list[Path]]:

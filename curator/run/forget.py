@@ -30,6 +30,7 @@ from curator.run.rewrite import Rewrite
 from curator.run.store import put
 from curator.run.tally import Tally
 from curator.stage import Parameters, Stage
+from curator.storage.spool import fetched
 
 Step = Callable[[str, str], None]
 
@@ -84,9 +85,11 @@ def forget(
         for path in indexes:
             outcome.indexes.append(_forget_copy(path, stages, run, everything, step))
         if found.documents or found.earlier:
+            changes = Rewrite(directory.root, step)
             try:
-                _rewrite(directory, manifest, found, stages, run, outcome, step)
+                _rewrite(directory, manifest, found, stages, run, outcome, changes)
             finally:
+                changes.close()
                 if rewrite.pending(directory.root) is None:
                     rewrite.discard(directory.root)
         gone = [*found.searched, *cast("list[str]", earlier.get("gone", []))]
@@ -121,9 +124,8 @@ def _rewrite(
     stages: Sequence[type[Stage[Parameters]]],
     run: str,
     outcome: Outcome,
-    step: Step,
+    changes: Rewrite,
 ) -> None:
-    changes = Rewrite(directory.root, step)
     funnel = Tally(cast("list[list[object]]", manifest["funnel"]))
     entries: list[dict[str, object]] = []
     compression = cast("str", cast("dict[str, dict[str, object]]", manifest["recipe"])["output"]["compression"])
@@ -168,7 +170,7 @@ def _rewrite(
         changes.remove("work")
     changes.commit({"names": list(found.names), "keys": [key.hex() for key in keys], "gone": list(found.searched)})
     _write_report(directory)
-    step("report", "report.html")
+    changes.step("report", "report.html")
     rewrite.discard(directory.root)
 
 
@@ -187,7 +189,8 @@ def _rewrite_left(
     if not left:
         return entries
     target = changes.path(f"{folder}/x").parent
-    erased = stage.erase(directory.root / folder, run, keys, target)
+    with fetched(directory.root / folder) as index:
+        erased = stage.erase(index, run, keys, target)
     outcome.indexes.append({"path": folder, "documents": erased})
     if not erased:
         return entries

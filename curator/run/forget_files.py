@@ -23,6 +23,7 @@ from curator.run.manifest import Manifest
 from curator.run.phases.read import dimensions
 from curator.run.phases.write import DERIVE, write_parquet
 from curator.run.tally import COPIES, ERASED, KEPT, Tally
+from curator.storage.path import AnyPath, matching, readable
 
 RECORDED = ("shards", "heldout", "scores", "decisions")
 """The folders of a run whose files have rows about documents."""
@@ -121,9 +122,9 @@ def _strings(names: Iterable[str]) -> pa.Array:
     return pa.array(sorted(names), pa.string())
 
 
-def _read(folder: Path, columns: Sequence[str], condition: pc.Expression | None = None) -> Iterator[pa.Table]:
-    for path in sorted(folder.glob("*.parquet")):
-        yield pq.read_table(path, columns=list(columns), filters=condition, use_threads=False)
+def _read(folder: AnyPath, columns: Sequence[str], condition: pc.Expression | None = None) -> Iterator[pa.Table]:
+    for path in matching(folder, "*.parquet"):
+        yield pq.read_table(readable(path), columns=list(columns), filters=condition, use_threads=False)
 
 
 def _scores(directory: RunDirectory, condition: pc.Expression) -> list[dict[str, object]]:
@@ -186,10 +187,10 @@ class Rows:
         return self.removed > 0 or self.keepers > 0
 
 
-def forget_rows(path: Path, target: Path, found: Forgotten, compression: str) -> Rows:
+def forget_rows(path: AnyPath, target: Path, found: Forgotten, compression: str) -> Rows:
     """Write a Parquet file of a run to `target` without the documents, row group by row group; not at all where it
     holds nothing of them."""
-    with pq.ParquetFile(path) as source:
+    with pq.ParquetFile(readable(path)) as source:
         names = [name for name in ("key", "keeper", "detail") if name in source.schema_arrow.names]
         plain = Rows()
         for group in range(source.num_row_groups):

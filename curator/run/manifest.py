@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TypeAlias, cast
 
 from curator.errors import DataError, UserError
+from curator.storage.path import AnyPath
 
 Manifest: TypeAlias = "dict[str, object]"
 
@@ -26,7 +26,7 @@ def dump_manifest(manifest: Mapping[str, object]) -> bytes:
     return (json.dumps(manifest, indent=1, sort_keys=True, ensure_ascii=False) + "\n").encode()
 
 
-def load_manifest(path: Path) -> Manifest:
+def load_manifest(path: AnyPath) -> Manifest:
     """The manifest of a run. UserError when the run has none, DataError when it cannot be read."""
     try:
         manifest = json.loads(path.read_bytes())

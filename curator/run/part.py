@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from curator.document import DOCUMENT_SCHEMA
 from curator.stage import FACTS, WEIGHT
+from curator.storage.spool import find_file, local_file
 from curator.verdict import DROP, REPEAT, VERDICT_SCHEMA
 
 WITHOUT_TEXT = tuple(name for name in DOCUMENT_SCHEMA.names if name != "text")
@@ -72,7 +73,8 @@ class Edits:
 @dataclass(frozen=True)
 class Part:
     """Where the files of a part lie. `judged` are the folders of the passes that decided on it, in order; `relations`
-    are (stage, file) of what stages found between documents; `is_derived` parts hold children."""
+    are (stage, file) of what stages found between documents; `is_derived` parts hold children. Folders and files are
+    places (see `curator.run.store`)."""
 
     folder: str
     name: str
@@ -87,8 +89,8 @@ class Part:
         return replace(self)
 
     def path(self, suffix: str) -> Path:
-        """A file of the pass that read the part."""
-        return Path(self.folder) / f"{self.name}.{suffix}"
+        """A file of the pass that read the part, on this node."""
+        return local_file(f"{self.folder}/{self.name}.{suffix}")
 
     def with_judged(self, folder: str) -> Part:
         """The part after one more pass decided on it."""
@@ -122,7 +124,7 @@ class Part:
 
     def relation(self, file: str) -> pa.Table:
         """The rows of a relation that concern this part; their `row` counts within the part."""
-        with pa.memory_map(file) as source:
+        with pa.memory_map(str(local_file(file))) as source:
             table = _rows_between(pa.ipc.open_file(source), self.first_row, self.first_row + self.rows)
             rows = table["row"].to_numpy()
             begin, end = np.searchsorted(rows, [self.first_row, self.first_row + self.rows]).tolist()
@@ -145,7 +147,7 @@ class Part:
     @cached_property
     def verdicts(self) -> pa.Table:
         """All verdicts so far (JUDGED_SCHEMA), in the order of the passes."""
-        tables = [read_table(Path(folder) / f"{self.name}.verdicts") for folder in self.judged]
+        tables = [read_table(local_file(f"{folder}/{self.name}.verdicts")) for folder in self.judged]
         return pa.concat_tables(tables) if tables else JUDGED_SCHEMA.empty_table()
 
     @cached_property
@@ -174,7 +176,7 @@ class Part:
     @cached_property
     def edits(self) -> Edits:
         """The texts as edited so far; the last edit of a document stands."""
-        tables = [read_table(Path(folder) / f"{self.name}.edits") for folder in self.judged]
+        tables = [read_table(local_file(f"{folder}/{self.name}.edits")) for folder in self.judged]
         table = pa.concat_tables(tables).combine_chunks() if tables else EDITED_SCHEMA.empty_table()
         rows = table["row"].to_numpy().astype(np.int64)
         last = {row: place for place, row in enumerate(rows.tolist())}
@@ -201,8 +203,8 @@ class Part:
 
     def scores(self) -> pa.Table | None:
         """The scored columns of all passes, one row a document; None where no stage scored."""
-        paths = [Path(folder) / f"{self.name}.scores" for folder in self.judged]
-        tables = [read_table(path) for path in paths if path.exists()]
+        paths = [find_file(f"{folder}/{self.name}.scores") for folder in self.judged]
+        tables = [read_table(path) for path in paths if path is not None]
         columns = {name: table[name] for table in tables for name in table.schema.names}
         return pa.table(columns) if columns else None
 

@@ -16,6 +16,8 @@ from curator.run.events import read_events
 from curator.run.manifest import load_manifest
 from curator.run.verify import verify
 from curator.stage import Parameters, Stage
+from curator.storage.path import matching, readable, relative_name
+from curator.storage.spool import fetched
 
 _NAMING = ("id", "keeper", "parent", "detail.parent")
 """Columns, and fields of JSON objects, that name documents by their ids."""
@@ -46,13 +48,13 @@ def prove(
     A key may stand as `keeper` of a document that was dropped in favour of the forgotten one, nowhere else."""
     proof = Proof()
     wanted_keys, wanted_ids = pa.array(list(keys), pa.binary(16)), pa.array(list(ids), pa.string())
-    for path in sorted(directory.root.rglob("*.parquet")):
+    for path in matching(directory.root, "**/*.parquet"):
         proof.parquet_files += 1
-        with pq.ParquetFile(path) as source:
+        with pq.ParquetFile(readable(path)) as source:
             for batch in source.iter_batches(use_threads=False):
                 proof.rows += batch.num_rows
                 for name in _columns_with(batch, wanted_keys, wanted_ids):
-                    proof.problems.append(f"{path.relative_to(directory.root)}, column {name}")
+                    proof.problems.append(f"{relative_name(path, directory.root)}, column {name}")
     said: list[tuple[str, object]] = [("manifest.json", load_manifest(directory.manifest))]
     said.extend(("events", event) for event in read_events(directory.events))
     for name, value in said:
@@ -64,7 +66,8 @@ def prove(
     for stage in stages:
         if stage.leaves is not None and (directory.root / stage.leaves).is_dir():
             proof.left_folders += 1
-            proof.problems.extend(stage.holds(directory.root / stage.leaves, keys, ids))
+            with fetched(directory.root / stage.leaves) as folder:
+                proof.problems.extend(stage.holds(folder, keys, ids))
     verified = verify(directory)
     proof.verified_files = verified.files
     proof.problems.extend(verified.problems)

@@ -19,6 +19,7 @@ from curator.engine.executor import Task
 from curator.run.corpus import Corpus
 from curator.run.part import Part, read_table, write_table
 from curator.run.store import Commit, Outputs
+from curator.storage.spool import local_file
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -47,7 +48,7 @@ def read_rows(corpus: Corpus, name: str, task: Callable[[str | None], Task[Part]
     """Run a task on every part, in their order; it writes its rows of the exchange under `rows` (uint64[n, width],
     keys first).
 
-    Where there are children, they come first, and `task` is made for the others with the path of their keys (sorted,
+    Where there are children, they come first, and `task` is made for the others with the place of their keys (sorted,
     .npy): other documents matter only where they share one.
     """
     asked = asked_places(corpus)
@@ -55,7 +56,7 @@ def read_rows(corpus: Corpus, name: str, task: Callable[[str | None], Task[Part]
     if corpus.has_children:
         query = corpus.once(f"{name}-query", partial(_write_keys, tuple(commits), width))
         others = [part for part in corpus.parts if not part.is_derived]
-        commits = [*commits, *corpus.map(name, task(str(query.path("arrow"))), others)]
+        commits = [*commits, *corpus.map(name, task(query.place("arrow")), others)]
     by_name = {commit.name: commit for commit in commits}
     return [by_name[part.name] for part in corpus.parts]
 
@@ -98,12 +99,13 @@ class Answers:
         """The answers for the part at this place, sorted by their first column, in their order where it is equal."""
         pieces = [np.zeros((0, self.width), dtype=np.uint64)]
         for name in self.names:
-            places = np.load(Path(self.folder) / f"{name}.places", allow_pickle=False)
+            places = np.load(local_file(f"{self.folder}/{name}.places"), allow_pickle=False)
             at = int(np.searchsorted(places[:, 0], part))
             if at < len(places) and places[at, 0] == part:
                 begin, end = places[at, 1:].tolist()
                 count, offset = (end - begin) * self.width, begin * self.width * 8
-                flat = np.fromfile(Path(self.folder) / f"{name}.answers", dtype=np.uint64, count=count, offset=offset)
+                answers = local_file(f"{self.folder}/{name}.answers")
+                flat = np.fromfile(answers, dtype=np.uint64, count=count, offset=offset)
                 pieces.append(flat.reshape(-1, self.width))
         rows = np.concatenate(pieces)
         return rows[np.argsort(rows[:, 0], kind="stable")]
@@ -137,7 +139,7 @@ class Ids:
         found = [pa.array([], pa.string())]
         for place in np.unique(places).tolist():
             local = distinct[places == place] - self.first_rows[place]
-            with pa.memory_map(str(Path(self.folder) / f"{self.names[place]}.ids")) as source:
+            with pa.memory_map(str(local_file(f"{self.folder}/{self.names[place]}.ids"))) as source:
                 column = pa.ipc.open_file(source).read_all()["id"]
                 found.append(column.take(pa.array(local)).combine_chunks())
         return pa.concat_arrays([_one(piece) for piece in found]).take(pa.array(back.reshape(-1)))

@@ -8,12 +8,14 @@ from pathlib import Path
 import numpy as np
 
 from curator.stage import State
+from curator.storage.spool import local_file
 
 
 def load_state(path: str) -> State:
-    """A fitted state from its file; each process reads it once."""
-    status = Path(path).stat()
-    return _load(path, status.st_mtime_ns, status.st_ino)
+    """A fitted state from the place of its file; each process reads it once."""
+    file = local_file(path)
+    status = file.stat()
+    return _load(str(file), status.st_mtime_ns, status.st_ino)
 
 
 @lru_cache(maxsize=8)

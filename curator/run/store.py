@@ -1,7 +1,10 @@
-"""Files of a run: written beside their targets, committed by an atomic rename.
+"""Files of a run: written beside their targets, committed by an atomic rename, or by one put to object storage.
 
 A task may write several files; its commit record, a small JSON file put last, makes them count. A task that is run
 twice (a retry, a resume) writes the same bytes again or is not run at all.
+
+What tasks hand to each other are places: a local path or a URL, as a string, which every node understands. A file is
+read on the node that needs it through `Commit.path` or `curator.storage.spool.local_file`.
 """
 
 from __future__ import annotations
@@ -17,6 +20,8 @@ from pathlib import Path
 from typing import cast
 
 from curator.errors import TransientError, UserError
+from curator.storage.path import AnyPath, StoragePath, as_path
+from curator.storage.spool import local_file, local_folder
 
 OWNER_ONLY = 0o700
 
@@ -42,9 +47,13 @@ class Commit:
     files: Mapping[str, int]
     result: Mapping[str, object]
 
+    def place(self, suffix: str) -> str:
+        """Where the file lies that the task wrote under this suffix: what another task is told."""
+        return f"{self.folder}/{self.name}.{suffix}"
+
     def path(self, suffix: str) -> Path:
-        """The file that the task wrote under this suffix."""
-        return Path(self.folder) / f"{self.name}.{suffix}"
+        """The file that the task wrote under this suffix, on this node."""
+        return local_file(self.place(suffix), self.files.get(suffix))
 
     def integer(self, name: str) -> int:
         """An integer of the result."""
@@ -54,8 +63,9 @@ class Commit:
 class Outputs:
     """The files of one task attempt."""
 
-    def __init__(self, folder: Path, name: str) -> None:
-        self._folder = folder
+    def __init__(self, folder: AnyPath, name: str) -> None:
+        self._target = folder
+        self._folder = local_folder(folder)
         self._name = name
         self._suffixes: list[str] = []
         self._scratch: list[Path] = []
@@ -84,9 +94,14 @@ class Outputs:
             source = self._temporary(suffix)
             sizes[suffix] = source.stat().st_size
             source.replace(self._folder / f"{self._name}.{suffix}")
+        if isinstance(self._target, StoragePath):
+            from curator.storage.objects import put_files
+
+            names = [f"{self._name}.{suffix}" for suffix in self._suffixes]
+            put_files([(self._folder / name, self._target / name) for name in names])
         record = {"files": sizes, "result": dict(result)}
-        put(self._folder / f"{self._name}.json", json.dumps(record, ensure_ascii=False).encode(), durable=False)
-        return Commit(str(self._folder), self._name, sizes, result)
+        put(self._target / f"{self._name}.json", json.dumps(record, ensure_ascii=False).encode(), durable=False)
+        return Commit(str(self._target), self._name, sizes, result)
 
     def discard(self) -> None:
         """Remove what was written so far."""
@@ -107,13 +122,19 @@ def _writer() -> str:
     return f"{os.getpid()}.{zlib.crc32(socket.gethostname().encode()):08x}"
 
 
-def committed(folder: Path, name: str) -> Commit | None:
+def committed(folder: AnyPath, name: str) -> Commit | None:
     """The commit record of a task, None when it has not committed or its files are not as it left them."""
     try:
         record = json.loads((folder / f"{name}.json").read_bytes())
     except (FileNotFoundError, ValueError):
         return None  # not there, or torn when the power failed
     files: dict[str, int] = record["files"]
+    if isinstance(folder, StoragePath):
+        from curator.storage.objects import sizes_of
+
+        if sizes_of([folder / f"{name}.{suffix}" for suffix in files]) != [*files.values()]:
+            return None
+        return Commit(str(folder), name, files, record["result"])
     for suffix, size in files.items():
         try:
             if (folder / f"{name}.{suffix}").stat().st_size != size:
@@ -123,11 +144,16 @@ def committed(folder: Path, name: str) -> Commit | None:
     return Commit(str(folder), name, files, record["result"])
 
 
-def put(path: Path, data: bytes, *, durable: bool = True) -> None:
+def put(path: AnyPath, data: bytes, *, durable: bool = True) -> None:
     """Write a whole file: it is there with all its bytes, or not at all. A full disk is a TransientError.
 
     `durable` waits until the bytes are on the disk. Commit records of tasks do without: one that a power failure tears
     does not count, and its task runs again."""
+    if isinstance(path, StoragePath):
+        from curator.storage.objects import put_object
+
+        put_object(path, data)
+        return
     temporary = path.with_name(f".{_writer()}-{path.name}")
     try:
         with temporary.open("wb") as file:
@@ -141,6 +167,29 @@ def put(path: Path, data: bytes, *, durable: bool = True) -> None:
         raise storage_error(error, path) from error
 
 
+def publish(source: Path, target: AnyPath) -> None:
+    """Give a local file its place in a run directory, where its folder is: it is there whole, or not at all."""
+    if isinstance(target, StoragePath):
+        from curator.storage.objects import put_file
+
+        put_file(source, target)
+        return
+    source.replace(target)
+    sync(target)
+
+
+def hand_over(commit: Commit, suffix: str, target: AnyPath) -> None:
+    """Give a file of a task its place in the run directory: by a rename, or by a copy within the storage, which leaves
+    the task committed."""
+    source = as_path(commit.place(suffix))
+    if isinstance(source, StoragePath) and isinstance(target, StoragePath):
+        from curator.storage.objects import copy_object
+
+        copy_object(source, target)
+    elif isinstance(source, Path) and isinstance(target, Path):
+        source.replace(target)
+
+
 def sync(path: Path) -> None:
     """Wait until a file that was written is on the disk."""
     descriptor = os.open(path, os.O_RDONLY)
@@ -150,8 +199,10 @@ def sync(path: Path) -> None:
         os.close(descriptor)
 
 
-def make_folder(path: Path, mode: int = 0o777) -> Path:
-    """A folder, made if it is not there. UserError where that is not possible."""
+def make_folder(path: AnyPath, mode: int = 0o777) -> AnyPath:
+    """A folder, made if it is not there; a storage has no folders to make. UserError where that is not possible."""
+    if isinstance(path, StoragePath):
+        return path
     try:
         path.mkdir(mode=mode, parents=True, exist_ok=True)
     except FileNotFoundError as error:
@@ -164,7 +215,7 @@ def make_folder(path: Path, mode: int = 0o777) -> Path:
     return path
 
 
-def storage_error(error: OSError, path: Path) -> TransientError | UserError:
+def storage_error(error: OSError, path: AnyPath) -> TransientError | UserError:
     """The error of ours that an error of the file system is. One without a number is NumPy's for a short write."""
     said = os.strerror(error.errno) if error.errno else "the disk takes no more"
     if error.errno in _NEVER:

@@ -17,6 +17,7 @@ from curator.run.manifest import load_manifest
 from curator.run.phases.write import file_sha256
 from curator.run.rewrite import pending
 from curator.run.tally import CREATED, ERASED, FAILED, FILE, IN, KEPT, Tally, parse_event
+from curator.storage.path import matching, readable, relative_name
 from curator.verdict import DROP
 
 _KINDS = ("shards", "heldout", "scores", "decisions", "failed", "index")
@@ -54,13 +55,13 @@ def verify(directory: RunDirectory) -> Verification:
         elif path.stat().st_size != entry["bytes"] or file_sha256(path) != entry["sha256"]:
             found.problems.append(f"{name} is not as it was written")
         elif name.endswith(".parquet"):
-            rows = pq.read_metadata(path).num_rows
+            rows = pq.read_metadata(readable(path)).num_rows
             found.rows += rows
             if rows != entry["rows"]:
                 found.problems.append(f"{name} has {rows} rows, not {entry['rows']}")
     for kind in _KINDS:
-        for path in sorted((directory.root / kind).glob("**/*")):
-            name = path.relative_to(directory.root).as_posix()
+        for path in matching(directory.root / kind, "**/*"):
+            name = relative_name(path, directory.root)
             if name not in listed and not path.is_dir():
                 found.problems.append(f"{name} is not in the manifest")
     if not found.problems:
@@ -94,15 +95,15 @@ def _conservation(directory: RunDirectory, tally: Tally, erased: Mapping[str, in
     """Count the documents in the Parquet files themselves and hold them against the funnel. `erased` are documents that
     were forgotten since, `kept` and `dropped` ones: they are counted, and have no rows."""
     kept: Counter[str] = Counter()
-    for path in sorted(directory.shards.glob("*.parquet")):
-        table = pq.read_table(path, columns=["copy"])
+    for path in matching(directory.shards, "*.parquet"):
+        table = pq.read_table(readable(path), columns=["copy"])
         kept["kept"] += pc.sum(pc.equal(table["copy"], 0)).as_py() or 0
         kept["copies"] += pc.sum(pc.greater(table["copy"], 0)).as_py() or 0
-    seen = sum(pq.read_metadata(path).num_rows for path in sorted(directory.scores.glob("*.parquet")))
-    failed = sum(pq.read_metadata(path).num_rows for path in sorted(directory.failed.glob("*.parquet")))
+    seen = sum(pq.read_metadata(readable(path)).num_rows for path in matching(directory.scores, "*.parquet"))
+    failed = sum(pq.read_metadata(readable(path)).num_rows for path in matching(directory.failed, "*.parquet"))
     dropped = 0
-    for path in sorted(directory.decisions.glob("*.parquet")):
-        actions = pq.read_table(path, columns=["action"])["action"]
+    for path in matching(directory.decisions, "*.parquet"):
+        actions = pq.read_table(readable(path), columns=["action"])["action"]
         dropped += pc.sum(pc.equal(actions, DROP)).as_py() or 0
     problems = unbalanced(tally)
     come = tally.documents(IN) + tally.documents(CREATED) - sum(erased.values())

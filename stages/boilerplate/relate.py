@@ -39,6 +39,7 @@ from curator.run.relation import (
     write_ids,
 )
 from curator.run.store import Commit, Outputs
+from curator.storage.spool import local_file
 from curator.thresholds import thresholds_of
 from curator.verdict import round_score
 from stages.boilerplate.lines import Lines, find_lines, mark_boilerplate, source_salts
@@ -123,7 +124,7 @@ class _ReadLines:
         _save(outputs, lines, np.concatenate([np.zeros(0, np.int64), *texts]))
         rows = np.concatenate([_count_rows(lines, texts, part.first_row), _total_rows(totals, part.first_row)])
         if self.query is not None:
-            rows = rows[np.isin(rows[:, 0], np.load(self.query, allow_pickle=False))]
+            rows = rows[np.isin(rows[:, 0], np.load(local_file(self.query), allow_pickle=False))]
         rows.tofile(outputs.path("rows"))
         write_ids(part, outputs)
         return {"keys": len(rows)}
@@ -278,7 +279,7 @@ class _FindRuns:
 
     def __call__(self, place: Place, outputs: Outputs) -> dict[str, object]:
         part, parameters = place.part, self.parameters
-        texts, lines = _load(Path(self.folder) / f"{part.name}.lines")
+        texts, lines = _load(local_file(f"{self.folder}/{part.name}.lines"))
         answers = self.answers.for_part(place.number)
         own, own_first = _look_up(answers, lines.own)
         pair, pair_first = _look_up(answers, lines.pair)

@@ -28,6 +28,8 @@ from curator.run.corpus import Corpus
 from curator.run.part import EDITED_SCHEMA, JUDGED_SCHEMA, Part, read_table, write_table
 from curator.run.store import Commit, Outputs
 from curator.stage import FACTS, Requirement
+from curator.storage.path import is_url
+from curator.storage.spool import local_file, place_of
 from curator.verdict import DROP, round_score
 from stages.dedup.header import Scheme, read_header
 from stages.dedup.index import Index
@@ -57,6 +59,9 @@ def index_requirements(paths: Sequence[str], scheme: Scheme) -> list[Requirement
     twice."""
     found: list[Requirement] = []
     for path in paths:
+        if is_url(path):
+            found.append(Requirement("index", path, "", "is a URL; an index is read from a disk: copy it there"))
+            continue
         try:
             header = read_header(Path(path))
         except (UserError, DataError) as error:
@@ -86,11 +91,11 @@ def find_earlier(corpus: Corpus, parameters: DedupParameters, scheme: Scheme) ->
 
 def join_answers(corpus: Corpus, relation: Path, answers: list[Commit]) -> Path:
     """One relation of what was found within the run and what earlier runs answered."""
-    return corpus.once("joined", partial(_join, relation, tuple(answers))).path("arrow")
+    return corpus.once("joined", partial(_join, place_of(relation), tuple(answers))).path("arrow")
 
 
-def _join(relation: Path, answers: Sequence[Commit], path: Path) -> Mapping[str, object]:
-    within = read_table(relation)
+def _join(relation: str, answers: Sequence[Commit], path: Path) -> Mapping[str, object]:
+    within = read_table(local_file(relation))
     tables = [within, *(read_table(commit.path("answers")) for commit in answers)]
     joined = pa.concat_tables(tables, promote_options="default").sort_by("row")
     answered = sum(commit.integer("answered") for commit in answers)

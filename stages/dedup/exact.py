@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from curator.run.corpus import Corpus
 from curator.run.part import Part
 from curator.run.store import Commit, Outputs
+from curator.storage.spool import local_file
 from stages.dedup.files import append_rows, load_rows
 from stages.dedup.orders import Ranked, rows_of
 
@@ -36,7 +37,7 @@ class Gone:
         """The documents of a part that are left, as `Ranked.orders` gives them."""
         rows, orders = item.orders()
         for file in self.files:
-            gone = np.load(file, mmap_mode="r", allow_pickle=False)
+            gone = np.load(local_file(file), mmap_mode="r", allow_pickle=False)
             begin, end = np.searchsorted(gone[:, 0], [item.part.first_row, item.part.first_row + item.part.rows])
             left = ~np.isin(rows + item.part.first_row, gone[begin:end, 0])
             rows, orders = rows[left], orders[left]
@@ -54,7 +55,7 @@ class Question:
         """Which of these keys of documents of a part matter: bool[n]."""
         if self.file is None or part.is_derived:
             return np.ones(len(keys), dtype=np.bool_)
-        return np.isin(keys, np.load(self.file, allow_pickle=False))
+        return np.isin(keys, np.load(local_file(self.file), allow_pickle=False))
 
 
 def find_same(
@@ -63,7 +64,7 @@ def find_same(
     """The documents whose hash in `column` an earlier one has: a file as `Gone` takes it, and the rows exchanged."""
     commits = corpus.exchange(name, _Emit(column, gone, question), _first_of_each, ranked, partitions)
     written = corpus.once(f"{name}-same", partial(_write, tuple(commits)))
-    return str(written.path("arrow")), sum(commit.integer("rows") for commit in commits)
+    return written.place("arrow"), sum(commit.integer("rows") for commit in commits)
 
 
 def hashes_of(part: Part, column: str) -> NDArray[np.uint64]:

@@ -25,6 +25,7 @@ from curator.engine.merge import Piece, pieces_of, sort_rows
 from curator.run.corpus import Corpus, part_of
 from curator.run.part import Part
 from curator.run.store import Commit, Outputs
+from curator.storage.spool import local_file
 from curator.verdict import round_score
 from stages.dedup.exact import Gone, Question
 from stages.dedup.files import append_rows
@@ -80,8 +81,9 @@ def find_near(
     verify = _Verify(corpus.parts, parameters.threshold, parameters.verify_band)
     groups = [group for commit in found for group in _groups(commit, "pairs", 2)]
     verified = corpus.exchange("verify", _emit_pairs, verify, groups, max(2, -(-candidates * 16 // PARTITION_BYTES)))
-    needed = corpus.once("needed", partial(_write_needed, verified)).path("arrow")
-    sets = corpus.map("sets", _ExtractSets(parameters.shingle_units, str(needed)), _needed(corpus, needed))
+    needed = corpus.once("needed", partial(_write_needed, verified))
+    extract = _ExtractSets(parameters.shingle_units, needed.place("arrow"))
+    sets = corpus.map("sets", extract, _needed(corpus, needed.path("arrow")))
     doubtful = [_Doubtful(commit, tuple(sets)) for commit in verified if commit.integer("doubtful")]
     decided = corpus.map("jaccard", _Decide(parameters.threshold), doubtful)
     facts = {
@@ -92,9 +94,10 @@ def find_near(
         "large_buckets": sum(commit.integer("cut") for commit in found),
         "beyond_representatives": sum(commit.integer("beyond") for commit in found),
     }
-    files = [commit.path("similar") for commit in (*verified, *decided)]
+    commits = [*verified, *decided]
     everything = 1 << 62
-    return Near(tuple(piece for file in files for piece in pieces_of(file, SIMILAR_WIDTH, everything)), facts)
+    pieces = [piece for commit in commits for piece in pieces_of(commit, "similar", SIMILAR_WIDTH, everything)]
+    return Near(tuple(pieces), facts)
 
 
 def signatures_of(part: Part) -> NDArray[np.uint32]:
@@ -153,7 +156,7 @@ class _Group:
 
 
 def _groups(commit: Commit, suffix: str, width: int) -> list[_Group]:
-    pieces = pieces_of(commit.path(suffix), width, PARTITION_BYTES // (8 * width))
+    pieces = pieces_of(commit, suffix, width, PARTITION_BYTES // (8 * width))
     return [_Group(f"{commit.name}-{number:05d}", piece) for number, piece in enumerate(pieces)]
 
 
@@ -249,7 +252,7 @@ class _ExtractSets:
 
     def __call__(self, item: _Needed, outputs: Outputs) -> dict[str, object]:
         begin = total = 0
-        rows = _read_needed(Path(self.needed))[item.begin : item.end] - item.part.first_row
+        rows = _read_needed(local_file(self.needed))[item.begin : item.end] - item.part.first_row
         index: list[NDArray[np.int64]] = []
         with outputs.path("values").open("wb") as values:
             for documents in item.part.documents(["text"]):
@@ -306,7 +309,7 @@ class _Sets:
     file: NDArray[np.int64]
     begins: NDArray[np.int64]
     ends: NDArray[np.int64]
-    paths: tuple[Path, ...]
+    places: tuple[str, ...]
 
     @staticmethod
     def open(commits: Sequence[Commit]) -> _Sets:
@@ -316,7 +319,7 @@ class _Sets:
             np.repeat(np.arange(len(indexes)), [len(index) - 1 for index in indexes]),
             np.concatenate([index[:-1, 1] for index in indexes]),
             np.concatenate([index[1:, 1] for index in indexes]),
-            tuple(commit.path("values") for commit in commits),
+            tuple(commit.place("values") for commit in commits),
         )
 
     def split(self, pairs: NDArray[np.uint64]) -> Iterator[NDArray[np.uint64]]:
@@ -332,7 +335,7 @@ class _Sets:
         places = np.searchsorted(self.rows, wanted)
         found = []
         for number in np.unique(self.file[places]).tolist():
-            values = np.memmap(self.paths[number], dtype=np.uint64, mode="r")
+            values = np.memmap(local_file(self.places[number]), dtype=np.uint64, mode="r")
             for place in places[self.file[places] == number].tolist():
                 found.append(np.asarray(values[self.begins[place] : self.ends[place]]))
         offsets = np.concatenate([[0], np.cumsum([len(values) for values in found])]).astype(np.int64)

@@ -27,6 +27,7 @@ from curator.engine.merge import merge_sorted
 from curator.run.corpus import Corpus, part_of
 from curator.run.part import Part, write_table
 from curator.stage import FACTS
+from curator.storage.spool import local_file
 from stages.dedup.exact import Gone, Question, find_same, hashes_of
 from stages.dedup.keep import keep_first
 from stages.dedup.minhash import band_keys
@@ -75,7 +76,7 @@ def find_duplicates(corpus: Corpus, parameters: DedupParameters) -> Path:
 def _ask(corpus: Corpus, ranked: Sequence[Ranked], parameters: DedupParameters) -> str:
     """The hashes and band keys of all children, in a file: other documents matter only where they share one."""
     children = tuple(item for item in ranked if item.part.is_derived)
-    return str(corpus.once("query", partial(_write_question, children, parameters)).path("arrow"))
+    return corpus.once("query", partial(_write_question, children, parameters)).place("arrow")
 
 
 def _write_question(children: Sequence[Ranked], parameters: DedupParameters, path: Path) -> Mapping[str, object]:
@@ -185,7 +186,7 @@ def _kind(name: str, count: int) -> NDArray[np.int64]:
 
 def _same_text(file: str, near: _Relation) -> _Relation:
     """Copies of a text have its keeper, where the first of them is a near-duplicate itself."""
-    same = np.load(file, allow_pickle=False)
+    same = np.load(local_file(file), allow_pickle=False)
     found = _Relation(same[:, 0], same[:, 1].copy(), np.ones(len(same)), _kind(EXACT, len(same)))
     place = near.places(same[:, 1])
     gone = place >= 0
@@ -196,7 +197,7 @@ def _same_text(file: str, near: _Relation) -> _Relation:
 
 
 def _same_url(file: str) -> _Relation:
-    same = np.load(file, allow_pickle=False)
+    same = np.load(local_file(file), allow_pickle=False)
     return _Relation(same[:, 0], same[:, 1], np.full(len(same), np.nan), _kind(URL, len(same)))
 
 

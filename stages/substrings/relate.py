@@ -42,6 +42,7 @@ from curator.run.relation import (
     write_ids,
 )
 from curator.run.store import Commit, Outputs
+from curator.storage.spool import local_file
 from stages.substrings.anchors import Measure, find_anchors, mass_of, unit_values
 from stages.substrings.match import Texts, choose_repeats, extend_matches
 
@@ -102,7 +103,7 @@ class _ReadAnchors:
             begin = end
         rows = np.concatenate(pieces)
         if self.query is not None:
-            rows = rows[np.isin(rows[:, 0], np.load(self.query, allow_pickle=False))]
+            rows = rows[np.isin(rows[:, 0], np.load(local_file(self.query), allow_pickle=False))]
         rows = rows[np.argsort(rows[:, 0], kind="stable")]
         rows.tofile(outputs.path("rows"))
         write_ids(part, outputs)
@@ -206,7 +207,7 @@ class _Extract:
     def __call__(self, place: Place, outputs: Outputs) -> dict[str, object]:
         part = place.part.fresh()
         answers = self.answers.for_part(place.number)
-        flat = np.fromfile(Path(self.folder) / f"{part.name}.rows", dtype=np.uint64).reshape(-1, _WIDTH)
+        flat = np.fromfile(local_file(f"{self.folder}/{part.name}.rows"), dtype=np.uint64).reshape(-1, _WIDTH)
         first = np.searchsorted(answers[:, 0], flat[:, 0], side="left")
         behind = np.searchsorted(answers[:, 0], flat[:, 0], side="right")
         met = np.flatnonzero(behind > first)
@@ -247,7 +248,7 @@ class Units:
 
     def texts(self, number: int) -> Texts:
         """The units of a part, mapped from its file."""
-        words = np.memmap(Path(self.folder) / f"{self.names[number]}.units", dtype=np.int64, mode="r")
+        words = np.memmap(local_file(f"{self.folder}/{self.names[number]}.units"), dtype=np.int64, mode="r")
         count = int(words[0])
         rows, offsets = np.asarray(words[1 : 1 + count]), np.asarray(words[1 + count : 2 + 2 * count])
         return Texts(rows, offsets, np.asarray(words[2 + 2 * count :]).view(np.uint64))
@@ -265,7 +266,7 @@ class _Match:
     def __call__(self, place: Place, outputs: Outputs) -> dict[str, object]:
         later = self.units.texts(place.number)
         mass = mass_of(later.values, self.measure)
-        with (Path(self.units.folder) / f"{place.part.name}.places").open("rb") as file:
+        with local_file(f"{self.units.folder}/{place.part.name}.places").open("rb") as file:
             here, first, behind, representatives = (np.load(file, allow_pickle=False) for _ in range(4))
         found = [np.zeros((0, 4), dtype=np.int64)]
         until = np.concatenate([[0], np.cumsum(behind - first)])

@@ -22,6 +22,7 @@ from curator.run.part import Part, read_table
 from curator.run.phases.read import FAILED_SCHEMA
 from curator.run.pipeline import Pipeline, pipeline_of
 from curator.run.store import Outputs, sync
+from curator.storage.path import AnyPath
 from curator.verdict import DETAIL, REPEAT
 
 if TYPE_CHECKING:
@@ -34,6 +35,9 @@ TABLE_ROW_GROUP = 65_536
 """Rows in a row group of scores and decisions."""
 
 EXAMPLES_PER_RULE = 2
+
+DIGEST_BYTES = 1 << 20
+"""Bytes of a file that are read at a time to be hashed."""
 
 PROVENANCE = pa.struct(
     [
@@ -135,10 +139,13 @@ def write_parquet(path: Path, schema: pa.Schema, tables: Iterator[pa.Table], com
     return {**described, "tokens": tokens} if "tokens" in schema.names else described
 
 
-def file_sha256(path: Path) -> str:
+def file_sha256(path: AnyPath) -> str:
     """SHA-256 of a file's bytes."""
+    digest = hashlib.sha256()
     with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        while chunk := file.read(DIGEST_BYTES):
+            digest.update(chunk)
+    return digest.hexdigest()
 
 
 def _shard_tables(group: Group) -> Iterator[pa.Table]:

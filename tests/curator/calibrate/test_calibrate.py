@@ -57,7 +57,8 @@ def process(source: Path, folder: Path, overlay: Path) -> Path:
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(RECIPE)
     recipe, origins = load_with_origins(str(file), (), overlay)
-    return run(Request((str(source),), folder / "run", recipe, origins=origins)).directory.root
+    run(Request((str(source),), folder / "run", recipe, origins=origins))
+    return folder / "run"
 
 
 def dropped_by_group(directory: Path) -> dict[Group, tuple[int, int]]:
@@ -169,8 +170,8 @@ def test_children_are_not_counted_as_known_good_text(measured: RunDirectory, tmp
         if row[:3] == ["all", "", "in"]:
             row[3] -= 1000  # as if the last thousand had been made, not read
     copy = RunDirectory(tmp_path)
-    copy.manifest.write_text(json.dumps(manifest))
-    copy.scores.symlink_to(measured.scores)
+    (tmp_path / "manifest.json").write_text(json.dumps(manifest))
+    (tmp_path / "scores").symlink_to(str(measured.scores))
     found = calibrate(copy, recipe_of(), Settings(share=0.5))
     assert found.documents == DOCUMENTS - 1000
     per_group = [row.documents for row in found.calibration.fitted if row.parameter == "min_order"]
@@ -224,8 +225,8 @@ def test_a_run_of_another_version_of_the_stage_is_refused(measured: RunDirectory
 
 def test_damaged_scores_are_a_data_error(measured: RunDirectory, tmp_path: Path) -> None:
     copy = RunDirectory(tmp_path)
-    copy.manifest.write_bytes(measured.manifest.read_bytes())
-    copy.scores.mkdir()
-    (copy.scores / "part-00000.parquet").write_bytes(b"PAR1 no more")
+    (tmp_path / "manifest.json").write_bytes(measured.manifest.read_bytes())
+    (tmp_path / "scores").mkdir()
+    (tmp_path / "scores" / "part-00000.parquet").write_bytes(b"PAR1 no more")
     with pytest.raises(DataError, match="curator verify"):
         calibrate(copy, recipe_of(), Settings(share=SHARE))

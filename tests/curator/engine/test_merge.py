@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from curator.engine.merge import Piece, merge_sorted, pieces_of, sort_rows, whole_keys
+from curator.run.store import Commit
 
 ROW = st.tuples(st.integers(0, 3), st.integers(0, 2**64 - 1), st.integers(0, 2))
 
@@ -38,9 +39,9 @@ def test_pieces_are_merged_as_one_sort_would_whatever_the_block(
 
 
 def test_a_file_is_cut_into_pieces_that_cover_it(tmp_path: Path) -> None:
-    path = tmp_path / "rows"
-    np.arange(20, dtype=np.uint64).tofile(path)
-    pieces = pieces_of(path, 2, 4)
+    np.arange(20, dtype=np.uint64).tofile(tmp_path / "task.rows")
+    commit = Commit(str(tmp_path), "task", {"rows": 160}, {})
+    pieces = pieces_of(commit, "rows", 2, 4)
     assert [(piece.begin, piece.rows) for piece in pieces] == [(0, 4), (4, 4), (8, 2)]
     assert pieces[2].read(1, 9, 2).tolist() == [[18, 19]]
 

@@ -190,7 +190,7 @@ def test_an_unknown_format_is_refused_with_those_that_there_are(folder: Path) ->
         ("d/archive", r"is a ZIP archive, which is not read: unpack it first"),
         ("pipe", r"is not a regular file"),
         ("dangling.jsonl", r"is a link to nothing"),
-        ("s3://bucket/a.jsonl", r"is a URL"),
+        ("https://example.org/a.jsonl", r"is a URL"),
     ],
 )
 def test_what_cannot_be_read_is_one_clear_line(folder: Path, given: str, message: str) -> None:

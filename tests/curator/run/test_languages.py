@@ -12,6 +12,7 @@ import pytest
 
 from curator.errors import UserError
 from curator.run.driver import Outcome
+from curator.storage.path import AnyPath
 from tests.runs import run_stages, write_jsonl
 
 ENGLISH = "Everyone has the right to freedom of thought and religion, and this right includes freedom to change it. "
@@ -33,8 +34,8 @@ DOCUMENTS = [
 ]
 
 
-def rows(run: Path) -> dict[str, dict[str, object]]:
-    return {str(row["id"]): row for row in pq.read_table(run / "scores").to_pylist()}
+def rows(run: AnyPath) -> dict[str, dict[str, object]]:
+    return {str(row["id"]): row for row in pq.read_table(str(run / "scores")).to_pylist()}
 
 
 def facts(outcome: Outcome) -> dict[str, dict[str, object]]:

@@ -89,7 +89,8 @@ def process(source: Path, folder: Path, outcome: Outcome | None) -> Path:
         overlay = folder / "overlay.yaml"
         overlay.write_text(dump_overlay("test", outcome.calibration), encoding="utf-8")
     recipe, origins = load_with_origins(str(folder / "recipe.yaml"), (), overlay)
-    return run(Request((str(source),), folder / "run", recipe, origins=origins)).directory.root
+    run(Request((str(source),), folder / "run", recipe, origins=origins))
+    return folder / "run"
 
 
 def dropped_by_group(directory: Path, by: Grouping) -> dict[Group, tuple[int, int]]:

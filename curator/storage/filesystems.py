@@ -1,0 +1,87 @@
+"""The pyarrow filesystem of a place, set up from the usual environment variables.
+
+Credentials are never read here: the SDK of each storage finds them by itself (environment, configuration files, the
+role of the machine). Google Cloud Storage and Azure stand on the same seam and have not been tried against a server.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from curator.errors import UserError
+
+if TYPE_CHECKING:
+    import pyarrow.fs
+
+    from curator.storage.path import StoragePath
+
+CONNECT_TIMEOUT_S = 5.0
+"""What a connection may take to be made; the SDK's own limit is 1 second, too short for a far region."""
+
+ATTEMPTS = 3
+"""How often the SDK tries a request, waiting longer each time: an outage of seconds passes unseen."""
+
+DEFAULT_REGION = "us-east-1"
+"""What a storage of one's own takes where no region is said: the default of MinIO, Ceph and moto."""
+
+
+def filesystem_of(path: StoragePath) -> pyarrow.fs.FileSystem:
+    """The filesystem that answers for a place; one a process and bucket. UserError when the variables are wrong."""
+    # A forked process must not use the connections of its parent.
+    return _filesystem(path.scheme, path.bucket, os.getpid())
+
+
+@lru_cache(maxsize=32)
+def _filesystem(scheme: str, bucket: str, _pid: int) -> pyarrow.fs.FileSystem:
+    import pyarrow.fs
+
+    if scheme == "s3":
+        return pyarrow.fs.S3FileSystem(
+            **s3_options(os.environ, bucket),
+            connect_timeout=CONNECT_TIMEOUT_S,
+            # A small object goes up by one request; a large one by parts that become an object with the last.
+            allow_delayed_open=True,
+            retry_strategy=pyarrow.fs.AwsStandardS3RetryStrategy(max_attempts=ATTEMPTS),
+        )
+    if scheme == "gs":
+        return pyarrow.fs.GcsFileSystem()
+    account = os.environ.get("AZURE_STORAGE_ACCOUNT")
+    if not account:
+        raise UserError("AZURE_STORAGE_ACCOUNT is not set", file=f"abfs://{bucket}", hint="name the storage account")
+    return pyarrow.fs.AzureFileSystem(account_name=account, account_key=os.environ.get("AZURE_STORAGE_KEY"))
+
+
+def s3_options(variables: Mapping[str, str], bucket: str) -> dict[str, str]:
+    """Endpoint, scheme and region from AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL, AWS_REGION, AWS_DEFAULT_REGION. UserError
+    for an endpoint that is no http or https URL."""
+    options: dict[str, str] = {}
+    region = variables.get("AWS_REGION") or variables.get("AWS_DEFAULT_REGION")
+    variable = next((name for name in ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL") if variables.get(name)), None)
+    if variable is not None:
+        endpoint = urlsplit(variables[variable])
+        if endpoint.scheme not in ("http", "https") or not endpoint.hostname or endpoint.path.strip("/"):
+            raise UserError(f"{variable} is not of the form http://HOST:PORT or https://HOST")
+        if endpoint.username is not None:
+            raise UserError(f"{variable} holds credentials", hint="set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY")
+        options = {"endpoint_override": endpoint.netloc, "scheme": endpoint.scheme}
+        region = region or DEFAULT_REGION
+    if region is None:
+        region = _region_of(bucket)
+    return {**options, "region": region}
+
+
+def _region_of(bucket: str) -> str:
+    """The region in which a bucket of Amazon lies, which anybody may ask."""
+    import pyarrow.fs
+
+    from curator.storage.errors import storage_failure
+    from curator.storage.path import StoragePath
+
+    try:
+        return str(pyarrow.fs.resolve_s3_region(bucket))
+    except OSError as error:
+        raise storage_failure(error, StoragePath("s3", bucket)) from None
