@@ -51,10 +51,6 @@ class LinkedNodes:
         """Whether the node beyond the link runs a task of ours."""
         return any(title(process).startswith("ray::curator") for process in descendants(self.node.pid))
 
-    def has_left(self) -> bool:
-        """Whether the node beyond the link has ended, as one does that the head took for dead."""
-        return not any("raylet" in title(process) for process in descendants(self.node.pid))
-
     def cut(self) -> None:
         """Cut the link: packets are lost, no connection is closed."""
         _ip("-n", self.namespaces[0], "link", "set", DEVICE, "down")
