@@ -16,7 +16,7 @@ import pyarrow as pa
 from curator.engine.cluster import Cluster
 from curator.engine.executor import Executor
 from curator.engine.local import LocalExecutor
-from curator.errors import DataError, TransientError, UserError
+from curator.errors import CuratorError, DataError, TransientError, UserError
 from curator.plan import Phase, make_plan
 from curator.readers.base import Fields, InputFile, ReadOptions
 from curator.readers.detect import discover
@@ -140,7 +140,8 @@ def _run(request: Request, listeners: Sequence[Callable[[Event], None]]) -> Outc
         except BaseException as error:
             driver.executor.close(kill=True)
             with contextlib.suppress(TransientError, UserError):  # a full disk must not hide what happened
-                log.emit("run.stopped", error=type(error).__name__)
+                said = str(error) if isinstance(error, CuratorError) else None  # ours holds no content of documents
+                log.emit("run.stopped", error=type(error).__name__, message=said)
                 log.flush()
             if isinstance(error, UserError) and before is None:
                 directory.remove_unless_begun()

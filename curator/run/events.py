@@ -67,6 +67,21 @@ def read_events(folder: Path) -> list[dict[str, object]]:
     return [event for path in _pieces(folder) for event in _read_piece(path)]
 
 
+class EventReader:
+    """Reads a run's events as they come."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._last = ""
+
+    def read(self) -> Iterator[Event]:
+        """The events that were put since the last call, in order."""
+        for path in _pieces(self._folder):
+            if path.name > self._last:
+                self._last = path.name
+                yield from _read_piece(path)
+
+
 def _pieces(folder: Path) -> list[Path]:
     return sorted(folder.glob("[0-9]*.jsonl")) if folder.is_dir() else []
 
