@@ -44,6 +44,9 @@ _PREFIX = "curator"
 _INSTALL_SECONDS = 1200
 """How long the nodes may take to install packages."""
 
+_KERNELS = "curator.cluster.kernels.InstalledKernels,UserProvidedCacheLocator,InTreeCacheLocator,UserWideCacheLocator"
+"""Where Numba looks for compiled kernels on a node: first where `curator.cluster.kernels` says, then as ever."""
+
 _CLIENT_LOGGER = "ray.dashboard.modules.dashboard_sdk"
 """Tells of every package that it uploads."""
 
@@ -207,6 +210,7 @@ def _start(record: RunRecord, cpus: int, folder: Path) -> bool:
     modules = [*lay_out(distributions_of(specification.recipe), code), specification.write(folder)]
     environment: dict[str, object] = {
         "py_modules": [str(path) for path in modules],
+        "env_vars": {"NUMBA_CACHE_LOCATOR_CLASSES": _KERNELS},
         "config": {"setup_timeout_seconds": _INSTALL_SECONDS},
     }
     if record.install:
