@@ -32,8 +32,8 @@ def submit_command(
     as_json: bool,
 ) -> None:
     """Submit a recipe on files that the nodes of a cluster see."""
-    from curator.cluster.dashboard import Dashboard, NoAnswer, cluster_address
-    from curator.cluster.submit import make_specification, run_id
+    from curator.cluster.dashboard import Dashboard, cluster_address
+    from curator.cluster.submit import check_ray, make_specification, run_id
     from curator.recipe import load_with_origins
 
     try:
@@ -41,10 +41,7 @@ def submit_command(
     except ValueError as error:
         raise UserError(f"--memory {memory}: {error}") from error
     place = cluster_address(address)
-    try:
-        Dashboard(place).ray_version()  # before anything that takes time
-    except NoAnswer as error:
-        raise UserError(error.message, hint=error.hint) from error
+    check_ray(Dashboard(place))  # before anything that takes time
     loaded, origins = load_with_origins(recipe, overrides, overlay)
     specification = make_specification(inputs, output, loaded, origins, workers or None, memory_bytes, resume=resume)
     submit_and_tell(place, specification, run_id(specification, key), install=install, wait=wait, as_json=as_json)

@@ -21,13 +21,13 @@ from typing import Literal, cast
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from curator.cluster.specification import Specification, shipped_specification
+from curator.cluster.state import INTERRUPTED
+from curator.cluster.wheels import add_loose_modules
 from curator.errors import Bug, CuratorError
 from curator.run.events import Event
 
 ENTRYPOINT = "python -m curator.cluster.job"
 """The command of every job."""
-
-INTERRUPTED = 130
 
 _MARK = "curator-report "
 
@@ -68,12 +68,16 @@ def execute(specification: Specification, driver: Driver) -> None:
 
     connect("auto")
     signal.signal(signal.SIGTERM, _interrupt)  # how Ray Jobs ends a job; after connect, which sets its own
-    from curator.cluster.nodes import check_nodes
+    from curator.cluster.nodes import NodeCheck
     from curator.readers.detect import discover
-    from curator.run.driver import Request, run
 
     files = discover(specification.inputs, specification.recipe.input.format)
-    check_nodes(specification, [(file.path, file.size) for file in files])
+    with NodeCheck(specification, [(file.path, file.size) for file in files]) as check:
+        from curator.run.driver import Request, run
+        from curator.run.pipeline import make_pipeline
+
+        make_pipeline(specification.recipe)  # loading its stages takes a second, in which the nodes answer
+        check.finish()
     request = Request(
         inputs=specification.inputs,
         output=Path(specification.output),
@@ -126,6 +130,7 @@ def main() -> int:
     _log.addHandler(handler)
     _log.setLevel(logging.INFO)
     driver = Driver()
+    add_loose_modules()
     try:
         execute(shipped_specification(), driver)
     except KeyboardInterrupt:

@@ -33,7 +33,7 @@ class InstalledKernels:
             return None
         same = str(installed / file.relative_to(shipped))
         for kind in (UserProvidedCacheLocator, InTreeCacheLocator, UserWideCacheLocator):
-            locator: object | None = kind.from_function(py_func, same)
+            locator: object | None = kind.from_function(py_func, same)  # type: ignore[no-untyped-call]  # Numba's own
             if locator is not None:
                 return locator
         return None

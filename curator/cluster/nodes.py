@@ -9,9 +9,11 @@ import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from curator.cluster.distributions import installed_version, python_version
+from curator.cluster.state import last_line
 from curator.errors import UserError
 from curator.run.store import make_folder, storage_error
 
@@ -23,6 +25,9 @@ ANSWER_SECONDS = 60.0
 
 MOST_FILES = 1000
 """Of more input files, so many, evenly spread, are looked for on each node."""
+
+MOST_CHARACTERS = 300
+"""How much of a message of Ray an error repeats."""
 
 LISTED = 3
 """How many problems an error names; the rest is counted."""
@@ -63,36 +68,47 @@ class Answer:
     written: str | None = None
 
 
-def check_nodes(specification: Specification, files: Sequence[tuple[str, int]]) -> None:
-    """Ask every node that can run a task. UserError that names what is wrong, and where; the folder of the output is
-    as it was then."""
-    output = Path(specification.output)
-    missing = [path for path in (output, *output.parents) if not path.exists()]
-    make_folder(output)
-    token = f".shared-{secrets.token_hex(8)}"
-    try:
-        try:
-            (output / token).write_text(token)
-        except OSError as error:
-            raise storage_error(error, output) from error
-        question = Question(
+class NodeCheck:
+    """Asks every node that can run a task, from its entering on; on leaving, the output is as it was before."""
+
+    def __init__(self, specification: Specification, files: Sequence[tuple[str, int]]) -> None:
+        self._output = Path(specification.output)
+        self._question = Question(
             expected=specification.expected,
             models=specification.models,
             recipe=specification.recipe.model_dump_json(),
             files=tuple(_some(files)),
             output=specification.output,
-            token=token,
+            token=f".shared-{secrets.token_hex(8)}",
         )
-        problems = list(_ask_all(question, output))
-    finally:
-        for path in output.glob(f"{token}*"):
+        self._missing: list[Path] = []
+        self._asked: dict[Any, str] = {}
+
+    def __enter__(self) -> NodeCheck:
+        self._missing = [path for path in (self._output, *self._output.parents) if not path.exists()]
+        make_folder(self._output)
+        try:
+            (self._output / self._question.token).write_text(self._question.token)
+        except OSError as error:
+            raise storage_error(error, self._output) from error
+        self._asked = _ask_all(self._question)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        for path in self._output.glob(f"{self._question.token}*"):
             path.unlink(missing_ok=True)
-        for path in missing:
+        for path in self._missing:
             if not any(path.iterdir()):
                 path.rmdir()
-    if problems:
-        more = f"; and {len(problems) - LISTED} more" if len(problems) > LISTED else ""
-        raise UserError("; ".join(found.text for found in problems[:LISTED]) + more, hint=problems[0].hint)
+
+    def finish(self) -> None:
+        """Wait for the answers. UserError that names what is wrong, and where."""
+        problems = list(_problems(self._asked, self._output))
+        if problems:
+            more = f"; and {len(problems) - LISTED} more" if len(problems) > LISTED else ""
+            raise UserError("; ".join(found.text for found in problems[:LISTED]) + more, hint=problems[0].hint)
 
 
 def ask(question: Question, node: str) -> Answer:
@@ -110,8 +126,8 @@ def ask(question: Question, node: str) -> Answer:
     return Answer((), written)
 
 
-def _ask_all(question: Question, output: Path) -> Iterator[Problem]:
-    """What is wrong on the nodes, each with the node's name before it."""
+def _ask_all(question: Question) -> dict[Any, str]:
+    """Start a task on each node; its reference, and what the node is called."""
     import ray
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
@@ -123,6 +139,13 @@ def _ask_all(question: Question, output: Path) -> Iterator[Problem]:
             remote = ray.remote(ask).options(num_cpus=0, max_retries=1, scheduling_strategy=place, name="curator")
             ref = remote.remote(question, node["NodeID"])
             asked[ref] = f"node {node['NodeManagerAddress']} ({node['NodeID'][:8]})"
+    return asked
+
+
+def _problems(asked: dict[Any, str], output: Path) -> Iterator[Problem]:
+    """What is wrong on the nodes, each with the node's name before it."""
+    import ray
+
     ready, late = ray.wait(list(asked), num_returns=len(asked), timeout=ANSWER_SECONDS)
     for ref in sorted(ready, key=lambda found: asked[found]):
         answer = _answer_of(ref)
@@ -142,8 +165,8 @@ def _answer_of(ref: Any) -> Answer:
     try:
         answer: Answer = ray.get(ref)
     except RayError as error:
-        first = str(error).strip().partition("\n")[0]
-        return Answer((Problem(f"the check did not run: {type(error).__name__}: {first}", _LOOK),))
+        said = last_line(str(error))[:MOST_CHARACTERS]
+        return Answer((Problem(f"the check did not run: {type(error).__name__}: {said}", _LOOK),))
     return answer
 
 

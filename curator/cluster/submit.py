@@ -11,11 +11,11 @@ import logging
 import os
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import blake3
 
@@ -25,12 +25,15 @@ from curator.cluster.job import ENTRYPOINT, Report, reports_of, without_reports
 from curator.cluster.records import RunRecord, remove_record, save_record
 from curator.cluster.resources import check_resources, driver_cpus
 from curator.cluster.specification import Specification, absolute
-from curator.cluster.state import last_line
-from curator.cluster.wheels import lay_out
+from curator.cluster.state import INTERRUPTED, last_line
+from curator.cluster.wheels import add_loose_modules, lay_out
 from curator.errors import Bug, CuratorError, DataError, TransientError, UserError
 from curator.recipe.model import Recipe
 from curator.recipe.overlay import Origins
 from curator.run.pipeline import Pipeline, make_pipeline
+
+if TYPE_CHECKING:
+    from ray.job_submission import JobSubmissionClient
 
 Standing = Literal["began", "waiting", "running before", "finished"]
 """What a submission came to: its run began; it waits for a CPU of the cluster; the same run was there already; there
@@ -122,7 +125,7 @@ def submit(
     refused."""
     dashboard = Dashboard(address)
     try:
-        _check_ray(dashboard)
+        check_ray(dashboard)
         before = _attempts(dashboard, run)
         if before:
             here = _same_run(dashboard, specification, run, before[-1])
@@ -157,11 +160,15 @@ def _models(pipeline: Pipeline) -> dict[str, str]:
     return {f"{user}: {found.kind} {found.name}": found.identity for user, found in pipeline.requirements()}
 
 
-def _check_ray(dashboard: Dashboard) -> None:
+def check_ray(dashboard: Dashboard) -> None:
+    """UserError where no Ray answers, or another version of it than is installed here."""
     here = installed_version("ray")
     if here is None:
         raise UserError("Ray is not installed here", hint="pip install 'curator-corpora[ray]'")
-    there = dashboard.ray_version()
+    try:
+        there = dashboard.ray_version()
+    except NoAnswer as error:
+        raise UserError(error.message, hint=error.hint) from error
     if there != here:
         raise UserError(
             f"the cluster at {dashboard.address} runs Ray {there}, here it is {here}",
@@ -210,6 +217,7 @@ def _start(record: RunRecord, cpus: int, folder: Path) -> bool:
     modules = [*lay_out(distributions_of(specification.recipe), code), specification.write(folder)]
     environment: dict[str, object] = {
         "py_modules": [str(path) for path in modules],
+        "worker_process_setup_hook": f"{add_loose_modules.__module__}.{add_loose_modules.__name__}",
         "env_vars": {"NUMBA_CACHE_LOCATOR_CLASSES": _KERNELS},
         "config": {"setup_timeout_seconds": _INSTALL_SECONDS},
     }
@@ -222,19 +230,32 @@ def _start(record: RunRecord, cpus: int, folder: Path) -> bool:
             client = JobSubmissionClient(record.address)
         for name in ("ray", _CLIENT_LOGGER):
             logging.getLogger(name).setLevel(logging.WARNING)
-        client.submit_job(
-            entrypoint=ENTRYPOINT,
-            submission_id=record.submission,
-            runtime_env=environment,
-            metadata={"request": specification.digest(), "output": specification.output},
-            entrypoint_num_cpus=cpus,
-        )
+        return _submit(client, record, environment, cpus)
     except (ConnectionError, OSError) as error:
         raise TransientError(f"{record.address} does not answer any more", hint="submit again") from error
-    except RuntimeError as error:
-        if "already exists" in str(error):
-            return False
-        raise TransientError(f"Ray did not take the job: {last_line(str(error))}", hint="submit again") from error
+
+
+def _submit(client: JobSubmissionClient, record: RunRecord, environment: Mapping[str, object], cpus: int) -> bool:
+    specification = record.specification
+    for last in (False, True):
+        try:
+            client.submit_job(
+                entrypoint=ENTRYPOINT,
+                submission_id=record.submission,
+                runtime_env=dict(environment),
+                metadata={"request": specification.digest(), "output": specification.output},
+                entrypoint_num_cpus=cpus,
+            )
+        except RuntimeError as error:
+            if "already exists" in str(error):
+                return False
+            # The head of a new cluster takes jobs some seconds after it answers; it waits ten for that itself.
+            if last or "No available agent" not in str(error):
+                raise TransientError(
+                    f"Ray did not take the job: {last_line(str(error))}", hint="submit again"
+                ) from error
+        else:
+            break
     return True
 
 
@@ -257,12 +278,12 @@ def _await_begin(dashboard: Dashboard, record: RunRecord, standing: Standing, te
         job = dashboard.job(record.submission)
         logs = dashboard.logs(record.submission) if job is not None and job.status != "PENDING" else ""
         for report in reports_of(logs):
-            if report.kind == "refused":
+            if report.kind == "refused" and report.exit_code != INTERRUPTED:
                 remove_record(record.id)
                 raise _error_of(report)
             if report.kind == "began":
                 return Submitted(record, standing, report.attempt)
-            if report.exit_code == 0:
+            if report.kind == "ended" and report.exit_code == 0:
                 return Submitted(record, "finished", 0)
         if job is not None and job.has_ended:
             if job.status == "STOPPED":

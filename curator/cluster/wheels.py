@@ -9,6 +9,7 @@ has not changed. Letting pip install wheels there instead would ask an index for
 from __future__ import annotations
 
 import shutil
+import sys
 from collections.abc import Iterator, Sequence
 from importlib.metadata import Distribution
 from importlib.util import find_spec
@@ -16,6 +17,9 @@ from pathlib import Path, PurePosixPath
 
 from curator.code import files_below
 from curator.errors import UserError
+
+LOOSE = "curator_modules"
+"""The folder for modules outside of packages, which Ray cannot ship by themselves; see `add_loose_modules`."""
 
 _LEFT_OUT = ("RECORD", "INSTALLER", "REQUESTED", "direct_url.json")
 """Files of metadata that speak of the installation, not of the distribution."""
@@ -27,8 +31,9 @@ _METADATA_SUFFIXES = (".dist-info", ".egg-info")
 
 
 def lay_out(distributions: Sequence[Distribution], folder: Path) -> list[Path]:
-    """Copy the files of distributions into `folder`; returns the packages, modules and folders of metadata there, each
-    to be shipped by itself. UserError when two distributions have the same file, or one has no module."""
+    """Copy the files of distributions into `folder`; returns the packages and folders of metadata there, each to be
+    shipped by itself, and LOOSE where there are modules outside of packages. UserError when two distributions have the
+    same file, or one has no module."""
     owners: dict[str, str] = {}
     for distribution in distributions:
         found = {name: path for name, path in files_of(distribution) if path.name not in _OBEYED}
@@ -46,14 +51,20 @@ def lay_out(distributions: Sequence[Distribution], folder: Path) -> list[Path]:
             target = folder / name
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(source, target)
-    tops = sorted(folder.iterdir())
-    for top in tops:
-        if top.is_file() and top.suffix != ".py":
-            raise UserError(
-                f"{owners[top.name]} has {top.name} outside of a package, which Ray cannot ship",
-                hint="put it into a package",
-            )
-    return tops
+    loose = [path for path in sorted(folder.iterdir()) if path.is_file()]
+    if loose:
+        (folder / LOOSE).mkdir()
+    for path in loose:
+        path.rename(folder / LOOSE / path.name)
+    return sorted(folder.iterdir())
+
+
+def add_loose_modules() -> None:
+    """Let this process of a job find the modules of LOOSE, where some were shipped. Ray calls it in each worker."""
+    found = find_spec(LOOSE)
+    for location in (found.submodule_search_locations or ()) if found is not None else ():
+        if location not in sys.path:
+            sys.path.append(location)
 
 
 def files_of(distribution: Distribution) -> Iterator[tuple[str, Path]]:
