@@ -46,10 +46,11 @@ class Linger(Stage):
 
 @dataclass(frozen=True)
 class DashboardCluster:
-    """A real cluster of two nodes: the addresses of its dashboard and of its head."""
+    """A real cluster: the addresses of its dashboard and of its head, and the folder that is its package index."""
 
     url: str
     head: str
+    wheels: Path
 
 
 def free_port() -> int:
@@ -65,9 +66,13 @@ def dashboard_cluster(*cpus: int) -> Iterator[DashboardCluster]:
     folder: a job finds its cluster by a file there, which other clusters on this machine would overwrite."""
     port = free_port()
     folder = Path(tempfile.mkdtemp(prefix="ray-", dir="/tmp"))  # sockets lie there, whose paths must be short
-    before = {name: os.environ.get(name) for name in ("PATH", "RAY_TMPDIR")}
+    wheels = folder / "wheels"
+    wheels.mkdir()
+    before = {name: os.environ.get(name) for name in ("PATH", "RAY_TMPDIR", "PIP_NO_INDEX", "PIP_FIND_LINKS")}
     os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{before['PATH']}"
     os.environ["RAY_TMPDIR"] = str(folder)
+    os.environ["PIP_NO_INDEX"] = "1"
+    os.environ["PIP_FIND_LINKS"] = str(wheels)
     try:
         head: dict[str, Any] = {
             "dashboard_host": "127.0.0.1",
@@ -75,7 +80,7 @@ def dashboard_cluster(*cpus: int) -> Iterator[DashboardCluster]:
             "dashboard_agent_listen_port": free_port(),
         }
         with ray_cluster(*cpus, include_dashboard=True, **head) as cluster:
-            yield DashboardCluster(f"http://127.0.0.1:{port}", cluster.address)
+            yield DashboardCluster(f"http://127.0.0.1:{port}", cluster.address, wheels)
     finally:
         for name, value in before.items():
             if value is None:

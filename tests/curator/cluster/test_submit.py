@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -35,8 +36,10 @@ def cluster() -> Iterator[DashboardCluster]:
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Place:
-    return make_place(tmp_path)
+def place(tmp_path: Path) -> Iterator[Place]:
+    place = make_place(tmp_path)
+    yield place
+    place.gate.touch()
 
 
 def submit(
@@ -44,6 +47,16 @@ def submit(
 ) -> subprocess.CompletedProcess[str]:
     command = ("submit", place.input, "-o", place.folder / output, "-r", recipe or place.recipe)
     return curator(*command, "--address", cluster.url, *more, env=place.env)
+
+
+def refusal(done: subprocess.CompletedProcess[str]) -> str:
+    """The one line of a refusal; before it a busy cluster may have made `submit` say that it waits."""
+    assert done.returncode == 2, done.stderr
+    assert "Traceback" not in done.stderr, done.stderr
+    lines = [line for line in done.stderr.splitlines() if not re.fullmatch(r"curator: run \w+ waits for .*", line)]
+    assert len(lines) == 1, done.stderr
+    assert not done.stdout
+    return lines[0]
 
 
 def shown(place: Place, run: str) -> dict[str, object]:
@@ -93,8 +106,7 @@ def test_the_same_submission_sent_twice_at_once_is_one_run(cluster: DashboardClu
     assert other.returncode == 0, other.stderr
     assert other.stdout.strip() != run
     clash = submit(cluster, place, "third", "--key", "mine")
-    assert clash.returncode == 2
-    assert "this key was used for another run" in told(clash)
+    assert "this key was used for another run" in refusal(clash)
 
 
 def test_ctrl_c_leaves_the_run_and_cancel_leaves_one_to_resume(cluster: DashboardCluster, place: Place) -> None:
@@ -115,8 +127,7 @@ def test_ctrl_c_leaves_the_run_and_cancel_leaves_one_to_resume(cluster: Dashboar
     state = shown(place, run)
     assert (state["state"], state["job"]) == ("stopped", "STOPPED")
     refused = submit(cluster, place, "run")
-    assert refused.returncode == 2
-    assert "was cancelled (go on with it with --resume)" in told(refused)
+    assert "was cancelled (go on with it with --resume)" in refusal(refused)
 
     place.gate.touch()
     resumed = curator("runs", "resume", place.folder / "run", "--wait", "--json", env=place.env)
@@ -135,11 +146,9 @@ def test_two_runs_work_at_once_and_two_into_one_directory_do_not(cluster: Dashbo
     ids = [first.stdout.strip(), second.stdout.strip()]
     assert [shown(place, run)["state"] for run in ids] == ["running", "running"]
     into_one = submit(cluster, place, "first", "--key", "another", "--resume")
-    assert into_one.returncode == 2
-    assert "another process is working in this run directory" in told(into_one)
+    assert "another process is working in this run directory" in refusal(into_one)
     anew = submit(cluster, place, "first", "--key", "a third")
-    assert anew.returncode == 2
-    assert "the output is not empty" in told(anew)
+    assert "the output is not empty" in refusal(anew)
     place.gate.touch()
     wait_until(lambda: all(shown(place, run)["state"] == "finished" for run in ids))
     listed = curator("runs", "list", "--json", env=place.env)
@@ -147,7 +156,7 @@ def test_two_runs_work_at_once_and_two_into_one_directory_do_not(cluster: Dashbo
     logs = curator("runs", "logs", ids[0], "--bytes", "20", env=place.env)
     assert logs.returncode == 0
     assert len(logs.stdout.strip()) <= 20
-    assert "[2/2] write" in curator("runs", "logs", ids[0], env=place.env).stdout
+    assert "[3/3] write" in curator("runs", "logs", ids[0], env=place.env).stdout
 
 
 @pytest.mark.parametrize(
@@ -161,16 +170,14 @@ def test_more_than_the_cluster_has_is_refused(
     cluster: DashboardCluster, place: Place, more: tuple[str, str], said: str
 ) -> None:
     done = submit(cluster, place, "run", *more)
-    assert done.returncode == 2
-    assert said in told(done)
+    assert said in refusal(done)
     assert not (place.folder / "run").exists()
 
 
 def test_input_that_is_not_there_is_refused(cluster: DashboardCluster, place: Place) -> None:
     place.input.unlink()
     done = submit(cluster, place, "run")
-    assert done.returncode == 2
-    assert str(place.input) in told(done)
+    assert str(place.input) in refusal(done)
     assert not (place.folder / "run").exists()
     assert not list((place.folder / "state" / "runs").iterdir())
 
@@ -180,8 +187,7 @@ def test_a_package_that_the_nodes_lack_is_refused(cluster: DashboardCluster, pla
     metadata = place.folder / "package" / "linger-0.1.dist-info" / "METADATA"
     metadata.write_text(metadata.read_text() + "Requires-Dist: extra_words>=0.1\n")
     done = submit(cluster, place, "deep/run")
-    assert done.returncode == 2
-    assert "extra_words 0.1 is not installed" in told(done)
+    assert "extra_words 0.1 is not installed" in refusal(done)
     assert "--install" in done.stderr
     assert not (place.folder / "deep").exists()
 
@@ -216,9 +222,11 @@ def test_what_a_node_does_not_see_is_refused(cluster: DashboardCluster, place: P
         node.terminate()
         node.wait(timeout=30)
         wait_until(lambda: len(dashboard.nodes()) == 2)
-    assert done.returncode == 2
-    line = told(done)
-    assert ("does not share the output" if hidden == "out" else f"does not see the input {source}") in line
-    assert "mount at the same path" in line
+    line = refusal(done)
+    if hidden == "out" or "does not see" in line:
+        assert "mount at the same path" in line
+    # The driver may be on any of the nodes, also on that which sees nothing.
+    expected = f"does not share the output {output}" if hidden == "out" else str(source)
+    assert expected in line
     assert not output.exists()
     assert seconds < 60
