@@ -30,6 +30,10 @@ recipe_app = typer.Typer(help="Show, validate and describe recipes.", no_args_is
 app.add_typer(recipe_app, name="recipe")
 index_app = typer.Typer(help="Look at the index of an earlier run.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(index_app, name="index")
+runs_app = typer.Typer(
+    help="Look at, cancel and resume runs that were submitted.", no_args_is_help=True, rich_markup_mode=None
+)
+app.add_typer(runs_app, name="runs")
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on standard output, nothing else.")]
 RecipeOption = Annotated[str, typer.Option("--recipe", "-r", help="A recipe's file, or the name of a packaged one.")]
@@ -41,6 +45,10 @@ OverlayOption = Annotated[
 ]
 IndexArgument = Annotated[Path, typer.Argument(metavar="PATH", help="An index, or a run that has one.")]
 RunArgument = Annotated[str, typer.Argument(metavar="RUN", help="A run directory.")]
+SubmittedArgument = Annotated[
+    str, typer.Argument(metavar="RUN", help="The id of a submitted run or its beginning, or its run directory.")
+]
+WaitOption = Annotated[bool, typer.Option("--wait", help="Follow the run to its end, and exit as it does.")]
 
 
 @app.command()
@@ -68,6 +76,77 @@ def process(
     from curator.cli.process import process_command
 
     process_command(inputs, output, recipe, overlay, workers, memory, overrides or [], resume, keep_work, ray, as_json)
+
+
+@app.command()
+def submit(
+    inputs: Annotated[list[str], typer.Argument(metavar="INPUT...", help="Files, directories or globs.")],
+    output: Annotated[str, typer.Option("--output", "-o", metavar="RUN", help="The run directory to write.")],
+    address: Annotated[str, typer.Option(metavar="URL", help="The cluster's dashboard: http://HOST:8265.")],
+    recipe: RecipeOption = "web",
+    workers: Annotated[int, typer.Option(help="Tasks at once; 0 means as many as there is room for.", min=0)] = 0,
+    memory: Annotated[str, typer.Option(metavar="SIZE", help="Memory that the run may use, on all nodes.")] = "4GB",
+    wait: WaitOption = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with a run that was stopped.")] = False,
+    key: Annotated[
+        str | None,
+        typer.Option(metavar="TEXT", help="What makes two submissions one run; recipe, input and output else."),
+    ] = None,
+    install: Annotated[bool, typer.Option("--install", help="Let the nodes install the packages they need.")] = False,
+    overlay: OverlayOption = None,
+    overrides: SetOption = None,
+    as_json: Json = False,
+) -> None:
+    """Curate files on a Ray cluster; prints the id of the run."""
+    from curator.cli.submit import submit_command
+
+    submit_command(
+        inputs, output, recipe, overlay, overrides or [], address, workers, memory, key, resume, install, wait, as_json
+    )
+
+
+@runs_app.command("list")
+def runs_list(as_json: Json = False) -> None:
+    """List the runs that were submitted from here."""
+    from curator.cli.runs import runs_list_command
+
+    runs_list_command(as_json)
+
+
+@runs_app.command("show")
+def runs_show(run: SubmittedArgument, as_json: Json = False) -> None:
+    """Show how far a run is, by its run directory and by what Ray says."""
+    from curator.cli.runs import runs_show_command
+
+    runs_show_command(run, as_json)
+
+
+@runs_app.command("logs")
+def runs_logs(
+    run: SubmittedArgument,
+    size: Annotated[int, typer.Option("--bytes", help="At most so many, from the end.", min=1)] = 65_536,
+    as_json: Json = False,
+) -> None:
+    """Print what the driver of a run wrote last."""
+    from curator.cli.runs import runs_logs_command
+
+    runs_logs_command(run, size, as_json)
+
+
+@runs_app.command("cancel")
+def runs_cancel(run: SubmittedArgument, as_json: Json = False) -> None:
+    """End a run; what it finished is kept, and `resume` goes on with it."""
+    from curator.cli.runs import runs_cancel_command
+
+    runs_cancel_command(run, as_json)
+
+
+@runs_app.command("resume")
+def runs_resume(run: SubmittedArgument, wait: WaitOption = False, as_json: Json = False) -> None:
+    """Submit a run again, to go on where it stopped."""
+    from curator.cli.runs import runs_resume_command
+
+    runs_resume_command(run, wait, as_json)
 
 
 @app.command()

@@ -15,7 +15,7 @@ import pyarrow as pa
 from curator.engine.cluster import Cluster
 from curator.engine.executor import Executor
 from curator.engine.local import LocalExecutor
-from curator.errors import DataError, TransientError, UserError
+from curator.errors import CuratorError, DataError, TransientError, UserError
 from curator.plan import Phase, make_plan
 from curator.readers.base import Fields, InputFile, ReadOptions
 from curator.readers.detect import discover
@@ -148,7 +148,8 @@ def _run(request: Request, listeners: Sequence[Callable[[Event], None]]) -> Outc
             if driver is not None:
                 driver.executor.close(kill=True)
             with contextlib.suppress(TransientError, UserError):  # a full disk must not hide what happened
-                log.emit("run.stopped", error=type(error).__name__)
+                said = str(error) if isinstance(error, CuratorError) else None  # ours holds no content of documents
+                log.emit("run.stopped", error=type(error).__name__, message=said)
                 log.flush()
             if isinstance(error, UserError) and before is None and lock.is_held:
                 with contextlib.suppress(TransientError, UserError):

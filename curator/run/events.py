@@ -74,6 +74,21 @@ def iterate_events(folder: AnyPath) -> Iterator[dict[str, object]]:
         yield from _read_piece(path)
 
 
+class EventReader:
+    """Reads a run's events as they come."""
+
+    def __init__(self, folder: AnyPath) -> None:
+        self._folder = folder
+        self._last = ""
+
+    def read(self) -> Iterator[Event]:
+        """The events that were put since the last call, in order."""
+        for path in _pieces(self._folder):
+            if path.name > self._last:
+                self._last = path.name
+                yield from _read_piece(path)
+
+
 def _pieces(folder: AnyPath) -> Sequence[AnyPath]:
     if isinstance(folder, StoragePath):
         return [folder / _name(number) for number in range(1, _last_piece(folder) + 1)]

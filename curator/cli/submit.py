@@ -1,0 +1,149 @@
+"""`curator submit`: a run on a Ray cluster, from wherever its dashboard can be reached."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import cast
+
+from curator.cli.funnel import funnel_json, print_funnel
+from curator.cli.output import print_json, print_line, print_note
+from curator.cluster.records import RunRecord
+from curator.cluster.specification import Specification
+from curator.cluster.state import INTERRUPTED, Progress
+from curator.cluster.submit import Submitted
+from curator.errors import UserError
+from curator.sizes import parse_size
+
+
+def submit_command(
+    inputs: Sequence[str],
+    output: str,
+    recipe: str,
+    overlay: Path | None,
+    overrides: Sequence[str],
+    address: str,
+    workers: int,
+    memory: str,
+    key: str | None,
+    resume: bool,
+    install: bool,
+    wait: bool,
+    as_json: bool,
+) -> None:
+    """Submit a recipe on files that the nodes of a cluster see."""
+    from curator.cluster.dashboard import Dashboard, cluster_address
+    from curator.cluster.submit import check_ray, make_specification, run_id
+    from curator.recipe import load_with_origins
+
+    try:
+        memory_bytes = parse_size(memory)
+    except ValueError as error:
+        raise UserError(f"--memory {memory}: {error}") from error
+    place = cluster_address(address)
+    check_ray(Dashboard(place))  # before anything that takes time
+    loaded, origins = load_with_origins(recipe, overrides, overlay)
+    specification = make_specification(inputs, output, loaded, origins, workers or None, memory_bytes, resume=resume)
+    submit_and_tell(place, specification, run_id(specification, key), install=install, wait=wait, as_json=as_json)
+
+
+def submit_and_tell(
+    address: str, specification: Specification, run: str, *, install: bool, wait: bool, as_json: bool
+) -> None:
+    """Submit, say what came of it and, with `wait`, follow the run to its end and exit as it did."""
+    from curator.cluster.submit import submit
+
+    try:
+        submitted = submit(address, specification, run, _tell, install=install)
+        if not wait:
+            _print_submitted(submitted, as_json)
+            return
+        _note(submitted)
+        progress = _wait(submitted, as_json)
+    except KeyboardInterrupt:
+        print_note(f"curator: no longer waiting; run {run} goes on where it has begun")
+        print_note(f"curator: look at it with `curator runs show {run}`, end it with `curator runs cancel {run}`")
+        raise SystemExit(INTERRUPTED) from None
+    _print_end(submitted.record, progress, as_json)
+    if progress.exit_code:
+        raise SystemExit(progress.exit_code)
+
+
+def _wait(submitted: Submitted, as_json: bool) -> Progress:
+    from curator.cli.process import show_progress
+    from curator.cluster.follow import follow
+    from curator.cluster.state import progress_of
+
+    if submitted.standing == "finished":
+        return progress_of(submitted.record.directory)
+    progress = show_progress(as_json=as_json)
+    try:
+        return follow(submitted.record, submitted.attempt, progress, _tell)
+    finally:
+        progress.close()
+
+
+def _tell(sentence: str) -> None:
+    print_note(f"curator: {sentence}")
+
+
+def _note(submitted: Submitted) -> None:
+    record = submitted.record
+    said = {
+        "began": f"run {record.id} has begun on {record.address}",
+        "waiting": f"run {record.id} waits in {record.address}; it may still be refused",
+        "running before": f"this run was submitted already: {record.id}",
+        "finished": f"run {record.id} is finished already",
+    }
+    _tell(said[submitted.standing])
+
+
+def _print_submitted(submitted: Submitted, as_json: bool) -> None:
+    record = submitted.record
+    if as_json:
+        print_json({**_described(record), "standing": submitted.standing})
+        return
+    _note(submitted)
+    print_line(record.id)
+
+
+def _described(record: RunRecord) -> dict[str, object]:
+    return {
+        "id": record.id,
+        "run": record.specification.output,
+        "address": record.address,
+        "submission": record.submission,
+    }
+
+
+def _print_end(record: RunRecord, progress: Progress, as_json: bool) -> None:
+    from curator.run.directory import RunDirectory
+    from curator.run.manifest import load_manifest
+
+    directory = RunDirectory(record.directory)
+    manifest = load_manifest(directory.manifest) if directory.manifest.exists() else None
+    if as_json:
+        values: Mapping[str, object] = {
+            **_described(record),
+            "state": progress.state,
+            "error": progress.error,
+            "message": progress.message,
+            "fingerprint": manifest["fingerprint"] if manifest else None,
+            "funnel": funnel_json(manifest) if manifest else None,
+            "warnings": manifest["warnings"] if manifest else [],
+        }
+        print_json(values)
+        return
+    if progress.state != "finished":
+        what = progress.message or f"it has {'been ' if progress.state == 'stopped' else ''}{progress.state}"
+        _tell(f"run {record.id}: {what}; go on with it with `curator runs resume {record.id}`")
+        return
+    if manifest is None:
+        _tell(f"run {record.id} is finished; {directory.root} is not seen from here")
+        return
+    print_funnel(manifest)
+    print_line()
+    for warning in cast("list[str]", manifest["warnings"]):
+        print_line(f"note: {warning}")
+    print_line(f"shards: {directory.shards}")
+    print_line(f"report: {directory.report}")

@@ -1,0 +1,1 @@
+"""Runs on a Ray cluster that another machine reaches by its dashboard: what is shipped, checked, watched and kept."""

@@ -1,0 +1,63 @@
+"""What a submission asks of a cluster: a file that travels beside the code, read by `curator.cluster.job`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from importlib.resources import files
+from pathlib import Path
+
+import blake3
+from pydantic import BaseModel, ConfigDict
+
+from curator.recipe.model import Recipe
+from curator.recipe.overlay import Origins
+from curator.storage.path import is_url
+
+PACKAGE = "curator_submission"
+"""The folder that is shipped with the specification in it; Python on the cluster finds it like a package."""
+
+FILE = "specification.json"
+
+
+class Specification(BaseModel):
+    """One submission: what to run, where, with how much, and what the nodes must have.
+
+    `inputs` and `output` are absolute. `workers` None means as many as the cluster has room for. `expected` has, by
+    name, the versions of Python, Ray and the packages that the run depends on, and `models` the identity of the models
+    and programs, both as they are on the machine that submits.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    inputs: tuple[str, ...]
+    output: str
+    recipe: Recipe
+    origins: Origins
+    workers: int | None
+    memory_bytes: int
+    resume: bool
+    expected: Mapping[str, str]
+    models: Mapping[str, str]
+
+    def digest(self) -> str:
+        """BLAKE3 of recipe, inputs and output: submissions with the same one are one run."""
+        text = self.model_dump_json(include={"recipe", "inputs", "output"})
+        return blake3.blake3(text.encode()).hexdigest()
+
+    def write(self, folder: Path) -> Path:
+        """Write the package to be shipped into `folder`; returns its path."""
+        package = folder / PACKAGE
+        package.mkdir()
+        (package / FILE).write_text(self.model_dump_json(), encoding="utf-8")
+        return package
+
+
+def shipped_specification() -> Specification:
+    """The specification that was shipped to this process."""
+    return Specification.model_validate_json((files(PACKAGE) / FILE).read_text(encoding="utf-8"))
+
+
+def absolute(path: str) -> str:
+    """A path as it is called from anywhere. A glob stays one, and so does a URL."""
+    return path if is_url(path) else os.path.abspath(path)  # noqa: PTH100 (links stay as they are called; so must what a node sees)

@@ -1,0 +1,134 @@
+"""Wheels of what is installed here, unpacked: their modules, data and metadata, as Ray lays them out on every node.
+
+A wheel is an archive that works when it is unpacked into folders of `sys.path`: modules, and the metadata in which
+Python finds entry points. Ray ships each folder as a module of its own, named by its content, so that a node keeps what
+has not changed. Letting pip install wheels there instead would ask an index for their dependencies, and takes seconds
+(docs/decisions/0023-submit.md).
+"""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Iterator, Sequence
+from importlib.metadata import Distribution
+from importlib.util import find_spec
+from pathlib import Path, PurePosixPath
+
+from curator.code import files_below
+from curator.errors import UserError
+
+LOOSE = "curator_modules"
+"""The folder for modules outside of packages, which Ray cannot ship by themselves; see `add_loose_modules`."""
+
+_LEFT_OUT = ("RECORD", "INSTALLER", "REQUESTED", "direct_url.json")
+"""Files of metadata that speak of the installation, not of the distribution."""
+
+_OBEYED = (".gitignore", ".rayignore")
+"""Files by which Ray leaves out others when it ships a folder."""
+
+_METADATA_SUFFIXES = (".dist-info", ".egg-info")
+
+
+def lay_out(distributions: Sequence[Distribution], folder: Path) -> list[Path]:
+    """Copy the files of distributions into `folder`; returns the packages and folders of metadata there, each to be
+    shipped by itself, and LOOSE where there are modules outside of packages. UserError when two distributions have the
+    same file, or one has no module."""
+    owners: dict[str, str] = {}
+    for distribution in distributions:
+        found = {name: path for name, path in files_of(distribution) if path.name not in _OBEYED}
+        if not any(_is_module(name) for name in found):
+            raise UserError(
+                f"the distribution {distribution.name} has no modules that could be shipped",
+                hint="install it as a wheel, or with `pip install --editable`",
+            )
+        for name, source in found.items():
+            if name in owners:
+                raise UserError(
+                    f"{distribution.name} and {owners[name]} both have the file {name}", hint="rename one of them"
+                )
+            owners[name] = distribution.name
+            target = folder / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(source, target)
+    loose = [path for path in sorted(folder.iterdir()) if path.is_file()]
+    if loose:
+        (folder / LOOSE).mkdir()
+    for path in loose:
+        path.rename(folder / LOOSE / path.name)
+    return sorted(folder.iterdir())
+
+
+def add_loose_modules() -> None:
+    """Let this process of a job find the modules of LOOSE, where some were shipped. Ray calls it in each worker."""
+    found = find_spec(LOOSE)
+    for location in (found.submodule_search_locations or ()) if found is not None else ():
+        if location not in sys.path:
+            sys.path.append(location)
+
+
+def files_of(distribution: Distribution) -> Iterator[tuple[str, Path]]:
+    """Each file of a distribution: its name in a wheel, and where it lies. Of one that was installed as files, those of
+    its record; of an editable one, all that lies below its packages."""
+    recorded = list(_recorded(distribution))
+    if any(_is_module(name) for name, _ in recorded):
+        yield from recorded
+        return
+    yield from _metadata(distribution)
+    for top in _top_level(distribution):
+        yield from _module_files(top)
+
+
+def _recorded(distribution: Distribution) -> Iterator[tuple[str, Path]]:
+    for entry in distribution.files or ():
+        name = PurePosixPath(str(entry))
+        if ".." in name.parts or "__pycache__" in name.parts or name.is_absolute():
+            continue
+        if name.name.startswith("__editable__") or name.suffix == ".pth" or _is_left_out(name):
+            continue
+        path = Path(str(distribution.locate_file(entry)))
+        if path.is_file():
+            yield str(name), path
+
+
+def _metadata(distribution: Distribution) -> Iterator[tuple[str, Path]]:
+    """The folder of metadata, which importlib.metadata keeps to itself: found by the name that it must have."""
+    root = Path(str(distribution.locate_file("")))
+    wanted = {_folded(f"{distribution.name}-{distribution.version}"), _folded(distribution.name)}
+    for folder in sorted(root.iterdir()):
+        if folder.suffix in _METADATA_SUFFIXES and folder.is_dir() and _folded(folder.stem) in wanted:
+            for path in files_below(folder):
+                name = PurePosixPath(path.relative_to(root).as_posix())
+                if not _is_left_out(name):
+                    yield str(name), path
+            return
+
+
+def _top_level(distribution: Distribution) -> list[str]:
+    """The packages and modules that a distribution brings: as its metadata says, or as its entry points do."""
+    listed = (distribution.read_text("top_level.txt") or "").split()
+    return listed or sorted({point.value.split(":")[0].split(".")[0] for point in distribution.entry_points})
+
+
+def _module_files(name: str) -> Iterator[tuple[str, Path]]:
+    found = find_spec(name)
+    if found is None:
+        return
+    for location in found.submodule_search_locations or ():
+        folder = Path(location)
+        for path in files_below(folder):
+            yield f"{name}/{path.relative_to(folder).as_posix()}", path
+    if found.submodule_search_locations is None and found.origin is not None and Path(found.origin).is_file():
+        yield Path(found.origin).name, Path(found.origin)
+
+
+def _is_left_out(name: PurePosixPath) -> bool:
+    return name.parent.suffix in _METADATA_SUFFIXES and name.name in _LEFT_OUT
+
+
+def _is_module(name: str) -> bool:
+    return name.endswith((".py", ".so")) and not name.startswith("__editable__")
+
+
+def _folded(name: str) -> str:
+    return name.lower().replace("-", "_").replace(".", "_")

@@ -1,0 +1,220 @@
+"""What is known of a run whose cluster is gone: its record, and what its run directory says."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from curator.cluster.dashboard import SubmittedJob
+from curator.cluster.follow import follow
+from curator.cluster.job import Report, reports_of, without_reports
+from curator.cluster.records import RunRecord, all_records, find_record, save_record
+from curator.cluster.specification import Specification
+from curator.cluster.state import Progress, exit_code_of, is_worked_in, progress_of
+from curator.errors import DataError, UserError
+from curator.recipe import load_recipe_text
+from curator.recipe.overlay import Origins
+from curator.run.directory import RunDirectory, RunLock
+from curator.run.events import EventLog
+from tests.command import curator, json_of, told
+from tests.curator.cluster.submitting import free_port
+from tests.runs import make_texts, recipe_text, run_stages, write_jsonl
+
+JOB = SubmittedJob("curator-0123456789ab-1", "RUNNING", "", None, {})
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("CURATOR_STATE", str(tmp_path / "state"))
+    return tmp_path
+
+
+def make_record(output: Path, run: str = "0123456789ab") -> RunRecord:
+    """A run that was submitted to a cluster which is gone."""
+    specification = Specification(
+        inputs=(str(output.parent / "in.jsonl"),),
+        output=str(output),
+        recipe=load_recipe_text(recipe_text("entropy"), "test.yaml"),
+        origins=Origins(),
+        workers=None,
+        memory_bytes=4_000_000_000,
+        resume=False,
+        expected={},
+        models={},
+    )
+    record = RunRecord(
+        id=run,
+        address=f"http://127.0.0.1:{free_port()}",
+        submission=f"curator-{run}-1",
+        submitted=time.time(),
+        install=False,
+        specification=specification,
+    )
+    save_record(record)
+    return record
+
+
+def run_here(output: Path, documents: int = 20) -> None:
+    run_stages([write_jsonl(output.parent / "in.jsonl", make_texts(documents))], output, "entropy")
+
+
+def test_a_finished_run_is_shown_without_its_cluster(home: Path) -> None:
+    record = make_record(home / "run")
+    run_here(home / "run")
+    shown = json_of(curator("runs", "show", record.id, "--json"))
+    assert (shown["state"], shown["cluster_answers"], shown["job"]) == ("finished", False, None)
+    done = curator("runs", "list")
+    assert done.returncode == 0
+    assert [line.split()[:3] for line in done.stdout.splitlines()[1:]] == [[record.id, "test", "finished"]]
+    text = curator("runs", "show", str(record.directory)).stdout
+    assert f"{record.submission}: does not answer" in text
+
+
+@pytest.mark.parametrize("command", ["logs", "cancel", "resume"])
+def test_what_needs_the_cluster_says_that_it_does_not_answer(home: Path, command: str) -> None:
+    record = make_record(home / "run")
+    run_here(home / "run")
+    done = curator("runs", command, record.id)
+    assert done.returncode in (2, 75)
+    assert f"no Ray dashboard answers at {record.address}" in told(done)
+
+
+def test_a_run_that_failed_is_shown_with_its_error(home: Path) -> None:
+    record = make_record(home / "run")
+    (home / "in.jsonl").write_text("no JSON\n" * 200)
+    with pytest.raises(DataError):
+        run_stages([home / "in.jsonl"], record.directory, "entropy")
+    found = progress_of(record.directory)
+    assert (found.state, found.error, found.exit_code) == ("failed", "DataError", 3)
+    assert found.message is not None
+    assert "200 of 200 records could not be read" in found.message
+
+
+def test_waiting_goes_on_with_the_events_when_the_cluster_falls_silent(home: Path) -> None:
+    record = make_record(home / "run")
+    directory = RunDirectory(record.directory)
+    directory.create()
+    log = EventLog(directory.events)
+    said: list[str] = []
+    kinds: list[object] = []
+
+    def drive() -> None:
+        with RunLock(directory):
+            for kind, fields in (
+                ("run.started", {"bytes": 1}),
+                ("phase.started", {"phase": "a", "index": 0, "phases": 1}),
+            ):
+                log.emit(kind, **fields)
+                log.flush()
+                time.sleep(1.5)
+            log.emit("run.stopped", error="TransientError", message="a worker died")
+            log.flush()
+
+    driver = threading.Thread(target=drive)
+    driver.start()
+    found = follow(record, 1, lambda event: kinds.append(event["kind"]), said.append)
+    driver.join()
+    assert said == ["the cluster does not answer; going on with what the run directory says"]
+    assert kinds == ["run.started", "phase.started", "run.stopped"]
+    assert (found.state, found.exit_code, found.message) == ("failed", 75, "a worker died")
+
+
+@pytest.mark.slow
+def test_waiting_ends_when_the_cluster_is_silent_and_nobody_works(home: Path) -> None:
+    record = make_record(home / "run")
+    directory = RunDirectory(record.directory)
+    directory.create()
+    log = EventLog(directory.events)
+    log.emit("run.started", bytes=1)
+    log.flush()
+    found = follow(record, 1, lambda event: None, lambda sentence: None)
+    assert (found.state, found.exit_code) == ("lost", 75)
+    assert found.message == "the cluster does not answer, and nothing works in the run directory"
+
+
+@pytest.mark.parametrize(
+    ("job", "state"),
+    [
+        (None, "running"),
+        (JOB, "running"),
+        (replace(JOB, status="STOPPED"), "stopped"),
+        (replace(JOB, status="FAILED", message="a\nthe node died\n"), "lost"),
+    ],
+)
+def test_a_run_without_a_last_word_is_what_ray_says_of_its_job(
+    tmp_path: Path, job: SubmittedJob | None, state: str
+) -> None:
+    directory = RunDirectory(tmp_path / "run")
+    directory.create()
+    log = EventLog(directory.events)
+    log.emit("run.started", bytes=1)
+    log.flush()
+    found = progress_of(directory.root, job)
+    assert found.state == state
+    if state == "lost":
+        assert found.message == "the node died"
+
+
+def test_an_attempt_that_has_not_begun_waits(tmp_path: Path) -> None:
+    assert progress_of(tmp_path / "run", replace(JOB, status="PENDING")) == Progress("waiting")
+    directory = RunDirectory(tmp_path / "run")
+    directory.create()
+    log = EventLog(directory.events)
+    log.emit("run.stopped", error="KeyboardInterrupt", message=None)
+    log.flush()
+    assert progress_of(directory.root).state == "stopped"
+    assert progress_of(directory.root, JOB).state == "waiting"
+
+
+def test_a_directory_is_worked_in_while_it_is_locked(tmp_path: Path) -> None:
+    directory = RunDirectory(tmp_path)
+    with RunLock(directory):
+        assert is_worked_in(tmp_path)
+    assert not is_worked_in(tmp_path)
+    assert not is_worked_in(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize(
+    ("error", "code"), [("UserError", 2), ("KeyboardInterrupt", 130), ("KeyError", 70), (None, 70)]
+)
+def test_an_error_has_the_exit_code_of_the_command_line(error: str | None, code: int) -> None:
+    assert exit_code_of(error) == code
+
+
+def test_records_are_the_owners_alone_and_found_by_a_part_of_the_id(home: Path) -> None:
+    first, second = make_record(home / "a", "aaaa00000000"), make_record(home / "b", "aaab00000000")
+    folder = home / "state" / "runs"
+    assert {path.stat().st_mode & 0o077 for path in (folder, *folder.iterdir())} == {0}
+    assert [record.id for record in all_records()] == [second.id, first.id]
+    assert find_record("AAAA").id == first.id
+    assert find_record(str(home / "b")).id == second.id
+    with pytest.raises(UserError, match="more than one run: "):
+        find_record("aaa")
+    with pytest.raises(UserError, match="no run 'ffff' was submitted from here"):
+        find_record("ffff")
+    (folder / "aaaa00000000.json").write_text("{}")
+    with pytest.raises(UserError, match="is not a record of a run"):
+        find_record("aaaa")
+
+
+def test_reports_are_read_from_a_log_and_left_out_of_it(capsys: pytest.CaptureFixture[str]) -> None:
+    from curator.cluster.job import Driver
+
+    driver = Driver()
+    driver.note({"kind": "run.started", "attempt": 2})
+    driver.note({"kind": "task.done"})
+    assert driver.end(3, "too many failed\nrecords") == 3
+    log = f"before\n{capsys.readouterr().out}curator-report {{cut"
+    assert list(reports_of(log)) == [
+        Report(kind="began", attempt=2),
+        Report(kind="ended", attempt=2, exit_code=3, message="too many failed\nrecords"),
+    ]
+    assert without_reports(log) == "before\n"
+    refusing: Callable[[int], int] = Driver().end
+    assert refusing(2) == 2
+    assert [report.kind for report in reports_of(capsys.readouterr().out)] == ["refused"]
