@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import cast
 
 from curator.errors import TransientError, UserError
+from curator.run.clock import Spent, TaskClock
 
 OWNER_ONLY = 0o700
 
@@ -33,12 +34,14 @@ _NEVER = (
 
 @dataclass(frozen=True)
 class Commit:
-    """What a committed task left: its name, its files with their sizes, and its result (JSON)."""
+    """What a committed task left: its name, its files with their sizes, and its result (JSON). `spent` is what the
+    attempt that has just made it took, None for a task that had committed before."""
 
     folder: str
     name: str
     files: Mapping[str, int]
     result: Mapping[str, object]
+    spent: Spent | None = None
 
     def path(self, suffix: str) -> Path:
         """The file that the task wrote under this suffix."""
@@ -57,6 +60,7 @@ class Outputs:
         self._name = name
         self._suffixes: list[str] = []
         self._scratch: list[Path] = []
+        self.clock = TaskClock()
 
     def path(self, suffix: str) -> Path:
         """Where to write the file of this suffix; it takes its name when the task commits."""
@@ -80,7 +84,7 @@ class Outputs:
             source.replace(self._folder / f"{self._name}.{suffix}")
         record = {"files": sizes, "result": dict(result)}
         put(self._folder / f"{self._name}.json", json.dumps(record, ensure_ascii=False).encode(), durable=False)
-        return Commit(str(self._folder), self._name, sizes, result)
+        return Commit(str(self._folder), self._name, sizes, result, self.clock.spent())
 
     def discard(self) -> None:
         """Remove what was written so far."""

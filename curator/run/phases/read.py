@@ -15,6 +15,7 @@ from curator.keys import file_keys
 from curator.readers.base import Failure, ReadOptions, Records, Split
 from curator.readers.batches import digest_record
 from curator.readers.registry import load_reader
+from curator.run.clock import TaskClock
 from curator.run.part import BatchWriter, write_table
 from curator.run.phases.languages import count_contradictions, identify_languages
 from curator.run.pipeline import BUILTIN_COLUMNS, Pipeline, is_matrix, pipeline_of
@@ -66,7 +67,7 @@ class ReadTask:
         failures = list(split.failures)
         for records in reader.read(split, self.options):
             failures.extend(records.failures)
-            documents, found, languages = ingest(records, split, pipeline)
+            documents, found, languages = ingest(records, split, pipeline, outputs.clock)
             failures.extend(found)
             writer.write(documents, languages, IN)
         writer.close()
@@ -87,6 +88,7 @@ class PartWriter:
         self._columns = BatchWriter(outputs.path("columns"), self._schema)
         matrices = (column.name for column in declared if is_matrix(column))
         self._matrices = {name: outputs.path(name).open("wb") for name in matrices}
+        self._clock = outputs.clock
         self._rows = 0
         self._contradicted = self._mixed = 0
         self.tally = Tally()
@@ -100,7 +102,8 @@ class PartWriter:
         size = np.diff(batch.text_buffer[1])
         columns: dict[str, pa.Array] = {"tokens": pa.array(tokens), "bytes": pa.array(size), **languages}
         for stage in self._stages:
-            columns.update(stage.annotate(batch))
+            with self._clock.charge(stage.name):
+                columns.update(stage.annotate(batch))
         for name, file in self._matrices.items():
             np.ascontiguousarray(columns[name].flatten().to_numpy(zero_copy_only=False)).tofile(file)
         arrays = [_cast(columns[column.name], column.type) for column in self._plain]
@@ -135,7 +138,7 @@ def dimensions(documents: pa.RecordBatch) -> dict[str, Codes]:
 
 
 def ingest(
-    records: Records, split: Split, pipeline: Pipeline
+    records: Records, split: Split, pipeline: Pipeline, clock: TaskClock
 ) -> tuple[pa.RecordBatch, list[Failure], dict[str, pa.Array]]:
     """Documents of records: text repaired and normalised, language settled, keys given. Also the failures, and the
     columns `language.*`."""
@@ -154,7 +157,8 @@ def ingest(
     if failures:
         raw, text = raw.filter(pa.array(good)), text.filter(pa.array(good))
     count = len(text)
-    identified = identify_languages(text, recipe.language)
+    with clock.charge("language"):
+        identified = identify_languages(text, recipe.language)
     tags = _languages(raw.column("lang"), identified.detected)
     positions = raw.column("position")
     name = split.file.name
