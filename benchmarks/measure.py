@@ -16,7 +16,7 @@ _INTERVAL_S = 0.05
 @dataclass(frozen=True)
 class Measured:
     """What a command took. `cpu_s` and `peak_bytes` are over the command and all its descendants; memory is the
-    proportional set size (shared pages counted once)."""
+    proportional set size (shared pages counted once). `free_cores` are those that other work on the machine left."""
 
     wall_s: float
     cpu_s: float
@@ -24,11 +24,13 @@ class Measured:
     returncode: int
     stdout: str
     stderr: str
+    free_cores: float
 
 
 def measure(command: Sequence[str]) -> Measured:
     """Run a command to its end, sampling its processes."""
     started = time.monotonic()
+    busy = _busy_seconds()
     process = psutil.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     cpu: dict[int, float] = {}
     peak = 0
@@ -53,7 +55,16 @@ def measure(command: Sequence[str]) -> Measured:
     stdout, stderr = process.communicate()
     ended.set()
     watcher.join()
-    return Measured(time.monotonic() - started, sum(cpu.values()), peak, process.returncode, stdout, stderr)
+    wall_s, cpu_s = time.monotonic() - started, sum(cpu.values())
+    others_s = max(0.0, _busy_seconds() - busy - cpu_s)
+    free_cores = (psutil.cpu_count() or 1) - others_s / wall_s
+    return Measured(wall_s, cpu_s, peak, process.returncode, stdout, stderr, free_cores)
+
+
+def _busy_seconds() -> float:
+    """CPU seconds of everything on this machine since it began."""
+    times = psutil.cpu_times()
+    return float(times.user + times.nice + times.system + times.irq + times.softirq + times.steal)
 
 
 def _tree(process: psutil.Process) -> list[psutil.Process]:

@@ -23,6 +23,8 @@ from typing import TYPE_CHECKING, ClassVar, Generic, Literal, TypeVar
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict
 
+from curator.scaling import Scaling
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
@@ -209,6 +211,10 @@ class Stage(abc.ABC, Generic[ParametersT]):
         file, sorted by `row` (int64, the document's number in the corpus) with the columns that `relation` declares;
         documents that are not in it have nulls there. Its schema metadata may hold FACTS."""
         raise NotImplementedError
+
+    def scaling(self) -> Scaling:
+        """How `relate` grows with the corpus, for `curator plan`; nothing where its measured rates say it all."""
+        return Scaling()
 
     def leave(self, corpus: Corpus, run: str, through: Sequence[str]) -> Left | None:
         """Make what later runs need, named after this run, once all is decided; `through` are the stages up to this
