@@ -3,8 +3,8 @@
     python benchmarks/plan.py CORPUS.jsonl[.zst] [--megabytes 100 1000 3000] [--recipes web dedup] [--workers 2]
 
 The corpus itself is the first size; larger ones are grown from it (`grow_corpus.py`). `dedup` is a recipe of that stage
-alone. CPU seconds are those of all processes. The machine may be shared: the estimated wall time is that on the cores
-which other work left free, as they were counted during the run.
+alone. The machine may be shared: CPU seconds are given as on the quiet core of the rates (a probe tells how much slower
+a core was meanwhile), and the estimated wall time is that on the cores which other work left free, so much slower.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from pathlib import Path
 
 from measure import measure
 from pipeline import read_all
+from rates import on_quiet_core
 
 from curator.estimate.estimate import Estimate, make_estimate
 from curator.estimate.figures import Figures, figures_of
@@ -70,19 +71,21 @@ def compare(recipe: str, corpus: Path, output: Path, workers: int) -> None:
     done = measure([*command, "--workers", str(workers)])
     if done.returncode:
         sys.exit(done.stderr)
-    figures = figures_of(RunDirectory(output))
+    slowness = max(1.0, done.probe_ms / float(load_rates().measured["probe_ms"]))
+    figures = on_quiet_core(figures_of(RunDirectory(output)), slowness)
     question = ask(recipe, corpus.stat().st_size, figures, workers)
     found = make_estimate(question)
     free = min(float(workers), done.free_cores)
     print(
         f"\n{Path(recipe).stem}, {figures.text_bytes / MB:,.0f} MB in {figures.documents:,.0f} documents, {workers} "
-        f"workers, {done.free_cores:.2f} cores free, {done.wall_s:.0f} s"
+        f"workers: {done.cpu_s:.0f} CPU s in {done.wall_s:.0f} s, {done.free_cores:.2f} cores free, {slowness:.2f} "
+        "times slower"
     )
     print(f"{'':32}{'estimate':>12}{'measured':>12}{'error':>8}")
-    line("CPU s, all processes", found.cpu_s, done.cpu_s)
+    line("CPU s, all processes", found.cpu_s, done.cpu_s / slowness)
     line("CPU s, tasks", sum(phase.tasks_cpu_s + phase.single_cpu_s for phase in found.phases), figures.tasks_cpu_s)
     line("CPU s, driver", found.driver_cpu_s, sum(figures.driver.values()))
-    line(f"wall s on {free:.2f} cores", wall_s(question, found, free), done.wall_s)
+    line(f"wall s on {free:.2f} cores", slowness * wall_s(question, found, free), done.wall_s)
     for phase in found.phases:
         cpu_s = measured_cpu_s(phase.name, figures)
         if phase.name.split(" ")[0] in ("read", "relate", "write"):

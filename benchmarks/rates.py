@@ -5,7 +5,9 @@
 Runs the recipe `web`, and one with the optional stages, on pieces of the corpus (built by `build_corpus.py` when none
 is given): whole, a quarter, the short and the long documents, as a stream, and in many files, so that what a MB, a
 document and a task cost can be told apart. CPU seconds come from the events of the runs and are fitted by non-negative
-least squares on relative errors. `benchmarks/plan.py` holds the estimate against runs.
+least squares on relative errors. Where other work shares the machine, a core is slower: a probe (`measure.probe_ms`)
+tells by how much, and CPU seconds are those of a core as fast as at the best moment. `benchmarks/plan.py` holds the
+estimate against runs.
 """
 
 from __future__ import annotations
@@ -19,13 +21,13 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 import zstandard
-from measure import Measured, measure
+from measure import Measured, measure, probe_ms
 from operations import operation_costs
 from pipeline import lines
 from scipy.optimize import nnls
@@ -52,15 +54,21 @@ RAY = EngineCost(
 )
 
 
+PROBES = 500
+
+
 @dataclass(frozen=True)
 class Run:
-    """One measured run: which piece of the corpus, the recipe, its figures, and what all processes took."""
+    """One measured run: which piece of the corpus, the recipe, its figures and the CPU seconds of all processes, both
+    as on a quiet core, and what it took in fact."""
 
     piece: str
     recipe: str
     figures: Figures
+    cpu_s: float
     measured: Measured
     workers: int
+    slowness: float
 
 
 def main() -> None:
@@ -70,6 +78,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=RATES_PATH)
     parser.add_argument("--workers", type=int, default=2)
     arguments = parser.parse_args()
+    quiet_ms = min(probe_ms() for _ in range(PROBES))
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
         corpus = arguments.corpus or built_corpus(root)
@@ -80,12 +89,14 @@ def main() -> None:
             curate(recipe, pieces["tiny"], root / f"warm-{Path(recipe).stem}", arguments.workers)
         runs = []
         for piece in ("whole", "quarter", "short", "long", "stream", "many"):
-            runs.append(measured_run("web", piece, pieces[piece], root, arguments.workers))
+            runs.append(measured_run("web", piece, pieces[piece], root, arguments.workers, quiet_ms))
         for piece in ("quarter", "short", "long"):
-            runs.append(measured_run(str(optional), piece, pieces[piece], root, arguments.workers))
-        constants = {**operation_costs(), **kept_costs(pieces["quarter"], root, arguments.workers)}
+            runs.append(measured_run(str(optional), piece, pieces[piece], root, arguments.workers, quiet_ms))
+        slowness = min(probe_ms() for _ in range(20)) / quiet_ms
+        costs = {name: cost / slowness if name.endswith("_s") else cost for name, cost in operation_costs().items()}
+        constants = {**costs, **kept_costs(pieces["quarter"], root, arguments.workers)}
         ids = np.mean([len(str(json.loads(line).get("id") or "").encode()) for line in lines(corpus)])
-        rates = fit(runs, constants, float(ids))
+        rates = fit(runs, constants, float(ids), quiet_ms)
     arguments.output.parent.mkdir(parents=True, exist_ok=True)
     arguments.output.write_text(dump_rates(rates))
     print(f"\nwrote {arguments.output}")
@@ -141,18 +152,27 @@ def curate(recipe: str, inputs: Sequence[Path], output: Path, workers: int, *opt
     return done
 
 
-def measured_run(recipe: str, piece: str, inputs: Sequence[Path], root: Path, workers: int) -> Run:
+def measured_run(recipe: str, piece: str, inputs: Sequence[Path], root: Path, workers: int, quiet_ms: float) -> Run:
     """Run a recipe on a piece, and say what it took."""
     output = root / f"{Path(recipe).stem}-{piece}"
     done = curate(recipe, inputs, output, workers)
-    figures = figures_of(RunDirectory(output))
+    slowness = max(1.0, done.probe_ms / quiet_ms)
+    figures = on_quiet_core(figures_of(RunDirectory(output)), slowness)
     print(
         f"{Path(recipe).stem:9}{piece:9}{figures.text_bytes / MB:7.1f} MB {figures.documents:7.0f} documents "
-        f"{figures.parts_read:4.0f} tasks: {done.cpu_s:6.1f} CPU s in all, {figures.tasks_cpu_s:6.1f} in tasks, "
-        f"{sum(figures.driver.values()):5.1f} in the driver; {done.wall_s:6.1f} s, {done.free_cores:.2f} cores free",
+        f"{figures.parts_read:4.0f} tasks: {done.cpu_s / slowness:6.1f} CPU s in all, {figures.tasks_cpu_s:6.1f} in "
+        f"tasks, {sum(figures.driver.values()):5.1f} in the driver; {done.wall_s:6.1f} s, {done.free_cores:.2f} cores "
+        f"free, {slowness:.2f} times slower",
         flush=True,
     )
-    return Run(piece, Path(recipe).stem, figures, done, workers)
+    return Run(piece, Path(recipe).stem, figures, done.cpu_s / slowness, done, workers, slowness)
+
+
+def on_quiet_core(figures: Figures, slowness: float) -> Figures:
+    """Figures with the CPU seconds of a core that nobody else slows down."""
+    tables = (figures.cpu, figures.parts, figures.driver)
+    cpu, parts, driver = ({key: cpu_s / slowness for key, cpu_s in table.items()} for table in tables)
+    return replace(figures, cpu=cpu, parts=parts, driver=driver)
 
 
 def kept_costs(inputs: Sequence[Path], root: Path, workers: int) -> dict[str, float]:
@@ -164,7 +184,7 @@ def kept_costs(inputs: Sequence[Path], root: Path, workers: int) -> dict[str, fl
     return {"files_per_part": files / parts}
 
 
-def fit(runs: Sequence[Run], constants: dict[str, float], id_bytes: float) -> Rates:
+def fit(runs: Sequence[Run], constants: dict[str, float], id_bytes: float, quiet_ms: float) -> Rates:
     """Rates from runs: common keys from the recipe `web`, those of optional stages from the other."""
     web = [run for run in runs if run.recipe == "web"]
     optional = [run for run in runs if run.recipe != "web"]
@@ -176,7 +196,7 @@ def fit(runs: Sequence[Run], constants: dict[str, float], id_bytes: float) -> Ra
     figures = whole.figures
     facts = {**facts_of(optional[0].figures), **facts_of(figures)}
     return Rates(
-        measured=described(whole.workers),
+        measured=described(whole.workers, quiet_ms),
         cpu=tables["cpu"],
         parts=tables["parts"],
         driver=driver,
@@ -199,12 +219,13 @@ def facts_of(figures: Figures) -> dict[str, float]:
     return {name: count / figures.documents for name, count in figures.facts.items()}
 
 
-def described(workers: int) -> dict[str, str]:
+def described(workers: int, quiet_ms: float) -> dict[str, str]:
     """When, with what, and on what kind of machine; no names of machines."""
     return {
         "date": datetime.datetime.now(tz=datetime.UTC).date().isoformat(),
         "machine": f"{platform.machine()}, {os.cpu_count()} shared cores, {cpu_model()}",
         "workers": str(workers),
+        "probe_ms": f"{quiet_ms:.2f}",
         "corpus": "100 MB of help pages, handbooks and declarations in about 40 languages, 15% planted duplicates",
         "curator": version("curator-corpora"),
         "python": platform.python_version(),
@@ -264,14 +285,14 @@ def fit_memory(runs: Sequence[Run]) -> Rate:
 
 def fit_engine(runs: Sequence[Run]) -> EngineCost:
     """What all processes took beside tasks and phases of the driver: once a run, and by task. The share of a core that
-    tasks get is what they took of the cores that were free after the start."""
-    rest = [run.measured.cpu_s - run.figures.tasks_cpu_s - sum(run.figures.driver.values()) for run in runs]
+    tasks get is what they took of the cores that were free after the start, in the run with most of them."""
+    rest = [run.cpu_s - run.figures.tasks_cpu_s - sum(run.figures.driver.values()) for run in runs]
     tasks = [sum(run.figures.tasks.values()) for run in runs]
     start_s, task_cpu_s = solve(np.column_stack([np.ones(len(runs)), tasks]), rest)
-    whole = next(run for run in runs if run.piece == "whole")
-    work = whole.figures.tasks_cpu_s + sum(whole.figures.driver.values())
-    cores = min(whole.workers, whole.measured.free_cores)
-    efficiency = min(1.0, work / (cores * (whole.measured.wall_s - start_s)))
+    freest = max(runs, key=lambda run: run.measured.free_cores)
+    work = freest.slowness * (freest.figures.tasks_cpu_s + sum(freest.figures.driver.values()))
+    cores = min(freest.workers, freest.measured.free_cores)
+    efficiency = min(1.0, work / (cores * (freest.measured.wall_s - freest.slowness * start_s)))
     return EngineCost(
         start_s, task_cpu_s, 0.0, efficiency, "measured with the rates; what the driver does for a task is in its rates"
     )
