@@ -1,10 +1,11 @@
 """Hold what `curator plan` says against runs: estimate, measured, error.
 
-    python benchmarks/plan.py CORPUS.jsonl[.zst] [--megabytes 100 1000 3000] [--recipes web dedup] [--workers 2]
+    python benchmarks/plan.py CORPUS.jsonl[.zst]... [--grow 1000 3000] [--recipes web dedup] [--workers 2]
 
-The corpus itself is the first size; larger ones are grown from it (`grow_corpus.py`). `dedup` is a recipe of that stage
-alone. The machine may be shared: CPU seconds are given as on the quiet core of the rates (a probe tells how much slower
-a core was meanwhile), and the estimated wall time is that on the cores which other work left free, so much slower.
+Each corpus is taken as it is; larger ones, of so many MB of text, are grown from the first (`grow_corpus.py`).
+`dedup` is a recipe of that stage alone. The machine may be shared: CPU seconds are given as on the quiet core of the
+rates (a probe tells how much slower a core was meanwhile), and the estimated wall time is that on the cores which other
+work left free, so much slower.
 """
 
 from __future__ import annotations
@@ -37,8 +38,8 @@ MEMORY_BYTES = 16_000_000_000
 def main() -> None:
     """Print a table for each recipe and size."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("corpus", type=Path)
-    parser.add_argument("--megabytes", type=int, nargs="+", default=[100, 1000, 3000])
+    parser.add_argument("corpora", type=Path, nargs="+")
+    parser.add_argument("--grow", type=int, nargs="+", default=[])
     parser.add_argument("--recipes", nargs="+", default=["web", "dedup"])
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--folder", type=Path, help="where corpora and runs go; a temporary folder if not given")
@@ -47,8 +48,10 @@ def main() -> None:
         root = Path(folder)
         dedup = root / "dedup.yaml"
         dedup.write_text(DEDUP)
-        for number, megabytes in enumerate(arguments.megabytes):
-            corpus = plain_corpus(arguments.corpus, root / f"{megabytes}.jsonl", megabytes if number else 0)
+        asked = [(corpus, 0) for corpus in arguments.corpora]
+        asked.extend((arguments.corpora[0], megabytes) for megabytes in arguments.grow)
+        for source, megabytes in asked:
+            corpus = plain_corpus(source, root / "corpus.jsonl", megabytes)
             for recipe in arguments.recipes:
                 compare(str(dedup) if recipe == "dedup" else recipe, corpus, root / "run", arguments.workers)
             corpus.unlink()

@@ -113,6 +113,8 @@ def _question(pipeline: Pipeline, phases: tuple[Phase, ...], files: Sequence[Inp
 
 def format_seconds(seconds: float) -> str:
     """Seconds for people: two or three digits and a unit."""
+    if seconds < 0.01:
+        return "0 s" if seconds == 0 else "< 0.01 s"
     for limit, unit, name in (
         (2 * MINUTE, 1.0, "s"),
         (2 * HOUR, MINUTE, "min"),
@@ -133,7 +135,7 @@ def _print_estimate(question: Question, found: Estimate) -> None:
         [
             phase.name.split(";")[0],
             f"{phase.tasks:,.0f}",
-            _hours(phase.cpu_s),
+            format_cpu(phase.cpu_s),
             format_seconds(phase.seconds),
             format_size(phase.exchange_bytes),
             format_size(phase.work_bytes),
@@ -141,14 +143,14 @@ def _print_estimate(question: Question, found: Estimate) -> None:
         ]
         for phase in found.phases
     ]
-    print_table(["phase", "tasks", "CPU h", "time", "exchange", "work", "bound by"], rows)
+    print_table(["phase", "tasks", "CPU", "time", "exchange", "work", "bound by"], rows)
     print_line()
     shown = [
         (
             "time",
             f"{format_seconds(found.seconds)}; the tasks alone, {format_seconds(found.workers_s)}",
         ),
-        ("CPU hours", f"{_hours(found.cpu_s)}, of them {_hours(found.driver_cpu_s)} in the driver"),
+        ("CPU", f"{format_cpu(found.cpu_s)}, of them {format_cpu(found.driver_cpu_s)} in the driver"),
         ("exchanged", format_size(found.exchange_bytes)),
         ("memory of a partition", format_size(found.partition_bytes)),
         ("memory of the driver", format_size(found.driver_bytes)),
@@ -175,9 +177,10 @@ def _print_estimate(question: Question, found: Estimate) -> None:
         print_line(f"  - {line}")
 
 
-def _hours(seconds: float) -> str:
+def format_cpu(seconds: float) -> str:
+    """CPU seconds for people: hours however many they are, and less where they are few."""
     hours = seconds / HOUR
-    return f"{hours:,.0f}" if hours >= 100 else f"{hours:.3g}"
+    return format_seconds(seconds) if hours < 2 else f"{hours:,.0f} h" if hours >= 100 else f"{hours:.3g} h"
 
 
 def _corpus_line(corpus: CorpusSize) -> str:

@@ -7,7 +7,7 @@ from typing import cast
 
 import pytest
 
-from curator.cli.plan import Asked, plan_command
+from curator.cli.plan import Asked, format_cpu, format_seconds, plan_command
 from curator.errors import UserError
 from tests.command import curator, json_of, told
 from tests.runs import make_texts, recipe_text, run_stages, write_jsonl
@@ -47,6 +47,23 @@ def test_the_rates_of_a_run_can_be_taken(tmp_path: Path) -> None:
     done = curator("plan", "--size", "1GB", "--like", tmp_path / "run", "--json")
     rates = cast("dict[str, dict[str, object]]", json_of(done)["estimate"])["rates"]
     assert rates["like"] == "run"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "time", "cpu"),
+    [
+        (0.0, "0 s", "0 s"),
+        (0.001, "< 0.01 s", "< 0.01 s"),
+        (90.0, "90 s", "90 s"),
+        (3600.0, "60 min", "60 min"),
+        (36_000.0, "10 h", "10 h"),
+        (864_000.0, "10 days", "240 h"),
+        (1e9, "32 years", "277,778 h"),
+    ],
+)
+def test_times_are_shown_with_a_unit_that_fits(seconds: float, time: str, cpu: str) -> None:
+    assert format_seconds(seconds) == time
+    assert format_cpu(seconds) == cpu
 
 
 def test_a_node_without_a_core_is_one_line() -> None:
