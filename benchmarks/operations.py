@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import gc
 import json
+import multiprocessing
 import pickle
 import tempfile
 import threading
 import time
 import tracemalloc
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -32,7 +34,7 @@ _INTERVAL_S = 0.005
 
 
 def operation_costs() -> dict[str, float]:
-    """The constants that the model names, save `files_per_part`, which a run tells."""
+    """The constants that the model names, save those that runs tell."""
     with tempfile.TemporaryDirectory() as folder:
         return {
             **_exchange_costs(Path(folder)),
@@ -116,6 +118,7 @@ def _part_costs() -> dict[str, float]:
 
     parts = make()
     return {
+        "part_memory_bytes": bytes_held(make) / PARTS,
         "part_bytes": len(pickle.dumps(parts)) / PARTS,
         "part_send_s": seconds(lambda: pickle.dumps(parts)) / PARTS,
     }
@@ -136,6 +139,12 @@ def _file_costs(root: Path) -> dict[str, float]:
 
 
 def _keep_costs(root: Path) -> dict[str, float]:
+    """In a process of its own: memory that this one has freed and kept would be used again, unseen."""
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+        return {"dropped_bytes": pool.submit(_dropped_bytes, root).result()}
+
+
+def _dropped_bytes(root: Path) -> float:
     """Memory of the last step of deduplication for a document that is dropped, without the three copies of its keeper's
     id: the peak beyond what was there before, where every second of so many documents is dropped."""
     each, ids = 2 * DROPPED // KEEP_PARTS, pa.schema([("id", pa.string())])
@@ -153,8 +162,7 @@ def _keep_costs(root: Path) -> dict[str, float]:
     np.save(root / "same.npy", np.zeros((0, 2), dtype=np.int64))
     near = Near((Piece(str(root / "similar"), 0, DROPPED),), {"exchanged_rows": 0, "candidate_pairs": 0})
     keep = _Keep(tuple(parts), None, str(root / "same.npy"), near, 0)
-    peak = _peak_growth(lambda: keep(root / "relation.arrow"))
-    return {"dropped_bytes": peak / DROPPED - 3 * ID_BYTES}
+    return _peak_growth(lambda: keep(root / "relation.arrow")) / DROPPED - 3 * ID_BYTES
 
 
 def _peak_growth(function: Callable[[], object]) -> float:

@@ -85,7 +85,8 @@ def compare(recipe: str, corpus: Path, output: Path, workers: int) -> None:
         "times slower"
     )
     print(f"{'':32}{'estimate':>12}{'measured':>12}{'error':>8}")
-    line("CPU s, all processes", found.cpu_s, done.cpu_s / slowness)
+    line("CPU s, all processes, as taken", found.cpu_s, done.cpu_s)
+    line("CPU s, all, on a quiet core", found.cpu_s, done.cpu_s / slowness)
     line("CPU s, tasks", sum(phase.tasks_cpu_s + phase.single_cpu_s for phase in found.phases), figures.tasks_cpu_s)
     line("CPU s, driver", found.driver_cpu_s, sum(figures.driver.values()))
     line(f"wall s on {free:.2f} cores", slowness * wall_s(question, found, free), done.wall_s)
@@ -99,7 +100,6 @@ def compare(recipe: str, corpus: Path, output: Path, workers: int) -> None:
     for kind in sorted(figures.output):
         line(f"MB of {kind}", found.output_bytes[kind] / MB, figures.output[kind] / MB)
     line("MB of memory, driver", found.driver_bytes / MB, figures.driver_peak_bytes / MB)
-    line("MB of memory, all processes", memory_bytes(found, workers) / MB, done.peak_bytes / MB)
     sys.stdout.flush()
 
 
@@ -135,13 +135,6 @@ def work_bytes(figures: Figures) -> float:
     """Bytes of all files of tasks, every pass of judge counted."""
     passes = figures.tasks["judge"] / figures.parts_read
     return sum(figures.work.values()) + figures.work["judge"] * (passes - 1)
-
-
-def memory_bytes(found: Estimate, workers: int) -> float:
-    """What all processes hold: the driver, the fork server, and workers as `--memory` counts them."""
-    from curator.run.memory import SERVER_BYTES, WORKER_BYTES
-
-    return found.driver_bytes + SERVER_BYTES + workers * WORKER_BYTES
 
 
 def line(name: str, estimate: float, measured: float) -> None:

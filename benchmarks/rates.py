@@ -22,19 +22,22 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 import zstandard
 from measure import Measured, measure, probe_ms
-from operations import operation_costs
+from operations import bytes_held, operation_costs, seconds
 from pipeline import lines
 from scipy.optimize import nnls
 
 from curator.estimate.figures import Figures, figures_of
 from curator.estimate.rates import MB, RATES_PATH, EngineCost, Rate, Rates, dump_rates
+from curator.report.build import build_report
 from curator.run.directory import RunDirectory
+from curator.run.manifest import load_manifest
 
 MANY_FILES = 400
 QUARTER = 4
@@ -95,6 +98,7 @@ def main() -> None:
         slowness = min(probe_ms() for _ in range(20)) / quiet_ms
         costs = {name: cost / slowness if name.endswith("_s") else cost for name, cost in operation_costs().items()}
         constants = {**costs, **kept_costs(pieces["quarter"], root, arguments.workers)}
+        constants["report_s"] = report_cost(root / "warm-web", root / "web-whole", slowness)
         ids = np.mean([len(str(json.loads(line).get("id") or "").encode()) for line in lines(corpus)])
         rates = fit(runs, constants, float(ids), quiet_ms)
     arguments.output.parent.mkdir(parents=True, exist_ok=True)
@@ -176,12 +180,24 @@ def on_quiet_core(figures: Figures, slowness: float) -> Figures:
 
 
 def kept_costs(inputs: Sequence[Path], root: Path, workers: int) -> dict[str, float]:
-    """The files of a part, from a run that keeps its work."""
+    """What commit records take in memory, and the files of a part, from a run that keeps its work."""
     output = root / "kept"
     curate("web", inputs, output, workers, "--keep-work")
-    parts = len(list((output / "work" / "read").glob("*.json")))
+    texts = [path.read_bytes() for path in sorted((output / "work" / "read").glob("*.json"))]
     files = sum(1 for path in (output / "work").rglob("*") if path.is_file())
-    return {"files_per_part": files / parts}
+    held = bytes_held(lambda: [json.loads(text) for text in texts])
+    return {"commit_bytes": held / len(texts), "files_per_part": files / len(texts)}
+
+
+def report_cost(small: Path, large: Path, slowness: float) -> float:
+    """CPU seconds of the report for a document: what a large run's takes more than a small one's."""
+    taken, documents = [], []
+    for output in (small, large):
+        directory = RunDirectory(output)
+        manifest = load_manifest(directory.manifest)
+        taken.append(seconds(partial(build_report, directory, manifest)))
+        documents.append(figures_of(directory).documents)
+    return max(0.0, (taken[1] - taken[0]) / (documents[1] - documents[0])) / slowness
 
 
 def fit(runs: Sequence[Run], constants: dict[str, float], id_bytes: float, quiet_ms: float) -> Rates:
@@ -192,7 +208,9 @@ def fit(runs: Sequence[Run], constants: dict[str, float], id_bytes: float, quiet
     tables = {}
     for name in ("cpu", "parts", "work", "output"):
         tables[name] = {**fit_table(optional, name, fit_linear), **fit_table(web, name, fit_linear)}
-    driver = {**fit_table(optional, "driver", fit_driver), **fit_table(web, "driver", fit_driver)}
+    report_s = constants["report_s"]
+    how = partial(fit_driver, report_s)
+    driver = {**fit_table(optional, "driver", how), **fit_table(web, "driver", how)}
     figures = whole.figures
     facts = {**facts_of(optional[0].figures), **facts_of(figures)}
     return Rates(
@@ -210,7 +228,7 @@ def fit(runs: Sequence[Run], constants: dict[str, float], id_bytes: float, quiet
         input_bytes_per_text_byte=figures.input_bytes / figures.text_bytes,
         id_bytes=id_bytes,
         kept_share=figures.kept_bytes / figures.text_bytes,
-        driver_memory=fit_memory(web),
+        driver_peak_bytes=float(max(run.figures.driver_peak_bytes for run in web)),
     )
 
 
@@ -267,20 +285,14 @@ def fit_linear(key: str, figures: Sequence[Figures], amounts: Sequence[float]) -
     return Rate(per_mb=per_mb, per_document=per_document, per_task=per_task)
 
 
-def fit_driver(key: str, figures: Sequence[Figures], amounts: Sequence[float]) -> Rate:
-    """Once a run and by task; reading a stream by MB as well, the report by document."""
+def fit_driver(report_s: float, key: str, figures: Sequence[Figures], amounts: Sequence[float]) -> Rate:
+    """Once a run and by task; reading a stream by MB as well. The report, which is measured by itself, by document."""
     stream = [found.stream_bytes / MB if key == "read" else 0.0 for found in figures]
-    documents = [found.documents if key == "write" else 0.0 for found in figures]
-    columns = np.column_stack([np.ones(len(figures)), [found.parts_read for found in figures], stream, documents])
-    fixed, per_task, per_stream_mb, per_document = solve(columns, amounts)
+    per_document = report_s if key == "write" else 0.0
+    rest = [max(0.0, amount - per_document * found.documents) for amount, found in zip(amounts, figures, strict=True)]
+    columns = np.column_stack([np.ones(len(figures)), [found.parts_read for found in figures], stream])
+    fixed, per_task, per_stream_mb = solve(columns, rest)
     return Rate(fixed=fixed, per_task=per_task, per_stream_mb=per_stream_mb, per_document=per_document)
-
-
-def fit_memory(runs: Sequence[Run]) -> Rate:
-    """Of the driver: once a run, and by split."""
-    columns = np.array([[1.0, run.figures.parts_read] for run in runs])
-    fixed, per_task = solve(columns, [run.figures.driver_peak_bytes for run in runs])
-    return Rate(fixed=fixed, per_task=per_task)
 
 
 def fit_engine(runs: Sequence[Run]) -> EngineCost:

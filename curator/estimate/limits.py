@@ -40,7 +40,7 @@ class NeedEstimate:
 
 def engine_needs(question: Question) -> list[Need]:
     """What the driver and the files of a run need, whatever the stages."""
-    memory = question.rates.driver_memory
+    base = question.rates.driver_peak_bytes
     files = question.rates.constants["files_per_part"]
     return [
         Need(
@@ -48,7 +48,7 @@ def engine_needs(question: Question) -> list[Need]:
             "a record for each split, and the commit record of each task of a phase (driver._Driver)",
             "driver",
             "bytes",
-            lambda given: memory.at(given.text_bytes, given.documents, given.parts),
+            lambda given: base + given.parts * (given.constant("part_memory_bytes") + given.constant("commit_bytes")),
         ),
         Need(
             "files in work/",

@@ -68,7 +68,7 @@ class Rates:
 
     `cpu` are CPU seconds by step, without the parts of read and judge that belong to a stage: those are `parts`
     (`read/pii`, `judge/pii`). `driver` are CPU seconds of the driver by phase, `work` bytes in `work/` by step,
-    `output` bytes by kind of file, `driver_memory` its greatest resident memory. `facts` are counts of stages that
+    `output` bytes by kind of file. `facts` are counts of stages that
     relate, for each document. A cost by task is one by split of the input, whatever the step. `parameters` are those
     with which a stage was measured. A judge rate is for one pass.
     """
@@ -87,7 +87,7 @@ class Rates:
     input_bytes_per_text_byte: float
     id_bytes: float
     kept_share: float
-    driver_memory: Rate
+    driver_peak_bytes: float
     notes: tuple[str, ...] = field(default=())
 
     def engine(self, name: str) -> EngineCost:

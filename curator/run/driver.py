@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import resource
 import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -24,6 +23,7 @@ from curator.readers.registry import load_reader
 from curator.recipe.model import Recipe
 from curator.recipe.overlay import Origins
 from curator.run import fingerprint
+from curator.run.clock import peak_memory_bytes
 from curator.run.corpus import Corpus
 from curator.run.directory import RunDirectory, RunLock
 from curator.run.events import Event, EventLog, read_events
@@ -265,7 +265,7 @@ class _Driver:
                 phase=phase.describe(),
                 index=index,
                 driver_cpu_s=round(time.process_time() - self._inline_s - began, 6),
-                driver_peak_bytes=1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss,
+                driver_peak_bytes=peak_memory_bytes(),
             )
         return manifest  # of the phase `write`, with which a plan ends
 

@@ -131,7 +131,7 @@ _GATHER = Work(
     "opening signatures",
     "the two documents of a pair lie in different parts: a file is opened for each part that a block of pairs touches",
     "tasks",
-    lambda given: given.constant("open_s") * 2 * _touched(given),
+    lambda given: (given.constant("open_s") + given.constant("select_s") * VERIFIED_TOGETHER) * 2 * _touched(given),
 )
 _NEEDED = Work(
     "finding the documents in doubt",
