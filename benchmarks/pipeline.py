@@ -87,10 +87,8 @@ def phases(directory: Path) -> None:
             event = json.loads(line)
             if event["kind"] == "phase.started":
                 started[event["phase"]] = event["time"]
-                last = event["phase"]
-            elif event["kind"] in ("phase.ended", "run.finished"):
-                name = event.get("phase", last)
-                print(f"    {event['time'] - started[name]:6.2f} s  {name}")
+            elif event["kind"] == "phase.ended":
+                print(f"    {event['time'] - started[event['phase']]:6.2f} s  {event['phase']}")
 
 
 def read_all(corpus: Path) -> bytes:

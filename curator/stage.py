@@ -23,6 +23,8 @@ from typing import TYPE_CHECKING, ClassVar, Generic, Literal, TypeVar
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict
 
+from curator.scaling import Scaling
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
@@ -213,6 +215,10 @@ class Stage(abc.ABC, Generic[ParametersT]):
         one is told of a file of another is its place (`Commit.place`), and `curator.storage.spool.local_file` reads
         it."""
         raise NotImplementedError
+
+    def scaling(self) -> Scaling:
+        """How `relate` grows with the corpus, for `curator plan`; nothing where its measured rates say it all."""
+        return Scaling()
 
     def leave(self, corpus: Corpus, run: str, through: Sequence[str]) -> Left | None:
         """Make what later runs need, named after this run, once all is decided; `through` are the stages up to this

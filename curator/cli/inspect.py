@@ -1,4 +1,4 @@
-"""The commands that look: plan, explain, report, verify, stages, recipe."""
+"""The commands that look: explain, report, verify, stages, recipe."""
 
 from __future__ import annotations
 
@@ -13,40 +13,7 @@ from curator.errors import UserError
 from curator.recipe import load_recipe, packaged_recipes, recipe_schema
 from curator.recipe.model import Recipe
 from curator.registry import STAGES, distribution, names, stage_class
-from curator.sizes import format_size
 from curator.storage.path import as_path
-
-
-def plan_command(
-    recipe: str, inputs: Sequence[str], overlay: Path | None, overrides: Sequence[str], as_json: bool
-) -> None:
-    """Print the phases of a recipe, and the files that it would read."""
-    from curator.plan import make_plan
-    from curator.readers.detect import discover
-    from curator.run.pipeline import make_pipeline
-
-    loaded = load_recipe(recipe, overrides, overlay)
-    phases = make_plan(make_pipeline(loaded))
-    files = discover(tuple(inputs), loaded.input.format) if inputs else []
-    if as_json:
-        print_json(
-            {
-                "recipe": loaded.name,
-                "phases": [
-                    {"kind": phase.kind, "stages": phase.stages, "observers": phase.observers} for phase in phases
-                ],
-                "input": [
-                    {"name": f.name, "bytes": f.size, "format": f.format, "compression": f.compression} for f in files
-                ],
-            }
-        )
-        return
-    for number, phase in enumerate(phases, 1):
-        print_line(f"{number:2}. {phase.describe()}")
-    if files:
-        print_line()
-        rows = [[file.name, file.format, file.compression, format_size(file.size)] for file in files]
-        print_table(["input", "format", "compression", "size"], rows, left=3)
 
 
 def explain_command(run: str, document: str, as_json: bool) -> None:

@@ -153,14 +153,39 @@ def runs_resume(run: SubmittedArgument, wait: WaitOption = False, as_json: Json 
 def plan(
     recipe: RecipeOption = "web",
     inputs: Annotated[list[str] | None, typer.Argument(metavar="[INPUT...]", help="Files to be listed.")] = None,
+    size: Annotated[
+        str | None, typer.Option("--size", metavar="SIZE", help="Estimate for so many bytes of text: 100TB.")
+    ] = None,
+    documents: Annotated[
+        str | None, typer.Option("--documents", metavar="COUNT", help="Estimate for so many documents: 1e11.")
+    ] = None,
+    nodes: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--node",
+            metavar="COUNTxCORES:MEMORY[:PRICE]",
+            help="Nodes to estimate for, with the price of one for an hour; repeatable. This machine, if not given.",
+        ),
+    ] = None,
+    engine: Annotated[
+        str | None,
+        typer.Option(metavar="local|ray", help="Whose overheads to count: local on one node, else ray, if not given."),
+    ] = None,
+    like: Annotated[
+        Path | None, typer.Option("--like", metavar="RUN", help="Take the rates from a finished run.")
+    ] = None,
+    compressed: Annotated[
+        bool, typer.Option("--compressed", help="The corpus of --size or --documents lies in compressed files.")
+    ] = False,
     overlay: OverlayOption = None,
     overrides: SetOption = None,
     as_json: Json = False,
 ) -> None:
-    """Show the phases that a recipe becomes, and what it would read."""
-    from curator.cli.inspect import plan_command
+    """Show the phases that a recipe becomes, what it would read, and what a run would take."""
+    from curator.cli.plan import Asked, plan_command
 
-    plan_command(recipe, inputs or [], overlay, overrides or [], as_json)
+    asked = Asked(size, documents, tuple(nodes or ()), engine, like, compressed)
+    plan_command(recipe, inputs or [], overlay, overrides or [], asked, as_json)
 
 
 @app.command()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -23,6 +24,7 @@ from curator.readers.registry import load_reader
 from curator.recipe.model import Recipe
 from curator.recipe.overlay import Origins
 from curator.run import fingerprint
+from curator.run.clock import peak_memory_bytes
 from curator.run.corpus import Corpus
 from curator.run.directory import RunDirectory, RunLock
 from curator.run.events import Event, EventLog, iterate_events
@@ -264,6 +266,7 @@ class _Driver:
     warnings: list[str] = field(default_factory=list)
     _summaries: dict[str, list[Path]] = field(default_factory=dict)
     _kept_bytes: dict[str, int] = field(default_factory=dict)
+    _inline_s: float = 0.0
 
     def __post_init__(self) -> None:
         self.recipe = self.request.recipe.model_dump_json()
@@ -287,6 +290,7 @@ class _Driver:
         self._last_judge = max((i for i, phase in enumerate(phases) if phase.kind == "judge"), default=-1)
         for index, phase in enumerate(phases):
             self.log.emit("phase.started", phase=phase.describe(), index=index, phases=len(phases))
+            began = time.process_time() - self._inline_s
             if phase.kind == "read":
                 self._read()
             elif phase.kind == "relate":
@@ -300,18 +304,31 @@ class _Driver:
             elif phase.kind == "settle":
                 self._settle(phase.stages[0])
             else:
-                return self._write()
-            self.log.emit("phase.ended", phase=phase.describe(), index=index)
-        raise AssertionError("a plan ends with a write phase")
+                manifest = self._write()
+            self.log.emit(
+                "phase.ended",
+                phase=phase.describe(),
+                index=index,
+                driver_cpu_s=round(time.process_time() - self._inline_s - began, 6),
+                driver_peak_bytes=peak_memory_bytes(),
+            )
+        return manifest  # of the phase `write`, with which a plan ends
 
     def _task_done(self, commit: Commit, reused: bool) -> None:
+        spent = commit.spent
+        if spent is not None and spent.process == os.getpid():
+            self._inline_s += spent.cpu_s
         self.log.emit(
             "task.done",
             phase=Path(commit.folder).name,
+            step=commit.folder.removeprefix(f"{self.directory.tasks}/"),
             name=commit.name,
             reused=reused,
             rows=commit.result.get("rows"),
             consumed=commit.result.get("consumed"),
+            bytes=sum(commit.files.values()),
+            cpu_s=None if spent is None else round(spent.cpu_s, 6),
+            parts_cpu_s=None if spent is None else {name: round(cpu_s, 6) for name, cpu_s in spent.parts.items()},
         )
 
     def _read(self) -> None:

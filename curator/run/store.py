@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import cast
 
 from curator.errors import TransientError, UserError
+from curator.run.clock import Spent, TaskClock
 from curator.storage.path import AnyPath, StoragePath, as_path
 from curator.storage.spool import local_file, local_folder
 
@@ -40,12 +41,14 @@ _NEVER = (
 
 @dataclass(frozen=True)
 class Commit:
-    """What a committed task left: its name, its files with their sizes, and its result (JSON)."""
+    """What a committed task left: its name, its files with their sizes, and its result (JSON). `spent` is what the
+    attempt that has just made it took, None for a task that had committed before."""
 
     folder: str
     name: str
     files: Mapping[str, int]
     result: Mapping[str, object]
+    spent: Spent | None = None
 
     def place(self, suffix: str) -> str:
         """Where the file lies that the task wrote under this suffix: what another task is told."""
@@ -69,6 +72,7 @@ class Outputs:
         self._name = name
         self._suffixes: list[str] = []
         self._scratch: list[Path] = []
+        self.clock = TaskClock()
 
     def path(self, suffix: str) -> Path:
         """Where to write the file of this suffix; it takes its name when the task commits."""
@@ -101,7 +105,7 @@ class Outputs:
             put_files([(self._folder / name, self._target / name) for name in names])
         record = {"files": sizes, "result": dict(result)}
         put(self._target / f"{self._name}.json", json.dumps(record, ensure_ascii=False).encode(), durable=False)
-        return Commit(str(self._target), self._name, sizes, result)
+        return Commit(str(self._target), self._name, sizes, result, self.clock.spent())
 
     def discard(self) -> None:
         """Remove what was written so far."""

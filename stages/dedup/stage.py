@@ -28,6 +28,7 @@ from stages.dedup.orders import RANK_COLUMN
 from stages.dedup.relate import EXACT_COLUMN, KINDS, NEAR, URL, URL_COLUMN, find_duplicates
 
 if TYPE_CHECKING:
+    from curator.scaling import Scaling
     from stages.dedup.header import Scheme
 
 SIGNATURE_COLUMN = "dedup.signature"
@@ -138,6 +139,12 @@ class Dedup(Stage[DedupParameters]):
         given = self.parameters
         bands, rows = choose_bands(given.permutations, given.threshold, given.recall)
         return Scheme(given.permutations, given.signature_seed, given.shingle_units, bands, rows, text_scheme())
+
+    def scaling(self) -> Scaling:
+        """Exchanges, memory of single processes, limits."""
+        from stages.dedup.scaling import scaling_of
+
+        return scaling_of(self.parameters)
 
     def requirements(self) -> Sequence[Requirement]:
         """The indexes of earlier runs."""

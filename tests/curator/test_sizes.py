@@ -13,6 +13,8 @@ from curator.sizes import format_size, parse_size
         ("4 GiB", 4 << 30),
         ("500m", 500_000_000),
         ("1.5kB", 1500),
+        ("100TB", 10**14),
+        ("2PB", 2 * 10**15),
         ("7", 7),
         (7, 7),
     ],
@@ -27,6 +29,8 @@ def test_what_is_no_size_is_refused(text: object) -> None:
         parse_size(text)
 
 
-@pytest.mark.parametrize(("size", "expected"), [(0, "0 B"), (999, "999 B"), (12_345_678, "12.3 MB"), (2e12, "2 TB")])
+@pytest.mark.parametrize(
+    ("size", "expected"), [(0, "0 B"), (999, "999 B"), (12_345_678, "12.3 MB"), (2e12, "2 TB"), (3e16, "30 PB")]
+)
 def test_a_size_is_shown_with_three_digits(size: float, expected: str) -> None:
     assert format_size(size) == expected

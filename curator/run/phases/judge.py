@@ -55,13 +55,16 @@ class JudgeTask:
         summaries: dict[str, list[pa.Table]] = {name: [] for name in self.observers}
         for view in _views(part, text=any(_needs_text(pipeline, stage) for stage in stages)):
             for stage in stages:
-                state = states.get(stage.name, {})
-                if journal is not None:
-                    _sift(pipeline, stage, state, view, journal)
-                _judge(pipeline, stage, state, view)
+                with outputs.clock.charge(stage.name):
+                    state = states.get(stage.name, {})
+                    if journal is not None:
+                        _sift(pipeline, stage, state, view, journal)
+                    _judge(pipeline, stage, state, view)
             for stage in observers:
                 rows = np.flatnonzero(view.alive)
-                summaries[stage.name].append(stage.observe(view.batch(rows, text=False), view.columns_for(stage, rows)))
+                with outputs.clock.charge(stage.name):
+                    batch = view.batch(rows, text=False)
+                    summaries[stage.name].append(stage.observe(batch, view.columns_for(stage, rows)))
             record.add(view, stages, closes=self.closes)
         record.write(outputs)
         if journal is not None:

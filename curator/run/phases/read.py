@@ -15,6 +15,7 @@ from curator.keys import file_keys
 from curator.readers.base import Failure, ReadOptions, Records, Split
 from curator.readers.batches import digest_record
 from curator.readers.registry import load_reader
+from curator.run.clock import TaskClock
 from curator.run.journal import CRASH, Journal
 from curator.run.part import BatchWriter, write_table
 from curator.run.phases.languages import count_contradictions, identify_languages
@@ -79,9 +80,9 @@ class ReadTask:
         for records in reader.read(split, self.options):
             failures.extend(records.failures)
             if journal is not None:
-                records, poison = sift(records, split, pipeline, journal)
+                records, poison = sift(records, split, pipeline, journal, outputs.clock)
                 failures.extend(poison)
-            documents, found, languages = ingest(records, split, pipeline)
+            documents, found, languages = ingest(records, split, pipeline, outputs.clock)
             failures.extend(found)
             writer.write(documents, languages, IN)
         writer.close()
@@ -104,6 +105,7 @@ class PartWriter:
         self._columns = BatchWriter(outputs.path("columns"), self._schema)
         matrices = (column.name for column in declared if is_matrix(column))
         self._matrices = {name: outputs.path(name).open("wb") for name in matrices}
+        self._clock = outputs.clock
         self._rows = 0
         self._contradicted = self._mixed = 0
         self.tally = Tally()
@@ -113,7 +115,7 @@ class PartWriter:
         if documents.num_rows == 0:
             return
         batch = Batch(documents)
-        columns = annotate(batch, languages, self._stages)
+        columns = annotate(batch, languages, self._stages, self._clock)
         tokens, size = (columns[name].to_numpy() for name in ("tokens", "bytes"))
         for name, file in self._matrices.items():
             np.ascontiguousarray(columns[name].flatten().to_numpy(zero_copy_only=False)).tofile(file)
@@ -139,7 +141,9 @@ class PartWriter:
         return {"rows": self._rows, "tally": self.tally.rows(), "languages": languages}
 
 
-def annotate(batch: Batch, languages: Mapping[str, pa.Array], stages: Iterable[AnyStage]) -> dict[str, pa.Array]:
+def annotate(
+    batch: Batch, languages: Mapping[str, pa.Array], stages: Iterable[AnyStage], clock: TaskClock
+) -> dict[str, pa.Array]:
     """The columns of a batch: its measures, those of its languages, and those that these stages declare."""
     columns: dict[str, pa.Array] = {
         "tokens": pa.array(batch.units.counts),
@@ -147,11 +151,14 @@ def annotate(batch: Batch, languages: Mapping[str, pa.Array], stages: Iterable[A
         **languages,
     }
     for stage in stages:
-        columns.update(stage.annotate(batch))
+        with clock.charge(stage.name):
+            columns.update(stage.annotate(batch))
     return columns
 
 
-def sift(records: Records, split: Split, pipeline: Pipeline, journal: Journal) -> tuple[Records, list[Failure]]:
+def sift(
+    records: Records, split: Split, pipeline: Pipeline, journal: Journal, clock: TaskClock
+) -> tuple[Records, list[Failure]]:
     """The records without those that kill this process, and these as failures. Each is taken through everything alone
     first."""
     raw = records.records
@@ -163,9 +170,9 @@ def sift(records: Records, split: Split, pipeline: Pipeline, journal: Journal) -
             failures.append(Failure(position, None, CRASH, digest_record(raw.column("text")[row].as_py())))
             continue
         with journal.about(position):
-            documents, _, languages = ingest(Records(raw.slice(row, 1), ()), split, pipeline)
+            documents, _, languages = ingest(Records(raw.slice(row, 1), ()), split, pipeline, clock)
             if documents.num_rows:
-                annotate(Batch(documents), languages, pipeline.early())
+                annotate(Batch(documents), languages, pipeline.early(), clock)
     return (records if harmless.all() else replace(records, records=raw.filter(pa.array(harmless)))), failures
 
 
@@ -179,7 +186,7 @@ def dimensions(documents: pa.RecordBatch) -> dict[str, Codes]:
 
 
 def ingest(
-    records: Records, split: Split, pipeline: Pipeline
+    records: Records, split: Split, pipeline: Pipeline, clock: TaskClock
 ) -> tuple[pa.RecordBatch, list[Failure], dict[str, pa.Array]]:
     """Documents of records: text repaired and normalised, language settled, keys given. Also the failures, and the
     columns `language.*`."""
@@ -198,7 +205,8 @@ def ingest(
     if failures:
         raw, text = raw.filter(pa.array(good)), text.filter(pa.array(good))
     count = len(text)
-    identified = identify_languages(text, recipe.language)
+    with clock.charge("language"):
+        identified = identify_languages(text, recipe.language)
     tags = _languages(raw.column("lang"), identified.detected)
     positions = raw.column("position")
     name = split.file.name
