@@ -110,7 +110,7 @@ def _as_written(recipe: Recipe) -> dict[str, object]:
 def recipe_validate_command(name: str, overlay: Path | None, overrides: Sequence[str], as_json: bool) -> None:
     """Check a recipe: names, types, the order of its stages, and that what it needs is installed."""
     from curator.plan import make_plan
-    from curator.run.driver import check_requirements
+    from curator.run.checks import check_requirements
     from curator.run.pipeline import make_pipeline
 
     loaded = load_recipe(name, overrides, overlay)

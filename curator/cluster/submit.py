@@ -77,7 +77,7 @@ def make_specification(
 ) -> Specification:
     """The specification of a run on what is installed here. UserError where the recipe could not run here."""
     from curator.plan import make_plan
-    from curator.run.driver import check_metadata, check_requirements
+    from curator.run.checks import check_metadata, check_requirements
 
     pipeline = make_pipeline(recipe)
     make_plan(pipeline)

@@ -24,6 +24,7 @@ from curator.readers.registry import load_reader
 from curator.recipe.model import Recipe
 from curator.recipe.overlay import Origins
 from curator.run import fingerprint
+from curator.run.checks import check_metadata, check_place, check_requirements
 from curator.run.clock import peak_memory_bytes
 from curator.run.corpus import Corpus
 from curator.run.directory import RunDirectory, RunLock
@@ -44,7 +45,7 @@ from curator.run.states import load_state, write_state
 from curator.run.store import Commit, Outputs, committed, hand_over, make_folder, publish, put, storage_error
 from curator.run.tally import FAILED, IN, Tally
 from curator.run.verify import unbalanced, verify
-from curator.storage.path import AnyPath, StoragePath, as_path, is_url
+from curator.storage.path import AnyPath, as_path, is_url
 from curator.storage.spool import local_file, local_folder, place_of, release
 
 MIN_SPLIT_BYTES = 4 << 20
@@ -109,7 +110,7 @@ def _run(request: Request, listeners: Sequence[Callable[[Event], None]]) -> Outc
         workers = workers_within(request.workers, request.memory_bytes, limit, _client_bytes(request))
         request = replace(request, workers=workers)
     directory = RunDirectory(request.output)
-    _check_place(directory, request.inputs)
+    check_place(directory, request.inputs)
     files = discover(request.inputs, request.recipe.input.format)
     here = fingerprint.components(pipeline, files)
     directory = directory.with_identity(fingerprint.digest(here))
@@ -174,61 +175,6 @@ def _finished(directory: RunDirectory, request: Request) -> Outcome:
     if not request.keep_work:
         directory.remove_work()
     return Outcome(directory, load_manifest(directory.manifest), resumed=True, was_finished=True)
-
-
-def _check_place(directory: RunDirectory, inputs: Sequence[str]) -> None:
-    """UserError for an output that is a file, that the input would take in, or whose name Arrow cannot open."""
-    root = str(directory.root)
-    if isinstance(directory.root, StoragePath):
-        _check_bucket(directory.root, inputs)
-        return
-    try:
-        root.encode()
-    except UnicodeEncodeError:
-        raise UserError("is not UTF-8", file=ascii(root), hint="choose another output") from None
-    if os.path.lexists(root) and not os.path.isdir(root):  # noqa: PTH112 (Path.is_dir raises where it may not look)
-        raise UserError("is not a directory, as a run is", file=root, hint="choose another output")
-    real = Path(os.path.realpath(root))
-    for given in inputs:
-        if os.path.isdir(given) and real.is_relative_to(os.path.realpath(given)):  # noqa: PTH112
-            raise UserError(f"the output lies in the input {given}", file=root, hint="choose a place outside of it")
-
-
-def _check_bucket(root: StoragePath, inputs: Sequence[str]) -> None:
-    """UserError for an output that is an object, that the input would take in, or whose bucket is not there."""
-    from curator.storage.objects import check_bucket
-
-    check_bucket(root)
-    if root.is_file():
-        raise UserError("is an object, not a folder, as a run is", file=str(root), hint="choose another output")
-    for given in inputs:
-        if is_url(given) and root.is_relative_to(cast("StoragePath", as_path(given))):
-            raise UserError(
-                f"the output lies in the input {given}", file=str(root), hint="choose a place outside of it"
-            )
-
-
-def check_requirements(pipeline: Pipeline) -> None:
-    """UserError naming everything that the recipe's stages need and that is not there."""
-    problems = [
-        f"{user}: {requirement.kind} {requirement.name}: {requirement.problem}"
-        for user, requirement in pipeline.requirements()
-        if requirement.problem
-    ]
-    if problems:
-        raise UserError("; ".join(problems), hint="`curator doctor` shows what is installed")
-
-
-def check_metadata(pipeline: Pipeline) -> None:
-    """UserError when a stage needs a field that the recipe does not read."""
-    read = pipeline.recipe.input.metadata
-    for stage in pipeline.stages:
-        for name in stage.metadata:
-            if name not in read:
-                raise UserError(
-                    f"{stage.name} needs the field {name!r}, which is not read",
-                    hint=f"add it to the recipe: input: {{metadata: [{', '.join((*read, name))}]}}",
-                )
 
 
 def _previous(directory: RunDirectory) -> Event | None:

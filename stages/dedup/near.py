@@ -223,11 +223,15 @@ class _Needed:
 
 
 def _write_needed(verified: Sequence[Commit], path: Path) -> Mapping[str, object]:
-    """The documents of all pairs in doubt: int64, sorted, 8 bytes for each in memory."""
+    """The documents of all pairs in doubt: int64, sorted. Some 24 bytes for each in memory."""
     rows = np.zeros(0, dtype=np.int64)
-    for commit in verified:
-        for group in _groups(commit, "doubtful", 2):
-            rows = np.unique(np.concatenate([rows, rows_of(_emit_pairs(group).reshape(-1))]))
+    waiting: list[NDArray[np.int64]] = []
+    for group in (group for commit in verified for group in _groups(commit, "doubtful", 2)):
+        waiting.append(np.unique(rows_of(_emit_pairs(group).reshape(-1))))
+        # Joined when they are as many as all before: each document is sorted a few times, not in each turn.
+        if sum(map(len, waiting)) > len(rows):
+            rows, waiting = np.unique(np.concatenate([rows, *waiting])), []
+    rows = np.unique(np.concatenate([rows, *waiting]))
     rows.tofile(path)
     return {"rows": len(rows)}
 

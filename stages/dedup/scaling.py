@@ -100,8 +100,8 @@ _KEEPER_IDS = Need(
 )
 _DOUBTFUL = Need(
     "documents in doubt",
-    "the driver holds their rows, twice while it joins them (near._needed)",
-    "driver",
+    "one task sorts their rows, and holds each up to three times while it joins them (near._write_needed)",
+    "one task",
     "bytes",
     lambda given: 3 * 8 * _doubtful(given),
 )
@@ -135,12 +135,9 @@ _GATHER = Work(
 )
 _NEEDED = Work(
     "finding the documents in doubt",
-    "the driver sorts all of them again for each partition of `verify`, and looks through all for each part",
+    "one task sorts them, each about twice, while the others wait",
     "driver",
-    lambda given: (
-        given.constant("unique_s") * given.partitions["verify"] * _doubtful(given) / 2
-        + given.constant("select_s") * min(given.parts, _doubtful(given)) * _doubtful(given)
-    ),
+    lambda given: 2 * given.constant("unique_s") * _doubtful(given),
 )
 _OPEN_SETS = Work(
     "opening indexes of shingle sets",

@@ -1,0 +1,68 @@
+"""What a run is refused for before anything starts: a place that will not do, something missing that stages need."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import cast
+
+from curator.errors import UserError
+from curator.run.directory import RunDirectory
+from curator.run.pipeline import Pipeline
+from curator.storage.path import StoragePath, as_path, is_url
+
+
+def check_place(directory: RunDirectory, inputs: Sequence[str]) -> None:
+    """UserError for an output that is a file, that the input would take in, or whose name Arrow cannot open."""
+    root = str(directory.root)
+    if isinstance(directory.root, StoragePath):
+        _check_bucket(directory.root, inputs)
+        return
+    try:
+        root.encode()
+    except UnicodeEncodeError:
+        raise UserError("is not UTF-8", file=ascii(root), hint="choose another output") from None
+    if os.path.lexists(root) and not os.path.isdir(root):  # noqa: PTH112 (Path.is_dir raises where it may not look)
+        raise UserError("is not a directory, as a run is", file=root, hint="choose another output")
+    real = Path(os.path.realpath(root))
+    for given in inputs:
+        if os.path.isdir(given) and real.is_relative_to(os.path.realpath(given)):  # noqa: PTH112
+            raise UserError(f"the output lies in the input {given}", file=root, hint="choose a place outside of it")
+
+
+def _check_bucket(root: StoragePath, inputs: Sequence[str]) -> None:
+    """UserError for an output that is an object, that the input would take in, or whose bucket is not there."""
+    from curator.storage.objects import check_bucket
+
+    check_bucket(root)
+    if root.is_file():
+        raise UserError("is an object, not a folder, as a run is", file=str(root), hint="choose another output")
+    for given in inputs:
+        if is_url(given) and root.is_relative_to(cast("StoragePath", as_path(given))):
+            raise UserError(
+                f"the output lies in the input {given}", file=str(root), hint="choose a place outside of it"
+            )
+
+
+def check_requirements(pipeline: Pipeline) -> None:
+    """UserError naming everything that the recipe's stages need and that is not there."""
+    problems = [
+        f"{user}: {requirement.kind} {requirement.name}: {requirement.problem}"
+        for user, requirement in pipeline.requirements()
+        if requirement.problem
+    ]
+    if problems:
+        raise UserError("; ".join(problems), hint="`curator doctor` shows what is installed")
+
+
+def check_metadata(pipeline: Pipeline) -> None:
+    """UserError when a stage needs a field that the recipe does not read."""
+    read = pipeline.recipe.input.metadata
+    for stage in pipeline.stages:
+        for name in stage.metadata:
+            if name not in read:
+                raise UserError(
+                    f"{stage.name} needs the field {name!r}, which is not read",
+                    hint=f"add it to the recipe: input: {{metadata: [{', '.join((*read, name))}]}}",
+                )
