@@ -61,7 +61,10 @@ def process(
     workers: Annotated[
         int, typer.Option(help="Worker processes; 0 means one a core, or as many as the cluster has CPUs.", min=0)
     ] = 0,
-    memory: Annotated[str, typer.Option(metavar="SIZE", help="Memory that all processes together may use.")] = "4GB",
+    memory: Annotated[
+        str | None,
+        typer.Option(metavar="SIZE", help="Memory that all processes together may use; 4GB, or what the cluster has."),
+    ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a run that was stopped.")] = False,
     overlay: OverlayOption = None,
     overrides: SetOption = None,
@@ -85,7 +88,9 @@ def submit(
     address: Annotated[str, typer.Option(metavar="URL", help="The cluster's dashboard: http://HOST:8265.")],
     recipe: RecipeOption = "web",
     workers: Annotated[int, typer.Option(help="Tasks at once; 0 means as many as there is room for.", min=0)] = 0,
-    memory: Annotated[str, typer.Option(metavar="SIZE", help="Memory that the run may use, on all nodes.")] = "4GB",
+    memory: Annotated[
+        str | None, typer.Option(metavar="SIZE", help="Memory that the run may use on all nodes; all there is, else.")
+    ] = None,
     wait: WaitOption = False,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a run that was stopped.")] = False,
     key: Annotated[

@@ -24,6 +24,10 @@ from curator.sizes import format_size, parse_size
 from curator.storage.path import as_path
 
 INTERRUPTED = 130
+
+MEMORY_BYTES = 4_000_000_000
+"""What a run on this machine may use when nothing else is said."""
+
 _PLAIN_SECONDS = 10.0
 
 
@@ -33,7 +37,7 @@ def process_command(
     recipe: str,
     overlay: Path | None,
     workers: int,
-    memory: str,
+    memory: str | None,
     overrides: Sequence[str],
     resume: bool,
     keep_work: bool,
@@ -42,7 +46,7 @@ def process_command(
 ) -> None:
     """Run a recipe on files of this machine, here or on the Ray cluster at the address `ray`."""
     try:
-        memory_bytes = parse_size(memory)
+        memory_bytes = None if memory is None else parse_size(memory)
     except ValueError as error:
         raise UserError(f"--memory {memory}: {error}") from error
     loaded, origins = load_with_origins(recipe, overrides, overlay)
@@ -51,11 +55,11 @@ def process_command(
         output=as_path(output),
         recipe=loaded,
         workers=workers or len(os.sched_getaffinity(0)),
-        memory_bytes=memory_bytes,
+        memory_bytes=memory_bytes or MEMORY_BYTES,
         resume=resume,
         keep_work=keep_work,
         origins=origins,
-        cluster=None if ray is None else Cluster(ray, workers or None),
+        cluster=None if ray is None else Cluster(ray, workers or None, memory_bytes),
     )
     gc.freeze()
     progress = show_progress(as_json=as_json)

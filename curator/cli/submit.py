@@ -24,7 +24,7 @@ def submit_command(
     overrides: Sequence[str],
     address: str,
     workers: int,
-    memory: str,
+    memory: str | None,
     key: str | None,
     resume: bool,
     install: bool,
@@ -37,7 +37,7 @@ def submit_command(
     from curator.recipe import load_with_origins
 
     try:
-        memory_bytes = parse_size(memory)
+        memory_bytes = None if memory is None else parse_size(memory)
     except ValueError as error:
         raise UserError(f"--memory {memory}: {error}") from error
     place = cluster_address(address)

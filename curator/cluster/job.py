@@ -82,10 +82,9 @@ def execute(specification: Specification, driver: Driver) -> None:
         inputs=specification.inputs,
         output=as_path(specification.output),
         recipe=specification.recipe,
-        memory_bytes=specification.memory_bytes,
         resume=specification.resume,
         origins=specification.origins,
-        cluster=Cluster(workers=specification.workers),
+        cluster=Cluster("auto", specification.workers, specification.memory_bytes),
     )
     run(request, [driver.note])
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from curator.cluster.dashboard import ClusterNode
 from curator.errors import UserError
-from curator.run.memory import worker_bytes
+from curator.run.memory import DRIVER_BYTES, worker_bytes
 from curator.run.pipeline import Pipeline
 from curator.sizes import format_size
 
@@ -22,7 +22,7 @@ def driver_cpus(nodes: Sequence[ClusterNode]) -> int:
 
 
 def check_resources(
-    nodes: Sequence[ClusterNode], pipeline: Pipeline, workers: int | None, memory_bytes: int, others: int
+    nodes: Sequence[ClusterNode], pipeline: Pipeline, workers: int | None, memory_bytes: int | None, others: int
 ) -> None:
     """UserError where the nodes that are up have less than a run asks for. `others` runs of Curator are in the cluster
     already, each with a driver that holds its CPU as long as it runs."""
@@ -39,7 +39,10 @@ def check_resources(
             hint="use larger nodes, or a smaller input.max_document_bytes",
         )
     total = sum(node.memory_bytes for node in nodes)
-    if memory_bytes > total:
+    if memory_bytes is not None and memory_bytes < each + DRIVER_BYTES:
+        least = format_size(each + DRIVER_BYTES)
+        raise UserError(f"--memory {format_size(memory_bytes)} is too little", hint=f"at least {least}")
+    if memory_bytes is not None and memory_bytes > total:
         raise UserError(
             f"--memory {format_size(memory_bytes)} is more than the cluster has ({format_size(total)})", hint=_ADD_NODES
         )

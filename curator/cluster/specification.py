@@ -23,9 +23,9 @@ FILE = "specification.json"
 class Specification(BaseModel):
     """One submission: what to run, where, with how much, and what the nodes must have.
 
-    `inputs` and `output` are absolute. `workers` None means as many as the cluster has room for. `expected` has, by
-    name, the versions of Python, Ray and the packages that the run depends on, and `models` the identity of the models
-    and programs, both as they are on the machine that submits.
+    `inputs` and `output` are absolute. `workers` and `memory_bytes` None mean as much as the cluster has. `expected`
+    has, by name, the versions of Python, Ray and the packages that the run depends on, and `models` the identity of the
+    models and programs, both as they are on the machine that submits.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -35,7 +35,7 @@ class Specification(BaseModel):
     recipe: Recipe
     origins: Origins
     workers: int | None
-    memory_bytes: int
+    memory_bytes: int | None
     resume: bool
     expected: Mapping[str, str]
     models: Mapping[str, str]

@@ -71,7 +71,7 @@ def make_specification(
     recipe: Recipe,
     origins: Origins,
     workers: int | None,
-    memory_bytes: int,
+    memory_bytes: int | None,
     *,
     resume: bool,
 ) -> Specification:

@@ -27,6 +27,7 @@ from curator.engine.executor import ONE_CPU, Emit, Handle, InputT, Task
 from curator.engine.job import Job
 from curator.errors import TransientError, UserError
 from curator.run.journal import CAREFUL_ATTEMPTS
+from curator.run.memory import DRIVER_BYTES
 from curator.run.store import Commit, committed, make_folder
 from curator.stage import Resources
 from curator.storage.path import AnyPath, as_path
@@ -36,6 +37,9 @@ MAX_RETRIES = 2
 
 LIGHT_BYTES = 1 << 19
 """What a task in flight weighs at the least: its record in the driver, and a place in the queue."""
+
+IN_FLIGHT_BYTES = 512_000_000
+"""Data of inputs that were sent and not worked on yet, at the most."""
 
 LEAST_IN_FLIGHT_BYTES = 64_000_000
 
@@ -123,12 +127,11 @@ def _ignore(_commit: Commit, _reused: bool) -> None:
 
 class RayExecutor:
     """Runs tasks on a Ray cluster. `tick` is called while waiting, `done` after each task. A task asks Ray for
-    `task_memory_bytes`; inputs in flight take `memory_bytes` / 8 of the object store."""
+    `task_memory_bytes`. Inputs in flight take an eighth of the memory of the run, or IN_FLIGHT_BYTES."""
 
     def __init__(
         self,
         cluster: Cluster,
-        memory_bytes: int,
         task_memory_bytes: int,
         tick: Callable[[], None] = lambda: None,
         done: Callable[[Commit, bool], None] = _ignore,
@@ -136,7 +139,11 @@ class RayExecutor:
         self.connected = connect(cluster.address)
         self.workers = cluster.workers
         self.task_memory_bytes = task_memory_bytes
-        self.in_flight_bytes = max(memory_bytes // 8, LEAST_IN_FLIGHT_BYTES)
+        self.in_flight_bytes = IN_FLIGHT_BYTES
+        if cluster.memory_bytes is not None:
+            fitting = max(1, (cluster.memory_bytes - DRIVER_BYTES) // task_memory_bytes)
+            self.workers = fitting if self.workers is None else min(fitting, self.workers)
+            self.in_flight_bytes = max(cluster.memory_bytes // 8, LEAST_IN_FLIGHT_BYTES)
         self.tick = tick
         self.done = done
         self._flying: list[Ref] = []

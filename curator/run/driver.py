@@ -68,7 +68,7 @@ WRITTEN = ("shards", "scores", "decisions", "failed")
 
 @dataclass(frozen=True)
 class Request:
-    """What to run, where, and with how much of the machine; on a Ray cluster, where one is given."""
+    """What to run, where, and with how much of the machine. Where a Ray cluster is given, that says with how much."""
 
     inputs: tuple[str, ...]
     output: AnyPath
@@ -224,7 +224,7 @@ class _Driver:
             from curator.engine.ray import RayExecutor
 
             each = worker_bytes(request.recipe.input.max_document_bytes, _client_bytes(request))
-            return RayExecutor(request.cluster, request.memory_bytes, each, self.log.tick, self._task_done)
+            return RayExecutor(request.cluster, each, self.log.tick, self._task_done)
         inline = sum(file.size for file in self.files) < INLINE_BYTES
         recipe = local_folder(self.directory.tasks) / ".recipe"
         put(recipe, self.recipe.encode(), durable=False)

@@ -34,7 +34,7 @@ def cluster() -> Iterator[RayCluster]:
 
 @pytest.fixture
 def executor(cluster: RayCluster) -> Iterator[RayExecutor]:
-    engine = RayExecutor(Cluster(cluster.address), memory_bytes=500_000_000, task_memory_bytes=100_000_000)
+    engine = RayExecutor(Cluster(cluster.address), task_memory_bytes=100_000_000)
     yield engine
     engine.close()
 
@@ -124,8 +124,9 @@ def finish_late(item: Heavy, outputs: Outputs) -> dict[str, object]:
 
 @pytest.mark.parametrize(("held_bytes", "most"), [(30_000_000, 3), (40_000_000, 2), (1_000_000_000, 2)])
 def test_inputs_in_flight_are_bounded_by_their_bytes(
-    executor: RayExecutor, tmp_path: Path, held_bytes: int, most: int
+    cluster: RayCluster, tmp_path: Path, held_bytes: int, most: int
 ) -> None:
+    executor = RayExecutor(Cluster(cluster.address, memory_bytes=512_000_000), 100_000_000)
     drawn = done = ahead = 0
 
     def inputs() -> Iterator[Heavy]:
@@ -144,8 +145,18 @@ def test_inputs_in_flight_are_bounded_by_their_bytes(
     assert ahead == most, "those in flight, and the one that waits for room"
 
 
+@pytest.mark.parametrize(
+    ("memory_bytes", "workers"), [(100_000_000, 1), (599_000_000, 1), (600_000_000, 2), (None, None)]
+)
+def test_as_many_tasks_run_as_the_memory_of_the_run_holds(
+    cluster: RayCluster, memory_bytes: int | None, workers: int | None
+) -> None:
+    assert RayExecutor(Cluster(cluster.address, None, memory_bytes), 200_000_000).workers == workers
+    assert RayExecutor(Cluster(cluster.address, 1, memory_bytes), 200_000_000).workers == 1
+
+
 def test_at_most_so_many_workers_run(cluster: RayCluster, tmp_path: Path) -> None:
-    engine = RayExecutor(Cluster(cluster.address, workers=1), 500_000_000, 100_000_000)
+    engine = RayExecutor(Cluster(cluster.address, workers=1), 100_000_000)
     (tmp_path / "pids").mkdir()
     engine.map(tmp_path / "p", Loads(str(tmp_path / "pids")), [Number(value) for value in range(5)])
     engine.close()

@@ -97,7 +97,7 @@ def test_an_exchange_larger_than_the_store_is_spilled_and_passes_the_driver_by(
 ) -> None:
     cluster, folder = spilling
     inputs = [Number(value) for value in range(70)]
-    engine = RayExecutor(Cluster(cluster.address), memory_bytes=500_000_000, task_memory_bytes=100_000_000)
+    engine = RayExecutor(Cluster(cluster.address), task_memory_bytes=100_000_000)
     with watched(folder) as watch:
         commits = engine.exchange(tmp_path / "x", emit_many, add_up, inputs, partitions)
     exchanged = 16 * ROWS * len(inputs)

@@ -1,0 +1,226 @@
+"""The engines side by side: `local` and `ray` with one worker and with two, on this machine.
+
+    python benchmarks/engines.py CORPUS.jsonl.zst [--recipe web] [--repeat 3] [--memory 4GB] [--data]
+
+A Ray cluster of two CPUs is started first. What Ray takes before the first task of ours (joining the cluster, a worker
+process for each CPU that has imported Curator) is measured once, apart. Then both engines run in turn. With `--data`
+the tasks of `read` run once more through Ray Data, for the same input. MB are 10**6 bytes of UTF-8 text; memory is the
+proportional set size of all worker processes together, without the object store and Ray's own processes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import statistics
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psutil
+import ray
+from pipeline import text_bytes
+from ray.cluster_utils import Cluster as RayCluster
+
+from curator.engine.cluster import Cluster
+from curator.engine.ray import begin_worker, connect
+from curator.readers.base import Fields, ReadOptions
+from curator.readers.detect import discover
+from curator.readers.registry import load_reader
+from curator.recipe import load_recipe
+from curator.run.driver import MAX_SPLIT_BYTES, Request, run
+from curator.run.phases.read import ReadInput, ReadTask
+from curator.run.store import Outputs, make_folder
+from curator.sizes import parse_size
+
+STORE_BYTES = 1_000_000_000
+CPUS = 2
+
+
+@dataclass
+class Taken:
+    """Seconds and peak bytes of several runs of one kind."""
+
+    seconds: list[float] = field(default_factory=list)
+    peak_bytes: int = 0
+
+    def median(self) -> float:
+        """The median of the seconds."""
+        return statistics.median(self.seconds)
+
+
+def main() -> None:
+    """Print the figures."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("corpus", type=Path)
+    parser.add_argument("--recipe", default="web")
+    parser.add_argument("--repeat", type=int, default=3)
+    parser.add_argument("--memory", default="4GB")
+    parser.add_argument("--data", action="store_true", help="also read through Ray Data")
+    arguments = parser.parse_args()
+    size = text_bytes(arguments.corpus)
+    print(f"corpus: {size / 1e6:.1f} MB of text, recipe {arguments.recipe}, --memory {arguments.memory}")
+    os.environ["RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO"] = "0"
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    head = {"num_cpus": CPUS, "object_store_memory": STORE_BYTES, "include_dashboard": False}
+    cluster = RayCluster(initialize_head=True, head_node_args=head)
+    try:
+        compare(arguments, cluster, size)
+    finally:
+        ray.shutdown()
+        cluster.shutdown()  # type: ignore[no-untyped-call]  # Ray leaves it without types
+
+
+def compare(arguments: argparse.Namespace, cluster: RayCluster, size: int) -> None:
+    """Run everything in turn, then print medians and ratios."""
+    began = time.monotonic()
+    connect(cluster.address)
+    ready: Any = ray.remote(_import_curator).options(num_cpus=1)
+    ray.get([ready.remote() for _ in range(CPUS)])
+    print(f"Ray before the first task: {time.monotonic() - began:.1f} s (joined, {CPUS} workers that imported Curator)")
+    kinds: dict[str, Callable[[Path], None]] = {
+        f"{engine}, {workers} workers": _runner(arguments, engine, workers, cluster.address)
+        for workers in (2, 1)
+        for engine in ("local", "ray")
+    }
+    if arguments.data:
+        kinds["read alone, Ray tasks"] = _reader(arguments, through_data=False)
+        kinds["read alone, Ray Data"] = _reader(arguments, through_data=True)
+    taken = {kind: Taken() for kind in kinds}
+    for _ in range(arguments.repeat):
+        for kind, work in kinds.items():
+            with tempfile.TemporaryDirectory() as folder, _watched() as peak:
+                started = time.monotonic()
+                work(Path(folder) / "run")
+                taken[kind].seconds.append(time.monotonic() - started)
+            taken[kind].peak_bytes = max(taken[kind].peak_bytes, max(peak, default=0))
+    for kind, found in taken.items():
+        told = ", ".join(f"{seconds:.1f}" for seconds in found.seconds)
+        print(
+            f"{kind}: {found.median():.1f} s ({size / 1e6 / found.median():.1f} MB/s; {told}), workers "
+            f"{found.peak_bytes / 1e6:.0f} MB"
+        )
+    two = taken["ray, 2 workers"]
+    print(f"ray against local, 2 workers: {two.median() / taken['local, 2 workers'].median():.2f}")
+    for engine in ("ray", "local"):
+        pair = [taken[f"{engine}, {workers} workers"].median() for workers in (1, 2)]
+        print(f"{engine}, from 1 to 2 workers: {pair[0] / pair[1]:.2f} times as fast")
+    print(f"two processes that only count, against one: {_cores():.2f} times as fast")
+
+
+def _runner(arguments: argparse.Namespace, engine: str, workers: int, address: str) -> Callable[[Path], None]:
+    recipe = load_recipe(arguments.recipe)
+    memory = parse_size(arguments.memory)
+
+    def work(output: Path) -> None:
+        on_ray = Cluster(address, workers, memory) if engine == "ray" else None
+        run(Request((str(arguments.corpus),), output, recipe, workers, memory, cluster=on_ray))
+
+    return work
+
+
+def _reader(arguments: argparse.Namespace, *, through_data: bool) -> Callable[[Path], None]:
+    """The tasks of `read`, by Ray tasks or by Ray Data; their blocks come from one producer in either case."""
+    recipe = load_recipe(arguments.recipe)
+    (file,) = discover((str(arguments.corpus),), recipe.input.format)
+    options = ReadOptions(fields=Fields(**recipe.input.fields.model_dump()))
+    task = ReadTask(recipe.model_dump_json(), options)
+
+    def splits() -> Iterator[ReadInput]:
+        for split in load_reader(file.format).splits(file, options, MAX_SPLIT_BYTES):
+            yield ReadInput(0, split)
+
+    def by_tasks(output: Path) -> None:
+        from curator.engine.ray import RayExecutor
+
+        RayExecutor(Cluster("auto"), 380_000_000).map(output, task, splits())
+
+    def by_data(output: Path) -> None:
+        import ray.data
+
+        make_folder(output)
+
+        def read(row: dict[str, Any]) -> dict[str, Any]:
+            begin_worker()
+            outputs = Outputs(output, row["item"].name)
+            return {"rows": outputs.commit(task(row["item"], outputs)).integer("rows")}
+
+        ray.data.DataContext.get_current().enable_progress_bars = False
+        items = [{"item": item} for item in splits()]  # it takes no generator: the whole input stands in the driver
+        ray.data.from_items(items, override_num_blocks=len(items)).map(read).materialize()
+
+    return by_data if through_data else by_tasks
+
+
+def _import_curator() -> None:
+    begin_worker()
+
+    time.sleep(1)  # so that the next one goes to another worker
+
+
+@contextlib.contextmanager
+def _watched() -> Iterator[list[int]]:
+    """The memory of all workers together, four times a second."""
+    found: list[int] = []
+    ended = threading.Event()
+
+    def look() -> None:
+        while not ended.wait(0.25):
+            found.append(sum(_pss(process) for process in psutil.process_iter(["cmdline"]) if _works(process)))
+
+    thread = threading.Thread(target=look)
+    thread.start()
+    try:
+        yield found
+    finally:
+        ended.set()
+        thread.join()
+
+
+def _works(process: psutil.Process) -> bool:
+    title = " ".join(process.info["cmdline"] or ())
+    if title.startswith(("ray::curator", "ray::ModelHolder", "ray::IDLE")):
+        return True
+    return "multiprocessing.forkserver" in title and os.getpid() in {parent.pid for parent in _parents(process)}
+
+
+def _parents(process: psutil.Process) -> list[psutil.Process]:
+    try:
+        return list(process.parents())
+    except psutil.NoSuchProcess:
+        return []
+
+
+def _pss(process: psutil.Process) -> int:
+    try:
+        return int(process.memory_full_info().pss)
+    except psutil.NoSuchProcess:
+        return 0
+
+
+def _cores() -> float:
+    """How much faster two processes count than one: what this machine can give at all."""
+    times = []
+    for count in (1, 2):
+        began = time.monotonic()
+        ray.get([_count.remote() for _ in range(2)] if count == 2 else [_count.remote()])
+        first = time.monotonic() - began
+        times.append(first if count == 2 else 2 * first)
+    return times[0] / times[1]
+
+
+@ray.remote
+def _count() -> int:
+    total = 0
+    for number in range(30_000_000):
+        total += number
+    return total
+
+
+if __name__ == "__main__":
+    main()
