@@ -182,7 +182,8 @@ class RayExecutor:
     def close(self, *, kill: bool = False) -> None:
         """Give up what is in flight, and leave the cluster if this executor joined it."""
         for ref in self._flying:
-            ray.cancel(ref, force=kill)
+            with contextlib.suppress(ValueError):  # the task of an actor cannot be forced; its actor was ended
+                ray.cancel(ref, force=kill)
         self._flying.clear()
         if self.connected:
             ray.shutdown()
