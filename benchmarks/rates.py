@@ -53,6 +53,7 @@ RAY = EngineCost(
     task_cpu_s=0.01,
     driver_task_s=0.001,
     efficiency=0.85,
+    exchange="objects",
     origin="assumed, not measured: 20 s until the workers are ready, 10 ms a task of a worker and 1 ms of the driver",
 )
 
@@ -306,7 +307,12 @@ def fit_engine(runs: Sequence[Run]) -> EngineCost:
     cores = min(freest.workers, freest.measured.free_cores)
     efficiency = min(1.0, work / (cores * (freest.measured.wall_s - freest.slowness * start_s)))
     return EngineCost(
-        start_s, task_cpu_s, 0.0, efficiency, "measured with the rates; what the driver does for a task is in its rates"
+        start_s,
+        task_cpu_s,
+        0.0,
+        efficiency,
+        "files",
+        "measured with the rates; what the driver does for a task is in its rates",
     )
 
 

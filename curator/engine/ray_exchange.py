@@ -6,8 +6,8 @@
 
 The driver sees references alone. An object lost with its node is made again by Ray, from the task that made it. Objects
 do not outlive the driver: after `--resume` what is missing is emitted again, for the partitions that have not
-committed. The driver holds about 2 KB a reference: at most GROUPS for each emit of EMIT_BYTES up to JOIN emits, then
-GROUPS for each wave of JOIN or more, so one for each EMIT_BYTES exchanged.
+committed. The driver holds about REFERENCE_BYTES for each reference: one for each group and emit of a wave, and one
+for each group and wave that was joined, which is about one for each emit.
 """
 
 from __future__ import annotations
@@ -33,17 +33,21 @@ from curator.storage.path import AnyPath, as_path
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-EMIT_BYTES = 32_000_000
-"""Rows that one emit task holds, about."""
+MOST_EMIT_BYTES = 64_000_000
+"""Rows that one emit task holds at the most, about, where its inputs are small."""
 
 LEAST_CUT_BYTES = 128_000
 """Ray keeps results of up to 100 KB in the memory of the driver: cuts are to be larger."""
 
+REFERENCE_BYTES = 2_000
+"""What the driver holds for a reference: itself and Ray's record of the object and of its task."""
+
 MOST_TOGETHER = 256
 """Inputs of one emit task at most, where they give almost nothing."""
 
-GROUPS = 64
-"""Groups of partitions at most."""
+LEAST_GROUPS, MOST_GROUPS = 64, 512
+"""Groups of partitions at most: twice as many as the cluster has CPUs, within these bounds. As many tasks can handle
+them at once; a wave of emits has at most as many references as their square."""
 
 JOIN = 64
 """Emit tasks of a wave at the least; after each wave but a lone one, the cuts of a group are joined."""
@@ -65,9 +69,9 @@ class Groups:
     bounds: tuple[int, ...]
 
     @staticmethod
-    def of(partitions: int) -> Groups:
-        """At most GROUPS groups of about the same size."""
-        count = min(partitions, GROUPS)
+    def of(partitions: int, cpus: int) -> Groups:
+        """Groups of about the same size, for a cluster with so many CPUs."""
+        count = min(partitions, MOST_GROUPS, max(LEAST_GROUPS, 2 * cpus))
         return Groups(partitions, tuple(group * partitions // count for group in range(count + 1)))
 
     def __len__(self) -> int:
@@ -106,8 +110,8 @@ class _Waiting(Generic[InputT]):
         for _ in range(tasks):
             if not self.inputs:
                 return
-            each = self.seen_bytes / self.seen if self.seen else EMIT_BYTES
-            together = min(self.groups * LEAST_CUT_BYTES, EMIT_BYTES) / max(each, 1)
+            each = self.seen_bytes / self.seen if self.seen else MOST_EMIT_BYTES
+            together = min(self.groups * LEAST_CUT_BYTES, MOST_EMIT_BYTES) / max(each, 1)
             count = max(1, min(MOST_TOGETHER, math.ceil(together)))
             batch, self.inputs = self.inputs[:count], self.inputs[count:]
             yield batch
@@ -137,10 +141,11 @@ class Exchange(Generic[InputT]):
             if commit is not None:
                 commits[number] = commit
                 self.executor.done(commit, True)
-        groups = Groups.of(self.partitions)
+        cpus = max(1, int(resources_of_cluster().get("CPU", 1)))
+        groups = Groups.of(self.partitions, cpus)
         wanted = [group for group in range(len(groups)) if any(n not in commits for n in groups.members(group))]
         if wanted:
-            for commit in self._handle(folder, groups, wanted, self._collect(inputs, groups, wanted)):
+            for commit in self._handle(folder, groups, wanted, self._collect(inputs, groups, wanted, cpus)):
                 if int(commit.name) not in commits:
                     commits[int(commit.name)] = commit
                     self.executor.done(commit, False)
@@ -162,13 +167,12 @@ class Exchange(Generic[InputT]):
             cuts[place] = []  # Ray may forget what has been handled
             yield from found
 
-    def _collect(self, inputs: Sequence[InputT], groups: Groups, wanted: Sequence[int]) -> list[list[Ref]]:
+    def _collect(self, inputs: Sequence[InputT], groups: Groups, wanted: Sequence[int], cpus: int) -> list[list[Ref]]:
         """For each wanted group, references to its rows."""
         collected: list[list[Ref]] = [[] for _ in wanted]
-        cpus = max(1, int(resources_of_cluster().get("CPU", 1)))
         waiting = _Waiting(inputs, len(groups))
         while waiting.inputs:
-            found = self._emit(waiting, max(JOIN, 2 * cpus), 2 * cpus, groups, wanted)
+            found = self._emit(waiting, min(MOST_GROUPS, max(JOIN, 2 * cpus)), 2 * cpus, groups, wanted)
             if waiting.inputs or collected[0]:
                 found = self._join(found)
             for refs, more in zip(collected, found, strict=True):

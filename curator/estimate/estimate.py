@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from curator.estimate.exchange import partition_memory
+from curator.estimate.exchange import MOST_GROUPS, partition_memory
 from curator.estimate.limits import NeedEstimate, driver_memory, estimate_needs
 from curator.estimate.model import HOUR, PhaseEstimate, Question, estimate_phases, parts_of, quantities_of, unmeasured
 from curator.run.driver import MAX_SPLIT_BYTES, MIN_SPLIT_BYTES
@@ -64,7 +64,7 @@ def make_estimate(question: Question) -> Estimate:
         exchange_bytes=sum(phase.exchange_bytes for phase in phases),
         work_bytes=sum(phase.work_bytes for phase in phases),
         output_bytes=output,
-        partition_bytes=max(partition_memory(exchange, given) for exchange in question.exchanges),
+        partition_bytes=max(partition_memory(exchange, given, engine.exchange) for exchange in question.exchanges),
         driver_bytes=driver_memory(question),
         cost=None if price is None else price * seconds / HOUR,
         needs=tuple(estimate_needs(question)),
@@ -125,10 +125,16 @@ def _assumptions(question: Question) -> Iterator[str]:
     for _, scaling in question.scalings:
         for work in scaling.work:
             yield f"grows faster than the corpus: {work.name} ({work.where}): {work.about}"
-    yield (
-        "grows faster than the corpus: in each exchange, places (tasks that emit, times partitions), of which the "
-        "driver looks at every one, and pieces, of which each is a read"
-    )
+    if engine.exchange == "files":
+        yield (
+            "grows faster than the corpus: in each exchange, places (tasks that emit, times partitions), of which the "
+            "driver looks at every one, and pieces, of which each is a read"
+        )
+    else:
+        yield (
+            f"the second half of an exchange runs in {MOST_GROUPS} tasks at once at most, each with its share of all "
+            "rows on the disk of its node; that is not in the times"
+        )
     if question.pipeline.recipe.language is None:
         yield "no language is identified"
     if any(stage.derives for stage in question.pipeline.stages):

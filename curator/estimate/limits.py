@@ -73,7 +73,7 @@ def all_needs(question: Question) -> list[Need]:
     """The needs of the run, its exchanges and its stages."""
     needs = engine_needs(question)
     for exchange in question.exchanges:
-        needs.extend(exchange_needs(exchange))
+        needs.extend(exchange_needs(exchange, question.engine.exchange))
     for _, scaling in question.scalings:
         needs.extend(scaling.needs)
     return needs

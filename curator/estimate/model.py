@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from curator.estimate.exchange import exchange_work
+from curator.estimate.exchange import exchange_work, record_bytes
 from curator.estimate.figures import driver_key
 from curator.estimate.machines import Cluster, CorpusSize
 from curator.estimate.rates import EngineCost, Rate, Rates
@@ -123,8 +123,8 @@ def _phase(question: Question, given: Quantities, phase: Phase) -> PhaseEstimate
     extra: list[Work] = list(scaling.work)
     for exchange in scaling.exchanges:
         exchange_bytes += exchange.rows(given) * exchange.row_bytes
-        extra.extend(exchange_work(exchange))
-        work_bytes += exchange.sources(given) * given.partitions[exchange.name] * given.constant("offset_json_bytes")
+        extra.extend(exchange_work(exchange, question.engine.exchange))
+        work_bytes += record_bytes(exchange, given, question.engine.exchange)
     for work in extra:
         seconds = work.seconds(given)
         if work.where == "driver":

@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -53,12 +53,14 @@ class Rate:
 class EngineCost:
     """What an engine takes for itself. `start_s` is until the first task works, `task_cpu_s` and `driver_task_s` are
     CPU seconds a task beside the task's own, of the worker and of the driver; `efficiency` is the share of a core's
-    time that tasks get of it. `origin` says where the numbers come from."""
+    time that tasks get of it. `exchange` says how rows move: in files, of which the driver knows where each partition
+    begins, or as objects of Ray's. `origin` says where the numbers come from."""
 
     start_s: float
     task_cpu_s: float
     driver_task_s: float
     efficiency: float
+    exchange: Literal["files", "objects"]
     origin: str
 
 

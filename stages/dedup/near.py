@@ -294,7 +294,10 @@ class _Decide:
     threshold: float
 
     def __call__(self, item: _Doubtful, outputs: Outputs) -> dict[str, object]:
-        sets = _Sets.open(item.sets)
+        wanted = np.zeros(0, dtype=np.int64)
+        for group in _groups(item.commit, "doubtful", 2):
+            wanted = np.unique(np.concatenate([wanted, rows_of(_emit_pairs(group).reshape(-1))]))
+        sets = _Sets.open(item.sets, wanted)
         count = 0
         with outputs.path("similar").open("wb") as file:
             for group in _groups(item.commit, "doubtful", 2):
@@ -316,13 +319,25 @@ class _Sets:
     places: tuple[str, ...]
 
     @staticmethod
-    def open(commits: Sequence[Commit]) -> _Sets:
-        indexes = [np.load(commit.path("index"), allow_pickle=False) for commit in commits]
+    def open(commits: Sequence[Commit], wanted: NDArray[np.int64]) -> _Sets:
+        """Those of the documents `wanted` (their rows, sorted): what is held grows with these alone."""
+        rows: list[NDArray[np.int64]] = []
+        file: list[NDArray[np.int64]] = []
+        begins: list[NDArray[np.int64]] = []
+        ends: list[NDArray[np.int64]] = []
+        for number, commit in enumerate(commits):
+            index = np.load(commit.path("index"), mmap_mode="r", allow_pickle=False)
+            first, last = np.searchsorted(wanted, [index[0, 0], index[-2, 0] + 1])
+            places = np.searchsorted(index[:-1, 0], wanted[first:last])
+            rows.append(wanted[first:last])
+            file.append(np.full(len(places), number))
+            begins.append(index[places, 1])
+            ends.append(index[places + 1, 1])
         return _Sets(
-            np.concatenate([index[:-1, 0] for index in indexes]),
-            np.repeat(np.arange(len(indexes)), [len(index) - 1 for index in indexes]),
-            np.concatenate([index[:-1, 1] for index in indexes]),
-            np.concatenate([index[1:, 1] for index in indexes]),
+            np.concatenate(rows),
+            np.concatenate(file),
+            np.concatenate(begins),
+            np.concatenate(ends),
             tuple(commit.place("values") for commit in commits),
         )
 

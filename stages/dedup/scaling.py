@@ -66,6 +66,11 @@ def _doubtful(given: Quantities) -> float:
     return min(2 * given.fact("dedup.pairs_in_doubt"), given.documents)
 
 
+def _pairs_of_a_task(given: Quantities) -> float:
+    """Documents of the pairs in doubt of one partition of `verify`: two a pair."""
+    return 2 * given.fact("dedup.pairs_in_doubt") / given.partitions["verify"]
+
+
 def _dropped(given: Quantities) -> float:
     return given.fact("dedup.exact") + given.fact("dedup.near") + given.fact("dedup.url")
 
@@ -107,10 +112,10 @@ _DOUBTFUL = Need(
 )
 _INDEXES = Need(
     "index of shingle sets",
-    f"each task that compares in full holds {INDEX_BYTES} bytes for every document in doubt (near._Sets)",
+    f"each task that compares in full holds {INDEX_BYTES} bytes for each document of its pairs (near._Sets)",
     "every task",
     "bytes",
-    lambda given: INDEX_BYTES * _doubtful(given),
+    lambda given: INDEX_BYTES * min(_doubtful(given), _pairs_of_a_task(given)),
 )
 _VERIFY_PARTS = Need(
     "parts that a verifying task gets",

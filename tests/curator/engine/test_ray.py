@@ -182,7 +182,7 @@ def test_an_exchange_of_many_inputs_is_joined_in_waves(
     inputs = [Number(value) for value in range(40)]
     plain = executor.exchange(tmp_path / "plain", EmitMultiples(), collect, inputs, 70)
     monkeypatch.setattr("curator.engine.ray_exchange.JOIN", 3)
-    monkeypatch.setattr("curator.engine.ray_exchange.EMIT_BYTES", 4000)
+    monkeypatch.setattr("curator.engine.ray_exchange.MOST_EMIT_BYTES", 4000)
     waves = executor.exchange(tmp_path / "waves", EmitMultiples(), collect, inputs, 70)
     assert [commit.result for commit in waves] == [commit.result for commit in plain]
 
@@ -209,3 +209,11 @@ def test_a_run_on_ray_has_the_bytes_of_a_local_one(cluster: RayCluster, tmp_path
     found = run(Request(tuple(map(str, inputs)), tmp_path / "ray", recipe, cluster=on_ray))
     assert hashes(found.directory.root) == hashes(local.directory.root)
     assert found.manifest == local.manifest
+
+
+def test_the_estimate_of_an_exchange_counts_with_the_engine_s_own_numbers() -> None:
+    from curator.engine import ray_exchange
+    from curator.estimate import exchange
+
+    for name in ("MOST_GROUPS", "LEAST_CUT_BYTES", "MOST_EMIT_BYTES", "REFERENCE_BYTES"):
+        assert getattr(exchange, name) == getattr(ray_exchange, name)
