@@ -121,6 +121,7 @@ def _assumptions(question: Question) -> Iterator[str]:
         "every corpus, their summaries are merged by the driver at a cost for each split; nothing in work/ is removed "
         "before the end"
     )
+    yield "sizes of scores/ and decisions/ and the cost of the report are those of the recipe web, whatever the stages"
     yield "the driver alone merges counts and summaries, hands out tasks, and reads scores/ for the report"
     for _, scaling in question.scalings:
         for work in scaling.work:
