@@ -14,8 +14,7 @@ import os
 import socket
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
-from functools import partial
+from dataclasses import dataclass
 from typing import Any, Protocol, cast, runtime_checkable
 
 import ray
@@ -156,15 +155,10 @@ class RayExecutor:
         commits: dict[int, Commit] = {}
         jobs = ((index, Job(str(folder), task, item)) for index, item in self._uncommitted(folder, inputs, commits))
         with self._crew(resources) as crew:
+            attempts = ((index, _Attempts(crew, job)) for index, job in jobs)
             flights = (
-                Flight(
-                    index,
-                    job.input.name,
-                    held_bytes(job.input),
-                    partial(crew.start, job),
-                    partial(_start_carefully, crew, job),
-                )
-                for index, job in jobs
+                Flight(index, each.job.input.name, held_bytes(each.job.input), each.start, each.another)
+                for index, each in attempts
             )
             for index, commit in self.fly(flights, crew.limit):
                 commits[index] = commit
@@ -227,10 +221,9 @@ class RayExecutor:
                 try:
                     result = result_of(ref, flight.name)
                 except WorkerDiedError:
-                    careful = flight.careful
-                    if careful is None:
+                    if not flight.another():
                         raise
-                    again.append(replace(flight, start=careful, careful=None))
+                    again.append(flight)
                 else:
                     yield flight.index, result
         self._flying = []
@@ -269,14 +262,14 @@ class RayExecutor:
 
 @dataclass(frozen=True)
 class Flight:
-    """A task to be started: its place among the results, its name for people, the bytes that it takes along. `careful`
-    starts it another way, once its worker died MAX_RETRIES + 1 times."""
+    """A task to be started: its place among the results, its name for people, the bytes that it takes along. `another`
+    says, after its worker died, whether it is to be started again."""
 
     index: int
     name: str
     held_bytes: int
     start: Callable[[], Ref]
-    careful: Callable[[], Ref] | None = None
+    another: Callable[[], bool] = lambda: False
 
     @property
     def weight(self) -> int:
@@ -297,7 +290,7 @@ class WorkerDiedError(TransientError):
 
 
 class _Tasks:
-    """Runs jobs as Ray tasks."""
+    """Runs jobs as Ray tasks, which Ray tries again when their worker dies."""
 
     limit = None
 
@@ -305,38 +298,77 @@ class _Tasks:
         self._remote: Any = ray.remote(run_job)
         self._options = options
 
-    def start(self, job: Job[Any], retries: int = MAX_RETRIES) -> Ref:
-        return self._remote.options(name="curator", max_retries=retries, **self._options).remote(job)
+    def start(self, job: Job[Any], *, careful: bool) -> tuple[Ref, object]:
+        retries = CAREFUL_ATTEMPTS - 1 if careful else MAX_RETRIES
+        return self._remote.options(name="curator", max_retries=retries, **self._options).remote(job), None
+
+    def attempts(self, *, careful: bool) -> int:
+        return 1
+
+    def bury(self, worker: object) -> None:
+        """Ray has done so."""
 
 
 class _Actors:
-    """Runs jobs in a pool of actors, each of which has one job waiting behind the one that it works on."""
+    """Runs jobs in a pool of actors, each of which has one job waiting behind the one that it works on. One that died
+    is replaced: a restarted one would let what waits for it fail as long as it starts."""
 
     def __init__(self, options: Mapping[str, object], count: int) -> None:
         holder: Any = ray.remote(ModelHolder)
-        holder = holder.options(max_restarts=-1, **options)
-        self._actors: list[Any] = [holder.remote() for _ in range(count)]
+        self._holder: Any = holder.options(**options)
+        self._actors: list[Any] = [self._holder.remote() for _ in range(count)]
         self._waiting: dict[int, list[Ref]] = {number: [] for number in range(count)}
         self.limit = 2 * count
 
-    def start(self, job: Job[Any], retries: int = MAX_RETRIES) -> Ref:
-        """On the actor that has the least to do."""
+    def start(self, job: Job[Any], *, careful: bool) -> tuple[Ref, object]:
+        """On the actor that has the least to do; the result to come, and that actor."""
         waiting = {number: [ref for ref in refs if not _is_ready(ref)] for number, refs in self._waiting.items()}
         number = min(waiting, key=lambda actor: len(waiting[actor]))
-        ref = self._actors[number].run.options(max_task_retries=retries).remote(job)
+        ref = self._actors[number].run.remote(job)
         self._waiting = {**waiting, number: [*waiting[number], ref]}
-        return ref
+        return ref, self._actors[number]
+
+    def attempts(self, *, careful: bool) -> int:
+        return CAREFUL_ATTEMPTS if careful else MAX_RETRIES + 1
+
+    def bury(self, worker: object) -> None:
+        """Replace this actor, if that has not been done."""
+        for number, actor in enumerate(self._actors):
+            if actor is worker:
+                ray.kill(actor)
+                self._actors[number] = self._holder.remote()
+                self._waiting[number] = []
 
     def end(self) -> None:
         for actor in self._actors:
             ray.kill(actor)
 
 
-def _start_carefully(crew: _Tasks | _Actors, job: Job[Any]) -> Ref:
-    careful = job.carefully()
-    if careful is None:
-        raise WorkerDiedError.on(job.input.name)
-    return crew.start(careful, CAREFUL_ATTEMPTS - 1)
+class _Attempts:
+    """A job, and how often it has been started as it is now."""
+
+    def __init__(self, crew: _Tasks | _Actors, job: Job[Any]) -> None:
+        self.job = job
+        self._crew = crew
+        self._deaths = 0
+        self._careful = False
+        self._worker: object = None
+
+    def start(self) -> Ref:
+        ref, self._worker = self._crew.start(self.job, careful=self._careful)
+        return ref
+
+    def another(self) -> bool:
+        """After its worker died: whether to start it again, which is done carefully when it died often enough."""
+        self._crew.bury(self._worker)
+        self._deaths += 1
+        if self._deaths < self._crew.attempts(careful=self._careful):
+            return True
+        job = None if self._careful else self.job.carefully()
+        if job is None:
+            return False
+        self.job, self._careful, self._deaths = job, True, 0
+        return True
 
 
 def _is_ready(ref: Ref) -> bool:
