@@ -30,7 +30,8 @@ def ray_cluster(*cpus: int, object_store_bytes: int = OBJECT_STORE_BYTES, **head
         yield cluster
     finally:
         ray.shutdown()
-        cluster.shutdown()  # type: ignore[no-untyped-call]  # Ray leaves these without types
+        for node in reversed(cluster.list_all_nodes()):  # type: ignore[no-untyped-call]  # Ray leaves it without types
+            cluster.remove_node(node, allow_graceful=False)  # a graceful end asks the head, which may be slow to answer
 
 
 def workers_of(cluster: Cluster, begins: str | tuple[str, ...], node: Any = None) -> list[psutil.Process]:

@@ -9,7 +9,19 @@ settings.register_profile(
 )
 settings.load_profile("curator")
 
-LONGEST = ("test_packaging.py", "test_kill.py", "test_readme.py", "test_calibrate.py", "test_forget.py")
+LONGEST = (
+    "test_packaging.py",
+    "test_kill.py",
+    "test_readme.py",
+    "test_submit.py",
+    "test_ray_chaos.py",
+    "test_ray_network.py",
+    "test_poison.py",
+    "test_ray_spilling.py",
+    "test_ray.py",
+    "test_calibrate.py",
+    "test_forget.py",
+)
 """Files that take a minute or more: started last, one would leave a process alone at the end."""
 
 

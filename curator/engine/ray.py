@@ -333,9 +333,9 @@ class _Actors:
 
     def bury(self, worker: object) -> None:
         """Replace this actor, if that has not been done."""
-        for number, actor in enumerate(self._actors):
+        for number, actor in enumerate(list(self._actors)):
             if actor is worker:
-                ray.kill(actor)
+                ray.kill(self._actors[number])
                 self._actors[number] = self._holder.remote()
                 self._waiting[number] = []
 

@@ -10,7 +10,7 @@ import pytest
 from tests.command import curator, json_of, write_package
 from tests.curator.cluster.submitting import LINGER, dashboard_cluster, make_place
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.long, pytest.mark.timeout(600)]
 
 
 def write_wheel(folder: Path) -> None:

@@ -26,6 +26,7 @@ def nodes() -> Iterator[LinkedNodes]:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(400)
 def test_a_run_whose_link_to_a_node_is_cut_ends_without_the_node(tmp_path: Path, nodes: LinkedNodes) -> None:
     scene = Scene(tmp_path, nodes.address, STAGES, prefix=nodes.prefix)
     cut_in: list[str] = []

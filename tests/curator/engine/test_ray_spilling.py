@@ -91,7 +91,7 @@ def add_up(partition: int, blocks: Iterator[NDArray[np.uint64]], outputs: Output
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("partitions", [7, 100])
+@pytest.mark.parametrize("partitions", [100, pytest.param(7, marks=pytest.mark.long)])
 def test_an_exchange_larger_than_the_store_is_spilled_and_passes_the_driver_by(
     spilling: tuple[RayCluster, Path], tmp_path: Path, partitions: int
 ) -> None:
