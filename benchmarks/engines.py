@@ -44,10 +44,9 @@ CPUS = 2
 
 @dataclass
 class Taken:
-    """Seconds and peak bytes of several runs of one kind."""
+    """Seconds of several runs of one kind."""
 
     seconds: list[float] = field(default_factory=list)
-    peak_bytes: int = 0
 
     def median(self) -> float:
         """The median of the seconds."""
@@ -94,23 +93,24 @@ def compare(arguments: argparse.Namespace, cluster: RayCluster, size: int) -> No
     taken = {kind: Taken() for kind in kinds}
     for _ in range(arguments.repeat):
         for kind, work in kinds.items():
-            with tempfile.TemporaryDirectory() as folder, _watched() as peak:
+            with tempfile.TemporaryDirectory() as folder:
                 started = time.monotonic()
                 work(Path(folder) / "run")
                 taken[kind].seconds.append(time.monotonic() - started)
-            taken[kind].peak_bytes = max(taken[kind].peak_bytes, max(peak, default=0))
     for kind, found in taken.items():
         told = ", ".join(f"{seconds:.1f}" for seconds in found.seconds)
-        print(
-            f"{kind}: {found.median():.1f} s ({size / 1e6 / found.median():.1f} MB/s; {told}), workers "
-            f"{found.peak_bytes / 1e6:.0f} MB"
-        )
+        print(f"{kind}: {found.median():.1f} s ({size / 1e6 / found.median():.1f} MB/s; {told})", flush=True)
     two = taken["ray, 2 workers"]
     print(f"ray against local, 2 workers: {two.median() / taken['local, 2 workers'].median():.2f}")
     for engine in ("ray", "local"):
         pair = [taken[f"{engine}, {workers} workers"].median() for workers in (1, 2)]
         print(f"{engine}, from 1 to 2 workers: {pair[0] / pair[1]:.2f} times as fast")
-    print(f"two processes that only count, against one: {_cores():.2f} times as fast")
+    print(f"two processes that only count, against one: {_cores():.2f} times as fast", flush=True)
+    for engine in ("local", "ray"):
+        # Looking at memory takes a good part of a core, so it is not done while time is taken.
+        with tempfile.TemporaryDirectory() as folder, _watched() as peak:
+            kinds[f"{engine}, 2 workers"](Path(folder) / "run")
+        print(f"{engine}, 2 workers: {max(peak, default=0) / 1e6:.0f} MB in all workers together", flush=True)
 
 
 def _runner(arguments: argparse.Namespace, engine: str, workers: int, address: str) -> Callable[[Path], None]:
