@@ -20,7 +20,8 @@ def test_a_run_on_ray_in_a_bucket_has_the_bytes_of_the_local_one(
     source = upload(local / "input", bucket / "input")
     recipe = tmp_path / "recipe.yaml"
     recipe.write_text(recipe_text(*STAGES))
+    assert curator("process", local / "input", "-o", tmp_path / "run", "-r", recipe).returncode == 0
     with ray_cluster(1, 1) as cluster:
         done = curator("process", str(source), "-o", str(bucket / "run"), "-r", recipe, "--ray", cluster.address)
     assert done.returncode == 0, done.stderr
-    assert hashes(bucket / "run") == hashes(local / "run")
+    assert hashes(bucket / "run") == hashes(tmp_path / "run")
