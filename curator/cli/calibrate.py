@@ -13,6 +13,7 @@ from typing import cast
 
 from curator.calibrate import Grouping, Outcome, Settings, calibrate, measure
 from curator.calibrate.sample import Group, Rule
+from curator.cli.memory import parse_memory
 from curator.cli.output import print_json, print_line, print_note, print_table
 from curator.cli.process import INTERRUPTED, show_progress
 from curator.errors import UserError
@@ -22,7 +23,6 @@ from curator.run.directory import RunDirectory
 from curator.run.failures import describe_failures, failures_of
 from curator.run.manifest import load_manifest
 from curator.run.store import put
-from curator.sizes import parse_size
 from curator.storage.path import as_path, is_url
 
 GROUPINGS = ("source", "language")
@@ -43,10 +43,7 @@ def calibrate_command(
     as_json: bool,
 ) -> None:
     """Fit thresholds; write the overlay to `output`, or print it."""
-    try:
-        memory_bytes = parse_size(memory)
-    except ValueError as error:
-        raise UserError(f"--memory {memory}: {error}") from error
+    memory_bytes = parse_memory(memory)
     if by not in GROUPINGS:
         raise UserError(f"--by {by}: expected {' or '.join(GROUPINGS)}")
     settings = Settings(share, confidence, minimum, cast("Grouping", by), memory_bytes)

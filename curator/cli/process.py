@@ -11,16 +11,16 @@ from pathlib import Path
 from typing import cast
 
 from curator.cli.funnel import funnel_json, print_funnel
+from curator.cli.memory import parse_memory
 from curator.cli.output import print_json, print_line, print_note
 from curator.engine.cluster import Cluster
-from curator.errors import UserError
 from curator.recipe import load_with_origins
 from curator.run.directory import RunDirectory
 from curator.run.driver import Request, run
 from curator.run.events import Event
 from curator.run.failures import Failures, describe_failures, failures_of
 from curator.run.tally import Tally
-from curator.sizes import format_size, parse_size
+from curator.sizes import format_size
 from curator.storage.path import as_path
 
 INTERRUPTED = 130
@@ -45,17 +45,14 @@ def process_command(
     as_json: bool,
 ) -> None:
     """Run a recipe on files of this machine, here or on the Ray cluster at the address `ray`."""
-    try:
-        memory_bytes = None if memory is None else parse_size(memory)
-    except ValueError as error:
-        raise UserError(f"--memory {memory}: {error}") from error
+    memory_bytes = None if memory is None else parse_memory(memory)
     loaded, origins = load_with_origins(recipe, overrides, overlay)
     request = Request(
         inputs=tuple(inputs),
         output=as_path(output),
         recipe=loaded,
         workers=workers or len(os.sched_getaffinity(0)),
-        memory_bytes=memory_bytes or MEMORY_BYTES,
+        memory_bytes=MEMORY_BYTES if memory_bytes is None else memory_bytes,
         resume=resume,
         keep_work=keep_work,
         origins=origins,

@@ -7,13 +7,12 @@ from pathlib import Path
 from typing import cast
 
 from curator.cli.funnel import funnel_json, print_funnel
+from curator.cli.memory import parse_memory
 from curator.cli.output import print_json, print_line, print_note
 from curator.cluster.records import RunRecord
 from curator.cluster.specification import Specification
 from curator.cluster.state import INTERRUPTED, Progress
 from curator.cluster.submit import Submitted
-from curator.errors import UserError
-from curator.sizes import parse_size
 
 
 def submit_command(
@@ -36,10 +35,7 @@ def submit_command(
     from curator.cluster.submit import check_ray, make_specification, run_id
     from curator.recipe import load_with_origins
 
-    try:
-        memory_bytes = None if memory is None else parse_size(memory)
-    except ValueError as error:
-        raise UserError(f"--memory {memory}: {error}") from error
+    memory_bytes = None if memory is None else parse_memory(memory)
     place = cluster_address(address)
     check_ray(Dashboard(place))  # before anything that takes time
     loaded, origins = load_with_origins(recipe, overrides, overlay)

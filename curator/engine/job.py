@@ -1,13 +1,20 @@
-"""A task with its input, as an engine hands it to a worker."""
+"""A task with its input, as an engine hands it to a worker; and what both engines do around one."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Generic
 
 from curator.engine.executor import Careful, InputT, Task
-from curator.run.store import Commit, Outputs, storage_error
-from curator.storage.path import as_path
+from curator.run.store import Commit, Outputs, committed, storage_error
+from curator.storage.path import AnyPath, as_path
+
+TICK_SECONDS = 0.5
+"""How long an engine waits for a task before it looks whether there is something else to do."""
+
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
+"""A worker has one thread: the engine parallelises, and sums keep their order."""
 
 
 @dataclass(frozen=True)
@@ -34,3 +41,21 @@ class Job(Generic[InputT]):
         except BaseException:
             outputs.discard()
             raise
+
+
+def ignore(_commit: Commit, _reused: bool) -> None:
+    """The `done` of an executor that nobody listens to."""
+
+
+def uncommitted(
+    folder: AnyPath, inputs: Iterable[InputT], commits: dict[int, Commit], done: Callable[[Commit, bool], None]
+) -> Iterator[tuple[int, InputT]]:
+    """The inputs whose tasks have not committed, with their places; commits of the others go into `commits`, and to
+    `done`."""
+    for index, item in enumerate(inputs):
+        commit = committed(folder, item.name)
+        if commit is None:
+            yield index, item
+        else:
+            commits[index] = commit
+            done(commit, True)

@@ -24,12 +24,12 @@ from typing import Generic, cast
 import numpy as np
 
 from curator.engine.executor import ONE_CPU, Emit, Handle, InputT, Task, partition_of
-from curator.engine.job import Job
+from curator.engine.job import THREAD_VARIABLES, TICK_SECONDS, Job, ignore, uncommitted
 from curator.engine.merge import Piece
 from curator.engine.partition import sorted_blocks
 from curator.errors import TransientError
 from curator.run.journal import CAREFUL_ATTEMPTS
-from curator.run.store import Commit, Outputs, committed, make_folder
+from curator.run.store import Commit, Outputs, make_folder
 from curator.stage import Resources
 from curator.storage.path import AnyPath, as_path
 from curator.storage.spool import local_folder
@@ -39,9 +39,6 @@ MAX_ATTEMPTS = 3
 
 RECIPE_VARIABLE = "CURATOR_WORKER_RECIPE"
 """Names to the fork server the file with the recipe that the workers will work on."""
-
-_TICK_SECONDS = 0.5
-_THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
 
 
 @dataclass(frozen=True)
@@ -116,10 +113,6 @@ class _HandleTask:
         return dict(self.handle(partition.index, sorted_blocks(partition.pieces, partition.width, outputs), outputs))
 
 
-def _ignore(_commit: Commit, _reused: bool) -> None:
-    """The `done` of an executor that nobody listens to."""
-
-
 class LocalExecutor:
     """Runs tasks in up to `workers` processes. `tick` is called while waiting, `done` after each task. `recipe` is a
     file with the recipe as JSON, for which the fork server makes the workers ready (see `curator.run.warm`)."""
@@ -128,7 +121,7 @@ class LocalExecutor:
         self,
         workers: int,
         tick: Callable[[], None] = lambda: None,
-        done: Callable[[Commit, bool], None] = _ignore,
+        done: Callable[[Commit, bool], None] = ignore,
         recipe: Path | None = None,
     ) -> None:
         self.workers = workers
@@ -143,7 +136,7 @@ class LocalExecutor:
         """See `Executor.map`. Every worker of this machine has what the machine has: `resources` make no difference."""
         make_folder(folder)
         commits: dict[int, Commit] = {}
-        pending = self._uncommitted(folder, inputs, commits)
+        pending = uncommitted(folder, inputs, commits, self._done)
         first = list(itertools.islice(pending, 2 if self.workers > 1 else 0))
         jobs = ((index, Job(str(folder), task, item)) for index, item in itertools.chain(first, pending))
         here = len(first) < 2 and self._pool is None
@@ -169,17 +162,6 @@ class LocalExecutor:
             _kill_fork_server()
         self._pool.shutdown(wait=True, cancel_futures=True)
         self._pool = None
-
-    def _uncommitted(
-        self, folder: AnyPath, inputs: Iterable[InputT], commits: dict[int, Commit]
-    ) -> Iterator[tuple[int, InputT]]:
-        for index, item in enumerate(inputs):
-            commit = committed(folder, item.name)
-            if commit is None:
-                yield index, item
-            else:
-                commits[index] = commit
-                self._done(commit, True)
 
     def _run_here(self, jobs: Iterator[tuple[int, Job[InputT]]]) -> Iterator[tuple[int, Commit]]:
         """Run jobs in this process; one in which a process like this died runs in a worker of its own."""
@@ -223,7 +205,7 @@ class LocalExecutor:
                     continue
                 return
             finished, _ = concurrent.futures.wait(
-                running, timeout=_TICK_SECONDS, return_when=concurrent.futures.FIRST_COMPLETED
+                running, timeout=TICK_SECONDS, return_when=concurrent.futures.FIRST_COMPLETED
             )
             self._tick()
             died = False
@@ -260,7 +242,7 @@ class LocalExecutor:
 
     def _submit(self, job: Job[InputT]) -> concurrent.futures.Future[Commit]:
         if self._pool is None:
-            for variable in _THREAD_VARIABLES:
+            for variable in THREAD_VARIABLES:
                 os.environ.setdefault(variable, "1")
             if self._recipe is not None:
                 os.environ[RECIPE_VARIABLE] = str(self._recipe)

@@ -23,7 +23,7 @@ from ray.exceptions import OutOfMemoryError, RayActorError, RayError, RayTaskErr
 from curator.collector import collect_seldom
 from curator.engine.cluster import Cluster
 from curator.engine.executor import ONE_CPU, Emit, Handle, InputT, Task
-from curator.engine.job import Job
+from curator.engine.job import THREAD_VARIABLES, TICK_SECONDS, Job, ignore, uncommitted
 from curator.errors import TransientError, UserError
 from curator.run.journal import CAREFUL_ATTEMPTS
 from curator.run.memory import DRIVER_BYTES
@@ -47,8 +47,6 @@ REACH_SECONDS = 10
 
 NAMESPACE = "curator"
 
-_TICK_SECONDS = 0.5
-_THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
 
 Ref = Any
 """An object reference; Ray's own type says as little."""
@@ -101,7 +99,7 @@ def resources_of_cluster() -> Mapping[str, float]:
 
 def begin_worker() -> None:
     """What a worker process needs before its first task: one thread, and a collector that runs seldom."""
-    for variable in _THREAD_VARIABLES:
+    for variable in THREAD_VARIABLES:
         os.environ[variable] = "1"
     collect_seldom()
 
@@ -120,10 +118,6 @@ class ModelHolder:
         return run_job(job)
 
 
-def _ignore(_commit: Commit, _reused: bool) -> None:
-    """The `done` of an executor that nobody listens to."""
-
-
 class RayExecutor:
     """Runs tasks on a Ray cluster. `tick` is called while waiting, `done` after each task. A task asks Ray for
     `task_memory_bytes`. Inputs in flight take an eighth of the memory of the run, or IN_FLIGHT_BYTES."""
@@ -133,7 +127,7 @@ class RayExecutor:
         cluster: Cluster,
         task_memory_bytes: int,
         tick: Callable[[], None] = lambda: None,
-        done: Callable[[Commit, bool], None] = _ignore,
+        done: Callable[[Commit, bool], None] = ignore,
     ) -> None:
         self.connected = connect(cluster.address)
         self.workers = cluster.workers
@@ -153,7 +147,9 @@ class RayExecutor:
         """See `Executor.map`."""
         make_folder(folder)
         commits: dict[int, Commit] = {}
-        jobs = ((index, Job(str(folder), task, item)) for index, item in self._uncommitted(folder, inputs, commits))
+        jobs = (
+            (index, Job(str(folder), task, item)) for index, item in uncommitted(folder, inputs, commits, self.done)
+        )
         with self._crew(resources) as crew:
             attempts = ((index, _Attempts(crew, job)) for index, job in jobs)
             flights = (
@@ -211,7 +207,7 @@ class RayExecutor:
                 running[flight.start()] = flight
                 weight += flight.weight
             self._flying = list(running)
-            ready, _ = ray.wait(self._flying, num_returns=1, timeout=_TICK_SECONDS)
+            ready, _ = ray.wait(self._flying, num_returns=1, timeout=TICK_SECONDS)
             self.tick()
             if ready:
                 ready, _ = ray.wait(self._flying, num_returns=len(running), timeout=0)
@@ -247,17 +243,6 @@ class RayExecutor:
         if resources.num_gpus:
             room = min(room, int(there.get("GPU", 0) / resources.num_gpus))
         return max(1, min(room, self.workers or room))
-
-    def _uncommitted(
-        self, folder: AnyPath, inputs: Iterable[InputT], commits: dict[int, Commit]
-    ) -> Iterator[tuple[int, InputT]]:
-        for index, item in enumerate(inputs):
-            commit = committed(folder, item.name)
-            if commit is None:
-                yield index, item
-            else:
-                commits[index] = commit
-                self.done(commit, True)
 
 
 @dataclass(frozen=True)
