@@ -12,6 +12,9 @@ It never carries the content of a document: errors are logged, and the log holds
 
 from __future__ import annotations
 
+INTERRUPTED = 130
+"""The exit code of a command that Ctrl-C ended, as shells have it: 128 and the number of the signal."""
+
 
 class CuratorError(Exception):
     """Base of every exception that Curator raises on purpose."""

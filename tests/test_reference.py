@@ -16,8 +16,7 @@ from pydantic import BaseModel
 from typer.main import get_command
 
 from curator.cli.main import app
-from curator.cli.process import INTERRUPTED
-from curator.errors import CuratorError, UserError
+from curator.errors import INTERRUPTED, CuratorError, UserError
 from curator.readers.detect import EXTENSIONS
 from curator.readers.registry import GROUP as READERS
 from curator.readers.registry import reader_names

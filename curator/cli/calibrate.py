@@ -15,8 +15,8 @@ from curator.calibrate import Grouping, Outcome, Settings, calibrate, measure
 from curator.calibrate.sample import Group, Rule
 from curator.cli.memory import parse_memory
 from curator.cli.output import print_json, print_line, print_note, print_table
-from curator.cli.process import INTERRUPTED, show_progress
-from curator.errors import UserError
+from curator.cli.process import show_progress
+from curator.errors import INTERRUPTED, UserError
 from curator.recipe import Recipe, load_recipe, load_recipe_text
 from curator.recipe.overlay import Fitted, Unfitted, dump_overlay
 from curator.run.directory import RunDirectory

@@ -14,6 +14,7 @@ from curator.cli.funnel import funnel_json, print_funnel
 from curator.cli.memory import parse_memory
 from curator.cli.output import print_json, print_line, print_note
 from curator.engine.cluster import Cluster
+from curator.errors import INTERRUPTED
 from curator.recipe import load_with_origins
 from curator.run.directory import RunDirectory
 from curator.run.driver import Request, run
@@ -22,8 +23,6 @@ from curator.run.failures import Failures, describe_failures, failures_of
 from curator.run.tally import Tally
 from curator.sizes import format_size
 from curator.storage.path import as_path
-
-INTERRUPTED = 130
 
 MEMORY_BYTES = 4_000_000_000
 """What a run on this machine may use when nothing else is said."""

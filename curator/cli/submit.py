@@ -11,8 +11,9 @@ from curator.cli.memory import parse_memory
 from curator.cli.output import print_json, print_line, print_note
 from curator.cluster.records import RunRecord
 from curator.cluster.specification import Specification
-from curator.cluster.state import INTERRUPTED, Progress
+from curator.cluster.state import Progress
 from curator.cluster.submit import Submitted
+from curator.errors import INTERRUPTED
 
 
 def submit_command(

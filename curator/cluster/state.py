@@ -10,15 +10,13 @@ from pathlib import Path
 from typing import Literal, cast
 
 from curator.cluster.dashboard import SubmittedJob
-from curator.errors import Bug, CuratorError, DataError, TransientError, UserError
+from curator.errors import INTERRUPTED, Bug, CuratorError, DataError, TransientError, UserError
 from curator.run.directory import RunDirectory
 from curator.run.events import Event, read_events
 from curator.storage.path import AnyPath
 
 State = Literal["waiting", "running", "finished", "stopped", "failed", "lost"]
 """`waiting`: not begun; `stopped`: cancelled or interrupted; `lost`: it ended without a word, as when a node dies."""
-
-INTERRUPTED = 130
 
 _EXIT_CODES: dict[str, int] = {
     **{kind.__name__: kind.exit_code for kind in (UserError, DataError, TransientError, Bug)},

@@ -25,9 +25,9 @@ from curator.cluster.job import ENTRYPOINT, Report, reports_of, without_reports
 from curator.cluster.records import RunRecord, remove_record, save_record
 from curator.cluster.resources import check_resources, driver_cpus
 from curator.cluster.specification import Specification, absolute
-from curator.cluster.state import INTERRUPTED, last_line
+from curator.cluster.state import last_line
 from curator.cluster.wheels import add_loose_modules, lay_out
-from curator.errors import Bug, CuratorError, DataError, TransientError, UserError
+from curator.errors import INTERRUPTED, Bug, CuratorError, DataError, TransientError, UserError
 from curator.recipe.model import Recipe
 from curator.recipe.overlay import Origins
 from curator.run.pipeline import Pipeline, make_pipeline

@@ -319,6 +319,7 @@ def test_a_wrong_recipe_stops_a_run_before_it_begins(tmp_path: Path, recipe: Pat
 
 
 OPTIONS: dict[str, tuple[tuple[str, ...], str]] = {
+    "no memory": (("--memory", "0"), "--memory 0 B is too little (at least "),
     "too little memory": (("--memory", "10MB"), "--memory 10 MB is too little (at least "),
     "memory that is no size": (("--memory", "lots"), "--memory lots: expected a size"),
     "documents beyond the memory": (
