@@ -13,7 +13,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # Tests start hundreds of processes, and a process that finds no compiled modules compiles ours for 0.4 seconds.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup demo test test-fast test-long check format bench clean
+.PHONY: help setup demo test coverage test-fast test-long check format bench clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -42,10 +42,13 @@ PROCESSES ?= $(shell cores=$$(nproc); echo $$((cores < 4 ? cores : 4)))
 PARALLEL := --numprocesses=$(PROCESSES) --dist=loadfile --no-loadscope-reorder
 
 test: $(STAMP) ## All tests that fit into 20 minutes on two cores
-	$(BIN)/python -m pytest $(PARALLEL) -m 'not long' --cov --cov-report=term:skip-covered
+	$(BIN)/python -m pytest $(PARALLEL) -m 'not long'
 
 test-fast: $(STAMP) ## The tests that take under two minutes together
 	$(BIN)/python -m pytest $(PARALLEL) -m 'not long and not slow and not browser'
+
+coverage: $(STAMP) ## The tests of `make test`, and which lines they run
+	$(BIN)/python -m pytest $(PARALLEL) -m 'not long' --cov --cov-report=term:skip-covered
 
 test-long: $(STAMP) ## The tests that take longer: runs killed up to two hundred times
 	$(BIN)/python -m pytest -m long

@@ -96,11 +96,12 @@ def test_workers_and_memory_change_no_byte(scene: Scene, workers: int, memory: s
 
 
 @pytest.mark.slow
-def test_a_run_killed_thirty_times_equals_one_that_was_not(scene: Scene) -> None:
-    """Thirty kills at seeded random events over several runs; each run is killed until it ends, then compared."""
+@pytest.mark.parametrize("least", [10, pytest.param(30, marks=pytest.mark.long)])
+def test_a_run_killed_many_times_equals_one_that_was_not(scene: Scene, least: int) -> None:
+    """Kills at seeded random events over several runs; each run is killed until it ends, then compared."""
     chosen = random.Random(20_261_121)
     kills = finished = 0
-    while kills < 30:
+    while kills < least:
         name = f"killed-{finished}"
         workers = chosen.choice([1, 2])
         for _ in range(8):
@@ -113,7 +114,7 @@ def test_a_run_killed_thirty_times_equals_one_that_was_not(scene: Scene) -> None
         shutil.rmtree(scene.folder / name)
         finished += 1
         assert finished < 60, "the kills do not fire"
-    assert kills >= 30
+    assert kills >= least
 
 
 @pytest.mark.slow
