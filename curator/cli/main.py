@@ -182,13 +182,26 @@ def plan(
     compressed: Annotated[
         bool, typer.Option("--compressed", help="The corpus of --size or --documents lies in compressed files.")
     ] = False,
+    sampling: Annotated[
+        str | None,
+        typer.Option(
+            "--sampling",
+            metavar="RUN|TABLE",
+            help="Show the mix of the recipe for the tokens of a finished run, or of a CSV file (language, tokens).",
+        ),
+    ] = None,
     overlay: OverlayOption = None,
     overrides: SetOption = None,
     as_json: Json = False,
 ) -> None:
-    """Show the phases that a recipe becomes, what it would read, and what a run would take."""
+    """Show the phases that a recipe becomes, what it would read, what a run would take, and how it would sample."""
     from curator.cli.plan import Asked, plan_command
 
+    if sampling is not None:
+        from curator.cli.plan_sampling import plan_sampling_command
+
+        plan_sampling_command(recipe, sampling, overlay, overrides or [], as_json)
+        return
     asked = Asked(size, documents, tuple(nodes or ()), engine, like, compressed)
     plan_command(recipe, inputs or [], overlay, overrides or [], asked, as_json)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
 
@@ -76,6 +76,7 @@ def build_report(directory: RunDirectory, manifest: Mapping[str, object]) -> Rep
         overlay=describe_overlay(origins),
         examples=[_example(example) for example in cast("list[dict[str, object]]", manifest["examples"])],
         sampling=_sampling(facts.get("sampling", {}), tally),
+        sampling_sources=_sampling_sources(facts.get("sampling", {}), tally),
         evaluation=_evaluation(facts.get("decontamination", {})),
         notes=[_note(name, facts.get(name, {})) for name in (*(facts.keys() & {"language"}), *stages)],
         failures=_failures(directory),
@@ -229,12 +230,7 @@ def _sampling(facts: Mapping[str, object], tally: Tally) -> list[SamplingRow]:
     from curator.language.tags import display_name, list_language
 
     plan = cast("list[dict[str, object]]", facts.get("languages", []))
-    realised: dict[str, int] = {}
-    for name in tally.names(LANGUAGE):
-        events = tally.events(LANGUAGE, name)
-        tokens = sum(events.get(event, (0, 0, 0))[1] for event in (KEPT, COPIES))
-        language = list_language(name)
-        realised[language] = realised.get(language, 0) + tokens
+    realised = _written(tally, LANGUAGE, list_language)
     whole = sum(realised.values()) or 1
     available = sum(cast("int", row["tokens"]) for row in plan) or 1
     target = sum(cast("int", row["target"]) for row in plan) or 1
@@ -254,6 +250,42 @@ def _sampling(facts: Mapping[str, object], tally: Tally) -> list[SamplingRow]:
             )
         )
     return rows
+
+
+def _sampling_sources(facts: Mapping[str, object], tally: Tally) -> list[SamplingRow]:
+    """The same of the sources that the plan tells apart; the last is all others together."""
+    plan = cast("list[dict[str, object]]", facts.get("sources", []))
+    named = {cast("str", row["source"]) for row in plan}
+    realised = _written(tally, SOURCE, lambda name: group if (group := name.split(":", 1)[0]) in named else "")
+    whole = sum(realised.values()) or 1
+    available, target = (sum(cast("int", row[name]) for row in plan) or 1 for name in ("tokens", "target"))
+    rows = []
+    for row in plan:
+        name = cast("str", row["source"])
+        tokens, wanted, planned = (cast("int", row[key]) for key in ("tokens", "wanted", "target"))
+        off = abs(planned - wanted) / target
+        rows.append(
+            SamplingRow(
+                tag=name or "others",
+                name="",
+                natural=tokens / available,
+                target=planned / target,
+                realised=realised.get(name, 0) / whole,
+                repeats=planned / tokens if tokens else 0.0,
+                note=f"the recipe asks for {wanted / target:.1%}" if off >= 0.0005 else "",
+            )
+        )
+    return rows
+
+
+def _written(tally: Tally, dimension: str, group: Callable[[str], str]) -> dict[str, int]:
+    """Tokens in the shards, copies included, by the group of each name."""
+    found: dict[str, int] = {}
+    for name in tally.names(dimension):
+        events = tally.events(dimension, name)
+        tokens = sum(events.get(event, (0, 0, 0))[1] for event in (KEPT, COPIES))
+        found[group(name)] = found.get(group(name), 0) + tokens
+    return found
 
 
 def _evaluation(facts: Mapping[str, object]) -> list[EvaluationRow]:

@@ -40,7 +40,7 @@ def render(report: Report) -> str:
     }
     colour_of = {stage: charts.stage_colour(stage, report.stages) for stage in report.stages}
     shown = _stages_in_rows(report)
-    scale = charts.sampling_scale(report.sampling)
+    scale = charts.sampling_scale([*report.sampling, *report.sampling_sources])
     page = environment.get_template("page.html.j2").render(
         report=report,
         totals=report.totals,

@@ -140,7 +140,7 @@ class Example:
 
 @dataclass(frozen=True)
 class SamplingRow:
-    """The plan for one language in shares of all tokens (0 to 1): before, as planned, as it came out.
+    """The plan for one language or source in shares of all tokens (0 to 1): before, as planned, as it came out.
 
     `note` says what bounded it (`capped at 4 repeats`).
     """
@@ -214,6 +214,7 @@ class Report:
     overlay: str = ""
     examples: Sequence[Example] = ()
     sampling: Sequence[SamplingRow] = ()
+    sampling_sources: Sequence[SamplingRow] = ()
     evaluation: Sequence[EvaluationRow] = ()
     notes: Sequence[StageNote] = ()
     failures: Sequence[Failure] = ()

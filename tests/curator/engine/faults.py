@@ -27,8 +27,8 @@ QUICK_TO_NOTICE = {
     "grpc_client_keepalive_time_ms": 2000,
     "grpc_client_keepalive_timeout_ms": 2000,
 }
-"""Ray's own settings, so that a node that is gone is missed within two seconds, not fifteen, and who waits for an answer
-over a link that is cut gives up after four seconds, not after seven minutes."""
+"""Ray's own settings, so that a node that is gone is missed within two seconds, not fifteen, and who waits for an
+answer over a link that is cut gives up after four seconds, not after seven minutes."""
 
 TITLES: dict[Kind, tuple[str, ...]] = {"worker": ("ray::curator",), "actor": ("ray::ModelHolder",)}
 WORKERS = ("ray::curator", "ray::ModelHolder", "ray::IDLE")

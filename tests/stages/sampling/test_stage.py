@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import io
 import itertools
-import math
-import random
 import time
 from collections.abc import Mapping, Sequence
 
@@ -20,28 +18,28 @@ from pydantic import ValidationError
 from curator.document import DOCUMENT_SCHEMA, Batch
 from curator.keys import file_keys
 from curator.stage import State
-from stages.sampling import (
+from stages.sampling.stage import (
+    OTHER,
     QUOTA,
     REPEAT,
+    SOURCE_QUOTA,
+    SOURCE_REPEAT,
     SUMMARY_SCHEMA,
     TOKENS,
     Sampling,
     SamplingParameters,
-    apportion,
-    fill,
-    language_weights,
-    number_of_copies,
 )
 
 MT5_PAGES_MILLIONS = {"en": 3067, "ru": 756, "es": 416, "de": 397, "fr": 333, "it": 186, "pt": 169, "pl": 126}
 MT5_PERCENT = {"en": 5.67, "ru": 3.71, "es": 3.09, "de": 3.05, "fr": 2.89, "it": 2.43, "pt": 2.36, "pl": 2.15}
 """Xue et al. 2021, table 6: pages of mC4 and the share of each language in the training of mT5 (alpha = 0.3)."""
 
-counts = st.lists(st.one_of(st.just(0), st.integers(1, 50), st.integers(1, 10**12)), min_size=1, max_size=12)
-
 
 def summary_of(tokens: Mapping[str, int], documents: int = 1) -> pa.Table:
-    rows = [{"language": name, "documents": documents, "tokens": count} for name, count in sorted(tokens.items())]
+    rows = [
+        {"language": name, "source": OTHER, "bin": None, "documents": documents, "tokens": count}
+        for name, count in sorted(tokens.items())
+    ]
     return pa.Table.from_pylist(rows, schema=SUMMARY_SCHEMA)
 
 
@@ -54,14 +52,14 @@ def per_language(state: State, name: str) -> dict[str, float]:
     return dict(zip(state["languages"].tolist(), state[name].tolist(), strict=True))
 
 
-def batch_of(languages: Sequence[str], first: int = 0) -> Batch:
+def batch_of(languages: Sequence[str], first: int = 0, sources: Sequence[str] = ()) -> Batch:
     count = len(languages)
     keys = file_keys("corpus.jsonl", np.arange(first, first + count))
     columns: dict[str, pa.Array] = {
         "key": pa.array([row.tobytes() for row in keys], pa.binary(16)),
         "id": pa.array([str(first + row) for row in range(count)], pa.string()),
         "text": pa.array([""] * count, pa.string()),
-        "source": pa.array(["web"] * count, pa.string()),
+        "source": pa.array(sources or ["web"] * count, pa.string()),
         "lang": pa.array(languages, pa.string()),
         "file": pa.array(["corpus.jsonl"] * count, pa.string()),
         "position": pa.array(np.arange(first, first + count)),
@@ -73,7 +71,13 @@ def batch_of(languages: Sequence[str], first: int = 0) -> Batch:
 def copies_of(stage: Sampling, batch: Batch, state: State) -> NDArray[np.int64]:
     copies = np.ones(len(batch), dtype=np.int64)
     for row in stage.decide(batch, {}, state).table.to_pylist():
-        assert row["rule"] == {"drop": QUOTA, "repeat": REPEAT}[row["action"]]
+        assert (
+            row["rule"]
+            == {
+                "drop": (QUOTA, SOURCE_QUOTA),
+                "repeat": (REPEAT, SOURCE_REPEAT),
+            }[row["action"]][bool(stage.parameters.source_shares)]
+        )
         copies[row["row"]] = 0 if row["action"] == "drop" else row["copies"]
     return copies
 
@@ -125,70 +129,6 @@ def test_a_capped_language_releases_its_share_to_the_others_by_their_weights() -
         assert target[name] == pytest.approx((10_000 - 40) * weight[name] / others, abs=1)
 
 
-def test_a_cap_can_push_another_language_to_its_cap() -> None:
-    # Shares alone: 250 each; `a` is cut to 40, then 320 each; now `b` (300 at most) is cut, then 330 each.
-    assert fill(1000, [1, 1, 1, 1], [40, 300, 10_000, 10_000]) == [40, 300, 330, 330]
-
-
-@given(counts, st.floats(0, 1), st.integers(1, 6), st.one_of(st.none(), st.integers(0, 10**13)))
-def test_the_total_is_conserved_and_no_cap_exceeded(
-    tokens: list[int], alpha: float, cap: int, wanted: int | None
-) -> None:
-    total = sum(tokens) if wanted is None else wanted
-    caps = [cap * count for count in tokens]
-    shares = fill(total, language_weights(tokens, alpha), caps)
-    assert sum(shares) == min(total, sum(caps))
-    assert all(0 <= share <= most for share, most in zip(shares, caps, strict=True))
-
-
-@given(counts, st.floats(0, 1), st.integers(1, 6))
-def test_a_larger_language_never_gets_less_nor_is_repeated_more(tokens: list[int], alpha: float, cap: int) -> None:
-    tokens = sorted(count for count in tokens if count)
-    shares = fill(sum(tokens), language_weights(tokens, alpha), [cap * count for count in tokens])
-    for (small, first), (large, second) in itertools.pairwise(zip(tokens, shares, strict=True)):
-        assert second >= first - 1
-        # A whole token of rounding on either side.
-        assert (second - 1) / large <= (first + 1) / small
-
-
-@given(counts, st.floats(0, 1), st.integers(0, 10**12))
-def test_capped_shares_keep_the_proportions_of_those_below_their_cap(
-    tokens: list[int], alpha: float, total: int
-) -> None:
-    weights = language_weights(tokens, alpha)
-    caps = [3 * count for count in tokens]
-    shares = fill(total, weights, caps)
-    below = [place for place, share in enumerate(shares) if share < caps[place]]
-    for one, other in itertools.pairwise(below):
-        # share / weight is one level for all that are not capped; each share is within a token of it.
-        assert abs(shares[one] * weights[other] - shares[other] * weights[one]) <= weights[one] + weights[other]
-
-
-@given(st.integers(0, 10**15), st.lists(st.integers(0, 2**90), max_size=20))
-def test_apportioned_shares_add_up_and_stay_within_one_of_the_exact_share(total: int, weights: list[int]) -> None:
-    shares = apportion(total, weights)
-    whole = sum(weights)
-    assert sum(shares) == (total if whole else 0)
-    for share, weight in zip(shares, weights, strict=True):
-        assert abs(share * whole - total * weight) < max(whole, 1)
-
-
-@given(counts, st.floats(0, 1), st.randoms(use_true_random=False))
-def test_the_plan_does_not_depend_on_the_order_of_languages(
-    tokens: list[int], alpha: float, rng: random.Random
-) -> None:
-    caps = [4 * count for count in tokens]
-    order = list(range(len(tokens)))
-    rng.shuffle(order)
-    straight = fill(sum(tokens), language_weights(tokens, alpha), caps)
-    shuffled = fill(
-        sum(tokens), language_weights([tokens[place] for place in order], alpha), [caps[place] for place in order]
-    )
-    # Ties between equal languages may go either way by one token; the stage itself orders languages by name.
-    for place, share in zip(order, shuffled, strict=True):
-        assert abs(share - straight[place]) <= 1
-
-
 @settings(max_examples=50)
 @given(
     st.lists(st.tuples(st.sampled_from(["en", "br", "und", "zh"]), st.integers(0, 10**6))), st.lists(st.integers(0, 60))
@@ -205,18 +145,19 @@ def test_summaries_add_up_whatever_the_cut(documents: list[tuple[str, int]], cut
     expected: dict[str, list[int]] = {}
     for language, tokens in documents:
         expected.setdefault(language, []).append(tokens)
-    for merged in (stage.merge(parts), stage.merge(parts[::-1]), stage.merge([stage.merge(parts[:2]), *parts[2:]])):
-        assert merged.to_pylist() == [
-            {"language": language, "documents": len(found), "tokens": sum(found)}
-            for language, found in sorted(expected.items())
-        ]
+    once = stage.merge(parts)
+    for merged in (stage.merge(parts[::-1]), stage.merge([stage.merge(parts[:2]), *parts[2:]])):
+        assert merged.equals(once)
+    plan = stage.fit(once)
+    assert per_language(plan, "documents") == {language: len(found) for language, found in expected.items()}
+    assert per_language(plan, "tokens") == {language: sum(found) for language, found in expected.items()}
 
 
 def test_list_languages_are_pooled_and_und_is_a_group_of_its_own() -> None:
     stage = Sampling(SamplingParameters())
     tags = ["pt-BR", "pt", "PT_pt", "und", "not a tag", "nb", "no"]
-    summary = stage.observe(batch_of(tags), {TOKENS: pa.array(range(1, 8), pa.int64())})
-    assert {row["language"]: row["tokens"] for row in summary.to_pylist()} == {"no": 13, "pt": 6, "und": 9}
+    plan = stage.fit(stage.observe(batch_of(tags), {TOKENS: pa.array(range(1, 8), pa.int64())}))
+    assert per_language(plan, "tokens") == {"no": 13, "pt": 6, "und": 9}
 
 
 def test_realised_mix_is_close_to_the_plan() -> None:
@@ -248,14 +189,6 @@ def test_added_data_changes_a_document_only_through_the_repeats_of_its_language(
         change = per_language(after, "repeats")[language] - per_language(before, "repeats")[language]
         assert np.all((second - first)[rows] * np.sign(change) >= 0)
         assert abs((second - first)[rows]).mean() == pytest.approx(abs(change), abs=0.03)
-
-
-@given(st.floats(0, 6), st.floats(0, 6), st.floats(0, 1, exclude_max=True))
-def test_copies_grow_with_r_and_lie_next_to_it(one: float, other: float, fraction: float) -> None:
-    low, high = sorted([one, other])
-    few, many = number_of_copies(np.array([low, high]), np.array([fraction, fraction])).tolist()
-    assert few <= many
-    assert math.floor(low) <= few <= math.ceil(low)
 
 
 def test_the_same_document_is_chosen_on_every_run_and_another_seed_chooses_others() -> None:
@@ -321,6 +254,7 @@ def test_settling_without_children_changes_nothing() -> None:
 def test_the_state_survives_npz_without_pickle() -> None:
     stage, batch = Sampling(SamplingParameters()), batch_of(["en"] * 500 + ["br"] * 20)
     state = stage.fit(summary_of({"en": 50_000, "br": 2000}))
+    assert copies_of(stage, batch, state).min() != copies_of(stage, batch, state).max()
     kept = io.BytesIO()
     np.savez(kept, allow_pickle=False, **state)
     kept.seek(0)
@@ -350,4 +284,98 @@ def test_a_plan_for_a_thousand_languages_takes_under_a_second() -> None:
 )
 def test_wrong_parameters_are_refused(parameters: dict[str, object]) -> None:
     with pytest.raises(ValidationError):
+        SamplingParameters.model_validate(parameters)
+
+
+MIX = {"web": 0.45, "books": 0.22, "papers": 0.15, "dialogue": 0.10, "code": 0.08}
+"""The source mix of the product."""
+
+
+def corpus_of_sources(seed: int) -> tuple[Batch, NDArray[np.int64]]:
+    chosen = np.random.default_rng(seed)
+    languages = chosen.choice(["en", "fr", "de", "br"], 40_000, p=[0.6, 0.2, 0.17, 0.03])
+    sources = chosen.choice([*MIX, "forum:one"], 40_000, p=[0.5, 0.1, 0.1, 0.1, 0.1, 0.1])
+    tokens = chosen.lognormal(6, 1, 40_000).astype(np.int64) + 1
+    return batch_of(languages.tolist(), sources=sources.tolist()), tokens
+
+
+def test_languages_and_sources_are_mixed_together() -> None:
+    batch, tokens = corpus_of_sources(0)
+    stage = Sampling(SamplingParameters(alpha=0.5, source_shares=MIX))
+    state = stage.fit(stage.observe(batch, {TOKENS: pa.array(tokens)}))
+    facts = stage.facts(state)
+    copies = copies_of(stage, batch, state)
+    written = int((copies * tokens).sum())
+    alone = plan_of({row["language"]: row["tokens"] for row in facts["languages"]}, alpha=0.5)  # type: ignore[attr-defined]
+    assert per_language(state, "target") == per_language(alone, "target")
+    for name, share in MIX.items():
+        of_source = int((copies * tokens)[batch.source_groups.mask(name)].sum())
+        assert of_source / written == pytest.approx(share, abs=0.005)
+        assert {"source": name, "drawn": of_source}.items() <= row_of(facts["sources"], source=name).items()
+    for name in ("en", "fr", "de", "br"):
+        of_language = int((copies * tokens)[batch.languages.mask(name)].sum())
+        assert of_language == pytest.approx(per_language(state, "target")[name], rel=0.02)
+        assert of_language == per_language(state, "drawn")[name]
+    assert not copies[batch.source_groups.mask("forum")].any(), "the shares leave nothing to other sources"
+
+
+def row_of(rows: object, **which: str) -> dict[str, object]:
+    assert isinstance(rows, list)
+    (found,) = (row for row in rows if which.items() <= row.items())
+    assert isinstance(found, dict)
+    return found
+
+
+def test_what_the_shares_of_sources_leave_goes_to_all_others() -> None:
+    batch, tokens = corpus_of_sources(1)
+    stage = Sampling(SamplingParameters(alpha=1.0, source_shares={"web": 0.3}))
+    state = stage.fit(stage.observe(batch, {TOKENS: pa.array(tokens)}))
+    copies = copies_of(stage, batch, state)
+    web = batch.source_groups.mask("web")
+    assert (copies * tokens)[web].sum() / (copies * tokens).sum() == pytest.approx(0.3, abs=0.005)
+    forum = batch.source_groups.mask("forum")
+    natural = tokens[forum].sum() / tokens[~web].sum()
+    assert (copies * tokens)[forum].sum() / (copies * tokens)[~web].sum() == pytest.approx(natural, abs=0.01)
+
+
+def test_children_count_for_the_source_that_they_have() -> None:
+    stage = Sampling(SamplingParameters(alpha=0.0, total=400, source_shares={"web": 0.5}))
+    summary = pa.concat_tables([summary_of({"br": 10, "en": 390}), in_source("web", {"br": 10, "en": 390})])
+    planned = stage.fit(stage.merge([summary]))
+    assert per_language(planned, "target") == {"br": 80, "en": 320}
+    settled = stage.settle(planned, in_source("web", {"br": 50}))
+    assert per_language(settled, "target") == {"br": 200, "en": 200}
+    cells = stage.facts(settled)["cells"]
+    assert row_of(cells, language="br", source="")["target"] == 40
+    assert row_of(cells, language="br", source="web")["target"] == 160
+
+
+def in_source(source: str, tokens: Mapping[str, int]) -> pa.Table:
+    rows = [{**row, "source": source} for row in summary_of(tokens).to_pylist()]
+    return pa.Table.from_pylist(rows, schema=SUMMARY_SCHEMA)
+
+
+def test_a_fixed_share_of_a_language_holds_and_the_others_keep_their_mix() -> None:
+    state = plan_of({"en": 6000, "fr": 3000, "br": 1000}, alpha=1.0, language_shares={"en": 0.2}, max_repeats=10)
+    assert per_language(state, "target") == {"en": 2000, "fr": 6000, "br": 2000}
+
+
+def test_a_language_with_a_share_and_no_text_is_short_of_all_of_it() -> None:
+    state = plan_of({"en": 1000}, language_shares={"cy": 0.1})
+    assert per_language(state, "shortfall") == {"en": 0, "cy": 100}
+    assert per_language(state, "target") == {"en": 1000, "cy": 0}
+
+
+@pytest.mark.parametrize(
+    ("parameters", "said"),
+    [
+        ({"language_shares": {"en": 0.7, "fr": 0.4}}, "language_shares add up to 1.1"),
+        ({"source_shares": {"web": 0.9, "books": 0.2}}, "source_shares add up to 1.1"),
+        ({"language_shares": {"pt": 0.1, "pt-BR": 0.1}}, "two of the languages are one"),
+        ({"language_shares": {"elvish!": 0.1}}, "no language tag: elvish!"),
+        ({"source_shares": {"web": 0}}, "greater than 0"),
+    ],
+)
+def test_wrong_shares_are_refused(parameters: dict[str, object], said: str) -> None:
+    with pytest.raises(ValidationError, match=said):
         SamplingParameters.model_validate(parameters)

@@ -1,0 +1,1 @@
+"""The stage `sampling`: how much of each language and source goes into the corpus."""

@@ -1,0 +1,111 @@
+"""Tokens by language and source, for a plan that is made before a run: of a table, or of a finished run."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, cast
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from curator.errors import UserError
+from curator.language.tags import list_language
+from curator.run.directory import RunDirectory
+from curator.run.manifest import load_manifest
+from curator.storage.path import matching, readable
+from stages.sampling.stage import OTHER, SUMMARY_SCHEMA, Sampling
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+COLUMNS = ("language", "tokens", "source", "documents")
+"""The columns of a table of counts; the first two have to be there."""
+
+
+def counts_of_table(path: Path, stage: Sampling) -> pa.Table:
+    """The summary of a CSV or TSV file with a row a language, or a row a language and source. UserError that names the
+    line where one is wrong."""
+    try:
+        with path.open(encoding="utf-8", newline="") as lines:
+            first = lines.readline()
+            lines.seek(0)
+            reader = csv.DictReader(lines, delimiter="\t" if "\t" in first else ",")
+            names = reader.fieldnames or []
+            if not {"language", "tokens"} <= set(names) or not set(names) <= set(COLUMNS):
+                expected = "a header with language and tokens, and with source and documents where they are known"
+                raise UserError(f"columns {', '.join(names) or 'none'}", file=str(path), hint=f"expected {expected}")
+            return _summary(_table_rows(reader, path), stage)
+    except UnicodeDecodeError as error:
+        raise UserError("is not UTF-8 text", file=str(path), hint="expected a CSV or TSV file") from error
+
+
+def _table_rows(reader: csv.DictReader[str], path: Path) -> Iterator[tuple[str, str, int, int]]:
+    for row in reader:
+        numbers = [row.get(name) or "0" for name in ("documents", "tokens")]
+        if not row["language"] or not all(number.isascii() and number.isdecimal() for number in numbers):
+            raise UserError(
+                "a row has no language, or a count that is no whole number",
+                file=str(path),
+                hint=f"line {reader.line_num}",
+            )
+        yield row["language"], row.get("source") or OTHER, int(numbers[0]), int(numbers[1])
+
+
+def counts_of_run(directory: RunDirectory, stage: Sampling) -> pa.Table:
+    """The summary of a finished run: of what entered its stage `sampling`, or where it has none, of its shards.
+
+    UserError where the run was sampled without telling apart the sources that `stage` mixes."""
+    manifest = load_manifest(directory.manifest)
+    facts = cast("Mapping[str, Mapping[str, object]]", manifest["facts"]).get("sampling")
+    if facts is None:
+        return _summary(_shard_rows(directory), stage)
+    cells = cast("Sequence[Mapping[str, object]]", facts.get("cells", ()))
+    told_apart = {
+        cast("str", row["source"]) for row in cast("Sequence[Mapping[str, object]]", facts.get("sources", ()))
+    }
+    wanted = set(stage.parameters.source_shares)
+    if not wanted <= told_apart:
+        raise UserError(
+            f"its sampling did not tell apart {', '.join(sorted(wanted - told_apart))}",
+            file=str(directory.root),
+            hint="give a run of a recipe without `sampling`, or a table of counts",
+        )
+    rows = cells if wanted else cast("Sequence[Mapping[str, object]]", facts["languages"])
+    return _summary(
+        (
+            (
+                cast("str", row["language"]),
+                cast("str", row.get("source", OTHER)),
+                cast("int", row["documents"]),
+                cast("int", row["tokens"]),
+            )
+            for row in rows
+        ),
+        stage,
+    )
+
+
+def _shard_rows(directory: RunDirectory) -> Iterator[tuple[str, str, int, int]]:
+    for path in matching(directory.shards, "part-*.parquet"):
+        with pq.ParquetFile(readable(path)) as file:
+            for batch in file.iter_batches(columns=["lang", "source", "tokens", "parent"]):
+                table = pa.Table.from_batches([batch])
+                originals = table.filter(pc.is_null(table["parent"]))
+                sums = originals.group_by(["lang", "source"]).aggregate([("tokens", "sum"), ("tokens", "count")])
+                for row in sums.to_pylist():
+                    yield row["lang"], row["source"].split(":", 1)[0], row["tokens_count"], row["tokens_sum"]
+
+
+def _summary(rows: Iterator[tuple[str, str, int, int]], stage: Sampling) -> pa.Table:
+    named = stage.parameters.source_shares
+    found = [
+        (list_language(language), source if source in named else OTHER, None, documents, tokens)
+        for language, source, documents, tokens in rows
+    ]
+    columns = list(zip(*found, strict=True)) or [()] * len(SUMMARY_SCHEMA)
+    table = pa.table(
+        [pa.array(column, field.type) for column, field in zip(columns, SUMMARY_SCHEMA, strict=True)], SUMMARY_SCHEMA
+    )
+    return stage.merge([table])
