@@ -20,8 +20,9 @@ import numpy as np
 import zstandard
 from numpy.typing import NDArray
 
+from curator.text.content import content_hashes
 from curator.text.segment import Units, segment
-from stages.dedup.minhash import Ragged, exact_hashes, minhash, shingle_hashes
+from stages.dedup.minhash import Ragged, minhash, shingle_hashes
 
 Texts = tuple[NDArray[np.uint8], NDArray[np.int64]]
 
@@ -120,7 +121,7 @@ def main() -> None:
     measure("segmentation", megabytes, arguments.repeat, each(lambda _u, _s, texts: segment(*texts)))
     measure("shingles", megabytes, arguments.repeat, each(lambda units, _s, texts: shingle_hashes(units, *texts)))
     measure("256 permutations", megabytes, arguments.repeat, each(lambda _u, shingles, _t: minhash(shingles, 256, 0)))
-    measure("exact hashes", megabytes, arguments.repeat, each(lambda units, _s, texts: exact_hashes(units, *texts)))
+    measure("exact hashes", megabytes, arguments.repeat, each(lambda units, _s, texts: content_hashes(units, *texts)))
     rate = measure("text to signatures", megabytes, arguments.repeat, each(lambda _u, _s, texts: signatures(texts)))
     compare_with_datasketch(segmented[0], batches[0], len(batches[0][0]) / 1e6)
     print(f"needed: 30, aim: 60, reached: {rate:.1f}")

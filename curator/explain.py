@@ -72,13 +72,14 @@ def _explain(directory: RunDirectory, recipe: Recipe, row: Mapping[str, object])
     key = cast("bytes", row["key"])
     decisions = _rows(directory.decisions, pc.field("key") == pa.scalar(key, pa.binary(16)))
     kept = _rows(directory.shards, pc.field("key") == pa.scalar(key, pa.binary(16)), ["copy", "tokens"])
+    held_out = _rows(directory.heldout, pc.field("key") == pa.scalar(key, pa.binary(16)), ["copy"])
     sentences = [_sentence(decision) for decision in decisions]
     dropped = next((decision for decision in decisions if decision["action"] == DROP), None)
     if dropped is not None:
         fate = f"dropped by {dropped['stage']}"
     else:
         untouched = [entry.name for entry in recipe.stages if not any(d["stage"] == entry.name for d in decisions)]
-        fate = "kept" if len(kept) == 1 else f"kept, written {len(kept)} times"
+        fate = "held out" if held_out else "kept" if len(kept) == 1 else f"kept, written {len(kept)} times"
         if untouched:
             sentences.append(f"{_join(untouched)} left it as it is.")
     shown = {name: value for name, value in row.items() if name not in ("id", "key") and value is not None}

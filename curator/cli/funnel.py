@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import cast
 
 from curator.cli.output import print_line, print_table
-from curator.run.tally import ALL, COPIES, CREATED, ERASED, FAILED, IN, KEPT, LANGUAGE, Tally, parse_event
+from curator.run.tally import ALL, COPIES, CREATED, ERASED, FAILED, HELD, IN, KEPT, LANGUAGE, Tally, parse_event
 from curator.verdict import DROP
 
 LANGUAGES_SHOWN = 40
@@ -55,6 +55,8 @@ def print_funnel(manifest: Mapping[str, object]) -> None:
         rows.append(["  erased since", "", *_numbers(events, ERASED)])
     if COPIES in events:
         rows.append(["  and copies", "", *_numbers(events, COPIES)])
+    if HELD in events:
+        rows.append(["held out", "", *_numbers(events, HELD)])
     print_table(["", "", "documents", "tokens"], rows, left=2)
     print_line()
     _print_languages(tally, stages)
@@ -84,7 +86,7 @@ def _print_languages(tally: Tally, stages: list[str]) -> None:
             )
             for stage in dropping
         ]
-        share = f"{100 * kept / came:.1f}%" if came else ""
+        share = f"{100 * (kept + _numbers(events, HELD)[0]) / came:.1f}%" if came else ""
         rows.append([name, came, _numbers(events, IN)[1], *dropped, kept, share, _numbers(events, COPIES)[0]])
     print_table(["lang", "documents", "tokens", *dropping, "kept", "share", "copies"], rows)
     if len(names) > LANGUAGES_SHOWN:

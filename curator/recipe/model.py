@@ -50,6 +50,18 @@ class Language(_Strict):
     )
 
 
+class Holdout(_Strict):
+    """Documents that are kept out of the shards, for evaluation."""
+
+    share: float = Field(gt=0, le=0.5, description="share of the documents, in each language alike")
+    by: Literal["cluster", "content", "host"] = Field(
+        "cluster",
+        description="cluster: what is similar to a held-out document is dropped (needs dedup); content: texts that are "
+        "the same are held out together; host: whole hosts are held out, by the URL of a document",
+    )
+    url_field: str = Field("url", min_length=1, description="the field of input.metadata that holds the URL")
+
+
 class Output(_Strict):
     """What the shards look like."""
 
@@ -70,12 +82,13 @@ class Recipe(_Strict):
     name: str = Field(min_length=1, max_length=100)
     input: Input = Input()
     language: Language | None = Language()
+    holdout: Holdout | None = None
     stages: tuple[StageEntry, ...]
     output: Output = Output()
     seed: int = Field(0, ge=0, lt=2**63)
     max_error_rate: float = Field(0.001, ge=0, le=1)
 
-    @field_validator("language", mode="before")
+    @field_validator("language", "holdout", mode="before")
     @classmethod
     def _off(cls, value: object) -> object:
         return None if value in (False, "off") else value

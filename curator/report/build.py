@@ -36,7 +36,20 @@ from curator.run.directory import RunDirectory
 from curator.run.failures import MEANINGS
 from curator.run.journal import CRASH_SENTENCE, is_crash
 from curator.run.store import put
-from curator.run.tally import COPIES, CREATED, ERASED, FAILED, FILE, IN, KEPT, LANGUAGE, SOURCE, Tally, parse_event
+from curator.run.tally import (
+    COPIES,
+    CREATED,
+    ERASED,
+    FAILED,
+    FILE,
+    HELD,
+    IN,
+    KEPT,
+    LANGUAGE,
+    SOURCE,
+    Tally,
+    parse_event,
+)
 from curator.stage import Column, Parameters, Stage
 from curator.storage.path import matching, readable
 from curator.verdict import DROP, REPEAT
@@ -98,7 +111,7 @@ def _totals(tally: Tally) -> Totals:
         bytes_in=numbers(IN)[2],
         created=numbers(CREATED)[0],
         kept=numbers(KEPT)[0],
-        held_out=0,
+        held_out=numbers(HELD)[0],
         dropped=dropped,
         failed=numbers(FAILED)[0],
         copies=numbers(COPIES)[0],
@@ -182,6 +195,7 @@ def _row(tally: Tally, dimension: str, name: str, coverage: Mapping[str, Mapping
         dropped=dropped,
         created=events.get(CREATED, (0, 0, 0))[0],
         failed=events.get(FAILED, (0, 0, 0))[0],
+        held_out=events.get(HELD, (0, 0, 0))[0],
         copies=events.get(COPIES, (0, 0, 0))[0],
         coverage={stage: notes[name] for stage, notes in coverage.items() if name in notes},
     )
@@ -204,6 +218,7 @@ def _sources(tally: Tally) -> list[Row]:
                 tokens_kept=sum(row.tokens_kept for row in rest),
                 dropped={stage: sum(row.dropped.get(stage, 0) for row in rest) for stage in sorted(stages)},
                 created=sum(row.created for row in rest),
+                held_out=sum(row.held_out for row in rest),
                 copies=sum(row.copies for row in rest),
             )
         )

@@ -56,13 +56,27 @@ def check_requirements(pipeline: Pipeline) -> None:
         raise UserError("; ".join(problems), hint="`curator doctor` shows what is installed")
 
 
+def check_holdout(pipeline: Pipeline) -> None:
+    """UserError when the recipe holds clusters out and nothing in it finds them."""
+    holdout = pipeline.recipe.holdout
+    if holdout is not None and holdout.by == "cluster" and all(stage.name != "dedup" for stage in pipeline.stages):
+        raise UserError(
+            "holdout: by: cluster needs the stage dedup, which finds what is similar to a held-out document",
+            hint="add `- dedup` to the stages, or hold out by content: texts that are the same go together",
+        )
+
+
 def check_metadata(pipeline: Pipeline) -> None:
-    """UserError when a stage needs a field that the recipe does not read."""
+    """UserError when a stage, or what is held out, needs a field that the recipe does not read."""
     read = pipeline.recipe.input.metadata
-    for stage in pipeline.stages:
-        for name in stage.metadata:
+    wanted: list[tuple[str, Sequence[str]]] = [(stage.name, stage.metadata) for stage in pipeline.stages]
+    holdout = pipeline.recipe.holdout
+    if holdout is not None and holdout.by == "host":
+        wanted.append(("holdout", (holdout.url_field,)))
+    for user, names in wanted:
+        for name in names:
             if name not in read:
                 raise UserError(
-                    f"{stage.name} needs the field {name!r}, which is not read",
+                    f"{user} needs the field {name!r}, which is not read",
                     hint=f"add it to the recipe: input: {{metadata: [{', '.join((*read, name))}]}}",
                 )

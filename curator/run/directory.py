@@ -46,6 +46,11 @@ class RunDirectory:
         return self.root / "shards"
 
     @property
+    def heldout(self) -> AnyPath:
+        """Documents that are held out."""
+        return self.root / "heldout"
+
+    @property
     def scores(self) -> AnyPath:
         """Every scalar annotation of every document."""
         return self.root / "scores"

@@ -24,7 +24,7 @@ from curator.readers.registry import load_reader
 from curator.recipe.model import Recipe
 from curator.recipe.overlay import Origins
 from curator.run import fingerprint
-from curator.run.checks import check_metadata, check_place, check_requirements
+from curator.run.checks import check_holdout, check_metadata, check_place, check_requirements
 from curator.run.clock import peak_memory_bytes
 from curator.run.corpus import Corpus
 from curator.run.directory import RunDirectory, RunLock
@@ -63,7 +63,7 @@ SUMMARIES_TOGETHER = 16
 
 START_AGAIN = "run into another directory"
 
-WRITTEN = ("shards", "scores", "decisions", "failed")
+WRITTEN = ("shards", "heldout", "scores", "decisions", "failed")
 
 
 @dataclass(frozen=True)
@@ -105,6 +105,7 @@ def _run(request: Request, listeners: Sequence[Callable[[Event], None]]) -> Outc
     make_plan(pipeline)
     check_requirements(pipeline)
     check_metadata(pipeline)
+    check_holdout(pipeline)
     if request.cluster is None:
         limit = request.recipe.input.max_document_bytes
         workers = workers_within(request.workers, request.memory_bytes, limit, _client_bytes(request))

@@ -22,7 +22,7 @@ from curator.run.examples import mask_text
 from curator.run.manifest import Manifest
 from curator.run.phases.read import dimensions
 from curator.run.phases.write import DERIVE, write_parquet
-from curator.run.tally import COPIES, ERASED, KEPT, Tally
+from curator.run.tally import COPIES, ERASED, HELD, KEPT, Tally
 from curator.storage.path import AnyPath, matching, readable
 
 RECORDED = ("shards", "heldout", "scores", "decisions")
@@ -163,7 +163,7 @@ def _children(directory: RunDirectory, originals: Mapping[bytes, str]) -> dict[b
 def _written(directory: RunDirectory, keys: Mapping[bytes, object]) -> dict[bytes, int]:
     """How often each of these documents is written, those that are."""
     counts: dict[bytes, int] = {}
-    for folder in (directory.shards, directory.root / "heldout"):
+    for folder in (directory.shards, directory.heldout):
         for table in _read(folder, ["key"], pc.field("key").isin(_binary(keys))):
             for key in table["key"].to_pylist():
                 counts[key] = counts.get(key, 0) + 1
@@ -173,8 +173,10 @@ def _written(directory: RunDirectory, keys: Mapping[bytes, object]) -> dict[byte
 @dataclass
 class Rows:
     """What writing a file without some documents came to: rows removed, keepers replaced, what the manifest says of the
-    new file, what is to be taken from `kept` and `copies` in the funnel and what added as `erased`."""
+    new file, what is to be taken from `event` (`kept` or `held out`) and `copies` in the funnel and what added as
+    `erased`."""
 
+    event: str
     removed: int = 0
     keepers: int = 0
     described: dict[str, object] = field(default_factory=dict)
@@ -192,12 +194,13 @@ def forget_rows(path: AnyPath, target: Path, found: Forgotten, compression: str)
     holds nothing of them."""
     with pq.ParquetFile(readable(path)) as source:
         names = [name for name in ("key", "keeper", "detail") if name in source.schema_arrow.names]
-        plain = Rows()
+        event = HELD if path.parent.name == "heldout" else KEPT
+        plain = Rows(event)
         for group in range(source.num_row_groups):
             _without(source.read_row_group(group, columns=names, use_threads=False), found, plain)
         if not plain.changed:
             return plain
-        result = Rows()
+        result = Rows(event)
         tables = (
             _without(source.read_row_group(group, use_threads=False), found, result)
             for group in range(source.num_row_groups)
@@ -241,7 +244,7 @@ def _count(rows: pa.Table, result: Rows) -> None:
     groups = dimensions(named.to_batches()[0])
     size = np.diff(string_buffer(rows["text"].combine_chunks())[1])
     tokens, copy = rows["tokens"].to_numpy(), rows["copy"].to_numpy()
-    result.taken.count(KEPT, copy == 0, groups, tokens, size)
+    result.taken.count(result.event, copy == 0, groups, tokens, size)
     result.taken.count(COPIES, copy > 0, groups, tokens, size)
     result.erased.count(ERASED, copy == 0, groups, tokens, size)
 

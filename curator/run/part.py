@@ -25,6 +25,9 @@ from curator.verdict import DROP, REPEAT, VERDICT_SCHEMA
 
 WITHOUT_TEXT = tuple(name for name in DOCUMENT_SCHEMA.names if name != "text")
 
+HELD_OUT_NAME = "holdout.member"
+"""A column of the parts of a recipe that holds documents out."""
+
 JUDGED_SCHEMA = pa.schema([pa.field("stage", pa.string(), nullable=False), *VERDICT_SCHEMA])
 """The verdicts of a pass: which stage, and what it decided. `row` counts within the part."""
 
@@ -172,6 +175,21 @@ class Part:
         repeated = self.verdicts.filter(pc.field("action") == REPEAT)
         copies[repeated["row"].to_numpy()] *= repeated["copies"].to_numpy().astype(np.int64)
         return copies
+
+    @cached_property
+    def held_out(self) -> NDArray[np.bool_]:
+        """Documents that do not go into the shards, but into `heldout/`, if they are kept: bool[rows]."""
+        if not self.holds_out:
+            return np.zeros(self.rows, dtype=np.bool_)
+        columns = [batch.column(0) for batch in self.columns([HELD_OUT_NAME])]
+        held: NDArray[np.bool_] = pa.concat_arrays(columns).to_numpy(zero_copy_only=False)
+        return held
+
+    @cached_property
+    def holds_out(self) -> bool:
+        """Whether the recipe holds documents out, and there is one here that it could."""
+        first = next(self.columns(), None)
+        return first is not None and HELD_OUT_NAME in first.schema.names
 
     @cached_property
     def edits(self) -> Edits:

@@ -12,6 +12,7 @@ import pyarrow as pa
 from curator.errors import UserError
 from curator.recipe.model import SHIPPED_MODEL, Recipe, StageEntry
 from curator.registry import stage_class
+from curator.run.part import HELD_OUT_NAME
 from curator.stage import Column, Parameters, Requirement, Resources, Stage
 
 AnyStage = Stage[Parameters]
@@ -28,6 +29,9 @@ BUILTIN_COLUMNS = (
     Column("language.script_share", pa.float64(), "share of the letters in a script of the language of its tag"),
 )
 
+HELD_OUT = Column(HELD_OUT_NAME, pa.bool_(), "whether the document is held out", internal=True)
+"""A builtin column of recipes that hold documents out."""
+
 
 @dataclass(frozen=True)
 class Pipeline:
@@ -39,6 +43,10 @@ class Pipeline:
     def stage(self, name: str) -> AnyStage:
         """The stage of this name."""
         return next(stage for stage in self.stages if stage.name == name)
+
+    def builtin(self) -> tuple[Column, ...]:
+        """The columns that need no stage."""
+        return BUILTIN_COLUMNS if self.recipe.holdout is None else (*BUILTIN_COLUMNS, HELD_OUT)
 
     def early(self) -> Iterator[AnyStage]:
         """Stages whose `annotate` runs while reading: cheap ones, up to and including the first that edits text."""
@@ -77,7 +85,7 @@ class Pipeline:
 
     def public_columns(self) -> list[Column]:
         """The columns of `scores/`, in order."""
-        builtin = [column for column in BUILTIN_COLUMNS if not column.internal]
+        builtin = [column for column in self.builtin() if not column.internal]
         return builtin + [
             column for stage in self.stages for column in (*stage.columns, *stage.scored) if not column.internal
         ]

@@ -18,11 +18,12 @@ SOURCE = "source"
 FILE = "file"
 
 IN, CREATED, FAILED, KEPT, COPIES, ERASED = "in", "created", "failed", "kept", "copies", "erased"
+HELD = "held out"
 
 
 class Tally:
-    """Documents, tokens and bytes by (dimension, name, event). An event is `in`, `created`, `failed`, `kept`, `copies`,
-    `erased`, or `stage/action/rule`. Documents are distinct ones; copies are counted apart."""
+    """Documents, tokens and bytes by (dimension, name, event). An event is `in`, `created`, `failed`, `kept`,
+    `held out`, `copies`, `erased`, or `stage/action/rule`. Documents are distinct ones; copies are counted apart."""
 
     def __init__(self, rows: Iterable[Sequence[object]] = ()) -> None:
         self._counts: dict[str, dict[str, dict[str, list[int]]]] = {}

@@ -16,7 +16,7 @@ from curator.run.journal import is_crash
 from curator.run.manifest import load_manifest
 from curator.run.phases.write import file_sha256
 from curator.run.rewrite import pending
-from curator.run.tally import CREATED, ERASED, FAILED, FILE, IN, KEPT, Tally, parse_event
+from curator.run.tally import CREATED, ERASED, FAILED, FILE, HELD, IN, KEPT, Tally, parse_event
 from curator.storage.path import matching, readable, relative_name
 from curator.verdict import DROP
 
@@ -71,7 +71,7 @@ def verify(directory: RunDirectory) -> Verification:
 
 
 def unbalanced(tally: Tally) -> list[str]:
-    """Where `in + created = kept + erased + dropped + failed` does not hold, over all and for each file."""
+    """Where `in + created = kept + held out + erased + dropped + failed` does not hold, over all and for each file."""
     problems = []
     for dimension, name in [("all", ""), *((FILE, name) for name in tally.names(FILE))]:
         events = tally.events(dimension, name)
@@ -79,7 +79,7 @@ def unbalanced(tally: Tally) -> list[str]:
             numbers[0] for event, numbers in events.items() if (verdict := parse_event(event)) and verdict[1] == DROP
         )
         came = sum(events.get(event, (0, 0, 0))[0] for event in (IN, FAILED, CREATED))
-        went = sum(events.get(event, (0, 0, 0))[0] for event in (KEPT, ERASED, FAILED)) + dropped
+        went = sum(events.get(event, (0, 0, 0))[0] for event in (KEPT, HELD, ERASED, FAILED)) + dropped
         if came != went:
             problems.append(f"{name or 'in all'}: {came} documents came in, {went} are accounted for")
     return problems
@@ -99,6 +99,7 @@ def _conservation(directory: RunDirectory, tally: Tally, erased: Mapping[str, in
         table = pq.read_table(readable(path), columns=["copy"])
         kept["kept"] += pc.sum(pc.equal(table["copy"], 0)).as_py() or 0
         kept["copies"] += pc.sum(pc.greater(table["copy"], 0)).as_py() or 0
+    held = sum(pq.read_metadata(readable(path)).num_rows for path in matching(directory.heldout, "*.parquet"))
     seen = sum(pq.read_metadata(readable(path)).num_rows for path in matching(directory.scores, "*.parquet"))
     failed = sum(pq.read_metadata(readable(path)).num_rows for path in matching(directory.failed, "*.parquet"))
     dropped = 0
@@ -109,11 +110,12 @@ def _conservation(directory: RunDirectory, tally: Tally, erased: Mapping[str, in
     come = tally.documents(IN) + tally.documents(CREATED) - sum(erased.values())
     for label, here, there in (
         ("kept", kept["kept"], tally.documents(KEPT)),
+        ("held out", held, tally.documents(HELD)),
         ("copies", kept["copies"], tally.documents("copies")),
         ("failed", failed, tally.documents(FAILED) + _crashed(tally)),
         ("erased", erased.get("kept", 0), tally.documents(ERASED)),
         ("seen", seen, come),
-        ("kept and dropped", kept["kept"] + dropped, come),
+        ("kept, held out and dropped", kept["kept"] + held + dropped, come),
     ):
         if here != there:
             problems.append(f"{label}: {here} documents in the files, {there} in the funnel")

@@ -29,10 +29,11 @@ from curator.document import string_buffer
 from curator.errors import DataError
 from curator.kernel import kernel
 from curator.keys import mix64
+from curator.text.content import content_hashes
 from curator.text.segment import read_only, segment
 from curator.text.tables import tables
 from stages.dedup.header import Scheme, damaged, index_folder, read_header
-from stages.dedup.minhash import Ragged, band_keys, exact_hashes, export_lean, minhash, shingle_hashes
+from stages.dedup.minhash import Ragged, band_keys, export_lean, minhash, shingle_hashes
 
 if TYPE_CHECKING:
     from datasketch import LeanMinHash
@@ -65,7 +66,7 @@ def text_scheme() -> str:
         hasher.update(np.ascontiguousarray(array).tobytes())
     data, offsets = string_buffer(pa.array(_PROBES, pa.string()))
     units = segment(data, offsets)
-    hasher.update(exact_hashes(units, data, offsets).tobytes())
+    hasher.update(content_hashes(units, data, offsets).tobytes())
     for size in (1, 5):
         shingles = shingle_hashes(units, data, offsets, size)
         hasher.update(shingles.values.tobytes())

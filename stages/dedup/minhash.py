@@ -19,7 +19,8 @@ import numpy as np
 
 from curator.errors import UserError
 from curator.kernel import inline_kernel, kernel
-from curator.text.fold import HASH_START, finish, mix
+from curator.text.content import BYTES_START, SECOND_START
+from curator.text.fold import finish, mix
 from curator.text.segment import read_only
 
 if TYPE_CHECKING:
@@ -34,14 +35,10 @@ PERMUTATIONS = 256
 
 _BASE = np.uint64(0x9FB21C651E98DF25)
 """An odd constant with irregular bits: the base of the polynomial that combines the units of a shingle."""
-_BYTES_START = np.uint64(0xA0761D6478BD642F)
-_SECOND_START = np.uint64(0xE7037ED1A0B428DB)
-"""Starts of other chains (constants of wyhash, Wang Yi 2019), so that bytes, units and bands never meet."""
 _FMIX_A = np.uint32(0x85EBCA6B)
 _FMIX_B = np.uint32(0xC2B2AE35)
 _LOW = np.uint64(0xFFFFFFFF)
 _ONE = np.uint64(1)
-_ROTATION = np.uint64(32)
 
 
 @dataclass(frozen=True)
@@ -89,13 +86,6 @@ def export_lean(signatures: NDArray[np.uint32], seed: int) -> list[LeanMinHash]:
     from datasketch import LeanMinHash
 
     return [LeanMinHash(seed=seed, hashvalues=row, scheme="affine32") for row in signatures]
-
-
-def exact_hashes(units: Units, data: NDArray[np.uint8], offsets: NDArray[np.int64]) -> NDArray[np.uint64]:
-    """A 128-bit hash of each document's units in their order; of its bytes where it has none: uint64[documents, 2]."""
-    hashes = np.empty((len(units.offsets) - 1, 2), dtype=np.uint64)
-    _exact(units.offsets, units.hashes, read_only(data), read_only(offsets), hashes)
-    return hashes
 
 
 def band_keys(signatures: NDArray[np.uint32], bands: int, rows: int) -> NDArray[np.uint64]:
@@ -188,7 +178,7 @@ def _shingle(
         target = offsets[row]
         state = np.uint64(0)
         if count == 0:
-            state = _BYTES_START
+            state = BYTES_START
             for place in range(text_offsets[row], text_offsets[row + 1]):
                 state = mix(state, np.uint64(data[place]))
             values[target] = finish(state)
@@ -240,39 +230,10 @@ def _minhash(
 
 
 @kernel
-def _exact(
-    unit_offsets: NDArray[np.int64],
-    unit_hashes: NDArray[np.uint64],
-    data: NDArray[np.uint8],
-    text_offsets: NDArray[np.int64],
-    hashes: NDArray[np.uint64],
-) -> None:
-    # Two chains of different start; the second takes the values with their halves swapped.
-    for row in range(hashes.shape[0]):
-        first = HASH_START
-        second = _SECOND_START
-        begin = unit_offsets[row]
-        end = unit_offsets[row + 1]
-        if begin < end:
-            for place in range(begin, end):
-                value = unit_hashes[place]
-                first = mix(first, value)
-                second = mix(second, value >> _ROTATION | value << _ROTATION)
-        else:
-            first = _BYTES_START
-            for place in range(text_offsets[row], text_offsets[row + 1]):
-                value = np.uint64(data[place])
-                first = mix(first, value)
-                second = mix(second, value << _ROTATION)
-        hashes[row, 0] = finish(first)
-        hashes[row, 1] = finish(second)
-
-
-@kernel
 def _band(signatures: NDArray[np.uint32], rows: int, keys: NDArray[np.uint64]) -> None:
     for document in range(keys.shape[0]):
         for band in range(keys.shape[1]):
-            state = mix(_SECOND_START, np.uint64(band))
+            state = mix(SECOND_START, np.uint64(band))
             for place in range(band * rows, (band + 1) * rows):
                 state = mix(state, np.uint64(signatures[document, place]))
             keys[document, band] = finish(state)

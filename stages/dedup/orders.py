@@ -1,7 +1,8 @@
 """Documents as orders: 64-bit words, of which the smaller one is the document that stays.
 
 The low ROW_BITS bits are the document's row in the corpus, the RANK_BITS above them its rank by the keeper rule. The
-highest bit marks a child: it comes after every document that was read.
+highest bit marks a child: it comes after every document that was read. In a recipe that holds documents out the bit
+below it marks those that are not held out: they come after those that are, which therefore never move.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 ROW_BITS = 40
 _ROW_MASK = np.uint64((1 << ROW_BITS) - 1)
+_IN_SHARDS = np.uint64(1 << (ROW_BITS + RANK_BITS))
 _CHILD = np.uint64(1 << (ROW_BITS + RANK_BITS + 1))
 
 RANK_COLUMN = "dedup.rank"
@@ -40,14 +42,17 @@ class Ranked:
 
     def orders(self) -> tuple[NDArray[np.int64], NDArray[np.uint64]]:
         """Rows of the part that are alive, and the order of each: (int64[n], uint64[n])."""
-        rows = np.flatnonzero(self.part.fresh().alive)
+        part = self.part.fresh()
+        rows = np.flatnonzero(part.alive)
         orders = (rows + self.part.first_row).astype(np.uint64)
         if self.keeper != "first" and self.part.rows:
             name = "tokens" if self.keeper == "longest" else RANK_COLUMN
             values = np.concatenate([batch.column(0).to_numpy() for batch in self.part.columns([name])])[rows]
             ranks = rank_of_length(values) if self.keeper == "longest" else values.astype(np.uint64)
             orders |= ranks << np.uint64(ROW_BITS)
-        return rows, orders | _CHILD if self.part.is_derived else orders
+        if part.holds_out:
+            orders |= np.where(part.held_out[rows], np.uint64(0), _IN_SHARDS)
+        return rows, orders | _CHILD if part.is_derived else orders
 
 
 def rows_of(orders: NDArray[np.uint64]) -> NDArray[np.int64]:

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -39,7 +39,8 @@ if TYPE_CHECKING:
 
 EXACT_COLUMN = "dedup.exact"
 URL_COLUMN = "dedup.url"
-URL, EXACT, NEAR = KINDS = ("url", "exact", "near")
+URL, EXACT, NEAR, HOLDOUT = KINDS = ("url", "exact", "near", "holdout")
+"""Why a document is dropped; HOLDOUT: its keeper is held out, and it is not."""
 
 KEEP_ROWS = 1 << 20
 """Similar pairs that are held at a time while it is decided who stays."""
@@ -146,9 +147,17 @@ class _Keep:
         place = by_text.places(relation.keepers)
         keepers = relation.keepers.copy()
         keepers[place >= 0] = by_text.keepers[place[place >= 0]]
+        relation = self._from_shards(relation)
         roots, members = np.unique(keepers, return_counts=True)
         write_table(path, self._table(relation, roots, members + 1))
         return {"dropped": len(relation.rows)}
+
+    def _from_shards(self, relation: _Relation) -> _Relation:
+        """The relation, with the kind HOLDOUT where a document that is not held out is like one that is."""
+        if not any(part.fresh().holds_out for part in self.parts if part.rows):
+            return relation
+        drawn_from = _held_out(self.parts, relation.keepers) & ~_held_out(self.parts, relation.rows)
+        return replace(relation, kinds=np.where(drawn_from, KINDS.index(HOLDOUT), relation.kinds))
 
     def _table(self, relation: _Relation, roots: NDArray[np.int64], members: NDArray[np.int64]) -> pa.Table:
         dropped = len(relation.rows)
@@ -170,9 +179,11 @@ class _Keep:
     def _facts(self, relation: _Relation, members: NDArray[np.int64]) -> dict[str, int]:
         near = dict(self.near.facts)
         pairs = near.pop("exchanged_rows") + near["candidate_pairs"]
-        counts = np.bincount(relation.kinds, minlength=len(KINDS)).tolist()
+        counts = dict(zip(KINDS, np.bincount(relation.kinds, minlength=len(KINDS)).tolist(), strict=True))
+        if not counts[HOLDOUT]:
+            del counts[HOLDOUT]
         return {
-            **dict(zip(KINDS, counts, strict=True)),
+            **counts,
             "clusters": len(members),
             "largest_cluster": int(members.max(initial=1)),
             **near,
@@ -199,6 +210,16 @@ def _same_text(file: str, near: _Relation) -> _Relation:
 def _same_url(file: str) -> _Relation:
     same = np.load(local_file(file), allow_pickle=False)
     return _Relation(same[:, 0], same[:, 1], np.full(len(same), np.nan), _kind(URL, len(same)))
+
+
+def _held_out(parts: Sequence[Part], rows: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Whether documents given by their row in the corpus are held out: bool[n]."""
+    held = np.zeros(len(rows), dtype=np.bool_)
+    places = part_of(parts, rows)
+    for place in np.unique(places).tolist():
+        here = places == place
+        held[here] = parts[place].fresh().held_out[rows[here] - parts[place].first_row]
+    return held
 
 
 def _ids(parts: Sequence[Part], rows: NDArray[np.int64]) -> pa.Array:

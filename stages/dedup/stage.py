@@ -21,11 +21,12 @@ from pydantic import Field, model_validator
 from curator.document import Batch
 from curator.run.corpus import Corpus
 from curator.stage import WEIGHT, Column, Columns, Left, Parameters, Requirement, Stage, State
+from curator.text.content import content_hashes
 from curator.verdict import VerdictBuilder, Verdicts, round_score
 from stages.dedup.fields import Keeper, rank_of_field, url_hashes
-from stages.dedup.minhash import choose_bands, exact_hashes, minhash, shingle_hashes
+from stages.dedup.minhash import choose_bands, minhash, shingle_hashes
 from stages.dedup.orders import RANK_COLUMN
-from stages.dedup.relate import EXACT_COLUMN, KINDS, NEAR, URL, URL_COLUMN, find_duplicates
+from stages.dedup.relate import EXACT, EXACT_COLUMN, HOLDOUT, NEAR, URL, URL_COLUMN, find_duplicates
 
 if TYPE_CHECKING:
     from curator.scaling import Scaling
@@ -101,6 +102,7 @@ class Dedup(Stage[DedupParameters]):
         "dedup.url": "its URL is that of {keeper}, up to ways of writing it",
         "dedup.exact": "its text is the same as that of {keeper}, up to case, punctuation and compatibility forms",
         "dedup.near": "it is a near-duplicate of {keeper}: Jaccard similarity {score}, threshold {threshold}",
+        "holdout": "it is like {keeper}, which is held out",
         "dedup.exact_earlier": "its text is the same as that of {keeper} of the earlier run {run}, up to case, "
         "punctuation and compatibility forms",
         "dedup.near_earlier": "it is a near-duplicate of {keeper} of the earlier run {run}: Jaccard similarity "
@@ -165,7 +167,7 @@ class Dedup(Stage[DedupParameters]):
         """Exact hash and signature of each document; hash of its URL and rank where they are asked for."""
         data, offsets = batch.text_buffer
         width = self.parameters.permutations
-        exact = exact_hashes(batch.units, data, offsets)
+        exact = content_hashes(batch.units, data, offsets)
         shingles = shingle_hashes(batch.units, data, offsets, self.parameters.shingle_units)
         signature = minhash(shingles, width, self.parameters.signature_seed)
         columns = {
@@ -232,7 +234,12 @@ class Dedup(Stage[DedupParameters]):
         earlier = np.zeros(len(batch), dtype=np.bool_)
         if RUN_COLUMN in columns:
             earlier = columns[RUN_COLUMN].is_valid().to_numpy(zero_copy_only=False)
-        for kind in KINDS:
+        kept_out = pc.fill_null(pc.equal(kinds, HOLDOUT), False).to_numpy(zero_copy_only=False)
+        same_url = similarity.is_null().to_numpy(zero_copy_only=False)
+        for rows, measured in ((kept_out & ~same_url, score), (kept_out & same_url, None)):
+            keepers = columns["dedup.keeper"].take(pa.array(np.flatnonzero(rows))).to_pylist()
+            verdicts.drop(rows, HOLDOUT, measured, None, keepers)
+        for kind in (URL, EXACT, NEAR):
             found = pc.fill_null(pc.equal(kinds, kind), False).to_numpy(zero_copy_only=False)
             threshold = self.parameters.threshold if kind == NEAR else None
             here, there = np.flatnonzero(found & ~earlier), np.flatnonzero(found & earlier)

@@ -17,7 +17,7 @@ from curator.run.phases.read import dimensions
 from curator.run.pipeline import AnyStage, Pipeline, is_matrix, pipeline_of
 from curator.run.states import load_state
 from curator.run.store import Outputs
-from curator.run.tally import COPIES, KEPT, Tally, verdict_event
+from curator.run.tally import COPIES, HELD, KEPT, Tally, verdict_event
 from curator.stage import Columns, State
 from curator.verdict import DROP, REPEAT, VerdictBuilder, Verdicts
 
@@ -61,7 +61,7 @@ class JudgeTask:
                         _sift(pipeline, stage, state, view, journal)
                     _judge(pipeline, stage, state, view)
             for stage in observers:
-                rows = np.flatnonzero(view.alive)
+                rows = view.rows_for(stage)
                 with outputs.clock.charge(stage.name):
                     batch = view.batch(rows, text=False)
                     summaries[stage.name].append(stage.observe(batch, view.columns_for(stage, rows)))
@@ -88,6 +88,7 @@ class _View:
     copies: NDArray[np.int64]
     edits: Edits
     relations: dict[str, pa.Array]
+    held_out: NDArray[np.bool_]
     events: list[tuple[str, NDArray[np.int64]]] = field(default_factory=list)
     verdicts: list[pa.Table] = field(default_factory=list)
     edited: dict[int, tuple[str, int]] = field(default_factory=dict)
@@ -95,6 +96,10 @@ class _View:
 
     def __len__(self) -> int:
         return len(self.alive)
+
+    def rows_for(self, stage: AnyStage) -> NDArray[np.int64]:
+        """The documents that a stage sees: survivors; where it mixes the corpus, those that are not held out."""
+        return np.flatnonzero(self.alive & ~self.held_out if stage.repeats else self.alive)
 
     def batch(self, rows: NDArray[np.int64], *, text: bool) -> Batch:
         """The documents of these rows, with their text as edited so far or without."""
@@ -135,11 +140,13 @@ class _Record:
             mask[rows] = True
             self.tally.count(event, mask, groups, view.tokens, view.size)
         if closes:
-            self.tally.count(KEPT, view.alive, groups, view.tokens, view.size)
-            extra = np.where(view.alive, view.copies - 1, 0)
+            written = view.alive & ~view.held_out
+            self.tally.count(KEPT, written, groups, view.tokens, view.size)
+            self.tally.count(HELD, view.alive & view.held_out, groups, view.tokens, view.size)
+            extra = np.where(written, view.copies - 1, 0)
             for number in range(1, int(extra.max(initial=0)) + 1):
                 self.tally.count(COPIES, extra >= number, groups, view.tokens, view.size)
-            self.kept_bytes += int((view.size * (extra + view.alive)).sum())
+            self.kept_bytes += int((view.size * (extra + written)).sum())
         self.verdicts.extend(view.verdicts)
         self.edits.extend((row + view.begin, text, tokens) for row, (text, tokens) in sorted(view.edited.items()))
         if view.scores:
@@ -183,13 +190,14 @@ def _views(part: Part, *, text: bool) -> Iterator[_View]:
             copies=np.ones(end - begin, dtype=np.int64),
             edits=part.edits.within(begin, end),
             relations={name: array.slice(begin, end - begin) for name, array in relations.items()},
+            held_out=part.held_out[begin:end],
         )
         begin = end
 
 
 def _judge(pipeline: Pipeline, stage: AnyStage, state: State, view: _View) -> None:
     """Let one stage decide on what the ones before it left of a batch."""
-    rows = np.flatnonzero(view.alive)
+    rows = view.rows_for(stage)
     produced, verdicts = _work(pipeline, stage, state, view, rows)
     for column in (*stage.columns, *stage.scored):
         public = not column.internal and column.name not in view.plain.schema.names
@@ -215,7 +223,7 @@ def _work(
 def _sift(pipeline: Pipeline, stage: AnyStage, state: State, view: _View, journal: Journal) -> None:
     """Drop the documents that kill this process. Each is shown to the stage alone first."""
     place = pipeline.stages.index(stage)
-    rows = np.flatnonzero(view.alive)
+    rows = view.rows_for(stage)
     poison = VerdictBuilder(len(rows))
     for local, row in enumerate(rows.tolist()):
         number = place * view.part.rows + view.begin + row
@@ -277,7 +285,7 @@ def candidates(part: Part, stage: AnyStage, state: State) -> tuple[Batch, dict[s
     batches: list[pa.RecordBatch] = []
     columns: dict[str, list[pa.Array]] = {}
     for view in _views(part, text=True):
-        rows = np.flatnonzero(view.alive)
+        rows = np.flatnonzero(view.alive & ~view.held_out)
         rows = rows[stage.candidates(view.batch(rows, text=False), state)]
         if len(rows):
             batches.append(view.batch(rows, text=True).documents)

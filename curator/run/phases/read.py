@@ -16,12 +16,13 @@ from curator.readers.base import Failure, ReadOptions, Records, Split
 from curator.readers.batches import digest_record
 from curator.readers.registry import load_reader
 from curator.run.clock import TaskClock
+from curator.run.holdout import members
 from curator.run.journal import CRASH, Journal
 from curator.run.part import BatchWriter, write_table
 from curator.run.phases.languages import count_contradictions, identify_languages
-from curator.run.pipeline import BUILTIN_COLUMNS, AnyStage, Pipeline, is_matrix, pipeline_of
+from curator.run.pipeline import HELD_OUT, AnyStage, Pipeline, is_matrix, pipeline_of
 from curator.run.store import Outputs
-from curator.run.tally import FILE, IN, LANGUAGE, SOURCE, Tally
+from curator.run.tally import CREATED, FILE, IN, LANGUAGE, SOURCE, Tally
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -97,8 +98,9 @@ class PartWriter:
     """Annotates batches of documents and writes the files of a part. Used for what is read and for children."""
 
     def __init__(self, pipeline: Pipeline, outputs: Outputs) -> None:
+        self._recipe = pipeline.recipe
         self._stages = tuple(pipeline.early())
-        declared = [*BUILTIN_COLUMNS, *(column for stage in self._stages for column in stage.columns)]
+        declared = [*pipeline.builtin(), *(column for stage in self._stages for column in stage.columns)]
         self._plain = [column for column in declared if not is_matrix(column)]
         self._schema = pa.schema([pa.field(column.name, column.type) for column in self._plain])
         self._documents = BatchWriter(outputs.path("documents"), DOCUMENT_SCHEMA)
@@ -116,6 +118,9 @@ class PartWriter:
             return
         batch = Batch(documents)
         columns = annotate(batch, languages, self._stages, self._clock)
+        if self._recipe.holdout is not None:
+            held_out = members(batch, self._recipe.holdout, self._recipe.seed)
+            columns[HELD_OUT.name] = pa.array(held_out & (event != CREATED))
         tokens, size = (columns[name].to_numpy() for name in ("tokens", "bytes"))
         for name, file in self._matrices.items():
             np.ascontiguousarray(columns[name].flatten().to_numpy(zero_copy_only=False)).tofile(file)

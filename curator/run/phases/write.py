@@ -100,8 +100,8 @@ class Group:
 
 @dataclass(frozen=True)
 class WriteTask:
-    """Writes the Parquet files of a group: `{name}.shards`, `.scores`, `.decisions`, `.failed` (those that have
-    rows)."""
+    """Writes the Parquet files of a group: `{name}.shards`, `.heldout`, `.scores`, `.decisions`, `.failed` (those that
+    have rows)."""
 
     recipe: str
 
@@ -111,7 +111,8 @@ class WriteTask:
         compression = pipeline.recipe.output.compression
         files: dict[str, object] = {}
         for kind, schema, tables in (
-            ("shards", SHARD_SCHEMA, _shard_tables(group)),
+            ("shards", SHARD_SCHEMA, _shard_tables(group, held_out=False)),
+            ("heldout", SHARD_SCHEMA, _shard_tables(group, held_out=True)),
             ("scores", _score_schema(pipeline), _score_tables(group, pipeline)),
             ("decisions", DECISION_SCHEMA, _decision_tables(group)),
             ("failed", FAILED_SCHEMA, _failed_tables(group)),
@@ -148,17 +149,21 @@ def file_sha256(path: AnyPath) -> str:
     return digest.hexdigest()
 
 
-def _shard_tables(group: Group) -> Iterator[pa.Table]:
-    """Row groups of the shard: kept documents in input order, copies beside each other."""
+def _shard_tables(group: Group, *, held_out: bool) -> Iterator[pa.Table]:
+    """Row groups of the shard, or of the documents that are held out: kept documents in input order, copies beside each
+    other."""
     pending: list[pa.Table] = []
     pending_bytes = 0
     for part in map(Part.fresh, group.parts):
+        written = np.where(part.held_out == held_out, part.copies, 0)
+        if not written.any():
+            continue
         tokens, size = part.measures()
         weights = part.weights()
         begin = 0
         for batch in part.documents():
             end = begin + batch.num_rows
-            copies = part.copies[begin:end]
+            copies = written[begin:end]
             rows = np.repeat(np.arange(len(copies)), copies)
             documents = part.edits.within(begin, end).apply(batch) if len(rows) else batch
             copy = (np.arange(len(rows)) - (np.cumsum(copies) - copies)[rows]).astype(np.int32)

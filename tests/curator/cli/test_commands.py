@@ -250,6 +250,18 @@ def test_a_child_is_explained_with_its_parent(scene: Scene) -> None:
     assert scene.explain(str(found["key"])) == [found]
 
 
+def test_no_child_is_made_of_a_held_out_document(scene: Scene, tmp_path: Path) -> None:
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(recipe_text(*STAGES, holdout={"share": 0.5}, max_error_rate=1))
+    done = scene.curator("process", scene.source, "-o", tmp_path / "run", "-r", recipe)
+    assert done.returncode == 0, done.stderr
+    parents = {row["parent"] for row in rows(tmp_path / "run", "shards")} - {None}
+    held_out = {row["id"] for row in rows(tmp_path / "run", "heldout") if row["lang"] == "oc"}
+    assert parents
+    assert held_out
+    assert not parents & held_out
+
+
 def test_a_record_that_could_not_be_read_is_explained_by_place_and_by_key(scene: Scene) -> None:
     failed = next(row for row in rows(scene.run, "failed") if row["code"] == "json.invalid")
     (found,) = scene.explain(f"in.jsonl:{failed['position']}")

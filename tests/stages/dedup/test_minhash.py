@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from curator.errors import UserError
+from curator.text.content import content_hashes
 from curator.text.segment import Units, segment
 from stages.dedup.minhash import (
     Ragged,
     band_keys,
     choose_bands,
     estimate_jaccard,
-    exact_hashes,
     export_lean,
     minhash,
     permutation_parameters,
@@ -82,7 +82,7 @@ def test_shingles_are_consecutive_units(documents: list[str], size: int) -> None
 def test_documents_without_units_are_alike_only_if_their_bytes_are() -> None:
     units, data, offsets = batch(["!!", "!!", "!", "", "", "…"])
     shingles = shingle_hashes(units, data, offsets).values.tolist()
-    exact = [tuple(pair) for pair in exact_hashes(units, data, offsets).tolist()]
+    exact = [tuple(pair) for pair in content_hashes(units, data, offsets).tolist()]
     for values in (shingles, exact):
         assert values[0] == values[1]
         assert values[3] == values[4]
@@ -91,7 +91,7 @@ def test_documents_without_units_are_alike_only_if_their_bytes_are() -> None:
 
 def test_case_punctuation_and_width_do_not_count_in_comparison() -> None:
     units, data, offsets = batch(["Hello, world!", "hello WORLD", "ｈｅｌｌｏ — world", "world hello", "hello world x"])
-    exact = [tuple(pair) for pair in exact_hashes(units, data, offsets).tolist()]
+    exact = [tuple(pair) for pair in content_hashes(units, data, offsets).tolist()]
     assert exact[0] == exact[1] == exact[2]
     assert len(set(exact)) == 3
 
@@ -99,7 +99,7 @@ def test_case_punctuation_and_width_do_not_count_in_comparison() -> None:
 @compiles
 @given(st.lists(st.lists(st.sampled_from("ab"), max_size=4).map(" ".join), max_size=8, unique=True))
 def test_different_sequences_of_units_have_different_exact_hashes(documents: list[str]) -> None:
-    hashes = exact_hashes(*batch(documents))
+    hashes = content_hashes(*batch(documents))
     assert len(set(hashes[:, 0].tolist())) == len(set(hashes[:, 1].tolist())) == len(documents)
     assert not (hashes[:, 0] == hashes[:, 1]).any()
 
@@ -131,7 +131,7 @@ def test_exact_hashes_are_two_chains_over_the_units_or_the_bytes(documents: list
         hashes = units.hashes[units.offsets[row] : units.offsets[row + 1]].tolist()
         values = hashes or list(text.encode())
         expected.append([chain(STARTS[0 if hashes else 2], values), chain(STARTS[1], [*map(swapped, values)])])
-    assert exact_hashes(units, data, offsets).tolist() == expected
+    assert content_hashes(units, data, offsets).tolist() == expected
 
 
 @compiles
