@@ -139,6 +139,7 @@ def test_ctrl_c_leaves_the_run_and_cancel_leaves_one_to_resume(cluster: Dashboar
     assert "was not running: it is finished" in told(again)
 
 
+@pytest.mark.long
 def test_two_runs_work_at_once_and_two_into_one_directory_do_not(cluster: DashboardCluster, place: Place) -> None:
     first = submit(cluster, place, "first")
     second = submit(cluster, place, "second")
