@@ -102,7 +102,7 @@ class Optimizer:
 def gradient_norm(model: nn.Module) -> Tensor:
     """The Euclidean norm of the whole gradient, in float32: a scalar."""
     gradients = [parameter.grad for parameter in model.parameters() if parameter.grad is not None]
-    return torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
+    return torch.nn.utils.get_total_norm(gradients)
 
 
 class LossScaler:

@@ -6,9 +6,8 @@ The gradient is that of the whole batch on one rank in one part, up to the order
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
 from dataclasses import dataclass
-from typing import Protocol
 
 import torch
 from torch import Tensor, nn
@@ -18,32 +17,7 @@ from model.data.batch import Batch
 from model.decoder import Decoder, Hidden
 from model.kernels import linear_cross_entropy
 from model.losses import LossSettings, Totals, balance_loss, needs_totals, no_balance_loss, router_terms
-
-
-class Ranks(Protocol):
-    """The other ranks: what this one needs of them."""
-
-    size: int
-
-    def add(self, values: Sequence[Tensor]) -> list[Tensor]:
-        """The sums of these tensors over all ranks."""
-
-    def keep_gradients(self, module: nn.Module) -> AbstractContextManager[None]:
-        """Where a backward pass adds to this rank's gradients without asking the others."""
-
-
-class Alone:
-    """One rank, and no others."""
-
-    size = 1
-
-    def add(self, values: Sequence[Tensor]) -> list[Tensor]:
-        """The values themselves."""
-        return list(values)
-
-    def keep_gradients(self, module: nn.Module) -> AbstractContextManager[None]:
-        """Nothing to keep apart."""
-        return nullcontext()
+from model.ranks import Alone, Ranks
 
 
 @dataclass(frozen=True)
