@@ -142,6 +142,7 @@ class TrainingConfig(_Strict):
     accumulation: int = Field(1, ge=1, description="parts that a batch is computed in, one after the other")
     precision: Literal["fp32", "bf16", "fp16"] = Field("fp32", description="bf16 and fp16 need a GPU")
     recompute: bool = Field(False, description="compute activations again instead of keeping them")
+    threads: int | None = Field(None, ge=1, le=1024, description="threads that compute on the CPU; null: one a core")
     average: float | None = Field(None, gt=0, lt=1, description="decay of an average of the parameters; null: none")
     model: ModelSection = ModelSection()
     data: DataSection = DataSection()

@@ -34,6 +34,7 @@ _FREE = {
     "steps",
     "accumulation",
     "recompute",
+    "threads",
     "alarms",
     "checkpoint",
     "validation",

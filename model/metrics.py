@@ -10,7 +10,9 @@ import torch
 
 from model.config import ModelConfig
 
-PEAK_SIZE = 1024
+PEAK_SIZES = (128, 256, 512, 1024, 2048, 4096, 8192)
+PEAK_SECONDS = 0.005
+"""A product that takes longer is large enough to reach the peak: on a GPU only the largest do."""
 PEAK_TRIES = 5
 
 
@@ -35,15 +37,20 @@ class StepMetrics:
 
 def measure_peak(device: torch.device, dtype: torch.dtype) -> float:
     """Floating point operations a second of a square matrix product on a device: the best of some tries."""
-    left, right = (torch.ones(PEAK_SIZE, PEAK_SIZE, device=device, dtype=dtype) for _ in range(2))
-    best = float("inf")
-    for _ in range(PEAK_TRIES):
-        _wait(device)
-        started = time.perf_counter()
-        torch.mm(left, right)
-        _wait(device)
-        best = min(best, time.perf_counter() - started)
-    return 2.0 * PEAK_SIZE**3 / best
+    best = 0.0
+    for size in PEAK_SIZES:
+        left, right = (torch.ones(size, size, device=device, dtype=dtype) for _ in range(2))
+        seconds = []
+        for _ in range(PEAK_TRIES):
+            _wait(device)
+            started = time.perf_counter()
+            torch.mm(left, right)
+            _wait(device)
+            seconds.append(time.perf_counter() - started)
+        best = max(best, 2.0 * size**3 / min(seconds))
+        if min(seconds) > PEAK_SECONDS:
+            break
+    return best
 
 
 def _wait(device: torch.device) -> None:

@@ -24,7 +24,7 @@ from model.data.shards import Corpus, RowGroup
 LINE_BYTES = 1 << 14
 """A longer line is cut: SentencePiece's time for a sentence is not linear in its length."""
 CHARACTER_COVERAGE = 0.9995
-"""Share of characters that get a token of their own: what SentencePiece recommends for large character sets."""
+"""Share of the text whose characters get tokens: what SentencePiece recommends for large character sets."""
 CHARACTER_SHARE = 0.5
 """At most this share of the vocabulary goes to single characters; the others are spelled in bytes."""
 RESERVED = 259
@@ -47,7 +47,7 @@ def train_tokenizer(corpora: Sequence[Corpus], section: TokenizerSection, seed: 
         hint = "pip install 'curator-corpora[tokenizer]'"
         raise UserError("the package sentencepiece is not installed", hint=hint) from error
     texts, sample_bytes = _sample(corpora, section, seed)
-    lines = list(_lines(texts))
+    lines = list(_covered(list(_lines(texts)), section.vocabulary))
     model = io.BytesIO()
     try:
         SentencePieceTrainer.train(
@@ -56,7 +56,8 @@ def train_tokenizer(corpora: Sequence[Corpus], section: TokenizerSection, seed: 
             vocab_size=section.vocabulary,
             model_type=section.kind,
             byte_fallback=True,
-            character_coverage=_coverage(lines, section.vocabulary),
+            # SentencePiece covers 0.98 of the characters at least; how many get tokens is decided before.
+            character_coverage=1.0,
             normalization_rule_name="identity",
             remove_extra_whitespaces=False,
             split_digits=True,
@@ -133,13 +134,17 @@ def _lines(texts: Sequence[str]) -> Iterator[str]:
                     yield piece
 
 
-def _coverage(lines: Sequence[str], vocabulary: int) -> float:
-    """The share of characters to cover, so that single characters leave room for longer pieces."""
+def _covered(lines: Sequence[str], vocabulary: int) -> Iterator[str]:
+    """The lines, cut where a character stands that gets no token, so that single characters leave room for others."""
     counts: Counter[str] = Counter()
     for line in lines:
         counts.update(line)
     room = int(CHARACTER_SHARE * max(vocabulary - RESERVED, 2))
-    if len(counts) <= room:
-        return min(1.0, CHARACTER_COVERAGE)
-    covered = sum(count for _, count in counts.most_common(room))
-    return min(CHARACTER_COVERAGE, covered / counts.total())
+    left = CHARACTER_COVERAGE * counts.total()
+    rare = {}
+    for place, (character, count) in enumerate(sorted(counts.items(), key=lambda item: (-item[1], item[0]))):
+        if place >= room or left <= 0:
+            rare[ord(character)] = "\n"
+        left -= count
+    for line in lines:
+        yield from (piece for piece in line.translate(rare).split("\n") if piece.strip())

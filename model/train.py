@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -75,6 +76,8 @@ def train(request: Request, listeners: tuple[Listener, ...] = (), ranks: Ranks |
     """
     ranks = ranks or Alone()
     device = find_device(request.device, ranks.rank)
+    # The command sets one thread for a process, since its engine has many of them.
+    torch.set_num_threads(request.config.threads or len(os.sched_getaffinity(0)))
     directory = ModelDirectory(request.output)
     resuming = request.resume and directory.description.exists()
     if directory.is_used() and not resuming and ranks.rank == 0:
