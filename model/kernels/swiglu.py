@@ -108,7 +108,8 @@ def _save(ctx: torch.autograd.function.FunctionCtx, inputs: tuple[Tensor, Tensor
 
 def _differentiate(ctx: torch.autograd.function.BackwardCFunction, grad_SF: Tensor) -> tuple[Tensor, Tensor | None]:
     packed_grad_SG, scale_grad_S = _backward(grad_SF, *ctx.saved_tensors)
-    return packed_grad_SG, scale_grad_S if ctx.needs_input_grad[1] else None
+    needed: tuple[bool, ...] = ctx.needs_input_grad
+    return packed_grad_SG, scale_grad_S if needed[1] else None
 
 
 _forward.register_autograd(_differentiate, setup_context=_save)
