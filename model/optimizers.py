@@ -13,12 +13,15 @@ where the other stopped.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
-from curator.training import OptimizerSection
 from model.kernels import adamw_step
+
+if TYPE_CHECKING:
+    from curator.training import OptimizerSection
 
 ADAMW = "adamw"
 LION = "lion"
