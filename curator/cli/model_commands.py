@@ -61,6 +61,48 @@ def generate(
     generate_command(model, prompt, tokens, temperature, top_k, top_p, repetition, seed, best, device, as_json)
 
 
+def evaluate(
+    model: ModelArgument,
+    on: Annotated[
+        str, typer.Option("--on", metavar="FILE|RUN", help="Text of any format; or a run, without what it was taught.")
+    ],
+    languages: Annotated[
+        list[str] | None, typer.Option("--lang", metavar="TAG", help="Only documents of this tag; repeatable.")
+    ] = None,
+    documents: Annotated[int, typer.Option(help="Documents of a language at most; 0: all.", min=0)] = 200,
+    best: BestOption = False,
+    device: DeviceOption = "cpu",
+    as_json: Json = False,
+) -> None:
+    """Say what a model has learned: bits per byte of each language, and a cloze test made of the text."""
+    from curator.cli.evaluate import evaluate_command
+
+    evaluate_command(model, on, languages or [], documents, best, device, as_json)
+
+
+def export(
+    model: ModelArgument,
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="FOLDER", help="The folder to write.")],
+    best: BestOption = False,
+    as_json: Json = False,
+) -> None:
+    """Write a model in the layout of Mixtral, which Hugging Face's AutoModelForCausalLM loads."""
+    from curator.cli.evaluate import export_command
+
+    export_command(model, output, best, as_json)
+
+
+def import_(
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="A folder with a Mixtral and its tokenizer.")],
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="MODEL", help="The model directory to write.")],
+    as_json: Json = False,
+) -> None:
+    """Make a model of a folder in the layout of Mixtral, to be asked: it cannot be trained further."""
+    from curator.cli.evaluate import import_command
+
+    import_command(folder, output, as_json)
+
+
 @tokenizer_app.command("train")
 def tokenizer_train(
     runs: RunsArgument,
@@ -82,4 +124,7 @@ def add_model_commands(app: typer.Typer) -> None:
     """Add the commands of the model to `curator`."""
     app.command()(train)
     app.command()(generate)
+    app.command("eval")(evaluate)
+    app.command()(export)
+    app.command("import")(import_)
     app.add_typer(tokenizer_app, name="tokenizer")

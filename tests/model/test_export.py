@@ -77,7 +77,7 @@ def test_a_checkpoint_in_several_files_is_imported(tmp_path: Path, place: str) -
     folder = tmp_path / "exported"
     export_model(directory, folder)
     tensors = load_file(folder / "model.safetensors")
-    weight_map = {}
+    weight_map: dict[str, str] = {}
     for number, names in enumerate((sorted(tensors)[::2], sorted(tensors)[1::2])):
         save_file({name: tensors[name] for name in names}, folder / f"model-{number}.safetensors")
         weight_map |= dict.fromkeys(names, f"model-{number}.safetensors")

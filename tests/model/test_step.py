@@ -56,7 +56,7 @@ def gradients(
 def difference(left: dict[str, torch.Tensor], right: dict[str, torch.Tensor]) -> float:
     """The largest relative distance of two gradients, over the parameters."""
     assert left.keys() == right.keys()
-    return max(((left[name] - right[name]).norm() / left[name].norm()).item() for name in left)
+    return max(float((left[name] - right[name]).norm() / left[name].norm()) for name in left)
 
 
 @pytest.mark.parametrize("name", SETTINGS)

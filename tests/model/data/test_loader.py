@@ -144,7 +144,7 @@ def test_the_weight_of_a_document_stands_on_all_its_targets(place: str, tokenize
     targets = np.concatenate([batch.targets for batch in batches])
     found = np.concatenate([batch.weights for batch in batches])
     start = 0
-    for end in np.flatnonzero(targets == tokenizer.end):
+    for end in np.flatnonzero(targets == tokenizer.end).tolist():
         text = tokenizer.decode(targets[start:end].tolist())
         assert set(found[start : end + 1]) == {weights[text]}
         start = end + 1
