@@ -26,6 +26,9 @@ from gpu_jobs import jobs
 
 PROCESSES = min(12, os.cpu_count() or 1)
 CHECKS = ("memcheck", "racecheck")
+SANITIZED_PARTS = 5
+LIMIT_S = 150
+"""Seconds that a check may take."""
 
 
 def main() -> int:
@@ -35,17 +38,15 @@ def main() -> int:
     parser.add_argument("--skip", default="", help="checks to leave out, separated by commas")
     parser.add_argument("--sweep", action="store_true", help="measure other blocks too")
     parser.add_argument("--warm", metavar="I/N", help="run every N-th measurement once, to have it compiled")
-    parser.add_argument(
-        "--exercise", action="store_true", help="run the small cases once: what compute-sanitizer watches"
-    )
+    parser.add_argument("--exercise", metavar="I/N", help="run every N-th small case once, for compute-sanitizer")
     options = parser.parse_args()
     if not torch.cuda.is_available():
         print("no CUDA device: run this on a machine with an NVIDIA GPU", file=sys.stderr)
         return 2
     if options.exercise:
-        return _exercise()
+        return _exercise(*_part(options.exercise))
     if options.warm:
-        part, parts = (int(number) for number in options.warm.split("/"))
+        part, parts = _part(options.warm)
         for _, _, run in list(jobs(options.sweep))[part::parts]:
             _attempt(run)
         return 0
@@ -75,6 +76,10 @@ def main() -> int:
     failed = False
     if "parity" not in skipped:
         failed |= not _parity(report)
+    tools = [tool for tool in CHECKS if tool not in skipped]
+    with concurrent.futures.ThreadPoolExecutor(PROCESSES) as pool:
+        checks = [pool.submit(_sanitize, tool, part, report) for tool in tools for part in range(SANITIZED_PARTS)]
+    failed |= not all(check.result() for check in checks)
     _warm(options.sweep, report)
     for name, numbers, run in jobs(options.sweep):
         milliseconds, problem = _measure(run)
@@ -84,11 +89,13 @@ def main() -> int:
             else {"measurement": name, "failed": problem}
         )
         failed |= problem is not None and not name.endswith("?")
-    with concurrent.futures.ThreadPoolExecutor() as pool:
-        for passed in pool.map(lambda tool: _sanitize(tool, report), [tool for tool in CHECKS if tool not in skipped]):
-            failed |= not passed
     _table(results)
     return int(failed)
+
+
+def _part(text: str) -> tuple[int, int]:
+    part, parts = text.split("/")
+    return int(part), int(parts)
 
 
 def _attempt(run: Callable[[], object]) -> str | None:
@@ -115,18 +122,21 @@ def _measure(run: Callable[[], object]) -> tuple[float, str | None]:
 def _parts(command: list[str], label: str, report: Callable[[dict[str, object]], None], **environment: str) -> bool:
     """Run a command, show the end of what it says when it fails, and report the outcome."""
     begin = time.monotonic()
-    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, **environment}, check=False)
-    if done.returncode:
-        print("\n".join((done.stdout + done.stderr).splitlines()[-60:]), flush=True)
-    report(
-        {
-            "check": label,
-            "passed": done.returncode == 0,
-            "last_line": ([line for line in done.stdout.splitlines() if line.strip()] or [""])[-1][:200],
-            "seconds": round(time.monotonic() - begin, 1),
-        }
+    running = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env={**os.environ, **environment}
     )
-    return done.returncode == 0
+    try:
+        said, _ = running.communicate(timeout=LIMIT_S)
+    except subprocess.TimeoutExpired:
+        running.kill()
+        said = running.communicate()[0] + f"\nstopped after {LIMIT_S} s"
+    passed = running.returncode == 0
+    lines = [line for line in said.splitlines() if line.strip()]
+    if not passed:
+        print("\n".join(lines[-60:]), flush=True)
+    seconds = round(time.monotonic() - begin, 1)
+    report({"check": label, "passed": passed, "last_line": lines[-1][:200] if lines else "", "seconds": seconds})
+    return passed
 
 
 def _parity(report: Callable[[dict[str, object]], None]) -> bool:
@@ -145,8 +155,15 @@ def _parity(report: Callable[[dict[str, object]], None]) -> bool:
         command += ["-p", "no:cacheprovider", "-W", "ignore", "-m", "gpu"]
         return _parts([*command, *(f"{file}::{test}" for test in tests)], f"parity {' '.join(group)}", report)
 
-    with concurrent.futures.ThreadPoolExecutor(PROCESSES) as pool:
-        return all(list(pool.map(check, [group for group in groups if group])))
+    def exercise(part: int) -> bool:
+        command = [sys.executable, __file__, "--exercise", f"{part}/{SANITIZED_PARTS}"]
+        return _parts(command, f"small cases {part}", report)
+
+    # The small cases are compiled meanwhile for the checks that follow.
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        parts = [pool.submit(check, group) for group in groups if group]
+        parts += [pool.submit(exercise, part) for part in range(SANITIZED_PARTS)]
+    return all(part.result() for part in parts)
 
 
 def _warm(sweep: bool, report: Callable[[dict[str, object]], None]) -> None:
@@ -157,27 +174,27 @@ def _warm(sweep: bool, report: Callable[[dict[str, object]], None]) -> None:
     report({"check": "compiled", "passed": not any(codes), "seconds": round(time.monotonic() - begin, 1)})
 
 
-def _sanitize(tool: str, report: Callable[[dict[str, object]], None]) -> bool:
+def _sanitize(tool: str, part: int, report: Callable[[dict[str, object]], None]) -> bool:
     program = shutil.which("compute-sanitizer") or "/usr/local/cuda/bin/compute-sanitizer"
     command = [program, "--tool", tool, "--error-exitcode", "9", "--print-limit", "20"]
     if tool == "memcheck":
         command += ["--padding", "64"]
     return _parts(
-        [*command, sys.executable, __file__, "--exercise"],
-        tool,
+        [*command, sys.executable, __file__, "--exercise", f"{part}/{SANITIZED_PARTS}"],
+        f"{tool} {part}",
         report,
         # Each tensor in memory of its own, so that what lies past its end is nobody's.
         PYTORCH_NO_CUDA_MEMORY_CACHING="1",
     )
 
 
-def _exercise() -> int:
+def _exercise(part: int, parts: int) -> int:
     from tests.model.kernels.parity import CASES, exercise
 
-    for name in CASES:
+    for name in list(CASES)[part::parts]:
         exercise(name, torch.bfloat16, "cuda", large=False)
     torch.cuda.synchronize()
-    print(f"{len(CASES)} cases ran")
+    print("all cases ran")
     return 0
 
 

@@ -16,7 +16,7 @@ import triton.language as tl
 from torch import Tensor
 
 from model.kernels.dispatch import INTERPRETED
-from model.kernels.gpu.launch import blocks, device_of, power_of_two, rows_contiguous, rows_per_program
+from model.kernels.gpu.launch import architecture, blocks, device_of, power_of_two, rows_contiguous, rows_per_program
 from model.kernels.gpu.precision import dot, dot_precision, load, rounded, store
 
 _LOG2_E: Final = tl.constexpr(1.4426950408889634)
@@ -33,24 +33,40 @@ class Tile(NamedTuple):
 
 
 INTERPRETED_TILE: Final = Tile(32, 16, 1, 1)
+SINGLE_TILE: Final = Tile(32, 32, 4, 1)
+"""For float32, whose exact products run on no tensor core, and for heads wider than 128."""
+
+FORWARD_TILES: Final = {
+    ("ampere", 64): Tile(128, 64, 8, 3),
+    ("ampere", 128): Tile(128, 32, 8, 2),
+    ("hopper", 64): Tile(128, 64, 8, 3),
+    ("hopper", 128): Tile(128, 64, 8, 3),
+    ("blackwell", 64): Tile(128, 64, 8, 3),
+    ("blackwell", 128): Tile(128, 64, 8, 3),
+    ("cdna", 64): Tile(128, 64, 8, 1),
+    ("cdna", 128): Tile(64, 32, 4, 1),
+}
+BACKWARD_TILES: Final = {
+    ("ampere", 64): Tile(32, 64, 4, 2),
+    ("ampere", 128): Tile(64, 64, 8, 1),
+    ("hopper", 64): Tile(64, 64, 4, 2),
+    ("hopper", 128): Tile(64, 64, 8, 2),
+    ("blackwell", 64): Tile(64, 64, 4, 2),
+    ("blackwell", 128): Tile(64, 32, 8, 2),
+    ("cdna", 64): Tile(32, 64, 4, 1),
+    ("cdna", 128): Tile(32, 32, 4, 1),
+}
+"""By architecture and greatest head width; larger ones spill (`tests/model/kernels/test_ahead_of_time.py`)."""
 
 
-def forward_tile(tensor: Tensor) -> Tile:
-    """The blocks of the forward pass for a dtype and a head width."""
+def tile_of(tensor: Tensor, tiles: dict[tuple[str, int], Tile]) -> Tile:
+    """The blocks for the dtype and the head width of a tensor, on the GPU at hand."""
     if INTERPRETED:
         return INTERPRETED_TILE
-    if tensor.dtype == torch.float32:
-        return Tile(32, 32, 4, 2)
-    return Tile(128, 64, 8, 3) if tensor.shape[2] <= 128 else Tile(64, 32, 8, 2)
-
-
-def backward_tile(tensor: Tensor) -> Tile:
-    """The blocks of the backward pass for a dtype and a head width."""
-    if INTERPRETED:
-        return INTERPRETED_TILE
-    if tensor.dtype == torch.float32:
-        return Tile(32, 32, 4, 1)
-    return Tile(64, 64, 4, 2) if tensor.shape[2] <= 64 else Tile(64, 64, 8, 2)
+    width = tensor.shape[2]
+    if tensor.dtype == torch.float32 or width > 128:
+        return SINGLE_TILE
+    return tiles[architecture(), 64 if width <= 64 else 128]
 
 
 @triton.jit
@@ -425,7 +441,7 @@ def forward(
     y_TNH = torch.empty(q_TNH.shape, dtype=q_TNH.dtype, device=q_TNH.device)
     logsumexp_NT = torch.empty(heads, tokens, dtype=torch.float32, device=q_TNH.device)
     first_T, _ = bounds(documents, tokens, window)
-    tile = tile or forward_tile(q_TNH)
+    tile = tile or tile_of(q_TNH, FORWARD_TILES)
     with device_of(q_TNH):
         forward_kernel[(blocks(tokens, tile.queries), heads)](
             q_TNH,
@@ -480,7 +496,7 @@ def backward(
     )
     products_NT = torch.empty(heads, tokens, dtype=torch.float32, device=q_TNH.device)
     first_T, last_T = bounds(documents, tokens, window)
-    tile = tile or backward_tile(q_TNH)
+    tile = tile or tile_of(q_TNH, BACKWARD_TILES)
     rows = rows_per_program(columns)
     strides = (*q_TNH.stride()[:2], *k_TMH.stride()[:2], *v_TMH.stride()[:2])
     numbers = (tokens, heads, heads // key_heads, width, width**-0.5, *strides)

@@ -31,16 +31,20 @@ class Tile(NamedTuple):
 HALF_TILE: Final = Tile(128, 128, 64, 8, 3)
 SINGLE_TILE: Final = Tile(64, 32, 32, 4, 2)
 """Exact float32 products run on no tensor core: small blocks, or the registers overflow."""
+UNEVEN_TILE: Final = Tile(64, 64, 32, 4, 2)
+"""Where sizes are no multiple of a block: masks take registers."""
 INTERPRETED_TILE: Final = Tile(32, 32, 32, 1, 1)
 _GROUP: Final = 8
 """Blocks of rows whose programs run together, so that they find the weights in the cache of the GPU."""
 
 
-def tile_of(tensor: Tensor) -> Tile:
-    """The block for the dtype of a tensor."""
+def tile_of(tensor: Tensor, depth: int, width: int) -> Tile:
+    """The block for the dtype of a tensor and the sizes of an expert's weights."""
     if INTERPRETED:
         return INTERPRETED_TILE
-    return SINGLE_TILE if tensor.dtype == torch.float32 else HALF_TILE
+    if tensor.dtype == torch.float32:
+        return SINGLE_TILE
+    return HALF_TILE if depth % HALF_TILE.depth == 0 and width % HALF_TILE.columns == 0 else UNEVEN_TILE
 
 
 @triton.jit
@@ -208,9 +212,9 @@ def multiply(
 ) -> Tensor:
     """Launch the product of rows with their experts' weights: [S, F] in sorted order."""
     x = rows_contiguous(x)
-    tile = tile or tile_of(x)
-    rows = x.shape[0] if tokens_S is None else tokens_S.shape[0]
     experts, depth, width = weight_EDF.shape
+    tile = tile or tile_of(x, depth, width)
+    rows = x.shape[0] if tokens_S is None else tokens_S.shape[0]
     y_SF = torch.empty(rows, width, dtype=x.dtype, device=x.device)
     if rows == 0:
         return y_SF
@@ -255,8 +259,8 @@ def multiply_transposed(
 ) -> Tensor:
     """Launch the gradient of the weights, laid out as they are; zero for an expert without rows."""
     x, grad = rows_contiguous(x), rows_contiguous(grad)
-    tile = tile or tile_of(x)
     experts, depth, width = weight_EDF.shape
+    tile = tile or tile_of(x, depth, width)
     weight_grad_EDF = torch.empty_like(weight_EDF)
     with device_of(x):
         transposed_kernel[(blocks(depth, tile.rows) * blocks(width, tile.columns), experts)](

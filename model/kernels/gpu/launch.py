@@ -15,6 +15,16 @@ _ELEMENTS: Final = 4096 if not INTERPRETED else 1 << 14
 """Elements of a block of rows: on a GPU 32 a thread, in the interpreter more, where each program has its price."""
 
 
+def architecture() -> str:
+    """The family of GPUs that kernels are compiled for: ampere, hopper, blackwell (and what comes after), or cdna."""
+    target = triton.runtime.driver.active.get_current_target()
+    if target.backend == "hip":
+        return "cdna"
+    if int(target.arch) < 90:
+        return "ampere"
+    return "hopper" if int(target.arch) < 100 else "blackwell"
+
+
 def rows_per_program(width: int) -> int:
     """Rows of a block that is `width` (a power of two) columns wide: a power of two."""
     return max(1, min(64, _ELEMENTS // width))

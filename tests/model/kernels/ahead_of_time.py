@@ -168,7 +168,8 @@ def _usage(target: str, kernel: Any) -> dict[str, Any]:
     shared = int(kernel.metadata.shared)
     if target.startswith("gfx"):
         text = kernel.asm["amdgcn"]
-        spills = sum(int(count) for count in re.findall(r"_spill_count:\s*(\d+)", text))
+        # A scalar register is spilled to lanes of a vector register, which is no memory.
+        spills = sum(int(count) for count in re.findall(r"\.vgpr_spill_count:\s*(\d+)", text))
         registers = max(int(count) for count in re.findall(r"\.vgpr_count:\s*(\d+)", text))
         return {
             "registers": registers,
