@@ -75,7 +75,7 @@ def train(request: Request, listeners: tuple[Listener, ...] = (), ranks: Ranks |
     training stops by itself.
     """
     ranks = ranks or Alone()
-    device = find_device(request.device, ranks.rank)
+    device = find_device(request.device)
     # The command sets one thread for a process, since its engine has many of them.
     torch.set_num_threads(request.config.threads or len(os.sched_getaffinity(0)))
     directory = ModelDirectory(request.output)
@@ -90,8 +90,12 @@ def train(request: Request, listeners: tuple[Listener, ...] = (), ranks: Ranks |
     if resuming:
         refuse_other_training(read_description(directory), description, directory.root)
     validation = validation_batches(corpora, tokenizer, request.config)
+    # All ranks have looked at the directory before the first one writes there, and go on when it is ready.
+    ranks.agree(False)
     if ranks.rank == 0:
         write_description(directory, description, tokenizer)
+        sweep_unfinished(directory.root)
+    ranks.agree(False)
     try:
         with ExitStack() as stack:
             if ranks.rank == 0:
@@ -130,7 +134,6 @@ class _Training:
         self._trainer = Trainer(
             self._config, shape, device, ranks, Meter(shape, self._config.data.sequence, peak * ranks.size)
         )
-        sweep_unfinished(directory.root)
         found = latest(directory.root) if request.resume and checkpoints(directory.root) else None
         state: Mapping[str, list[dict[str, object]]] | None = None
         if found is not None:
@@ -236,15 +239,15 @@ class _Training:
         trainer.skip_time()
 
 
-def find_device(name: str, rank: int = 0) -> torch.device:
-    """The device of that name, `cpu` or `cuda`. UserError when the machine has none."""
+def find_device(name: str) -> torch.device:
+    """The device of that name, `cpu` or `cuda` (the current one). UserError when the machine has none."""
     if name == "cpu":
         return torch.device("cpu")
     if name != "cuda":
         raise UserError(f"there is no device {name}", hint="expected cpu or cuda")
     if not torch.cuda.is_available():
         raise UserError("there is no CUDA device here", hint="leave out --device cuda to train on the CPU")
-    return torch.device("cuda", rank % torch.cuda.device_count())
+    return torch.device("cuda", torch.cuda.current_device())
 
 
 @contextmanager

@@ -103,6 +103,45 @@ def import_(
     import_command(folder, output, as_json)
 
 
+def ablate(
+    recipes: Annotated[list[str], typer.Argument(metavar="RECIPE...", help="Files or names of recipes.")],
+    inputs: Annotated[
+        list[str], typer.Option("--on", metavar="INPUT", help="Raw text: a file, directory or glob; repeatable.")
+    ],
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="FOLDER", help="The folder to write.")],
+    tokens: Annotated[int, typer.Option(help="Tokens that each model is trained on.", min=1)] = 1_000_000,
+    seeds: Annotated[int, typer.Option(help="Models of each arm.", min=1)] = 1,
+    config: ConfigOption = None,
+    overrides: SetOption = None,
+    held_out: Annotated[float, typer.Option("--held-out", help="Share of each language that is held out.")] = 0.01,
+    by_stage: Annotated[
+        bool, typer.Option("--by-stage", help="Compare each beginning of a recipe's stages as well.")
+    ] = False,
+    workers: Annotated[int, typer.Option(help="Worker processes that curate; 0 means one a core.", min=0)] = 0,
+    device: DeviceOption = "cpu",
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with a comparison that was stopped.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Compare recipes by what the same model learns from the shards that each of them makes."""
+    from curator.cli.ablate import ablate_command
+
+    ablate_command(
+        recipes,
+        inputs,
+        output,
+        tokens,
+        seeds,
+        config,
+        overrides or [],
+        held_out,
+        by_stage,
+        workers,
+        device,
+        resume,
+        as_json,
+    )
+
+
 @tokenizer_app.command("train")
 def tokenizer_train(
     runs: RunsArgument,
@@ -125,6 +164,7 @@ def add_model_commands(app: typer.Typer) -> None:
     app.command()(train)
     app.command()(generate)
     app.command("eval")(evaluate)
+    app.command()(ablate)
     app.command()(export)
     app.command("import")(import_)
     app.add_typer(tokenizer_app, name="tokenizer")

@@ -36,10 +36,13 @@ def train_command(
     if steps is not None:
         loaded = loaded.model_copy(update={"steps": steps})
     require("torch", "safetensors", "tensorboard", extra="train")
+    from model.parallel import connected
     from model.train import Request, train
 
-    progress = _Progress()
-    outcome = train(Request(tuple(runs), output, loaded, tokenizer, device, resume), (progress,))
+    with connected(device) as ranks:
+        outcome = train(Request(tuple(runs), output, loaded, tokenizer, device, resume), (_Progress(),), ranks)
+    if ranks.rank:
+        return  # the first rank tells
     if outcome.signal is not None:
         print_note(
             f"curator: stopped after step {outcome.step}; the state is in {output}: "
