@@ -13,8 +13,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from model.kernels import adamw_step, linear_cross_entropy
-from model.kernels.gpu import attention as gpu_attention
+from model.kernels.gpu import attention_backward, attention_forward
 from model.kernels.gpu import grouped_gemm as gpu_gemm
+from model.kernels.gpu.attention import Tile as AttentionTile
 from model.kernels.rms_norm import rms_norm, rms_norm_reference
 from model.kernels.rope import rotate, rotate_reference
 from model.kernels.router import Routing, route, route_reference, sort_by_expert
@@ -139,17 +140,17 @@ def _attention(width: int, sweep: bool) -> Iterator[Job]:
         "blocks of 64, 4 local, stride 8": (0, 64, 4, 8),
     }
     for name, numbers in patterns.items():
-        y, logsumexp = gpu_attention.forward(q, k, v, boundaries, *numbers)
+        y, logsumexp = attention_forward.forward(q, k, v, boundaries, *numbers)
         # Of the patterns that leave keys out the figure is what dense attention would have done in the time.
         yield (
             f"attention forward, {name}, {label}",
             _speed(forward_flops),
-            partial(gpu_attention.forward, q, k, v, boundaries, *numbers),
+            partial(attention_forward.forward, q, k, v, boundaries, *numbers),
         )
         yield (
             f"attention backward, {name}, {label}",
             _speed(2.5 * forward_flops),
-            partial(gpu_attention.backward, grad, q, k, v, boundaries, y, logsumexp, *numbers),
+            partial(attention_backward.backward, grad, q, k, v, boundaries, y, logsumexp, *numbers),
         )
 
     def batched(x: Tensor) -> Tensor:
@@ -170,31 +171,31 @@ def _attention(width: int, sweep: bool) -> Iterator[Job]:
     )
     if not sweep:
         return
-    y, logsumexp = gpu_attention.forward(q, k, v, boundaries, 0, 0, 0, 0)
+    y, logsumexp = attention_forward.forward(q, k, v, boundaries, 0, 0, 0, 0)
     for tile in (
-        gpu_attention.Tile(128, 128, 8, 2),
-        gpu_attention.Tile(128, 128, 8, 3),
-        gpu_attention.Tile(128, 64, 4, 3),
-        gpu_attention.Tile(128, 64, 8, 2),
-        gpu_attention.Tile(64, 64, 4, 3),
+        AttentionTile(128, 128, 8, 2),
+        AttentionTile(128, 128, 8, 3),
+        AttentionTile(128, 64, 4, 3),
+        AttentionTile(128, 64, 8, 2),
+        AttentionTile(64, 64, 4, 3),
     ):
         yield (
             f"attention forward, width {width}, {tuple(tile)}?",
             _speed(forward_flops),
-            partial(gpu_attention.forward, q, k, v, boundaries, 0, 0, 0, 0, tile),
+            partial(attention_forward.forward, q, k, v, boundaries, 0, 0, 0, 0, tile),
         )
     for tile in (
-        gpu_attention.Tile(64, 64, 4, 3),
-        gpu_attention.Tile(64, 64, 8, 2),
-        gpu_attention.Tile(64, 128, 8, 2),
-        gpu_attention.Tile(128, 64, 8, 2),
-        gpu_attention.Tile(32, 64, 4, 3),
-        gpu_attention.Tile(32, 128, 4, 2),
+        AttentionTile(64, 64, 4, 3),
+        AttentionTile(64, 64, 8, 2),
+        AttentionTile(64, 128, 8, 2),
+        AttentionTile(128, 64, 8, 2),
+        AttentionTile(32, 64, 4, 3),
+        AttentionTile(32, 128, 4, 2),
     ):
         yield (
             f"attention backward, width {width}, {tuple(tile)}?",
             _speed(2.5 * forward_flops),
-            partial(gpu_attention.backward, grad, q, k, v, boundaries, y, logsumexp, 0, 0, 0, 0, tile),
+            partial(attention_backward.backward, grad, q, k, v, boundaries, y, logsumexp, 0, 0, 0, 0, tile),
         )
 
 
