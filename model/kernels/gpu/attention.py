@@ -8,7 +8,7 @@ block the mask is left out; where the block-sparse pattern leaves nothing of a b
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeVar
 
 import torch
 import triton
@@ -30,19 +30,26 @@ class Tile(NamedTuple):
     warps: int
     stages: int
 
+    def options(self) -> dict[str, int]:
+        """As a kernel takes them."""
+        return {"QUERIES": self.queries, "KEYS": self.keys, "num_warps": self.warps, "num_stages": self.stages}
+
+
+Chosen = TypeVar("Chosen")
+
 
 INTERPRETED_TILE: Final = Tile(32, 16, 1, 1)
 SINGLE_TILE: Final = Tile(32, 32, 8, 1)
 """For float32, whose exact products run on no tensor core, and for heads wider than 128."""
 
 
-def tile_of(tensor: Tensor, tiles: dict[tuple[str, int], Tile]) -> Tile:
+def tile_of(tensor: Tensor, tiles: dict[tuple[str, int], Chosen], single: Chosen, interpreted: Chosen) -> Chosen:
     """The blocks for the dtype and the head width of a tensor, on the GPU at hand."""
     if INTERPRETED:
-        return INTERPRETED_TILE
+        return interpreted
     width = tensor.shape[2]
     if tensor.dtype == torch.float32 or width > 128:
-        return SINGLE_TILE
+        return single
     return tiles[architecture(), 64 if width <= 64 else 128]
 
 

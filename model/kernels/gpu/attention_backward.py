@@ -13,21 +13,32 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from model.kernels.gpu.attention import LOG2_E, Tile, bounds, may_see, open_keys, sees, tile_of
+from model.kernels.gpu.attention import (
+    INTERPRETED_TILE,
+    LOG2_E,
+    SINGLE_TILE,
+    Tile,
+    bounds,
+    may_see,
+    open_keys,
+    sees,
+    tile_of,
+)
 from model.kernels.gpu.launch import blocks, device_of, power_of_two, rows_contiguous, rows_per_program
 from model.kernels.gpu.precision import dot, dot_precision, load, rounded, store
 
 TILES: Final = {
-    ("ampere", 64): Tile(32, 64, 4, 2),
-    ("ampere", 128): Tile(64, 64, 8, 1),
-    ("hopper", 64): Tile(64, 64, 4, 2),
-    ("hopper", 128): Tile(64, 64, 8, 2),
-    ("blackwell", 64): Tile(64, 64, 4, 2),
-    ("blackwell", 128): Tile(64, 32, 8, 2),
-    ("cdna", 64): Tile(32, 64, 4, 1),
-    ("cdna", 128): Tile(32, 32, 4, 1),
+    ("ampere", 64): (Tile(32, 64, 4, 2), Tile(32, 64, 4, 2)),
+    ("ampere", 128): (Tile(64, 64, 8, 1), Tile(64, 64, 8, 1)),
+    ("hopper", 64): (Tile(64, 64, 4, 2), Tile(64, 64, 4, 2)),
+    ("hopper", 128): (Tile(64, 64, 8, 2), Tile(64, 64, 8, 2)),
+    ("blackwell", 64): (Tile(64, 64, 4, 2), Tile(64, 64, 4, 2)),
+    ("blackwell", 128): (Tile(64, 32, 8, 2), Tile(64, 32, 8, 2)),
+    ("cdna", 64): (Tile(32, 64, 4, 1), Tile(32, 64, 4, 1)),
+    ("cdna", 128): (Tile(32, 32, 4, 1), Tile(32, 32, 4, 1)),
 }
-"""By architecture and greatest head width; larger ones spill (`tests/model/kernels/test_ahead_of_time.py`)."""
+"""Of the queries' and of the keys' kernel, by architecture and greatest head width; larger ones spill
+(`tests/model/kernels/test_ahead_of_time.py`)."""
 
 
 @triton.jit
@@ -182,65 +193,6 @@ def query_grad_kernel(
 
 
 @triton.jit
-def key_grad_range(
-    keys: tl.tensor,
-    values: tl.tensor,
-    q: tl.tensor,
-    grad: tl.tensor,
-    q_stride: int,
-    grad_stride: int,
-    first_keys: tl.tensor,
-    logsumexp: tl.tensor,
-    products: tl.tensor,
-    begin: tl.tensor,
-    stop: tl.tensor,
-    j: tl.tensor,
-    j_low: tl.tensor,
-    tokens: int,
-    width: int,
-    scale: float,
-    k_total: tl.tensor,
-    v_total: tl.tensor,
-    MASKED: tl.constexpr,
-    BLOCK: tl.constexpr,
-    LOCAL: tl.constexpr,
-    STRIDE: tl.constexpr,
-    PRECISION: tl.constexpr,
-    QUERIES: tl.constexpr,
-    KEYS: tl.constexpr,
-    WIDTH: tl.constexpr,
-) -> tuple[tl.tensor, tl.tensor]:
-    """Add what the queries from `begin` to `stop` of one head give to the gradients of a block of keys and values."""
-    column = tl.arange(0, WIDTH)
-    for i_low in range(begin, stop, QUERIES):
-        wanted = True
-        if BLOCK > 0:
-            first_low = tl.load(first_keys + i_low)
-            first_high = tl.load(first_keys + tl.minimum(i_low + QUERIES, tokens) - 1)
-            wanted = may_see(
-                i_low, i_low + QUERIES - 1, j_low, j_low + KEYS - 1, first_low, first_high, BLOCK, LOCAL, STRIDE
-            )
-        if wanted:
-            i = i_low + tl.arange(0, QUERIES)
-            inside = (i < tokens)[:, None] & (column < width)[None, :]
-            row = i.to(tl.int64)[:, None]
-            queries = tl.load(q + row * q_stride + column[None, :], mask=inside, other=0.0)
-            upstream = tl.load(grad + row * grad_stride + column[None, :], mask=inside, other=0.0)
-            normal = load(logsumexp + i, i < tokens) * LOG2_E
-            product = load(products + i, i < tokens)
-            zero = tl.zeros((KEYS, QUERIES), dtype=tl.float32)
-            weights = tl.exp2(dot(keys, tl.trans(queries), zero, PRECISION) * scale - normal[None, :])
-            if MASKED:
-                first = tl.load(first_keys + i, mask=i < tokens, other=tokens)
-                seen = sees(i[None, :], j[:, None], first[None, :], BLOCK, LOCAL, STRIDE)
-                weights = tl.where(seen, weights, 0.0)
-            v_total = dot(rounded(weights, grad.dtype.element_ty), upstream, v_total, PRECISION)
-            inner = weights * (dot(values, tl.trans(upstream), zero, PRECISION) - product[None, :])
-            k_total = dot(rounded(inner, q.dtype.element_ty), queries, k_total, PRECISION)
-    return k_total, v_total
-
-
-@triton.jit
 def key_grad_kernel(
     grad: tl.tensor,
     q: tl.tensor,
@@ -284,42 +236,38 @@ def key_grad_kernel(
         v + j.to(tl.int64)[:, None] * v_token_stride + key_head * v_head_stride + column[None, :], mask=there, other=0.0
     )
     stop = tl.load(last_queries + tl.minimum(j_low + KEYS, tokens) - 1) + 1
-    # Between these no mask is needed: the queries that see all keys of the block.
-    open_begin = tl.minimum(j_low + tl.cdiv(KEYS, QUERIES) * QUERIES, stop)
-    open_length = tl.maximum(tl.load(last_queries + j_low) + 1 - open_begin, 0)
-    open_stop = open_begin + open_length // QUERIES * QUERIES
     k_total = tl.zeros((KEYS, WIDTH), dtype=tl.float32)
     v_total = tl.zeros((KEYS, WIDTH), dtype=tl.float32)
     scale_2 = scale * LOG2_E
-    grad_stride = heads * width
-    # The query heads that share the key head follow one another: nothing is added by several programs.
-    for head in range(key_head * heads_per_key, (key_head + 1) * heads_per_key):
-        head_q = q + head * q_head_stride
-        head_grad = grad + head * width
-        head_logsumexp = logsumexp + head * tokens
-        head_products = products + head * tokens
+    # The query heads that share the key head follow one another: nothing is added by several programs. One loop over
+    # heads and blocks, since of two within each other, or of one for each kind of mask, the registers overflow.
+    query_blocks = tl.cdiv(stop - j_low, QUERIES)
+    for step in range(heads_per_key * query_blocks):
+        head = key_head * heads_per_key + step // query_blocks
+        i_low = j_low + step % query_blocks * QUERIES
+        wanted = True
         if BLOCK > 0:
-            k_total, v_total = key_grad_range(
-                keys, values, head_q, head_grad, q_token_stride, grad_stride, first_keys, head_logsumexp, head_products,
-                j_low, stop, j, j_low, tokens, width, scale_2, k_total, v_total,
-                True, BLOCK, LOCAL, STRIDE, PRECISION, QUERIES, KEYS, WIDTH,
-            )  # fmt: skip
-        else:
-            k_total, v_total = key_grad_range(
-                keys, values, head_q, head_grad, q_token_stride, grad_stride, first_keys, head_logsumexp, head_products,
-                j_low, open_begin, j, j_low, tokens, width, scale_2, k_total, v_total,
-                True, BLOCK, LOCAL, STRIDE, PRECISION, QUERIES, KEYS, WIDTH,
-            )  # fmt: skip
-            k_total, v_total = key_grad_range(
-                keys, values, head_q, head_grad, q_token_stride, grad_stride, first_keys, head_logsumexp, head_products,
-                open_begin, open_stop, j, j_low, tokens, width, scale_2, k_total, v_total,
-                False, BLOCK, LOCAL, STRIDE, PRECISION, QUERIES, KEYS, WIDTH,
-            )  # fmt: skip
-            k_total, v_total = key_grad_range(
-                keys, values, head_q, head_grad, q_token_stride, grad_stride, first_keys, head_logsumexp, head_products,
-                open_stop, stop, j, j_low, tokens, width, scale_2, k_total, v_total,
-                True, BLOCK, LOCAL, STRIDE, PRECISION, QUERIES, KEYS, WIDTH,
-            )  # fmt: skip
+            first_low = tl.load(first_keys + i_low)
+            first_high = tl.load(first_keys + tl.minimum(i_low + QUERIES, tokens) - 1)
+            wanted = may_see(
+                i_low, i_low + QUERIES - 1, j_low, j_low + KEYS - 1, first_low, first_high, BLOCK, LOCAL, STRIDE
+            )
+        if wanted:
+            i = i_low + tl.arange(0, QUERIES)
+            inside = (i < tokens)[:, None] & (column < width)[None, :]
+            row = i.to(tl.int64)[:, None]
+            queries = tl.load(q + row * q_token_stride + head * q_head_stride + column[None, :], mask=inside, other=0.0)
+            upstream = tl.load(grad + row * (heads * width) + head * width + column[None, :], mask=inside, other=0.0)
+            normal = load(logsumexp + head * tokens + i, i < tokens) * LOG2_E
+            product = load(products + head * tokens + i, i < tokens)
+            first = tl.load(first_keys + i, mask=i < tokens, other=tokens)
+            zero = tl.zeros((KEYS, QUERIES), dtype=tl.float32)
+            weights = tl.exp2(dot(keys, tl.trans(queries), zero, PRECISION) * scale_2 - normal[None, :])
+            seen = sees(i[None, :], j[:, None], first[None, :], BLOCK, LOCAL, STRIDE)
+            weights = tl.where(seen, weights, 0.0)
+            v_total = dot(rounded(weights, grad.dtype.element_ty), upstream, v_total, PRECISION)
+            inner = weights * (dot(values, tl.trans(upstream), zero, PRECISION) - product[None, :])
+            k_total = dot(rounded(inner, q.dtype.element_ty), queries, k_total, PRECISION)
     place = j.to(tl.int64)[:, None] * (tl.num_programs(1) * width) + key_head * width + column[None, :]
     store(k_grad + place, k_total * scale, there)
     store(v_grad + place, v_total, there)
@@ -337,7 +285,7 @@ def backward(
     block: int,
     local: int,
     stride: int,
-    tile: Tile | None = None,
+    tiles: tuple[Tile, Tile] | None = None,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Launch the backward kernels: the gradients of q, k and v."""
     grad_TNH, y_TNH = grad_TNH.contiguous(), y_TNH.contiguous()
@@ -350,7 +298,9 @@ def backward(
     )
     products_NT = torch.empty(heads, tokens, dtype=torch.float32, device=q_TNH.device)
     first_T, last_T = bounds(documents, tokens, window)
-    tile = tile or tile_of(q_TNH, TILES)
+    query_tile, key_tile = tiles or tile_of(
+        q_TNH, TILES, (SINGLE_TILE, SINGLE_TILE), (INTERPRETED_TILE, INTERPRETED_TILE)
+    )
     rows = rows_per_program(columns)
     strides = (*q_TNH.stride()[:2], *k_TMH.stride()[:2], *v_TMH.stride()[:2])
     numbers = (tokens, heads, heads // key_heads, width, width**-0.5, *strides)
@@ -359,21 +309,18 @@ def backward(
         "LOCAL": local,
         "STRIDE": stride,
         "PRECISION": dot_precision(q_TNH),
-        "QUERIES": tile.queries,
-        "KEYS": tile.keys,
         "WIDTH": columns,
-        "num_warps": tile.warps,
-        "num_stages": tile.stages,
     }
     with device_of(q_TNH):
         products_kernel[(blocks(tokens * heads, rows),)](
             grad_TNH, y_TNH, products_NT, tokens * heads, tokens, heads, width, ROWS=rows, WIDTH=columns
         )
-        query_grad_kernel[(blocks(tokens, tile.queries), heads)](
-            grad_TNH, q_TNH, k_TMH, v_TMH, first_T, logsumexp_NT, products_NT, q_grad_TNH, *numbers, **constants
-        )
-        key_grad_kernel[(blocks(tokens, tile.keys), key_heads)](
+        query_grad_kernel[(blocks(tokens, query_tile.queries), heads)](
+            grad_TNH, q_TNH, k_TMH, v_TMH, first_T, logsumexp_NT, products_NT, q_grad_TNH,
+            *numbers, **constants, **query_tile.options(),
+        )  # fmt: skip
+        key_grad_kernel[(blocks(tokens, key_tile.keys), key_heads)](
             grad_TNH, q_TNH, k_TMH, v_TMH, first_T, last_T, logsumexp_NT, products_NT, k_grad_TMH, v_grad_TMH,
-            *numbers, **constants,
+            *numbers, **constants, **key_tile.options(),
         )  # fmt: skip
     return q_grad_TNH, k_grad_TMH, v_grad_TMH

@@ -9,7 +9,18 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from model.kernels.gpu.attention import LN_2, LOG2_E, Tile, bounds, may_see, open_keys, sees, tile_of
+from model.kernels.gpu.attention import (
+    INTERPRETED_TILE,
+    LN_2,
+    LOG2_E,
+    SINGLE_TILE,
+    Tile,
+    bounds,
+    may_see,
+    open_keys,
+    sees,
+    tile_of,
+)
 from model.kernels.gpu.launch import blocks, device_of, power_of_two, rows_contiguous
 from model.kernels.gpu.precision import dot, dot_precision, rounded, store
 
@@ -173,7 +184,7 @@ def forward(
     y_TNH = torch.empty(q_TNH.shape, dtype=q_TNH.dtype, device=q_TNH.device)
     logsumexp_NT = torch.empty(heads, tokens, dtype=torch.float32, device=q_TNH.device)
     first_T, _ = bounds(documents, tokens, window)
-    tile = tile or tile_of(q_TNH, TILES)
+    tile = tile or tile_of(q_TNH, TILES, SINGLE_TILE, INTERPRETED_TILE)
     with device_of(q_TNH):
         forward_kernel[(blocks(tokens, tile.queries), heads)](
             q_TNH,
@@ -194,10 +205,7 @@ def forward(
             LOCAL=local,
             STRIDE=stride,
             PRECISION=dot_precision(q_TNH),
-            QUERIES=tile.queries,
-            KEYS=tile.keys,
             WIDTH=power_of_two(width, least=16),
-            num_warps=tile.warps,
-            num_stages=tile.stages,
+            **tile.options(),
         )
     return y_TNH, logsumexp_NT
