@@ -13,8 +13,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from model.kernels import adamw_step, linear_cross_entropy
-from model.kernels.gpu import attention as gpu_attention
+from model.kernels.gpu import attention_backward, attention_forward
 from model.kernels.gpu import grouped_gemm as gpu_gemm
+from model.kernels.gpu.attention import Tile as AttentionTile
 from model.kernels.rms_norm import rms_norm, rms_norm_reference
 from model.kernels.rope import rotate, rotate_reference
 from model.kernels.router import Routing, route, route_reference, sort_by_expert
@@ -42,11 +43,11 @@ def _normal(*shape: int) -> Tensor:
 
 
 def _speed(operations: float) -> Numbers:
-    return lambda ms: {"ms": round(ms, 4), "teraflops": round(operations / ms / 1e9, 1)}
+    return lambda ms: {"teraflops": round(operations / ms / 1e9, 1)}
 
 
 def _bandwidth(moved: float) -> Numbers:
-    return lambda ms: {"ms": round(ms, 4), "gigabytes_per_s": round(moved / ms / 1e6, 1)}
+    return lambda ms: {"gigabytes_per_s": round(moved / ms / 1e6, 1)}
 
 
 def _grouped_gemm(experts: int, per_token: int, depth: int, width: int, sweep: bool) -> Iterator[Job]:
@@ -139,17 +140,17 @@ def _attention(width: int, sweep: bool) -> Iterator[Job]:
         "blocks of 64, 4 local, stride 8": (0, 64, 4, 8),
     }
     for name, numbers in patterns.items():
-        y, logsumexp = gpu_attention.forward(q, k, v, boundaries, *numbers)
+        y, logsumexp = attention_forward.forward(q, k, v, boundaries, *numbers)
         # Of the patterns that leave keys out the figure is what dense attention would have done in the time.
         yield (
             f"attention forward, {name}, {label}",
             _speed(forward_flops),
-            partial(gpu_attention.forward, q, k, v, boundaries, *numbers),
+            partial(attention_forward.forward, q, k, v, boundaries, *numbers),
         )
         yield (
             f"attention backward, {name}, {label}",
             _speed(2.5 * forward_flops),
-            partial(gpu_attention.backward, grad, q, k, v, boundaries, y, logsumexp, *numbers),
+            partial(attention_backward.backward, grad, q, k, v, boundaries, y, logsumexp, *numbers),
         )
 
     def batched(x: Tensor) -> Tensor:
@@ -170,32 +171,39 @@ def _attention(width: int, sweep: bool) -> Iterator[Job]:
     )
     if not sweep:
         return
-    y, logsumexp = gpu_attention.forward(q, k, v, boundaries, 0, 0, 0, 0)
+    y, logsumexp = attention_forward.forward(q, k, v, boundaries, 0, 0, 0, 0)
     for tile in (
-        gpu_attention.Tile(128, 128, 8, 2),
-        gpu_attention.Tile(128, 128, 8, 3),
-        gpu_attention.Tile(128, 64, 4, 3),
-        gpu_attention.Tile(128, 64, 8, 2),
-        gpu_attention.Tile(64, 64, 4, 3),
+        AttentionTile(128, 128, 8, 2),
+        AttentionTile(128, 128, 8, 3),
+        AttentionTile(128, 64, 8, 2),
+        AttentionTile(128, 64, 8, 4),
+        AttentionTile(64, 64, 4, 3),
+        AttentionTile(64, 128, 4, 2),
+        AttentionTile(128, 32, 8, 3),
     ):
         yield (
             f"attention forward, width {width}, {tuple(tile)}?",
             _speed(forward_flops),
-            partial(gpu_attention.forward, q, k, v, boundaries, 0, 0, 0, 0, tile),
+            partial(attention_forward.forward, q, k, v, boundaries, 0, 0, 0, 0, tile),
         )
+    usual = AttentionTile(64, 64, 4, 2)
     for tile in (
-        gpu_attention.Tile(64, 64, 4, 3),
-        gpu_attention.Tile(64, 64, 8, 2),
-        gpu_attention.Tile(64, 128, 8, 2),
-        gpu_attention.Tile(128, 64, 8, 2),
-        gpu_attention.Tile(32, 64, 4, 3),
-        gpu_attention.Tile(32, 128, 4, 2),
+        usual,
+        AttentionTile(64, 64, 8, 2),
+        AttentionTile(64, 64, 4, 3),
+        AttentionTile(64, 128, 8, 2),
+        AttentionTile(64, 128, 4, 2),
+        AttentionTile(128, 64, 8, 2),
+        AttentionTile(128, 128, 8, 2),
+        AttentionTile(32, 128, 4, 2),
+        AttentionTile(32, 64, 4, 3),
     ):
-        yield (
-            f"attention backward, width {width}, {tuple(tile)}?",
-            _speed(2.5 * forward_flops),
-            partial(gpu_attention.backward, grad, q, k, v, boundaries, y, logsumexp, 0, 0, 0, 0, tile),
-        )
+        for kernel, tiles in (("queries", (tile, usual)), ("keys", (usual, tile))):
+            yield (
+                f"attention backward, width {width}, {kernel} {tuple(tile)}?",
+                _speed(2.5 * forward_flops),
+                partial(attention_backward.backward, grad, q, k, v, boundaries, y, logsumexp, 0, 0, 0, 0, tiles),
+            )
 
 
 def _cross_entropy(depth: int, vocabulary: int) -> Iterator[Job]:
@@ -237,14 +245,13 @@ def _elementwise() -> Iterator[Job]:
     logits_TE = _normal(TOKENS, 64).requires_grad_()
 
     def both(name: str, moved: float, run: Callable[[], Tensor], *leaves: Tensor) -> Iterator[Job]:
-        output = run()
-        grad = torch.ones_like(output)
-        yield f"{name} forward", _bandwidth(moved), run
-        yield (
-            f"{name} backward",
-            _bandwidth(1.5 * moved),
-            lambda: torch.autograd.grad(output, leaves, grad, retain_graph=True),
-        )
+        grad = torch.ones_like(run())
+
+        def differentiate() -> object:
+            return torch.autograd.grad(run(), leaves, grad)
+
+        yield f"{name}, forward", _bandwidth(moved), run
+        yield f"{name}, forward and backward", _bandwidth(2.5 * moved), differentiate
 
     for name, norm in (("", rms_norm), (", torch", rms_norm_reference)):
         yield from both(f"RMSNorm{name}", 4.0 * x_TD.numel(), partial(norm, x_TD, weight_D, 1e-5), x_TD, weight_D)

@@ -65,6 +65,7 @@ def attention(q_TNH: Tensor, k_TMH: Tensor, v_TMH: Tensor, documents: Tensor, pa
     expect_shape("k_TMH", k_TMH, tokens, None, width)
     expect_shape("v_TMH", v_TMH, *k_TMH.shape)
     expect_shape("documents", documents, None)
+    expect(documents.dtype == torch.int32, f"documents has dtype {documents.dtype}", "convert it with .to(torch.int32)")
     expect(
         q_TNH.dtype == k_TMH.dtype == v_TMH.dtype,
         f"q, k and v have dtypes {q_TNH.dtype}, {k_TMH.dtype}, {v_TMH.dtype}",
@@ -212,7 +213,7 @@ def _forward(
     stride: int,
 ) -> tuple[Tensor, Tensor]:
     if uses_triton(q_TNH):
-        from model.kernels.gpu.attention import forward
+        from model.kernels.gpu.attention_forward import forward
 
         return forward(q_TNH, k_TMH, v_TMH, documents, window, block, local, stride)
     y_TNH = torch.empty(q_TNH.shape, dtype=q_TNH.dtype)
@@ -263,7 +264,7 @@ def _backward(
     stride: int,
 ) -> tuple[Tensor, Tensor, Tensor]:
     if uses_triton(q_TNH):
-        from model.kernels.gpu.attention import backward
+        from model.kernels.gpu.attention_backward import backward
 
         return backward(grad_TNH, q_TNH, k_TMH, v_TMH, documents, y_TNH, logsumexp_NT, window, block, local, stride)
     pieces = _pieces(documents, _pattern(window, block, local, stride), q_TNH.dtype)

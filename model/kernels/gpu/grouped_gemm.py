@@ -58,9 +58,9 @@ def multiply_kernel(
     width: int,
     experts: int,
     x_stride: int,
-    weight_expert_stride: int,
-    weight_depth_stride: int,
-    weight_width_stride: int,
+    expert_stride: int,
+    weight_stride: int,
+    TRANSPOSED: tl.constexpr,
     GATHER: tl.constexpr,
     EVEN: tl.constexpr,
     PRECISION: tl.constexpr,
@@ -102,12 +102,12 @@ def multiply_kernel(
     column = column_block * COLUMNS + tl.arange(0, COLUMNS)
     step = tl.arange(0, DEPTH)
     x_block = x + source.to(tl.int64)[:, None] * x_stride + step[None, :]
-    weight_block = (
-        weight
-        + expert.to(tl.int64) * weight_expert_stride
-        + step.to(tl.int64)[:, None] * weight_depth_stride
-        + column.to(tl.int64)[None, :] * weight_width_stride
-    )
+    weight_block = weight + expert.to(tl.int64) * expert_stride
+    # The stride of one is no argument: only what the compiler knows it loads 16 bytes at a time.
+    if TRANSPOSED:
+        weight_block = weight_block + column.to(tl.int64)[None, :] * weight_stride + step[:, None]
+    else:
+        weight_block = weight_block + step.to(tl.int64)[:, None] * weight_stride + column[None, :]
     total = tl.zeros((ROWS, COLUMNS), dtype=tl.float32)
     for first in range(0, depth, DEPTH):
         if EVEN:
@@ -119,7 +119,10 @@ def multiply_kernel(
             b = tl.load(weight_block, mask=inside[:, None] & (column < width)[None, :], other=0.0)
         total = dot(a, b, total, PRECISION)
         x_block += DEPTH
-        weight_block += DEPTH * weight_depth_stride
+        if TRANSPOSED:
+            weight_block += DEPTH
+        else:
+            weight_block += DEPTH * weight_stride
     target = y + row.to(tl.int64)[:, None] * width + column[None, :]
     store(target, total, in_group[:, None] & (column < width)[None, :])
 
@@ -137,8 +140,8 @@ def transposed_kernel(
     x_stride: int,
     grad_stride: int,
     expert_stride: int,
-    depth_stride: int,
-    width_stride: int,
+    weight_stride: int,
+    TRANSPOSED: tl.constexpr,
     GATHER_X: tl.constexpr,
     GATHER_GRAD: tl.constexpr,
     PRECISION: tl.constexpr,
@@ -176,12 +179,11 @@ def transposed_kernel(
             other=0.0,
         )
         total = dot(tl.trans(a), b, total, PRECISION)
-    target = (
-        weight_grad
-        + expert.to(tl.int64) * expert_stride
-        + row.to(tl.int64)[:, None] * depth_stride
-        + column.to(tl.int64)[None, :] * width_stride
-    )
+    target = weight_grad + expert.to(tl.int64) * expert_stride
+    if TRANSPOSED:
+        target = target + column.to(tl.int64)[None, :] * weight_stride + row[:, None]
+    else:
+        target = target + row.to(tl.int64)[:, None] * weight_stride + column[None, :]
     store(target, total, (row < depth)[:, None] & (column < width)[None, :])
 
 
@@ -205,6 +207,11 @@ def combine_kernel(
         source = tl.load(positions + row * K + k, mask=row < rows, other=0)
         total += load(x + source.to(tl.int64)[:, None] * width + column[None, :], mask)
     store(y + row[:, None] * width + column[None, :], total, mask)
+
+
+def transposed(weight_EDF: Tensor) -> bool:
+    """Whether the weights lie in memory as [E, F, D]."""
+    return weight_EDF.shape[2] > 1 and weight_EDF.stride(2) != 1
 
 
 def multiply(
@@ -232,8 +239,8 @@ def multiply(
             experts,
             x.stride(0),
             weight_EDF.stride(0),
-            weight_EDF.stride(1),
-            weight_EDF.stride(2),
+            weight_EDF.stride(2 if transposed(weight_EDF) else 1),
+            TRANSPOSED=transposed(weight_EDF),
             GATHER=tokens_S is not None,
             EVEN=depth % tile.depth == 0 and width % tile.columns == 0,
             PRECISION=dot_precision(x),
@@ -275,8 +282,8 @@ def multiply_transposed(
             x.stride(0),
             grad.stride(0),
             weight_grad_EDF.stride(0),
-            weight_grad_EDF.stride(1),
-            weight_grad_EDF.stride(2),
+            weight_grad_EDF.stride(2 if transposed(weight_grad_EDF) else 1),
+            TRANSPOSED=transposed(weight_grad_EDF),
             GATHER_X=x_tokens_S is not None,
             GATHER_GRAD=grad_tokens_S is not None,
             PRECISION=dot_precision(x),

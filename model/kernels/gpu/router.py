@@ -5,6 +5,8 @@ Counts and sums are kept a program, and summed by torch: no atomic additions, so
 
 from __future__ import annotations
 
+from typing import Final
+
 import torch
 import triton
 import triton.language as tl
@@ -12,6 +14,9 @@ from torch import Tensor
 
 from model.kernels.gpu.launch import blocks, device_of, power_of_two, rows_contiguous, rows_per_program
 from model.kernels.gpu.precision import load, store
+
+_BLOCKS_AT_ONCE: Final = 4
+"""A program holds scores, preferences, places and probabilities at once: so many times fewer rows fit its registers."""
 
 
 @triton.jit
@@ -141,7 +146,7 @@ def forward(
     rows, width = logits_TE.shape
     device = logits_TE.device
     columns = power_of_two(width)
-    per_program = rows_per_program(columns)
+    per_program = max(1, rows_per_program(columns) // _BLOCKS_AT_ONCE)
     programs = blocks(rows, per_program)
     weights_TK = torch.empty(rows, experts_per_token, dtype=torch.float32, device=device)
     experts_TK = torch.empty(rows, experts_per_token, dtype=torch.int32, device=device)
@@ -183,7 +188,7 @@ def backward(
     rows, width = logits_TE.shape
     logits_grad_TE = torch.empty(logits_TE.shape, dtype=logits_TE.dtype, device=logits_TE.device)
     columns = power_of_two(width)
-    per_program = rows_per_program(columns)
+    per_program = max(1, rows_per_program(columns) // _BLOCKS_AT_ONCE)
     with device_of(logits_TE):
         backward_kernel[(blocks(rows, per_program),)](
             weights_grad_TK.contiguous(),

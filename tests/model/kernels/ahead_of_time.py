@@ -115,7 +115,8 @@ def _cross_entropy(dtype: torch.dtype) -> None:
 
 
 def _attention(dtype: torch.dtype, *widths: int) -> None:
-    from model.kernels.gpu.attention import backward, forward
+    from model.kernels.gpu.attention_backward import backward
+    from model.kernels.gpu.attention_forward import forward
 
     documents = torch.tensor([0, 512], dtype=torch.int32)
     for width in widths:
