@@ -70,14 +70,14 @@ class OptimizerSection(_Strict):
     name: Literal["adamw", "lion", "hybrid"] = Field(
         "adamw", description="hybrid: AdamW, and Lion in steps whose gradient norm is above switch_norm"
     )
-    learning_rate: float = Field(1e-3, gt=0)
+    learning_rate: float = Field(1e-3, gt=0, description="the highest, after the warm-up")
     weight_decay: float = Field(0.1, ge=0, description="of matrices; norms have none")
-    beta1: float = Field(0.9, ge=0, lt=1)
-    beta2: float = Field(0.95, ge=0, lt=1)
-    epsilon: float = Field(1e-8, gt=0)
+    beta1: float = Field(0.9, ge=0, lt=1, description="AdamW's decay of the mean of gradients")
+    beta2: float = Field(0.95, ge=0, lt=1, description="AdamW's decay of the mean of their squares")
+    epsilon: float = Field(1e-8, gt=0, description="what AdamW adds to the root of that")
     clip_norm: float = Field(1.0, gt=0, description="the gradient is scaled down to this norm")
-    lion_beta1: float = Field(0.9, ge=0, lt=1)
-    lion_beta2: float = Field(0.99, ge=0, lt=1)
+    lion_beta1: float = Field(0.9, ge=0, lt=1, description="Lion's share of the mean in the sign")
+    lion_beta2: float = Field(0.99, ge=0, lt=1, description="Lion's decay of the mean of gradients")
     lion_rate: float = Field(0.2, gt=0, description="Lion's learning rate as a share of AdamW's")
     switch_norm: float = Field(2.0, gt=0, description="gradient norm, before clipping, above which hybrid takes Lion")
 
@@ -129,7 +129,7 @@ class TokenizerSection(_Strict):
     """The tokenizer that is trained when none is given."""
 
     vocabulary: int = Field(8192, ge=300, le=1 << 20, description="tokens, 256 bytes and 3 marks included")
-    kind: Literal["unigram", "bpe"] = "bpe"
+    kind: Literal["unigram", "bpe"] = Field("bpe", description="SentencePiece's algorithm")
     alpha: float = Field(0.5, ge=0, le=1, description="exponent over the bytes of languages in the sample")
     sample_bytes: int = Field(20_000_000, ge=10_000, description="bytes of text that it is trained on")
 
@@ -137,10 +137,12 @@ class TokenizerSection(_Strict):
 class TrainingConfig(_Strict):
     """All of a training that is not the data and the machine."""
 
-    steps: int = Field(1000, ge=1)
+    steps: int = Field(1000, ge=1, description="batches to learn from")
     seed: int = Field(0, ge=0, lt=2**63, description="seed of the first parameters")
     accumulation: int = Field(1, ge=1, description="parts that a batch is computed in, one after the other")
-    precision: Literal["fp32", "bf16", "fp16"] = Field("fp32", description="bf16 and fp16 need a GPU")
+    precision: Literal["fp32", "bf16", "fp16"] = Field(
+        "fp32", description="of activations; bf16 and fp16 are slow on a CPU"
+    )
     recompute: bool = Field(False, description="compute activations again instead of keeping them")
     threads: int | None = Field(None, ge=1, le=1024, description="threads that compute on the CPU; null: one a core")
     average: float | None = Field(None, gt=0, lt=1, description="decay of an average of the parameters; null: none")
