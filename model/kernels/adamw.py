@@ -34,8 +34,8 @@ def adamw_step(
     """Update a parameter and its two moments in place; all four of one shape and contiguous.
 
     `step` counts from 1. `gradient_scale` is a float32 scalar tensor that the gradient is multiplied by (clipping,
-    unscaling), so that nothing waits for the device; the gradient itself is not changed. Raises UserError on another
-    shape, dtype, layout or device, and on a step below 1.
+    unscaling), so that nothing waits for the device. What the gradient holds afterwards is not defined. Raises
+    UserError on another shape, dtype, layout or device, and on a step below 1.
     """
     expect_floating("parameter", parameter)
     expect_floating("gradient", gradient)
@@ -64,8 +64,7 @@ def adamw_step(
         beta2,
         epsilon,
         weight_decay,
-        1 - beta1**step,
-        1 - beta2**step,
+        step,
     )
 
 
@@ -93,7 +92,7 @@ def adamw_step_reference(
     return p.to(parameter.dtype), m, v
 
 
-@torch.library.custom_op("curator::adamw_step", mutates_args=("parameter", "first_moment", "second_moment"))
+@torch.library.custom_op("curator::adamw_step", mutates_args=("parameter", "gradient", "first_moment", "second_moment"))
 def _step(
     parameter: Tensor,
     gradient: Tensor,
@@ -105,8 +104,7 @@ def _step(
     beta2: float,
     epsilon: float,
     weight_decay: float,
-    correction1: float,
-    correction2: float,
+    step: int,
 ) -> None:
     if uses_triton(parameter):
         from model.kernels.gpu.adamw import step as step_on_gpu
@@ -122,8 +120,27 @@ def _step(
             beta2,
             epsilon,
             weight_decay,
-            correction1,
-            correction2,
+            1 - beta1**step,
+            1 - beta2**step,
+        )
+        return
+    if parameter.dtype == gradient.dtype == first_moment.dtype:
+        torch._fused_adamw_(
+            [parameter],
+            [gradient],
+            [first_moment],
+            [second_moment],
+            [],
+            [torch.tensor(float(step))],
+            lr=learning_rate,
+            beta1=beta1,
+            beta2=beta2,
+            weight_decay=weight_decay,
+            eps=epsilon,
+            amsgrad=False,
+            maximize=False,
+            # torch divides by it, and keeps the quotient in the gradient.
+            grad_scale=None if gradient_scale is None else gradient_scale.reciprocal(),
         )
         return
     dtype = accumulation_dtype(parameter)
@@ -132,9 +149,9 @@ def _step(
         g = g * gradient_scale
     first_moment.lerp_(g, 1 - beta1)
     second_moment.mul_(beta2).addcmul_(g, g, value=1 - beta2)
-    root = second_moment.sqrt().mul_(correction2**-0.5).add_(epsilon)
+    root = second_moment.sqrt().mul_((1 - beta2**step) ** -0.5).add_(epsilon)
     p = parameter.to(dtype)
-    p.mul_(1 - learning_rate * weight_decay).addcdiv_(first_moment, root, value=-learning_rate / correction1)
+    p.mul_(1 - learning_rate * weight_decay).addcdiv_(first_moment, root, value=-learning_rate / (1 - beta1**step))
     if p is not parameter:
         parameter.copy_(p)
 
@@ -151,7 +168,6 @@ def _(
     beta2: float,
     epsilon: float,
     weight_decay: float,
-    correction1: float,
-    correction2: float,
+    step: int,
 ) -> None:
     return None

@@ -20,7 +20,9 @@ Which keys a query sees depends on its document alone, not on where the document
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Final
 
 import torch
 from torch import Tensor
@@ -140,8 +142,31 @@ def _pattern(window: int, block: int, local: int, stride: int) -> Pattern:
 
 
 @dataclass(frozen=True)
+class _Documents:
+    """Documents of one length that follow one another: the CPU's attention takes them as a batch."""
+
+    begin: int
+    count: int
+    length: int
+
+    def batch(self, x_TNH: Tensor, part: slice) -> Tensor:
+        """A part of each document, [count, N, part, H], as a view."""
+        rows = x_TNH[self.begin : self.begin + self.count * self.length]
+        return rows.view(self.count, self.length, *rows.shape[1:])[:, part].transpose(1, 2)
+
+
+def _runs(documents: Tensor) -> Iterator[_Documents]:
+    begin = 0
+    for length, group in itertools.groupby(documents.diff().tolist()):
+        count = len(list(group))
+        if length > 0:
+            yield _Documents(begin, count, length)
+            begin += count * length
+
+
+@dataclass(frozen=True)
 class _Piece:
-    """Queries that one call of the CPU's attention takes together, and the keys that they may see."""
+    """Queries of each document that one call takes together, and the keys that they may see."""
 
     queries: slice
     keys: slice
@@ -149,56 +174,35 @@ class _Piece:
     """None: causal, and queries and keys are the same tokens."""
 
 
-def _pieces(documents: Tensor, pattern: Pattern, dtype: torch.dtype) -> list[_Piece]:
-    pieces = []
-    masks: dict[tuple[int, int, int], Tensor] = {}
-
-    def mask(first: int, end: int, from_key: int) -> Tensor:
-        """Additive mask of the queries first to end of a document over its keys from_key to end."""
-        key = (first - from_key, end - from_key, first if isinstance(pattern, BlockSparse) else 0)
-        if key not in masks:
-            offset = from_key if isinstance(pattern, BlockSparse) else 0
-            i = torch.arange(first, end)[:, None] - from_key + offset
-            j = torch.arange(from_key, end)[None, :] - from_key + offset
-            seen = j <= i
-            if isinstance(pattern, Window):
-                seen &= i - j < pattern.width
-            elif isinstance(pattern, BlockSparse):
-                distance = i // pattern.block - j // pattern.block
-                seen &= (distance < pattern.local) | (distance % pattern.stride == 0)
-            masks[key] = torch.zeros(seen.shape, dtype=dtype).masked_fill_(~seen, -torch.inf)
-        return masks[key]
-
-    for begin, stop in itertools.pairwise(documents.tolist()):
-        length = stop - begin
-        if length == 0:
-            continue
-        whole = slice(begin, stop)
-        if isinstance(pattern, Dense) or (isinstance(pattern, Window) and length <= pattern.width):
-            pieces.append(_Piece(whole, whole, None))
-        elif isinstance(pattern, BlockSparse):
-            pieces.append(_Piece(whole, whole, mask(0, length, 0)))
-        else:
-            step = max(_QUERIES, pattern.width)
+def _pieces(length: int, pattern: Pattern, dtype: torch.dtype) -> list[_Piece]:
+    whole = slice(0, length)
+    match pattern:
+        case BlockSparse():
+            return [_Piece(whole, whole, _mask(whole, whole, pattern, dtype))]
+        case Window(width) if length > width:
+            step = max(_QUERIES, width)
+            pieces = []
             for first in range(0, length, step):
-                end = min(first + step, length)
-                from_key = max(0, first - pattern.width + 1)
-                pieces.append(
-                    _Piece(
-                        slice(begin + first, begin + end),
-                        slice(begin + from_key, begin + end),
-                        mask(first, end, from_key),
-                    )
-                )
-    return pieces
+                queries = slice(first, min(first + step, length))
+                keys = slice(max(0, first - width + 1), queries.stop)
+                pieces.append(_Piece(queries, keys, _mask(queries, keys, pattern, dtype)))
+            return pieces
+    return [_Piece(whole, whole, None)]
 
 
-_QUERIES = 128
+def _mask(queries: slice, keys: slice, pattern: Pattern, dtype: torch.dtype) -> Tensor:
+    """Zero where a query sees a key, else minus infinity."""
+    document = torch.tensor([0, queries.stop], dtype=torch.int32)
+    if isinstance(pattern, Window):
+        # A window is the same wherever it lies: only the keys' part of the document is laid out.
+        queries = slice(queries.start - keys.start, queries.stop - keys.start)
+        document = torch.tensor([0, queries.stop], dtype=torch.int32)
+    seen = visible(document, queries.stop, pattern)[queries]
+    return torch.zeros(seen.shape, dtype=dtype).masked_fill_(~seen, -torch.inf)
+
+
+_QUERIES: Final = 128
 """Queries of a piece under a window, at least: fewer make the calls the larger part of the time."""
-
-
-def _heads_first(x_TNH: Tensor, part: slice) -> Tensor:
-    return x_TNH[part].transpose(0, 1).unsqueeze(0)
 
 
 @torch.library.custom_op("curator::attention", mutates_args=())
@@ -217,19 +221,20 @@ def _forward(
 
         return forward(q_TNH, k_TMH, v_TMH, documents, window, block, local, stride)
     y_TNH = torch.empty(q_TNH.shape, dtype=q_TNH.dtype)
-    logsumexp_NT = torch.empty(q_TNH.shape[1], q_TNH.shape[0], dtype=accumulation_dtype(q_TNH))
-    for piece in _pieces(documents, _pattern(window, block, local, stride), q_TNH.dtype):
-        y, logsumexp = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu(
-            _heads_first(q_TNH, piece.queries),
-            _heads_first(k_TMH, piece.keys),
-            _heads_first(v_TMH, piece.keys),
-            0.0,
-            piece.mask is None,
-            attn_mask=piece.mask,
-        )
-        y_TNH[piece.queries] = y[0].transpose(0, 1)
-        logsumexp_NT[:, piece.queries] = logsumexp[0]
-    return y_TNH, logsumexp_NT
+    logsumexp_TN = torch.empty(q_TNH.shape[:2], dtype=accumulation_dtype(q_TNH))
+    for run in _runs(documents):
+        for piece in _pieces(run.length, _pattern(window, block, local, stride), q_TNH.dtype):
+            y, logsumexp = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu(
+                run.batch(q_TNH, piece.queries),
+                run.batch(k_TMH, piece.keys),
+                run.batch(v_TMH, piece.keys),
+                0.0,
+                piece.mask is None,
+                attn_mask=piece.mask,
+            )
+            run.batch(y_TNH, piece.queries).copy_(y)
+            run.batch(logsumexp_TN[..., None], piece.queries).copy_(logsumexp[..., None])
+    return y_TNH, logsumexp_TN.T.contiguous()
 
 
 @_forward.register_fake
@@ -267,32 +272,31 @@ def _backward(
         from model.kernels.gpu.attention_backward import backward
 
         return backward(grad_TNH, q_TNH, k_TMH, v_TMH, documents, y_TNH, logsumexp_NT, window, block, local, stride)
-    pieces = _pieces(documents, _pattern(window, block, local, stride), q_TNH.dtype)
-    # Under a window pieces share keys: then their gradients are summed.
-    overlapping = any(piece.keys != piece.queries for piece in pieces)
-    make = torch.zeros if overlapping else torch.empty
+    # Under a window pieces share keys, whose gradients are summed.
+    make = torch.zeros if window else torch.empty
     q_grad_TNH = torch.empty(q_TNH.shape, dtype=q_TNH.dtype)
     k_grad_TMH, v_grad_TMH = make(k_TMH.shape, dtype=k_TMH.dtype), make(v_TMH.shape, dtype=v_TMH.dtype)
-    for piece in pieces:
-        grads = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward(
-            _heads_first(grad_TNH, piece.queries),
-            _heads_first(q_TNH, piece.queries),
-            _heads_first(k_TMH, piece.keys),
-            _heads_first(v_TMH, piece.keys),
-            _heads_first(y_TNH, piece.queries),
-            logsumexp_NT[None, :, piece.queries],
-            0.0,
-            piece.mask is None,
-            attn_mask=piece.mask,
-        )
-        q_grad, k_grad, v_grad = (grad[0].transpose(0, 1) for grad in grads)
-        q_grad_TNH[piece.queries] = q_grad
-        if overlapping:
-            k_grad_TMH[piece.keys] += k_grad
-            v_grad_TMH[piece.keys] += v_grad
-        else:
-            k_grad_TMH[piece.keys] = k_grad
-            v_grad_TMH[piece.keys] = v_grad
+    logsumexp_TN1 = logsumexp_NT.T[..., None]
+    for run in _runs(documents):
+        for piece in _pieces(run.length, _pattern(window, block, local, stride), q_TNH.dtype):
+            q_grad, k_grad, v_grad = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward(
+                run.batch(grad_TNH, piece.queries),
+                run.batch(q_TNH, piece.queries),
+                run.batch(k_TMH, piece.keys),
+                run.batch(v_TMH, piece.keys),
+                run.batch(y_TNH, piece.queries),
+                run.batch(logsumexp_TN1, piece.queries)[..., 0],
+                0.0,
+                piece.mask is None,
+                attn_mask=piece.mask,
+            )
+            run.batch(q_grad_TNH, piece.queries).copy_(q_grad)
+            for total_TMH, part in ((k_grad_TMH, k_grad), (v_grad_TMH, v_grad)):
+                target = run.batch(total_TMH, piece.keys)
+                if window:
+                    target.add_(part)
+                else:
+                    target.copy_(part)
     return q_grad_TNH, k_grad_TMH, v_grad_TMH
 
 
