@@ -28,8 +28,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from curator.errors import DataError, TransientError, UserError
+from model.directory import CHECKPOINTS
 
-FOLDER = "checkpoints"
 STATE = "state.json"
 FORMAT = 1
 
@@ -72,7 +72,7 @@ _EARLIER = "remove this checkpoint's folder to go on from an earlier one"
 
 def checkpoints(model: Path) -> list[Checkpoint]:
     """The checkpoints of a model, by step. DataError when one's state cannot be read."""
-    folder = model / FOLDER
+    folder = model / CHECKPOINTS
     found = [path for path in (folder.iterdir() if folder.is_dir() else ()) if _NAME.fullmatch(path.name)]
     return [_read(path) for path in sorted(found)]
 
@@ -100,7 +100,7 @@ class CheckpointWriter:
     """Writes checkpoints of one model, one at a time, while the training goes on."""
 
     def __init__(self, model: Path) -> None:
-        self._folder = model / FOLDER
+        self._folder = model / CHECKPOINTS
         self._thread: threading.Thread | None = None
         self._failed: OSError | None = None
 
@@ -169,7 +169,7 @@ class CheckpointWriter:
 
 def sweep_unfinished(model: Path) -> None:
     """Remove what a training that was killed was writing, or removing."""
-    folder = model / FOLDER
+    folder = model / CHECKPOINTS
     for path in folder.glob(".*") if folder.is_dir() else ():
         shutil.rmtree(path, ignore_errors=True)
 

@@ -11,6 +11,7 @@ MODEL/
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from model.decoder import Decoder
 
 FORMAT = 1
+CHECKPOINTS = "checkpoints"
+"""The folder of checkpoints in a model's directory."""
 
 _FREE = {
     "steps",
@@ -64,6 +67,17 @@ class ModelDirectory:
     def tensorboard(self) -> Path:
         """What TensorBoard reads."""
         return self.root / "tensorboard"
+
+    def remove_unless_begun(self, tokenizer_file: str) -> None:
+        """Undo the beginning of a training that left no checkpoint: the folder is as it was before."""
+        if (self.root / CHECKPOINTS).exists():
+            return
+        for path in (self.description, self.root / tokenizer_file):
+            path.unlink(missing_ok=True)
+        for folder in (self.events, self.tensorboard):
+            shutil.rmtree(folder, ignore_errors=True)
+        if not any(self.root.iterdir()):
+            self.root.rmdir()
 
     def is_used(self) -> bool:
         """Whether anything lies here."""

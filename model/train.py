@@ -96,18 +96,23 @@ def train(request: Request, listeners: tuple[Listener, ...] = (), ranks: Ranks |
         write_description(directory, description, tokenizer)
         sweep_unfinished(directory.root)
     ranks.agree(False)
+    finished = False
     try:
         with ExitStack() as stack:
             if ranks.rank == 0:
                 stack.enter_context(RunLock(RunDirectory(directory.root)))
-            return _Training(request, directory, description, tokenizer, corpora, validation, device, ranks).run(
-                listeners
-            )
+            training = _Training(request, directory, description, tokenizer, corpora, validation, device, ranks)
+            outcome = training.run(listeners)
+        finished = True
     except RuntimeError as error:
         told = out_of_memory(error)
         if told is None:
             raise
         raise told from error
+    finally:
+        if not (finished or resuming or ranks.rank):
+            directory.remove_unless_begun(description.tokenizer_file)
+    return outcome
 
 
 class _Training:

@@ -206,7 +206,7 @@ class Trainer:
                 what = "the loss" if not math.isfinite(loss) else "the gradient"
                 raise AlarmError(
                     f"step {self.progress.step + 1}: {what} is no number",
-                    hint="the state before the step is in a checkpoint; a smaller optimizer.learning_rate may help",
+                    hint="the state before it is kept; a smaller optimizer.learning_rate may help",
                 )
             # The same batch again, so that no batch is lost.
             self._scaler.overflowed()

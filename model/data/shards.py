@@ -83,9 +83,11 @@ class Corpus:
     @staticmethod
     def keys_of(table: pa.Table) -> NDArray[np.uint64]:
         """The keys of rows: uint64[n, 2]."""
-        column = table["key"].combine_chunks()
-        packed = b"".join(column.to_pylist())
-        return np.frombuffer(packed, np.uint64).reshape(-1, 2)
+        column = pa.concat_arrays(table["key"].chunks) if len(table) else pa.array([], pa.binary(16))
+        if not len(column):
+            return np.empty((0, 2), np.uint64)
+        words = np.frombuffer(column.buffers()[1], np.uint64, 2 * len(column), column.offset * column.type.byte_width)
+        return words.reshape(-1, 2)
 
     def _check(self, number: int) -> None:
         with self._lock:

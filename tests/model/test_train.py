@@ -214,6 +214,19 @@ def test_a_loss_that_is_no_number_stops_with_the_state_before_it(tmp_path: Path,
     assert read_events(output / "events")[-1]["kind"] == "alarm"
 
 
+def test_no_memory_is_said_and_leaves_nothing(tmp_path: Path, place: str) -> None:
+    with pytest.raises(UserError, match="out of memory"):
+        train(Request((place,), tmp_path / "model", tiny_config(model__expert_width=1 << 40)))
+    assert not (tmp_path / "model").exists()
+
+
+def test_an_alarm_in_the_first_step_leaves_nothing(tmp_path: Path, place: str) -> None:
+    config = tiny_config(loss__balance="switch", loss__balance_weight=1e300)
+    with pytest.raises(AlarmError, match=r"step 1: .* is no number"):
+        train(Request((place,), tmp_path / "model", config))
+    assert not (tmp_path / "model").exists()
+
+
 def test_dead_experts_stop_a_training(tmp_path: Path, place: str) -> None:
     config = tiny_config(
         steps=60,
