@@ -13,7 +13,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # Tests start hundreds of processes, and a process that finds no compiled modules compiles ours for 0.4 seconds.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup demo test coverage test-fast test-long check format bench clean
+.PHONY: help setup demo test coverage test-fast test-long check format bench gpu clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -79,6 +79,11 @@ bench: $(STAMP) $(CORPUS) ## Measure speed and memory (CORPUS=file.jsonl.zst, el
 $(CORPUS):
 	mkdir -p $(dir $(CORPUS))
 	$(BIN)/python benchmarks/build_corpus.py $(CORPUS) --megabytes 100
+
+GPU_PYTHON ?= $(if $(wildcard $(BIN)/python),$(BIN)/python,$(PYTHON))
+
+gpu: ## On a machine with CUDA: check and measure the Triton kernels (GPU_PYTHON=python3 for one without .venv)
+	PYTHONPATH=. $(GPU_PYTHON) benchmarks/gpu.py
 
 clean: ## Remove what was made
 	rm -rf $(VENV) runs build dist ./*.egg-info

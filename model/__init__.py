@@ -1,1 +1,1 @@
-"""The language model and its trainer. Nothing is here yet: the trainer is planned (see docs/roadmap.md)."""
+"""The language model and its trainer: a compact Mixture-of-Experts decoder, trained on the shards of runs."""

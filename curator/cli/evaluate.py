@@ -1,0 +1,109 @@
+"""`curator eval`, `curator export` and `curator import`."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from curator.cli.output import print_json, print_line, print_note, print_table
+from curator.cli.packages import require
+from curator.errors import UserError
+
+if TYPE_CHECKING:
+    from model.data.documents import TextDocument
+    from model.directory import Description
+
+
+def evaluate_command(
+    model: Path,
+    on: str,
+    languages: Sequence[str],
+    documents: int,
+    best: bool,
+    device: str,
+    as_json: bool,
+) -> None:
+    """Print the scores of a model on text, by language."""
+    require("torch", "safetensors", extra="train")
+    from model.directory import ModelDirectory, load_decoder
+    from model.evaluate import evaluate
+    from model.train import find_device
+
+    decoder, tokenizer, description, step = load_decoder(ModelDirectory(model), find_device(device), best=best)
+    chosen = _choose(_read(on, description), languages, documents)
+    missing = sorted(set(languages) - {document.lang for document in chosen})
+    if missing or not chosen:
+        told = f"there is no document in {', '.join(missing)}" if missing else "there is no document"
+        raise UserError(told, file=on, hint="check --lang, or take other text")
+    scores = evaluate(decoder, tokenizer, chosen, sequence=description.config.data.sequence)
+    if as_json:
+        print_json({"model": str(model), "step": step, "on": on, "scores": [asdict(score) for score in scores]})
+        return
+    rows = [
+        [
+            score.language,
+            score.documents,
+            score.bytes,
+            f"{score.bits_per_byte:.4f}",
+            f"{score.low:.4f} to {score.high:.4f}",
+            "" if score.cloze is None else f"{100 * score.cloze:.0f}%",
+            score.questions or "",
+        ]
+        for score in scores
+    ]
+    print_table(["lang", "documents", "bytes", "bits/byte", "95% interval", "cloze", "questions"], rows)
+
+
+def export_command(model: Path, output: Path, best: bool, as_json: bool) -> None:
+    """Write a model for Hugging Face."""
+    require("torch", "safetensors", extra="train")
+    from model.directory import ModelDirectory
+    from model.export import export_model
+
+    shape = export_model(ModelDirectory(model), output, best=best)
+    _tell(output, shape.parameters, as_json)
+
+
+def import_command(folder: Path, output: Path, as_json: bool) -> None:
+    """Make a model of a folder of Hugging Face."""
+    require("torch", "safetensors", extra="train")
+    from model.export import import_model
+
+    shape = import_model(folder, output)
+    _tell(output, shape.parameters, as_json)
+
+
+def _tell(output: Path, parameters: int, as_json: bool) -> None:
+    if as_json:
+        print_json({"output": str(output), "parameters": parameters})
+        return
+    print_line(f"{output}: {parameters:,} parameters")
+
+
+def _read(on: str, description: Description) -> list[TextDocument]:
+    """The documents of files; or of a run, those alone that the model never saw if it was trained on the run."""
+    from model.data.documents import documents_of_files, documents_of_run, is_run
+    from model.data.shards import open_corpus
+
+    if is_run(on):
+        corpus = open_corpus(on)
+        taught = corpus.identity in {source.shards for source in description.sources}
+        return list(documents_of_run(corpus, description.config.data.validation_share if taught else None))
+    documents, failed = documents_of_files([on])
+    if failed:
+        print_note(f"curator: {failed:,} records could not be read and are left out")
+    return documents
+
+
+def _choose(documents: Iterable[TextDocument], languages: Sequence[str], most: int) -> list[TextDocument]:
+    """The first documents of each language, and of those languages alone that were named."""
+    seen: Counter[str] = Counter()
+    chosen = []
+    for document in documents:
+        seen[document.lang] += 1
+        if (not languages or document.lang in languages) and (not most or seen[document.lang] <= most):
+            chosen.append(document)
+    return chosen

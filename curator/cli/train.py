@@ -1,0 +1,166 @@
+"""`curator train`, `curator generate` and `curator tokenizer train`."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import cast
+
+from curator.cli.output import print_json, print_line, print_note, print_table
+from curator.cli.packages import require
+from curator.errors import UserError
+from curator.run.events import Event
+from curator.run.store import make_folder, put
+from curator.sizes import format_size, parse_size
+from curator.training import TokenizerSection, load_training_config, parse_training_config
+
+_PLAIN_SECONDS = 5.0
+
+
+def train_command(
+    runs: Sequence[str],
+    output: Path,
+    config: Path | None,
+    tokenizer: Path | None,
+    steps: int | None,
+    device: str,
+    resume: bool,
+    overrides: Sequence[str],
+    as_json: bool,
+) -> None:
+    """Train a model, tell how it goes on standard error, and what came out on standard output."""
+    loaded = load_training_config(config, overrides)
+    if steps is not None:
+        loaded = loaded.model_copy(update={"steps": steps})
+    require("torch", "safetensors", "tensorboard", extra="train")
+    from model.parallel import connected
+    from model.train import Request, train
+
+    with connected(device) as ranks:
+        outcome = train(Request(tuple(runs), output, loaded, tokenizer, device, resume), (_Progress(),), ranks)
+    if ranks.rank:
+        return  # the first rank tells
+    if outcome.signal is not None:
+        print_note(
+            f"curator: stopped after step {outcome.step}; the state is in {output}: "
+            "go on with the same command and --resume"
+        )
+        # As shells have it: 128 and the number of the signal.
+        raise SystemExit(128 + int(signal.Signals(outcome.signal)))
+    if as_json:
+        print_json(
+            {
+                "model": str(output),
+                "step": outcome.step,
+                "tokens": outcome.tokens,
+                "parameters": outcome.description.shape.parameters,
+                "active_parameters": outcome.description.shape.active_parameters,
+                "last": None if outcome.last is None else asdict(outcome.last),
+                "validation_loss": outcome.validation_loss,
+                "best_loss": outcome.best_loss,
+            }
+        )
+        return
+    if outcome.last is None:
+        print_line(f"step {outcome.step} was reached already; nothing was left to do")
+    else:
+        print_line(f"{outcome.step:,} steps, {outcome.tokens:,} tokens, loss {outcome.last.loss:.4f}")
+    if outcome.best_loss is not None:
+        print_line(f"validation loss {outcome.best_loss:.4f} at best")
+    print_line(f"model: {output}")
+
+
+def generate_command(
+    model: Path,
+    prompt: str,
+    tokens: int,
+    temperature: float,
+    top_k: int,
+    top_p: float,
+    repetition: float,
+    seed: int,
+    best: bool,
+    device: str,
+    as_json: bool,
+) -> None:
+    """Print a prompt and what a model goes on with."""
+    require("torch", "safetensors", extra="train")
+    from model.directory import ModelDirectory, load_decoder
+    from model.generate import Sampling, generate
+    from model.train import find_device
+
+    sampling = Sampling(tokens, temperature, top_k, top_p, repetition, seed)
+    decoder, tokenizer, _, step = load_decoder(ModelDirectory(model), find_device(device), best=best)
+    started = time.perf_counter()
+    ids = list(generate(decoder, tokenizer, prompt, sampling))
+    seconds = time.perf_counter() - started
+    # Decoded together: a character may be cut between two tokens, and a space hangs on what stands before it.
+    text = tokenizer.decode([*tokenizer.encode([prompt])[0].tolist(), *ids])
+    if as_json:
+        print_json({"text": text, "tokens": len(ids), "step": step, "tokens_per_second": round(len(ids) / seconds, 1)})
+        return
+    print_line(text)
+
+
+def tokenizer_train_command(
+    runs: Sequence[str],
+    output: Path,
+    vocabulary: int,
+    kind: str,
+    alpha: float,
+    sample: str,
+    seed: int,
+    as_json: bool,
+) -> None:
+    """Train a tokenizer, write its file, and tell how many bytes of each language it saw."""
+    values = {"vocabulary": vocabulary, "kind": kind, "alpha": alpha, "sample_bytes": _size(sample)}
+    section: TokenizerSection = parse_training_config({"tokenizer": values}).tokenizer
+    if output.exists():
+        raise UserError("is there already", file=str(output), hint="choose another output")
+    require("sentencepiece", extra="tokenizer")
+    from model.data.shards import open_corpus
+    from model.tokenizer_training import train_tokenizer
+
+    trained = train_tokenizer([open_corpus(run) for run in runs], section, seed)
+    make_folder(output.absolute().parent)
+    put(output, trained.data)
+    if as_json:
+        print_json({"file": str(output), "vocabulary": vocabulary, "sample_bytes": trained.sample_bytes})
+        return
+    largest = sorted(trained.sample_bytes.items(), key=lambda item: -item[1])[:10]
+    print_table(["lang", "sample"], [[name, format_size(size)] for name, size in largest])
+    print_line(f"{len(trained.sample_bytes)} languages, {format_size(sum(trained.sample_bytes.values()))} of text")
+    print_line(f"tokenizer: {output}")
+
+
+def _size(text: str) -> int:
+    try:
+        return parse_size(text)
+    except ValueError as error:
+        raise UserError(f"cannot use --sample {text}", hint=str(error)) from error
+
+
+class _Progress:
+    """Lines on standard error: what is trained, a step every few seconds, validations."""
+
+    def __init__(self) -> None:
+        self._last = 0.0
+        self._steps = 0
+
+    def __call__(self, event: Event) -> None:
+        kind = event["kind"]
+        if kind == "training":
+            self._steps = cast("int", event["steps"])
+            print_note(f"[train] {event['shape']}")
+        elif kind == "validation":
+            print_note(f"      step {event['step']}: validation loss {cast('float', event['loss']):.4f}")
+        elif kind == "step" and time.monotonic() - self._last > _PLAIN_SECONDS:
+            self._last = time.monotonic()
+            numbers = {name: value for name, value in event.items() if isinstance(value, int | float)}
+            print_note(
+                f"      step {event['step']} of {self._steps}: loss {numbers['loss']:.4f}, gradient norm "
+                f"{numbers['gradient_norm']:.3g}, {numbers['tokens_per_second']:,.0f} tokens/s"
+            )

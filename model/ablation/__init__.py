@@ -1,0 +1,1 @@
+"""Recipes compared by what models learn from their shards."""

@@ -1,0 +1,133 @@
+"""The arms of a comparison: the raw input curated by each recipe, and models of one shape trained on what is left."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from curator.recipe.model import Recipe
+from curator.run.driver import Request, run
+from curator.run.events import Event, iterate_events
+from curator.run.store import put
+from curator.storage.path import as_path
+from curator.training import TrainingConfig
+from model.ablation.held_out import RAW
+from model.data.documents import TextDocument
+from model.data.shards import open_corpus
+from model.directory import ModelDirectory, load_decoder
+from model.evaluate import DocumentScores, score_documents
+from model.tokenizer_training import train_tokenizer
+from model.train import Request as TrainingRequest
+from model.train import train
+
+_BY_CORPUS = ("sampling", "augmentation")
+"""Stages that judge a document by the rest of the corpus and its languages, not by itself."""
+
+
+@dataclass(frozen=True)
+class Arm:
+    """A recipe to be compared, under its name."""
+
+    name: str
+    recipe: Recipe
+
+
+@dataclass(frozen=True)
+class ArmScores:
+    """What one model of an arm makes of the held-out documents; what it took, and how often it saw its data."""
+
+    arm: str
+    seed: int
+    nats: NDArray[np.float64]
+    training_seconds: float
+    epochs: int
+    documents: int
+
+
+def make_arms(recipes: Sequence[tuple[str, Recipe]], *, by_stage: bool) -> list[Arm]:
+    """The raw arm, then each recipe; with `by_stage` each beginning of its stages before it."""
+    arms = [Arm(RAW, Recipe(name=RAW, stages=()))]
+    for name, recipe in recipes:
+        if by_stage:
+            for count in range(1, len(recipe.stages)):
+                part = recipe.model_copy(update={"stages": recipe.stages[:count]})
+                arms.append(Arm(f"{name} to {recipe.stages[count - 1].name}", part))
+        arms.append(Arm(name, recipe))
+    return arms
+
+
+def curate(arm: Arm, raw: Path, output: Path, workers: int, listener: Callable[[Event], None]) -> Path:
+    """The run of an arm on the raw input; one that is finished is left as it is."""
+    place = output / "arms" / _folder(arm.name) / "run"
+    run(Request((str(raw),), as_path(str(place)), arm.recipe, workers=workers, resume=True), [listener])
+    return place
+
+
+def kept_of_held_out(arm: Arm, held_out: Path, output: Path, workers: int) -> set[str]:
+    """The ids of held-out documents that a recipe would keep, judged by its stages that look at one document."""
+    place = output / "arms" / _folder(arm.name) / "held-out"
+    stages = tuple(stage for stage in arm.recipe.stages if stage.name not in _BY_CORPUS)
+    recipe = arm.recipe.model_copy(update={"stages": stages})
+    run(Request((str(held_out),), as_path(str(place)), recipe, workers=workers, resume=True))
+    corpus = open_corpus(str(place))
+    return {name for group in corpus.groups for name in corpus.read(group, ("id",))["id"].to_pylist()}
+
+
+def shared_tokenizer(raw_run: Path, output: Path, config: TrainingConfig) -> Path:
+    """One tokenizer for all arms, trained on the raw one, so that none of them is told apart by its tokens."""
+    path = output / "tokenizer.model"
+    if not path.exists():
+        put(path, train_tokenizer([open_corpus(str(raw_run))], config.tokenizer, config.seed).data)
+    return path
+
+
+def train_and_score(
+    arm: Arm,
+    seed: int,
+    place: Path,
+    documents: Sequence[TextDocument],
+    config: TrainingConfig,
+    tokenizer: Path,
+    output: Path,
+    device: str,
+    listener: Callable[[Event], None],
+) -> ArmScores:
+    """Train the model of an arm and a seed, and score it; what was done already is read."""
+    model = output / "arms" / _folder(arm.name) / f"seed-{seed}"
+    record = output / "arms" / _folder(arm.name) / f"scores-{seed}.json"
+    if not record.exists():
+        data = config.data.model_copy(update={"seed": seed, "validation_share": 0.0})
+        of_seed = config.model_copy(update={"seed": seed, "data": data})
+        train(TrainingRequest((str(place),), model, of_seed, tokenizer, device, resume=True), (listener,))
+        scores = _score(model, documents, of_seed, device)
+        steps = [event for event in iterate_events(model / "events") if event["kind"] == "step"]
+        rows = sum(group.rows for group in open_corpus(str(place)).groups)
+        values = {
+            "nats": [float(f"{nats:.9g}") for nats in scores.nats.tolist()],
+            "training_seconds": sum(_tokens(of_seed) / float(str(event["tokens_per_second"])) for event in steps),
+            "epochs": max(int(str(event["epoch"])) for event in steps) + 1,
+            "documents": rows,
+        }
+        put(record, json.dumps(values).encode())
+    found = json.loads(record.read_bytes())
+    nats = np.array(found.pop("nats"), np.float64)
+    return ArmScores(arm.name, seed, nats, **found)
+
+
+def _score(model: Path, documents: Sequence[TextDocument], config: TrainingConfig, device: str) -> DocumentScores:
+    decoder, tokenizer, _, _ = load_decoder(ModelDirectory(model), torch.device(device))
+    return score_documents(decoder, tokenizer, documents, sequence=config.data.sequence)
+
+
+def _tokens(config: TrainingConfig) -> int:
+    return config.data.batch * config.data.sequence
+
+
+def _folder(name: str) -> str:
+    return "".join(character if character.isalnum() or character in "-_." else "-" for character in name)

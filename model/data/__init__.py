@@ -1,0 +1,1 @@
+"""What a training reads: the shards of runs, in an order that a seed sets, packed into sequences of tokens."""

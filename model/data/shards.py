@@ -1,0 +1,144 @@
+"""The shards of a finished run as a corpus: row groups of Parquet files, each file held against its manifest."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, cast
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from curator.errors import DataError, UserError
+from curator.run.directory import RunDirectory
+from curator.run.manifest import load_manifest
+from curator.run.phases.write import file_sha256
+from curator.storage.path import as_path, readable
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from curator.storage.path import AnyPath
+
+COLUMNS = ("key", "text", "lang", "weight")
+"""What a training needs of a document."""
+
+_VERIFY = "`curator verify` says what is wrong with the run"
+
+
+@dataclass(frozen=True)
+class Shard:
+    """A file of shards, as the manifest describes it. `name` is relative to the run."""
+
+    path: AnyPath
+    name: str
+    bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class RowGroup:
+    """A row group: which shard, which number in it, its rows and the bytes of its texts, not compressed."""
+
+    shard: int
+    number: int
+    rows: int
+    text_bytes: int
+
+
+@dataclass
+class Corpus:
+    """The shards of one run. `read` checks a shard's hash when it is first read, by whichever thread."""
+
+    name: str
+    root: str
+    fingerprint: str
+    shards: tuple[Shard, ...]
+    groups: tuple[RowGroup, ...]
+    _checked: set[int] = field(default_factory=set)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @property
+    def text_bytes(self) -> int:
+        """Bytes of all texts as Parquet holds them, before compression."""
+        return sum(group.text_bytes for group in self.groups)
+
+    @property
+    def identity(self) -> str:
+        """A hash of the names and hashes of the shards: what a checkpoint is bound to."""
+        listed = json.dumps([[shard.name, shard.sha256] for shard in self.shards])
+        return hashlib.sha256(listed.encode()).hexdigest()
+
+    def read(self, group: RowGroup, columns: Sequence[str] = COLUMNS) -> pa.Table:
+        """The rows of a row group. DataError when its shard is not what the manifest says."""
+        shard = self.shards[group.shard]
+        self._check(group.shard)
+        with pq.ParquetFile(readable(shard.path)) as file:
+            return file.read_row_group(group.number, columns=list(columns))
+
+    @staticmethod
+    def keys_of(table: pa.Table) -> NDArray[np.uint64]:
+        """The keys of rows: uint64[n, 2]."""
+        column = pa.concat_arrays(table["key"].chunks) if len(table) else pa.array([], pa.binary(16))
+        if not len(column):
+            return np.empty((0, 2), np.uint64)
+        words = np.frombuffer(column.buffers()[1], np.uint64, 2 * len(column), column.offset * column.type.byte_width)
+        return words.reshape(-1, 2)
+
+    def _check(self, number: int) -> None:
+        with self._lock:
+            if number in self._checked:
+                return
+            shard = self.shards[number]
+            if not shard.path.is_file():
+                raise DataError("a shard is missing", file=str(shard.path), hint=_VERIFY)
+            if shard.path.stat().st_size != shard.bytes or file_sha256(shard.path) != shard.sha256:
+                raise DataError(
+                    "a shard is not as its run wrote it",
+                    file=str(shard.path),
+                    hint="`curator verify` says what else is",
+                )
+            self._checked.add(number)
+
+
+def open_corpus(place: str) -> Corpus:
+    """The shards of a finished run. UserError when it is none or kept nothing, DataError when a shard changed."""
+    directory = RunDirectory(as_path(place))
+    manifest = load_manifest(directory.manifest)
+    shards: list[Shard] = []
+    groups: list[RowGroup] = []
+    for entry in cast("list[dict[str, object]]", manifest["files"]):
+        name = cast("str", entry["path"])
+        if not name.startswith("shards/"):
+            continue
+        path = directory.root / name
+        shard = Shard(path, name, cast("int", entry["bytes"]), cast("str", entry["sha256"]))
+        if not path.is_file() or path.stat().st_size != shard.bytes:
+            raise DataError("a shard is not as its run wrote it", file=str(path), hint=_VERIFY)
+        groups.extend(_row_groups(shard, len(shards)))
+        shards.append(shard)
+    if not groups:
+        raise UserError("the run kept no document", file=str(directory.root), hint="`curator report` says why")
+    recipe = cast("dict[str, object]", manifest["recipe"])
+    return Corpus(
+        cast("str", recipe["name"]), str(place), cast("str", manifest["fingerprint"]), tuple(shards), tuple(groups)
+    )
+
+
+def _row_groups(shard: Shard, number: int) -> list[RowGroup]:
+    try:
+        metadata = pq.read_metadata(readable(shard.path))
+    except pa.ArrowInvalid as error:
+        raise DataError(
+            "a shard is no Parquet file", file=str(shard.path), hint="`curator verify` says more"
+        ) from error
+    text = next(place for place in range(metadata.num_columns) if metadata.schema.column(place).path == "text")
+    return [
+        RowGroup(number, group, found.num_rows, found.column(text).total_uncompressed_size)
+        for group in range(metadata.num_row_groups)
+        if (found := metadata.row_group(group)).num_rows
+    ]

@@ -1,0 +1,130 @@
+"""How parameters follow gradients: AdamW, Lion, and a hybrid of both.
+
+AdamW is the fused operation of `model.kernels.adamw`. Lion (Chen et al. 2023, https://arxiv.org/abs/2302.06675,
+algorithm 2):
+
+    u <- sign(beta1 m + (1 - beta1) g);   p <- p - rate (u + decay p);   m <- beta2 m + (1 - beta2) g
+
+The hybrid takes AdamW, save in steps whose gradient norm before clipping is above a threshold: there it takes Lion,
+whose step has the same length whatever the gradient's. The state of both moves in every step, so that either can go on
+where the other stopped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from model.kernels import adamw_step
+
+if TYPE_CHECKING:
+    from curator.training import OptimizerSection
+
+ADAMW = "adamw"
+LION = "lion"
+
+
+class Optimizer:
+    """Moves the parameters of a model, by their gradients, and holds what it remembers of earlier ones."""
+
+    def __init__(self, model: nn.Module, section: OptimizerSection) -> None:
+        self._section = section
+        self._parameters = dict(model.named_parameters())
+        self.steps = 0
+        self.switches = 0
+        kinds = {"adamw": ("first", "second"), "lion": ("momentum",), "hybrid": ("first", "second", "momentum")}
+        self._state = {
+            kind: {name: torch.zeros_like(parameter) for name, parameter in self._parameters.items()}
+            for kind in kinds[section.name]
+        }
+
+    def tensors(self) -> dict[str, Tensor]:
+        """All state, by kind and the name of its parameter: to be written, or filled in place."""
+        return {f"{kind}/{name}": tensor for kind, found in self._state.items() for name, tensor in found.items()}
+
+    def choose(self, gradient_norm: float) -> str:
+        """Which rule a step of this gradient norm follows: ADAMW or LION."""
+        if self._section.name == "hybrid":
+            return LION if gradient_norm > self._section.switch_norm else ADAMW
+        return self._section.name
+
+    @torch.no_grad()
+    def step(self, rate: float, gradient_norm: float, gradient_scale: Tensor) -> str:
+        """Move every parameter; which rule was followed. `rate` is AdamW's learning rate, `gradient_norm` that of the
+        whole gradient before clipping, `gradient_scale` a float32 scalar that gradients are multiplied by."""
+        rule = self.choose(gradient_norm)
+        self.steps += 1
+        self.switches += rule == LION and self._section.name == "hybrid"
+        if "first" in self._state:
+            self._step_adamw(rate if rule == ADAMW else 0.0, gradient_scale)
+        if "momentum" in self._state:
+            self._step_lion(rate * self._section.lion_rate if rule == LION else 0.0, gradient_scale)
+        return rule
+
+    def _step_adamw(self, rate: float, gradient_scale: Tensor) -> None:
+        """With a rate of 0 only the moments move."""
+        section = self._section
+        for name, parameter, gradient in self._with_gradients():
+            adamw_step(
+                parameter.data,
+                gradient,
+                self._state["first"][name],
+                self._state["second"][name],
+                step=self.steps,
+                learning_rate=rate,
+                beta1=section.beta1,
+                beta2=section.beta2,
+                epsilon=section.epsilon,
+                weight_decay=self._decay(parameter),
+                gradient_scale=gradient_scale,
+            )
+
+    def _step_lion(self, rate: float, gradient_scale: Tensor) -> None:
+        section = self._section
+        for name, parameter, gradient in self._with_gradients():
+            momentum = self._state["momentum"][name]
+            scaled = gradient * gradient_scale
+            if rate:
+                update = torch.lerp(scaled, momentum, section.lion_beta1).sign_()
+                parameter.mul_(1 - rate * self._decay(parameter)).add_(update, alpha=-rate)
+            momentum.lerp_(scaled, 1 - section.lion_beta2)
+
+    def _decay(self, parameter: Tensor) -> float:
+        """Norms have no weight decay: they have one number for each channel, and 0 is no place to go to."""
+        return self._section.weight_decay if parameter.dim() > 1 else 0.0
+
+    def _with_gradients(self) -> Iterable[tuple[str, nn.Parameter, Tensor]]:
+        for name, parameter in self._parameters.items():
+            if parameter.grad is not None:
+                yield name, parameter, parameter.grad
+
+
+def gradient_norm(model: nn.Module) -> Tensor:
+    """The Euclidean norm of the whole gradient, in float32: a scalar."""
+    gradients = [parameter.grad for parameter in model.parameters() if parameter.grad is not None]
+    return torch.nn.utils.get_total_norm(gradients)
+
+
+class LossScaler:
+    """Scales the loss so that gradients of float16 activations do not vanish (Micikevicius et al. 2018,
+    https://arxiv.org/abs/1710.03740, section 3.2): halved when a gradient overflows, and that step is left out; doubled
+    after GROWTH_STEPS steps that did not."""
+
+    GROWTH_STEPS = 1000
+
+    def __init__(self, scale: float = 1.0, good_steps: int = 0) -> None:
+        self.scale = scale
+        self.good_steps = good_steps
+
+    def overflowed(self) -> None:
+        """A gradient was not finite."""
+        self.scale, self.good_steps = self.scale / 2, 0
+
+    def succeeded(self) -> None:
+        """A step was taken."""
+        self.good_steps += 1
+        if self.good_steps == self.GROWTH_STEPS:
+            self.scale, self.good_steps = self.scale * 2, 0

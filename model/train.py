@@ -1,0 +1,282 @@
+"""A training from its request to its end: data, directory, steps, validations, checkpoints, and being stopped."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from types import FrameType
+from typing import cast
+
+import torch
+
+from curator.errors import UserError
+from curator.run.directory import RunDirectory, RunLock
+from curator.run.events import EventLog, Listener
+from curator.run.store import make_folder
+from curator.tokenize import Tokenizer, load_tokenizer, read_tokenizer
+from curator.training import TrainingConfig
+from model.build import describe_shape
+from model.checkpoint import CheckpointWriter, checkpoints, latest, sweep_unfinished
+from model.data.batch import Batch
+from model.data.loader import Loader
+from model.data.shards import Corpus, open_corpus
+from model.data.validation import validation_batches
+from model.directory import (
+    Description,
+    ModelDirectory,
+    Source,
+    describe,
+    read_description,
+    read_own_tokenizer,
+    refuse_other_training,
+    write_description,
+)
+from model.metrics import Board, Meter, StepMetrics, measure_peak
+from model.ranks import Alone, Ranks
+from model.tokenizer_training import train_tokenizer
+from model.trainer import DTYPES, AlarmError, Trainer, out_of_memory
+
+STOPPING = (signal.SIGTERM, signal.SIGINT)
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to train, on which runs, and where to. `tokenizer` None: the model's own, or one trained on the runs."""
+
+    runs: tuple[str, ...]
+    output: Path
+    config: TrainingConfig
+    tokenizer: Path | None = None
+    device: str = "cpu"
+    resume: bool = False
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a training ended. `signal` is what stopped it before its last step, None if nothing did."""
+
+    description: Description
+    step: int
+    tokens: int
+    last: StepMetrics | None
+    validation_loss: float | None
+    best_loss: float | None
+    signal: int | None
+
+
+def train(request: Request, listeners: tuple[Listener, ...] = (), ranks: Ranks | None = None) -> Outcome:
+    """Train to the last step, or until a signal; whatever ends it, the state is in a checkpoint.
+
+    UserError and DataError for what the request or the data cannot be, before anything is written; AlarmError when the
+    training stops by itself.
+    """
+    ranks = ranks or Alone()
+    device = find_device(request.device)
+    # The command sets one thread for a process, since its engine has many of them.
+    torch.set_num_threads(request.config.threads or len(os.sched_getaffinity(0)))
+    directory = ModelDirectory(request.output)
+    resuming = request.resume and directory.description.exists()
+    if directory.is_used() and not resuming and ranks.rank == 0:
+        hint = "choose another output" if request.resume else "go on with --resume, or choose another output"
+        raise UserError("the output is not empty", file=str(directory.root), hint=hint)
+    corpora = [open_corpus(run) for run in request.runs]
+    tokenizer = _tokenizer(request, directory, corpora, resuming=resuming)
+    sources = [Source(corpus.root, corpus.name, corpus.fingerprint, corpus.identity) for corpus in corpora]
+    description = describe(request.config, tokenizer, sources)
+    if resuming:
+        refuse_other_training(read_description(directory), description, directory.root)
+    validation = validation_batches(corpora, tokenizer, request.config)
+    # All ranks have looked at the directory before the first one writes there, and go on when it is ready.
+    ranks.agree(False)
+    if ranks.rank == 0:
+        write_description(directory, description, tokenizer)
+        sweep_unfinished(directory.root)
+    ranks.agree(False)
+    finished = False
+    try:
+        with ExitStack() as stack:
+            if ranks.rank == 0:
+                stack.enter_context(RunLock(RunDirectory(directory.root)))
+            training = _Training(request, directory, description, tokenizer, corpora, validation, device, ranks)
+            outcome = training.run(listeners)
+        finished = True
+    except RuntimeError as error:
+        told = out_of_memory(error)
+        if told is None:
+            raise
+        raise told from error
+    finally:
+        if not (finished or resuming or ranks.rank):
+            directory.remove_unless_begun(description.tokenizer_file)
+    return outcome
+
+
+class _Training:
+    """The state of `train` between its steps."""
+
+    def __init__(
+        self,
+        request: Request,
+        directory: ModelDirectory,
+        description: Description,
+        tokenizer: Tokenizer,
+        corpora: Sequence[Corpus],
+        validation: Sequence[Batch],
+        device: torch.device,
+        ranks: Ranks,
+    ) -> None:
+        self._config = request.config
+        self._directory = directory
+        self._description = description
+        self._validation = validation
+        self._ranks = ranks
+        shape = description.shape
+        peak = measure_peak(device, DTYPES[self._config.precision])
+        self._trainer = Trainer(
+            self._config, shape, device, ranks, Meter(shape, self._config.data.sequence, peak * ranks.size)
+        )
+        found = latest(directory.root) if request.resume and checkpoints(directory.root) else None
+        state: Mapping[str, list[dict[str, object]]] | None = None
+        if found is not None:
+            self._trainer.restore(found)
+            state = cast("Mapping[str, list[dict[str, object]]]", found.state["data"])
+        self._loader = Loader(corpora, tokenizer, self._config.data, state=state, rank=ranks.rank, ranks=ranks.size)
+        each = self._config.data.batch // ranks.size
+        lanes = [] if state is None else state["lanes"]
+        self._lanes = lanes[ranks.rank * each : (ranks.rank + 1) * each]
+        self._writer = CheckpointWriter(directory.root)
+        self._saved = None if found is None else found.step
+        self._last_validation: float | None = None
+
+    def run(self, listeners: tuple[Listener, ...]) -> Outcome:
+        trainer, config = self._trainer, self._config
+        last: StepMetrics | None = None
+        stopped: list[int] = []
+        with ExitStack() as stack:
+            stack.callback(self._loader.close)
+            stack.enter_context(noting(stopped))
+            emit = self._start_log(stack, listeners)
+            emit(
+                "training",
+                step=trainer.progress.step,
+                steps=config.steps,
+                shape=describe_shape(self._description.shape),
+                tokens_per_step=config.data.batch * config.data.sequence,
+            )
+            stack.callback(self._writer.wait)
+            while trainer.progress.step < config.steps and not self._ranks.agree(bool(stopped)):
+                before = self._lanes
+                batch = self._loader.next()
+                self._lanes = self._loader.lane_states
+                step = trainer.progress.step
+                try:
+                    last, loads = trainer.take_step(batch, self._loader.epoch)
+                except AlarmError as error:
+                    if trainer.progress.step == step:
+                        self._lanes = before
+                    if trainer.progress.step:
+                        self._save(emit)
+                    emit("alarm", message=error.message)
+                    raise
+                emit("step", **asdict(last))
+                if self._board is not None:
+                    self._board.step(last, loads)
+                self._after_step(emit)
+            if trainer.progress.step != self._saved and trainer.progress.step:
+                self._save(emit)
+            self._writer.wait()
+            emit("end", step=trainer.progress.step, stopped=stopped[0] if stopped else None)
+        progress = trainer.progress
+        return Outcome(
+            self._description,
+            progress.step,
+            progress.tokens,
+            last,
+            self._last_validation,
+            None if progress.best_step is None else progress.best_loss,
+            stopped[0] if stopped and progress.step < config.steps else None,
+        )
+
+    def _start_log(self, stack: ExitStack, listeners: tuple[Listener, ...]) -> Callable[..., None]:
+        self._board: Board | None = None
+        if self._ranks.rank:
+            return lambda kind, **fields: None
+        log = EventLog(make_folder(self._directory.events), listeners)
+        stack.callback(log.flush)
+        self._board = Board(self._directory.tensorboard, self._trainer.progress.step + 1)
+        stack.callback(self._board.close)
+        return log.emit
+
+    def _after_step(self, emit: Callable[..., None]) -> None:
+        step = self._trainer.progress.step
+        last = step == self._config.steps
+        better = False
+        if self._validation and (last or step % self._config.validation.every == 0):
+            before = self._trainer.progress.best_step
+            loss = self._trainer.validate(self._validation)
+            better = self._trainer.progress.best_step != before
+            self._last_validation = loss
+            emit("validation", step=step, loss=loss)
+            if self._board is not None:
+                self._board.validation(step, loss)
+        if last or step % self._config.checkpoint.every == 0 or (better and self._config.checkpoint.keep_best):
+            self._save(emit)
+
+    def _save(self, emit: Callable[..., None]) -> None:
+        """Begin to write a checkpoint. All ranks have the same state, except for their lanes, which are gathered."""
+        trainer = self._trainer
+        step = trainer.progress.step
+        self._saved = step
+        lanes = self._ranks.gather(self._lanes)
+        if self._ranks.rank:
+            return
+        self._writer.wait()
+        there = sorted({found.step for found in checkpoints(self._directory.root)} | {step})
+        keep = set(there[-self._config.checkpoint.keep_last :])
+        if self._config.checkpoint.keep_best and trainer.progress.best_step is not None:
+            keep.add(trainer.progress.best_step)
+        self._writer.write(step, trainer.tensors(), trainer.state(self._loader.binding, lanes), keep)
+        emit("checkpoint", step=step)
+        trainer.skip_time()
+
+
+def find_device(name: str) -> torch.device:
+    """The device of that name, `cpu` or `cuda` (the current one). UserError when the machine has none."""
+    if name == "cpu":
+        return torch.device("cpu")
+    if name != "cuda":
+        raise UserError(f"there is no device {name}", hint="expected cpu or cuda")
+    if not torch.cuda.is_available():
+        raise UserError("there is no CUDA device here", hint="leave out --device cuda to train on the CPU")
+    return torch.device("cuda", torch.cuda.current_device())
+
+
+@contextmanager
+def noting(stopped: list[int]) -> Iterator[None]:
+    """Note SIGTERM and SIGINT instead of dying of them; a second one is obeyed as before."""
+    before: Mapping[int, object] = {number: signal.getsignal(number) for number in STOPPING}
+
+    def note(number: int, _frame: FrameType | None) -> None:
+        stopped.append(number)
+        signal.signal(number, before[number])  # type: ignore[arg-type] # what getsignal gave
+
+    try:
+        for number in STOPPING:
+            signal.signal(number, note)
+        yield
+    finally:
+        for number in STOPPING:
+            signal.signal(number, before[number])  # type: ignore[arg-type] # what getsignal gave
+
+
+def _tokenizer(request: Request, directory: ModelDirectory, corpora: Sequence[Corpus], *, resuming: bool) -> Tokenizer:
+    if request.tokenizer is not None:
+        return load_tokenizer(request.tokenizer)
+    if resuming:
+        return read_own_tokenizer(directory, read_description(directory))
+    trained = train_tokenizer(corpora, request.config.tokenizer, request.config.seed)
+    return read_tokenizer(trained.data, "the trained tokenizer")

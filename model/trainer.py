@@ -1,0 +1,240 @@
+"""One training: a model, an optimizer and a loader, and the steps that move them. `model.train` drives it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import cast
+
+import torch
+from torch import Tensor
+
+from curator.errors import CuratorError, UserError
+from curator.training import TrainingConfig
+from model.alarms import Alarms, alarm_state
+from model.checkpoint import Checkpoint
+from model.config import ModelConfig
+from model.data.batch import Batch
+from model.data.loader import full_state
+from model.decoder import Decoder
+from model.directory import fill
+from model.kernels import linear_cross_entropy
+from model.losses import LossSettings, move_router_bias
+from model.metrics import Meter, StepMetrics, expert_loads
+from model.optimizers import LossScaler, Optimizer, gradient_norm
+from model.ranks import Ranks
+from model.schedule import rate_share
+from model.step import StepLosses, Tensors, add_gradients, to_tensors
+
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+FIRST_SCALE = 65_536.0
+"""Of float16's loss: torch's `GradScaler` begins with it too."""
+SMALLEST_SCALE = 1.0
+
+
+class AlarmError(CuratorError):
+    """A training that stopped by itself; its last good state is written. The exit code is that of broken data."""
+
+    exit_code = 3
+
+
+@dataclass
+class Progress:
+    """How far a training is."""
+
+    step: int = 0
+    tokens: int = 0
+    best_loss: float = math.inf
+    best_step: int | None = None
+
+
+class Trainer:
+    """Takes steps. Its state after each is `tensors` and `state`, and `restore` goes on from there, bit by bit."""
+
+    def __init__(
+        self, config: TrainingConfig, shape: ModelConfig, device: torch.device, ranks: Ranks, meter: Meter
+    ) -> None:
+        self.config = config
+        self.device = device
+        self._ranks = ranks
+        self._meter = meter
+        self.model = Decoder(shape, dtype=DTYPES[config.precision], recompute=config.recompute).to(device)
+        self.model.initialise(config.seed)
+        self._wrapped = ranks.wrap(self.model)
+        self.optimizer = Optimizer(self.model, config.optimizer)
+        self.alarms = Alarms(config.alarms)
+        self.progress = Progress()
+        self._scaler = LossScaler(FIRST_SCALE) if config.precision == "fp16" else None
+        self._settings = LossSettings(config.loss.balance, config.loss.balance_weight, config.loss.router_z)
+        self.average = (
+            {}
+            if config.average is None
+            else {name: parameter.detach().clone() for name, parameter in self.model.named_parameters()}
+        )
+
+    def take_step(self, batch: Batch, epoch: int) -> tuple[StepMetrics, list[list[float]]]:
+        """Learn from a batch (this rank's part of it). What happened, and the load of each layer's experts.
+
+        AlarmError when the loss is no number or an alarm goes off: then nothing of the step was applied to the
+        parameters in the first case, and all of it in the second.
+        """
+        parts = [to_tensors(part, self.device) for part in batch.parts(self.config.accumulation)]
+        losses, norm = self._gradient(parts)
+        rate = self.config.optimizer.learning_rate * rate_share(
+            self.progress.step, self.config.steps, self.config.schedule
+        )
+        clip = min(1.0, self.config.optimizer.clip_norm / (norm + 1e-6))
+        scale = torch.tensor(clip / (self._scaler.scale if self._scaler else 1.0), device=self.device)
+        rule = self.optimizer.step(rate, norm, scale)
+        if self._scaler:
+            self._scaler.succeeded()
+        if self.config.loss.balance == "bias":
+            move_router_bias(self.model, losses.counts_LE, self.config.loss.bias_rate)
+        self._follow()
+        tokens = int(losses.tokens.item())
+        self.progress.step += 1
+        self.progress.tokens += tokens
+        loads = expert_loads(losses.counts_LE)
+        speed, mfu = self._meter.measure(tokens)
+        metrics = StepMetrics(
+            step=self.progress.step,
+            loss=losses.total.item(),
+            next_token=losses.next_token.item(),
+            balance=losses.balance.item(),
+            router_z=losses.router_z.item(),
+            gradient_norm=norm,
+            learning_rate=rate,
+            rule=rule,
+            tokens_per_second=speed,
+            mfu=mfu,
+            busiest_expert=max(map(max, loads)),
+            epoch=epoch,
+        )
+        wrong = self.alarms.observe(metrics.next_token, losses.counts_LE.tolist())
+        if wrong:
+            raise AlarmError(
+                f"step {metrics.step}: {wrong}",
+                hint="the state is in a checkpoint; change the configuration and start anew, or --resume with other "
+                "alarms",
+            )
+        return metrics, loads
+
+    @torch.no_grad()
+    def validate(self, batches: Sequence[Batch]) -> float:
+        """The mean loss of the next token on held-out batches, in nats, by the average where one is kept."""
+        total, weight = 0.0, 0.0
+        with self._averaged():
+            for batch in batches:
+                part = to_tensors(batch, self.device)
+                hidden_TD = self.model(part.inputs_T, part.documents).hidden_TD
+                head_VD = self.model.head_VD.to(hidden_TD.dtype)
+                found = linear_cross_entropy(hidden_TD, head_VD, part.targets_T, part.weights_T)
+                total += found.total.item()
+                weight += found.weight.item()
+        loss = total / weight
+        if loss < self.progress.best_loss:
+            self.progress.best_loss, self.progress.best_step = loss, self.progress.step
+        self._meter.skip()
+        return loss
+
+    def skip_time(self) -> None:
+        """Leave the time up to now out of the tokens a second."""
+        self._meter.skip()
+
+    def tensors(self) -> dict[str, dict[str, Tensor]]:
+        """What a checkpoint holds as tensors, by file."""
+        return {
+            "model": dict(self.model.state_dict()),
+            "optimizer": self.optimizer.tensors(),
+            "average": self.average,
+        }
+
+    def state(self, binding: Mapping[str, object], lanes: Sequence[Mapping[str, object]]) -> dict[str, object]:
+        """What a checkpoint holds beside tensors: JSON."""
+        progress = self.progress
+        return {
+            "tokens": progress.tokens,
+            "best": {
+                "loss": None if math.isinf(progress.best_loss) else progress.best_loss,
+                "step": progress.best_step,
+            },
+            "optimizer": {"steps": self.optimizer.steps, "switches": self.optimizer.switches},
+            "alarms": self.alarms.as_json(),
+            "scaler": None if self._scaler is None else [self._scaler.scale, self._scaler.good_steps],
+            "data": full_state(binding, lanes),
+        }
+
+    def restore(self, checkpoint: Checkpoint) -> None:
+        """Go on from a checkpoint. DataError when it is of another model, or not as it was written."""
+        file = str(checkpoint.folder)
+        with torch.no_grad():
+            fill(dict(self.model.state_dict()), checkpoint.tensors("model"), file)
+            fill(self.optimizer.tensors(), checkpoint.tensors("optimizer"), file)
+            if self.average:
+                fill(self.average, checkpoint.tensors("average"), file)
+        state = checkpoint.state
+        best = cast("Mapping[str, float | None]", state["best"])
+        self.progress = Progress(
+            step=checkpoint.step,
+            tokens=cast("int", state["tokens"]),
+            best_loss=math.inf if best["loss"] is None else best["loss"],
+            best_step=cast("int | None", best["step"]),
+        )
+        optimizer = cast("Mapping[str, int]", state["optimizer"])
+        self.optimizer.steps, self.optimizer.switches = optimizer["steps"], optimizer["switches"]
+        self.alarms = Alarms(self.config.alarms, alarm_state(cast("dict[str, object]", state["alarms"])))
+        if self._scaler is not None:
+            scale, good_steps = cast("tuple[float, int]", state["scaler"])
+            self._scaler = LossScaler(scale, good_steps)
+
+    def _gradient(self, parts: Sequence[Tensors]) -> tuple[StepLosses, float]:
+        """Leave the gradient of a batch, scaled, in the parameters; its losses, and its norm without the scale."""
+        while True:
+            scale = self._scaler.scale if self._scaler else 1.0
+            for parameter in self.model.parameters():
+                parameter.grad = None
+            losses = add_gradients(
+                self.model, parts, self._settings, ranks=self._ranks, wrapped=self._wrapped, scale=scale
+            )
+            norm = gradient_norm(self.model).item() / scale
+            loss = losses.total.item()
+            if math.isfinite(norm) and math.isfinite(loss):
+                return losses, norm
+            if self._scaler is None or not math.isfinite(loss) or scale <= SMALLEST_SCALE:
+                what = "the loss" if not math.isfinite(loss) else "the gradient"
+                raise AlarmError(
+                    f"step {self.progress.step + 1}: {what} is no number",
+                    hint="the state before it is kept; a smaller optimizer.learning_rate may help",
+                )
+            # The same batch again, so that no batch is lost.
+            self._scaler.overflowed()
+
+    @torch.no_grad()
+    def _follow(self) -> None:
+        if self.config.average is not None:
+            for name, parameter in self.model.named_parameters():
+                self.average[name].lerp_(parameter, 1 - self.config.average)
+
+    @contextmanager
+    def _averaged(self) -> Iterator[None]:
+        kept = {name: parameter.detach().clone() for name, parameter in self.model.named_parameters() if self.average}
+        parameters = dict(self.model.named_parameters())
+        for name, average in self.average.items():
+            parameters[name].copy_(average)
+        try:
+            yield
+        finally:
+            for name, before in kept.items():
+                parameters[name].copy_(before)
+
+
+def out_of_memory(error: RuntimeError) -> UserError | None:
+    """The error to tell when torch found no memory; None when this is another error."""
+    if isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error):
+        return UserError(
+            "out of memory",
+            hint="make data.batch or data.sequence smaller, accumulation larger, or set recompute; --resume goes on",
+        )
+    return None

@@ -1,0 +1,97 @@
+"""Recipes compared from raw text to intervals: what is held out is in no arm, nor what is nearly the same."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from curator.errors import UserError
+from curator.recipe import load_recipe_text
+from model.ablation.ablate import Request, ablate
+from model.ablation.held_out import split_input
+from model.data.documents import documents_of_files, documents_of_run
+from model.data.shards import open_corpus
+from tests.model.corpora import make_documents, tiny_config
+from tests.runs import recipe_text, write_jsonl
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def raw(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """120 documents, each followed by a near-copy of itself."""
+    found = []
+    for document in make_documents(120, units=(40, 80)):
+        found.append({"id": document["id"], "text": document["text"], "lang": document["lang"]})
+        found.append({"id": f"{document['id']}-near", "text": f"{document['text']} more", "lang": document["lang"]})
+    return write_jsonl(tmp_path_factory.mktemp("raw") / "raw.jsonl", found)
+
+
+def request(raw: Path, output: Path, **changes: object) -> Request:
+    recipe = load_recipe_text(recipe_text("dedup", "entropy"), "curated.yaml")
+    config = tiny_config(data__validation_share=0)
+    made = Request((str(raw),), (("curated", recipe),), output, config, tokens=3 * 128, held_out_share=0.1)
+    return replace(made, **changes)  # type: ignore[arg-type] # what the test says
+
+
+def test_near_duplicates_of_what_is_held_out_are_in_no_arm(raw: Path, tmp_path: Path) -> None:
+    split = split_input((str(raw),), tmp_path, 0.1, 0, 1)
+    held_out, left = (
+        [found.text for found in documents_of_files([str(path)])[0]] for path in (split.held_out, split.raw)
+    )
+    assert len(held_out) == split.held_out_documents >= 15
+    assert len(left) == split.raw_documents
+    assert split.too_similar > 5
+    without_end = {text.removesuffix(" more") for text in left}
+    assert not without_end & {text.removesuffix(" more") for text in held_out}
+    assert len({text.removesuffix(" more") for text in held_out}) == len(held_out)
+
+
+def test_every_language_is_held_out_and_left(raw: Path, tmp_path: Path) -> None:
+    split = split_input((str(raw),), tmp_path, 0.1, 0, 1)
+    held_out, left = (
+        {found.lang for found in documents_of_files([str(path)])[0]} for path in (split.held_out, split.raw)
+    )
+    assert held_out == left == {"en", "fr", "ru", "el", "hi"}
+
+
+def test_recipes_are_compared_on_the_same_documents(raw: Path, tmp_path: Path) -> None:
+    told: list[str] = []
+    outcome = ablate(
+        request(raw, tmp_path / "out", seeds=2, by_stage=True),
+        lambda event: told.append(str(event["arm"])) if event["kind"] == "arm" else None,
+    )
+    assert [score.arm for score in outcome.scores] == ["raw", "curated to dedup", "curated"] * 2
+    assert [score.seed for score in outcome.scores] == [0, 0, 0, 1, 1, 1]
+    assert len({len(score.nats) for score in outcome.scores}) == 1
+    documents = {score.arm: score.documents for score in outcome.scores}
+    assert documents["curated"] < documents["raw"] == outcome.split.raw_documents
+    assert 0 < outcome.filtered_documents <= outcome.split.held_out_documents
+    texts = {found.text for found in documents_of_files([str(outcome.split.held_out)])[0]}
+    for arm in ("raw", "curated"):
+        corpus = open_corpus(str(tmp_path / "out" / "arms" / arm / "run"))
+        assert not texts & {found.text for found in documents_of_run(corpus, None)}
+    assert json.loads((tmp_path / "out" / "ablation.json").read_text())["trainings"][0]["arm"] == "raw"
+
+
+def test_what_was_done_is_not_done_again(raw: Path, tmp_path: Path) -> None:
+    first = ablate(request(raw, tmp_path / "out"), lambda event: None)
+    (tmp_path / "out" / "ablation.json").unlink()
+    (tmp_path / "out" / "arms" / "curated" / "scores-0.json").unlink()
+    again = ablate(request(raw, tmp_path / "out", resume=True), lambda event: None)
+    assert again.comparisons == first.comparisons
+
+
+def test_another_request_is_refused(raw: Path, tmp_path: Path) -> None:
+    split_input((str(raw),), tmp_path / "work", 0.1, 0, 1)
+    with pytest.raises(UserError, match="not empty"):
+        ablate(request(raw, tmp_path / "work"), lambda event: None)
+    twice = request(raw, tmp_path / "out").recipes * 2
+    with pytest.raises(UserError, match="need different names"):
+        ablate(request(raw, tmp_path / "out", recipes=twice), lambda event: None)
+    ablate(request(raw, tmp_path / "out"), lambda event: None)
+    with pytest.raises(UserError, match="seeds changed"):
+        ablate(request(raw, tmp_path / "out", seeds=2, resume=True), lambda event: None)

@@ -1,0 +1,138 @@
+"""A model goes to Mixtral's layout and comes back, and `AutoModelForCausalLM` gives the logits that ours gives."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from curator.errors import CuratorError, UserError
+from model.directory import ModelDirectory, load_decoder
+from model.export import export_model, import_model
+from model.train import Request, train
+from tests.model.corpora import tiny_config
+
+CPU = torch.device("cpu")
+IDS = torch.arange(5, 45)
+
+
+def trained(folder: Path, place: str, **changes: object) -> ModelDirectory:
+    train(Request((place,), folder / "model", tiny_config(steps=3, model__depth=2, **changes)))
+    return ModelDirectory(folder / "model")
+
+
+def ours(directory: ModelDirectory) -> Tensor:
+    decoder = load_decoder(directory, CPU)[0]
+    with torch.no_grad():
+        return decoder.logits(decoder(IDS, torch.tensor([0, len(IDS)], dtype=torch.int32)).hidden_TD)
+
+
+def theirs(folder: Path) -> Tensor:
+    with warnings.catch_warnings():
+        # What transformers' own imports say is not about us.
+        warnings.simplefilter("ignore")
+        from transformers import AutoModelForCausalLM
+
+        model = AutoModelForCausalLM.from_pretrained(folder, local_files_only=True)
+        with torch.no_grad():
+            logits: Tensor = model(IDS[None]).logits[0]
+    return logits
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "changes",
+    [{}, {"model__attention__pattern": "window", "model__attention__window": 6}, {"average": 0.5}],
+    ids=["dense", "window", "average"],
+)
+def test_transformers_gives_the_same_logits(tmp_path: Path, place: str, changes: dict[str, object]) -> None:
+    directory = trained(tmp_path, place, **changes)
+    export_model(directory, tmp_path / "exported")
+    expected = ours(directory)
+    found = theirs(tmp_path / "exported")
+    # Both sum floats in another order; the step of a logit from one token to the next is a thousand times larger.
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-5 * expected.abs().max().item())
+    assert expected.std(0).min() > 1e-3
+
+
+def test_a_model_comes_back_as_it_went(tmp_path: Path, place: str) -> None:
+    directory = trained(tmp_path, place)
+    export_model(directory, tmp_path / "exported")
+    import_model(tmp_path / "exported", tmp_path / "back")
+    before, after = (
+        load_decoder(found, CPU)[0].state_dict() for found in (directory, ModelDirectory(tmp_path / "back"))
+    )
+    assert before.keys() == after.keys()
+    assert all(torch.equal(before[name], after[name]) for name in before)
+    assert torch.equal(ours(ModelDirectory(tmp_path / "back")), ours(directory))
+
+
+def test_a_checkpoint_in_several_files_is_imported(tmp_path: Path, place: str) -> None:
+    directory = trained(tmp_path, place)
+    folder = tmp_path / "exported"
+    export_model(directory, folder)
+    tensors = load_file(folder / "model.safetensors")
+    weight_map: dict[str, str] = {}
+    for number, names in enumerate((sorted(tensors)[::2], sorted(tensors)[1::2])):
+        save_file({name: tensors[name] for name in names}, folder / f"model-{number}.safetensors")
+        weight_map |= dict.fromkeys(names, f"model-{number}.safetensors")
+    (folder / "model.safetensors").unlink()
+    (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": weight_map}))
+    import_model(folder, tmp_path / "back")
+    assert torch.equal(ours(ModelDirectory(tmp_path / "back")), ours(directory))
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"model__shared_expert_width": 16}, "a shared expert"),
+        ({"model__router": "sigmoid"}, "a sigmoid router"),
+        ({"loss__balance": "bias"}, "a router bias"),
+        ({"model__attention__pattern": "block_sparse"}, "block-sparse attention"),
+    ],
+)
+def test_what_does_not_map_is_refused_by_name(
+    tmp_path: Path, place: str, changes: dict[str, object], told: str
+) -> None:
+    directory = trained(tmp_path, place, **changes)
+    with pytest.raises(UserError, match=told):
+        export_model(directory, tmp_path / "exported")
+    assert not (tmp_path / "exported").exists()
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "told"),
+    [
+        ("model_type", "llama", "type llama"),
+        ("hidden_act", "gelu", "hidden_act gelu"),
+        ("rope_parameters", {"rope_type": "yarn"}, "rope_type yarn"),
+        ("tie_word_embeddings", True, "tied embeddings"),
+        ("hidden_size", None, "no whole number hidden_size"),
+        ("num_hidden_layers", 3, r"lacks model\.layers\.2"),
+        ("vocab_size", 399, "the tokenizer has 400 tokens, the model 399"),
+    ],
+)
+def test_a_folder_that_is_something_else_is_refused(
+    tmp_path: Path, place: str, key: str, value: object, told: str
+) -> None:
+    folder = tmp_path / "exported"
+    export_model(trained(tmp_path, place), folder)
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, key: value}))
+    with pytest.raises(CuratorError, match=told):
+        import_model(folder, tmp_path / "back")
+    assert not (tmp_path / "back").exists()
+
+
+def test_a_used_folder_is_not_written_to(tmp_path: Path, place: str) -> None:
+    directory = trained(tmp_path, place)
+    (tmp_path / "used").mkdir()
+    (tmp_path / "used" / "notes.txt").write_text("mine")
+    with pytest.raises(UserError, match="not empty"):
+        export_model(directory, tmp_path / "used")
+    assert [path.name for path in (tmp_path / "used").iterdir()] == ["notes.txt"]

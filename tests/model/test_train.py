@@ -1,0 +1,262 @@
+"""Trainings from beginning to end: bit-exact after a stop, refused where something else would be trained."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import signal
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from curator.errors import CuratorError, DataError, UserError
+from curator.run.events import read_events
+from curator.tokenize import Tokenizer
+from model.checkpoint import checkpoints, latest
+from model.directory import ModelDirectory, load_decoder
+from model.train import Outcome, Request, train
+from model.trainer import AlarmError
+from tests.model.corpora import make_documents, tiny_config, tokenizer_of, write_run
+
+
+@pytest.fixture(scope="module")
+def trained(place: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model after 6 steps, never stopped."""
+    output = tmp_path_factory.mktemp("models") / "model"
+    train(Request((place,), output, tiny_config()))
+    return output
+
+
+def hashes(model: Path, step: int) -> dict[str, str]:
+    folder = model / "checkpoints" / f"step-{step:08d}"
+    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(folder.iterdir())}
+
+
+def losses(model: Path) -> dict[int, float]:
+    """The loss of each step as the event log has it."""
+    steps = [event for event in read_events(model / "events") if event["kind"] == "step"]
+    return {int(str(event["step"])): float(str(event["loss"])) for event in steps}
+
+
+def stop_at(step: int) -> object:
+    def listen(event: dict[str, object]) -> None:
+        if event["kind"] == "step" and event["step"] == step:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    return listen
+
+
+def train_until(step: int, request: Request) -> Outcome:
+    return train(request, (stop_at(step),))  # type: ignore[arg-type] # takes an event
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"optimizer__name": "hybrid", "optimizer__switch_norm": 0.9, "average": 0.9},
+        {"optimizer__name": "lion", "loss__balance": "bias", "accumulation": 2, "recompute": True},
+        {"precision": "fp16", "loss__balance": "switch"},
+        {"precision": "bf16", "model__router": "sigmoid", "model__shared_expert_width": 16},
+    ],
+    ids=["adamw", "hybrid", "lion", "fp16", "bf16"],
+)
+def test_a_training_that_was_stopped_ends_bit_by_bit_as_one_that_was_not(
+    tmp_path: Path, place: str, tokenizer: Tokenizer, changes: dict[str, object]
+) -> None:
+    file = tmp_path / "tokenizer.model"
+    file.write_bytes(tokenizer.data)
+    whole = Request((place,), tmp_path / "whole", tiny_config(**changes), file)
+    train(whole)
+    request = replace(whole, output=tmp_path / "stopped")
+    outcome = train_until(3, request)
+    assert (outcome.step, outcome.signal) == (3, signal.SIGTERM)
+    again = replace(request, resume=True, tokenizer=None, config=tiny_config(**changes, data__threads=3))
+    assert train(again).step == 6
+    assert hashes(whole.output, 6) == hashes(request.output, 6)
+    assert losses(whole.output) == losses(request.output)
+
+
+def test_a_training_that_was_killed_goes_on_from_its_last_checkpoint(tmp_path: Path, place: str, trained: Path) -> None:
+    output = tmp_path / "model"
+    shutil.copytree(trained, output)
+    shutil.rmtree(output / "checkpoints" / "step-00000006")
+    (output / "checkpoints" / ".99-step-00000006").mkdir()
+    train(Request((place,), output, tiny_config(), resume=True))
+    assert hashes(output, 6) == hashes(trained, 6)
+    assert not list((output / "checkpoints").glob(".*"))
+
+
+def test_the_loss_falls(tmp_path: Path, place: str) -> None:
+    train(Request((place,), tmp_path / "model", tiny_config(steps=40, optimizer__learning_rate=0.01)))
+    found = losses(tmp_path / "model")
+    assert found[40] < found[1] - 1
+
+
+def test_only_the_last_and_the_best_checkpoints_stay(tmp_path: Path, place: str) -> None:
+    config = tiny_config(steps=12, optimizer__learning_rate=0.02, checkpoint__keep_last=2)
+    train(Request((place,), tmp_path / "model", config))
+    found = checkpoints(tmp_path / "model")
+    best = found[-1].state["best"]
+    assert isinstance(best, dict)
+    assert {checkpoint.step for checkpoint in found} == {10, 12, best["step"]}
+
+
+def test_a_finished_training_is_left_as_it_is(place: str, trained: Path) -> None:
+    before = hashes(trained, 6)
+    outcome = train(Request((place,), trained, tiny_config(), resume=True))
+    assert (outcome.step, outcome.last) == (6, None)
+    assert hashes(trained, 6) == before
+
+
+def test_more_steps_go_on_with_a_finished_training(tmp_path: Path, place: str, trained: Path) -> None:
+    shutil.copytree(trained, tmp_path / "model")
+    assert train(Request((place,), tmp_path / "model", tiny_config(steps=8), resume=True)).step == 8
+
+
+def test_resume_into_nothing_begins(tmp_path: Path, place: str, trained: Path) -> None:
+    train(Request((place,), tmp_path / "model", tiny_config(), resume=True))
+    assert hashes(tmp_path / "model", 6) == hashes(trained, 6)
+
+
+def test_a_used_folder_is_not_written_to(tmp_path: Path, place: str) -> None:
+    (tmp_path / "notes.txt").write_text("mine")
+    for resume in (False, True):
+        with pytest.raises(UserError, match="the output is not empty"):
+            train(Request((place,), tmp_path, tiny_config(), resume=resume))
+    assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"optimizer__learning_rate": 0.5}, r"optimizer\.learning_rate changed"),
+        ({"model__experts": 8}, r"model\.experts changed"),
+        ({"data__sequence": 16}, r"data\.sequence changed"),
+        ({"loss__balance": "switch"}, r"loss\.balance changed"),
+    ],
+)
+def test_another_configuration_is_refused_by_name(
+    place: str, trained: Path, changes: dict[str, object], told: str
+) -> None:
+    before = hashes(trained, 6)
+    with pytest.raises(UserError, match=told):
+        train(Request((place,), trained, tiny_config(steps=9, **changes), resume=True))
+    assert hashes(trained, 6) == before
+
+
+def test_another_tokenizer_is_refused(tmp_path: Path, place: str, trained: Path) -> None:
+    file = tmp_path / "other.model"
+    file.write_bytes(tokenizer_of(place, 390).data)
+    with pytest.raises(UserError, match=r"another tokenizer \(of 400 tokens, not 390"):
+        train(Request((place,), trained, tiny_config(), file, resume=True))
+
+
+def test_other_shards_are_refused(tmp_path: Path, trained: Path) -> None:
+    other = write_run(tmp_path / "run", make_documents(200, seed=9))
+    with pytest.raises(UserError, match="other shards"):
+        train(Request((other,), trained, tiny_config(steps=9), resume=True))
+
+
+def test_no_cuda_is_said_before_anything_is_written(tmp_path: Path, place: str) -> None:
+    if torch.cuda.is_available():
+        pytest.skip("this machine has a CUDA device")
+    with pytest.raises(UserError, match="no CUDA device"):
+        train(Request((place,), tmp_path / "model", tiny_config(), device="cuda"))
+    assert not (tmp_path / "model").exists()
+
+
+def test_an_empty_language_is_said_before_anything_is_written(tmp_path: Path, place: str) -> None:
+    with pytest.raises(UserError, match="no document is left for validation in xx"):
+        train(Request((place,), tmp_path / "model", tiny_config(data__languages=("xx",))))
+    assert not (tmp_path / "model").exists()
+
+
+def test_a_checkpoint_with_nan_is_refused_and_left(tmp_path: Path, place: str, trained: Path) -> None:
+    output = tmp_path / "model"
+    shutil.copytree(trained, output)
+    path = latest(output).folder / "model.safetensors"
+    tensors = load_file(path)
+    tensors["norm_D"][3] = torch.nan
+    save_file(tensors, path)
+    state = json.loads((path.parent / "state.json").read_text())
+    state["files"][path.name] = hashlib.sha256(path.read_bytes()).hexdigest()
+    (path.parent / "state.json").write_text(json.dumps(state))
+    before = hashes(output, 6)
+    with pytest.raises(DataError, match="norm_D holds what is no number"):
+        train(Request((place,), output, tiny_config(steps=9), resume=True))
+    assert hashes(output, 6) == before
+
+
+def test_a_checkpoint_that_changed_is_refused(tmp_path: Path, place: str, trained: Path) -> None:
+    output = tmp_path / "model"
+    shutil.copytree(trained, output)
+    path = latest(output).folder / "optimizer.safetensors"
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(DataError, match="not as it was written"):
+        train(Request((place,), output, tiny_config(steps=9), resume=True))
+
+
+def test_a_loss_that_is_no_number_stops_with_the_state_before_it(tmp_path: Path, place: str) -> None:
+    output = tmp_path / "model"
+    config = tiny_config(steps=60, optimizer__learning_rate=1e30, optimizer__clip_norm=1e30, schedule__warmup=0)
+    with pytest.raises(AlarmError, match="is no number"):
+        train(Request((place,), output, config))
+    found = latest(output)
+    assert found.tensors("model")
+    assert read_events(output / "events")[-1]["kind"] == "alarm"
+
+
+def test_no_memory_is_said_and_leaves_nothing(tmp_path: Path, place: str) -> None:
+    with pytest.raises(UserError, match="out of memory"):
+        train(Request((place,), tmp_path / "model", tiny_config(model__expert_width=1 << 40)))
+    assert not (tmp_path / "model").exists()
+
+
+def test_an_alarm_in_the_first_step_leaves_nothing(tmp_path: Path, place: str) -> None:
+    config = tiny_config(loss__balance="switch", loss__balance_weight=1e300)
+    with pytest.raises(AlarmError, match=r"step 1: .* is no number"):
+        train(Request((place,), tmp_path / "model", config))
+    assert not (tmp_path / "model").exists()
+
+
+def test_dead_experts_stop_a_training(tmp_path: Path, place: str) -> None:
+    config = tiny_config(
+        steps=60,
+        model__experts=64,
+        model__experts_per_token=1,
+        loss__balance="none",
+        alarms__dead_expert_steps=2,
+        data__batch=1,
+        data__sequence=8,
+        checkpoint__every=50,
+        validation__every=50,
+    )
+    with pytest.raises(CuratorError, match="without a token for 2 steps"):
+        train(Request((place,), tmp_path / "model", config))
+    assert latest(tmp_path / "model").step >= 2
+
+
+def test_a_model_that_was_trained_is_loaded(trained: Path) -> None:
+    decoder, tokenizer, description, step = load_decoder(ModelDirectory(trained), torch.device("cpu"))
+    assert (step, tokenizer.vocabulary) == (6, 400)
+    assert decoder.config == description.shape
+
+
+def test_a_model_with_another_tokenizer_is_refused(tmp_path: Path, place: str, trained: Path) -> None:
+    shutil.copytree(trained, tmp_path / "model")
+    (tmp_path / "model" / "tokenizer.model").write_bytes(tokenizer_of(place, 390).data)
+    with pytest.raises(DataError, match="390 tokens, the model 400"):
+        load_decoder(ModelDirectory(tmp_path / "model"), torch.device("cpu"))
+
+
+def test_the_same_configuration_gives_the_same_model(tmp_path: Path, place: str, trained: Path) -> None:
+    train(Request((place,), tmp_path / "model", tiny_config()))
+    assert hashes(tmp_path / "model", 6) == hashes(trained, 6)
