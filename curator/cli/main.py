@@ -12,6 +12,7 @@ from typing import Annotated
 
 import typer
 
+from curator.cli.service import audit_app, serve, tokens_app
 from curator.collector import collect_seldom
 from curator.errors import Bug, CuratorError
 
@@ -34,6 +35,9 @@ runs_app = typer.Typer(
     help="Look at, cancel and resume runs that were submitted.", no_args_is_help=True, rich_markup_mode=None
 )
 app.add_typer(runs_app, name="runs")
+app.command()(serve)
+app.add_typer(tokens_app, name="tokens")
+app.add_typer(audit_app, name="audit")
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on standard output, nothing else.")]
 RecipeOption = Annotated[str, typer.Option("--recipe", "-r", help="A recipe's file, or the name of a packaged one.")]

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import cast
 
-from curator.cli.funnel import funnel_json, print_funnel
+from curator.cli.funnel import print_funnel
 from curator.cli.memory import parse_memory
 from curator.cli.output import print_json, print_line, print_note
 from curator.cluster.records import RunRecord
@@ -14,6 +14,7 @@ from curator.cluster.specification import Specification
 from curator.cluster.state import Progress
 from curator.cluster.submit import Submitted
 from curator.errors import INTERRUPTED
+from curator.run.funnel import funnel_json
 
 
 def submit_command(
