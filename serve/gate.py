@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import re
 import sqlite3
+import time
 from collections.abc import Mapping, Sequence
 
 from anyio import to_thread
@@ -18,6 +19,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from curator.errors import Bug
+from serve.metrics import observe
 from serve.problems import MEDIA_TYPE, ProblemError
 from serve.rates import Rate
 from serve.routing import Route
@@ -42,6 +44,8 @@ _HEADERS = (
 )
 
 _BEARER = re.compile(r"bearer +(\S+) *", re.IGNORECASE)
+_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+"""Those that are counted by name: anybody can make up others."""
 _LOOPBACK_HOSTS = ("localhost", "127.0.0.1", "[::1]")
 
 _log = logging.getLogger("curator.serve")
@@ -69,9 +73,9 @@ class Gate:
             return
         if scope["type"] != "http":
             raise Bug(f"the service has no {scope['type']}")
-        answer = _Answer(send)
+        answer = _Answer(send, scope["method"])
         try:
-            await self._admit(scope)
+            await self._admit(scope, answer)
             await self._app(scope, await self._with_body(scope["method"], receive), answer)
         except ProblemError as error:
             await answer.tell(error)
@@ -79,12 +83,13 @@ class Gate:
             _log.warning("the store does not answer: %s", type(error).__name__)
             await answer.tell(store_problem(error))
 
-    async def _admit(self, scope: Scope) -> None:
+    async def _admit(self, scope: Scope, answer: _Answer) -> None:
         """ProblemError unless the request may be passed on; who asks stands in the request's state afterwards."""
         headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
         self._check_host(headers)
         self._check_body(scope["method"], headers)
         route, others = self._match(scope)
+        answer.route = "" if route is None else route.path
         scope.setdefault("state", {})[PRINCIPAL] = None
         if route is not None and route.scope is None:
             return
@@ -165,15 +170,19 @@ class Gate:
 
 
 class _Answer:
-    """Sends an answer with the headers that every one has."""
+    """Sends an answer with the headers that every one has, and counts it under its route."""
 
-    def __init__(self, send: Send) -> None:
+    def __init__(self, send: Send, method: str) -> None:
         self._send = send
+        self._method = method if method in _METHODS else "other"
         self._begun = False
+        self._asked = time.monotonic()
+        self.route = ""
 
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self._begun = True
+            observe(self._method, self.route, message["status"], time.monotonic() - self._asked)
             own = {name.lower() for name, _ in message.get("headers", [])}
             message["headers"] = [
                 *message.get("headers", []),

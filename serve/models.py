@@ -176,13 +176,15 @@ class Count(_Told):
 
 class Funnel(_Told):
     """What came in, what each rule took, what is left: in all, and per language. Events are `in`, `failed`, `created`,
-    `kept`, `copies`, `erased` and `STAGE/ACTION/RULE`."""
+    `kept`, `copies`, `erased` and `STAGE/ACTION/RULE`. Of a run that has not succeeded it is what was counted so far,
+    in all by task, per language by phase."""
 
+    is_final: bool
     all: Mapping[str, Count]
     languages: Mapping[str, Mapping[str, Count]]
     stages: tuple[str, ...]
-    warnings: tuple[str, ...]
-    fingerprint: str
+    warnings: tuple[str, ...] = ()
+    fingerprint: str | None = None
 
 
 class Decision(_Told):

@@ -1,4 +1,4 @@
-"""The funnel of a finished run as JSON values: what came in, what each rule took, what is left, per language."""
+"""The funnel as JSON values: what came in, what each rule took, what is left, per language."""
 
 from __future__ import annotations
 
@@ -27,3 +27,13 @@ def _events(tally: Tally, dimension: str, name: str) -> dict[str, dict[str, int]
         event: {"documents": numbers[0], "tokens": numbers[1]}
         for event, numbers in tally.events(dimension, name).items()
     }
+
+
+def event_counts(tally: Tally, dimension: str = ALL, name: str = "") -> dict[str, list[int]]:
+    """Documents and tokens of every event: what the events of a run tell while it works."""
+    return {event: [numbers[0], numbers[1]] for event, numbers in tally.events(dimension, name).items()}
+
+
+def language_counts(tally: Tally) -> dict[str, dict[str, list[int]]]:
+    """The same for each language."""
+    return {name: event_counts(tally, LANGUAGE, name) for name in tally.names(LANGUAGE)}

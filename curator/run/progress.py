@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from typing import cast
 
 from curator.run.events import Event
 
@@ -23,11 +24,18 @@ class Reached:
     began: float | None = None
 
 
+Counts = dict[str, list[int]]
+"""Documents and tokens by event of the funnel."""
+
+
 @dataclass
 class ProgressFold:
-    """Folds events, given in order, into how far the run is."""
+    """Folds events, given in order, into how far the run is, and what it has counted: in all with every task, per
+    language with every phase."""
 
     reached: Reached = field(default_factory=Reached)
+    counts: Counts = field(default_factory=dict)
+    languages: dict[str, Counts] = field(default_factory=dict)
     _places: dict[str, int] = field(default_factory=dict)
 
     def add(self, event: Event) -> None:
@@ -35,6 +43,7 @@ class ProgressFold:
         kind = event["kind"]
         if kind == "run.started":
             self._places.clear()
+            self.counts, self.languages = {}, {}
             self.reached = Reached(bytes_total=_integer(event["bytes"]), began=_number(event["time"]))
         elif kind == "phase.started":
             self.reached = replace(
@@ -47,9 +56,15 @@ class ProgressFold:
             )
         elif kind == "task.done":
             self._add_task(event)
+        elif kind == "phase.ended":
+            self.languages = cast("dict[str, Counts]", event["languages"])
 
     def _add_task(self, event: Event) -> None:
         self.reached = replace(self.reached, tasks=self.reached.tasks + 1)
+        for name, (documents, tokens) in cast("Counts", event["counts"] or {}).items():
+            before = self.counts.setdefault(name, [0, 0])
+            before[0] += documents
+            before[1] += tokens
         consumed = event["consumed"]
         if not isinstance(consumed, int):
             return

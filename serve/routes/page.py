@@ -15,9 +15,10 @@ TYPES = {
     ".html": "text/html; charset=utf-8",
     ".js": "text/javascript; charset=utf-8",
     ".css": "text/css; charset=utf-8",
+    ".svg": "image/svg+xml",
 }
 SCRIPTS = ("app.js", "client.js", "elements.js", "list.js", "live.js", "results.js", "submit.js")
-STYLES = ("style.css",)
+OTHERS = ("style.css", "icon.svg")
 
 
 @ROUTES.add("GET", "/", None, media_type="text/html")
@@ -44,5 +45,5 @@ def _add_file(name: str) -> None:
     ROUTES.add("GET", f"/{name}", None, media_type=TYPES[name[name.rindex(".") :]].partition(";")[0])(show)
 
 
-for _name in (*SCRIPTS, *STYLES):
+for _name in (*SCRIPTS, *OTHERS):
     _add_file(_name)

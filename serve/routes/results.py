@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, cast
 
 from fastapi import Query
@@ -11,9 +12,11 @@ from curator.errors import DataError, UserError
 from curator.run.directory import RunDirectory
 from curator.run.funnel import funnel_json
 from curator.run.manifest import Manifest, load_manifest
+from curator.run.progress import Counts
 from serve.context import ServiceOf
 from serve.guarded.read import DecisionsQuestion, ExplainQuestion, PreviewQuestion
 from serve.models import (
+    Count,
     DecisionPage,
     Explanations,
     Funnel,
@@ -23,6 +26,7 @@ from serve.models import (
 )
 from serve.problems import ProblemError
 from serve.routing import Routes
+from serve.states import State
 
 ROUTES = Routes("results")
 
@@ -37,13 +41,17 @@ Text = Annotated[str | None, Query(max_length=1000)]
 
 @ROUTES.add("GET", "/v1/runs/{run}/funnel", "read", model=Funnel, problems=_OF_FINISHED)
 def show_funnel(run: str, service: ServiceOf) -> Funnel:
-    """What came in, what each rule took, and what is left, in all and per language."""
+    """What came in, what each rule took, and what is left, in all and per language; of a run that works, so far."""
+    found = service.run(run)
+    if found.state != State.SUCCEEDED:
+        return _forming(service.runs.counted(run))
     manifest = _manifest(service.finished(run))
     recipe = cast("dict[str, list[dict[str, str]]]", manifest["recipe"])
     stages = tuple(stage["name"] for stage in recipe["stages"])
     return Funnel.model_validate(
         {
             **funnel_json(manifest),
+            "is_final": True,
             "stages": stages,
             "warnings": manifest["warnings"],
             "fingerprint": manifest["fingerprint"],
@@ -123,6 +131,22 @@ def show_report(run: str, service: ServiceOf) -> Response:
     # It carries styles of its own, and is a page by itself: no script, and not as if it came from this origin.
     policy = "sandbox; default-src 'none'; style-src 'unsafe-inline'"
     return Response(page, media_type="text/html; charset=utf-8", headers={"Content-Security-Policy": policy})
+
+
+def _forming(counted: Mapping[str, object]) -> Funnel:
+    everything = cast("Counts", counted.get("all", {}))
+    languages = cast("dict[str, Counts]", counted.get("languages", {}))
+    stages = dict.fromkeys(event.split("/")[0] for event in everything if "/" in event)
+    return Funnel(
+        is_final=False,
+        all=_counts(everything),
+        languages={name: _counts(counts) for name, counts in languages.items()},
+        stages=tuple(stages),
+    )
+
+
+def _counts(counts: Counts) -> dict[str, Count]:
+    return {event: Count(documents=documents, tokens=tokens) for event, (documents, tokens) in counts.items()}
 
 
 def _manifest(directory: RunDirectory) -> Manifest:

@@ -27,7 +27,7 @@ from curator.run.events import EventReader
 from curator.run.progress import ProgressFold
 from curator.run.store import OWNER_ONLY, make_folder, put
 from curator.storage.path import as_path
-from serve.models import Progress, RunRequest
+from serve.models import RunRequest
 from serve.runner.choose import choose_next
 from serve.runner.process import WorkerProcess
 from serve.runner.task import Outcome, Task
@@ -168,10 +168,9 @@ class Runner:
             if piece <= run.piece:
                 continue
             began = any(event["kind"] == "run.started" for event in events)
-            reached = Progress(**vars(watched.fold.reached))
             with self._store.write() as writer:
                 row = _row(writer, run)
-                writer.take_in(row, piece, events, reached)
+                writer.take_in(row, piece, events, watched.fold)
                 if began and writer.attempt_of(row).state == State.STARTING:
                     writer.take(row, attempt.number, Begin())
 

@@ -66,7 +66,7 @@ def _run(task: Task, folder: Path) -> Outcome:
             task.resume,
             keep_work=False,
             ray=None,
-            as_json=True,
+            as_json=False,
         )
     except CuratorError as error:
         if error.exit_code == Bug.exit_code:

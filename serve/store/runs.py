@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session
 
 from curator.errors import Bug
 from curator.run.events import Event
+from curator.run.progress import ProgressFold
 from serve.audit import Auditor
 from serve.models import Attempt, Change, Progress, Run, RunDetails, RunRequest
 from serve.states import ACTIVE, State, Transition, check_transition
@@ -64,6 +65,7 @@ class Writer:
             attempt=1,
             version=0,
             progress={},
+            counted={},
             generation=1,
             piece="",
         )
@@ -131,7 +133,7 @@ class Writer:
         self._note(run, before, State.QUEUED, why, actor, is_final=False)
         self.auditor.append(self.session, actor, "run.attempt", run.id, {"state": before}, {"attempt": run.attempt})
 
-    def take_in(self, run: RunRow, piece: str, events: Sequence[Event], progress: Progress) -> None:
+    def take_in(self, run: RunRow, piece: str, events: Sequence[Event], fold: ProgressFold) -> None:
         """Take in a piece of a run's events, each once, with how far the run is after them."""
         if piece <= run.piece:
             return
@@ -141,7 +143,8 @@ class Writer:
             if place not in known:
                 self.session.add(_event(run, event, *place))
         run.piece = piece
-        run.progress = progress.model_dump(mode="json")
+        run.progress = vars(fold.reached)
+        run.counted = {"all": fold.counts, "languages": fold.languages}
         run.updated = time.time()
         self.changed.add(run.number)
 
@@ -150,6 +153,7 @@ class Writer:
         run.generation += 1
         run.piece = ""
         run.progress = {}
+        run.counted = {}
 
     def renew_leases(self, lease: str, until: float, heartbeats: Mapping[tuple[int, int], float]) -> None:
         """Answer for active attempts until then, and note when their processes were last heard of."""
@@ -253,6 +257,11 @@ class RunStore:
                 attempts=tuple(attempt_model(row) for row in attempts),
                 history=tuple(_change(row) for row in history),
             )
+
+    def counted(self, id: str) -> dict[str, object]:  # noqa: A002 (as users call it)
+        """The funnel of a run as far as it is: documents and tokens by event, in all and by language."""
+        with self.database.read() as session:
+            return session.scalar(select(RunRow.counted).where(RunRow.id == id)) or {}
 
     def counts(self) -> dict[State, int]:
         """How many runs are in each state."""

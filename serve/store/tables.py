@@ -22,7 +22,8 @@ class Base(DeclarativeBase):
 
 class RunRow(Base):
     """A run: what was asked, and where it stands. `version` counts its transitions; `generation` the times that its
-    directory began anew, `piece` is the last piece of events taken in."""
+    directory began anew, `piece` is the last piece of events taken in,
+    `counted` the funnel as far as it is."""
 
     __tablename__ = "runs"
 
@@ -40,6 +41,7 @@ class RunRow(Base):
     attempt: Mapped[int]
     version: Mapped[int]
     progress: Mapped[dict[str, object]]
+    counted: Mapped[dict[str, object]] = mapped_column(deferred=True)
     generation: Mapped[int]
     piece: Mapped[str] = mapped_column(String(32))
 

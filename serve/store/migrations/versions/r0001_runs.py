@@ -34,6 +34,7 @@ def upgrade() -> None:
         sa.Column("attempt", sa.Integer(), nullable=False),
         sa.Column("version", sa.Integer(), nullable=False),
         sa.Column("progress", sa.JSON(), nullable=False),
+        sa.Column("counted", sa.JSON(), nullable=False),
         sa.Column("generation", sa.Integer(), nullable=False),
         sa.Column("piece", sa.String(length=32), nullable=False),
         sa.PrimaryKeyConstraint("number"),
