@@ -65,10 +65,11 @@ class ServiceRefusalError(UserError):
 class Client:
     """Talks to one service, with one token."""
 
-    def __init__(self, url: str, token: str, *, timeout_s: float = TIMEOUT_S) -> None:
+    def __init__(self, url: str, token: str, *, timeout_s: float = TIMEOUT_S, tries: int = TRIES) -> None:
         if not url.startswith(("http://", "https://")):
             raise UserError(f"{url!r} is not the URL of a service", hint="http://HOST:PORT or https://HOST")
         self._url = url.rstrip("/")
+        self._tries = tries
         self._http = httpx2.Client(
             base_url=self._url,
             headers={"Authorization": f"Bearer {token}"},
@@ -138,7 +139,7 @@ class Client:
                     yield event
             except (httpx2.TransportError, TransientError) as error:
                 silent += 1
-                if silent == TRIES:
+                if silent == self._tries:
                     raise self._silent(error) from error
                 time.sleep(_wait(silent))
 
@@ -223,15 +224,15 @@ class Client:
         headers: Mapping[str, str] | None = None,
     ) -> httpx2.Response:
         """Send a request, again where that may help: every one of them changes nothing when it is sent twice."""
-        for tries in range(1, TRIES + 1):
+        for tries in range(1, self._tries + 1):
             wait = _wait(tries)
             try:
                 response = self._http.request(method, path, params=query, json=body, headers=headers)
             except httpx2.TransportError as error:
-                if tries == TRIES:
+                if tries == self._tries:
                     raise self._silent(error) from error
             else:
-                if response.status_code not in (429, 503) or tries == TRIES:
+                if response.status_code not in (429, 503) or tries == self._tries:
                     self._check(response)
                     return response
                 wait = min(float(response.headers.get("Retry-After", wait)), LONGEST_WAIT_S)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
+import signal
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
+from types import FrameType
 
 import uvicorn
 from fastapi import FastAPI, Request
@@ -85,6 +87,7 @@ def listen(settings: Settings) -> socket.socket:
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listening.bind((settings.host, settings.port))
+        listening.listen()  # who is told the address may connect at once, and is answered when the server has begun
     except OSError as error:
         listening.close()
         where = f"{settings.host}:{settings.port}"
@@ -104,11 +107,17 @@ def run(server: Server, listening: socket.socket) -> None:
         h11_max_incomplete_event_size=64 << 10,
         ws="none",
     )
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _end)  # uvicorn ends at either, and raises it again when it has
     try:
         uvicorn.Server(config).run(sockets=[listening])
     finally:
         server.service.runner.stop()
         server.service.runs.database.close()
+
+
+def _end(_number: int, _frame: FrameType | None) -> None:
+    """The server has ended as it was told to: nothing is left to do."""
 
 
 @asynccontextmanager

@@ -26,7 +26,7 @@ from serve.states import State
 from tests.command import EXECUTABLE
 from tests.runs import make_texts, write_jsonl
 
-DEADLINE_S = 90.0
+DEADLINE_S = 60.0
 
 SMALL = {"name": "small", "stages": ["dedup"]}
 """A recipe that is done in a second."""
@@ -115,13 +115,10 @@ class Command:
         code = self.prelude if prelude is None else prelude
         script = f"import sys\n{code}\nfrom curator.cli.main import main\nsys.argv[0] = 'curator'\nmain()"
         command = [sys.executable, "-c", script, *arguments] if code else [EXECUTABLE, *arguments]
-        self.process = subprocess.Popen(
-            command,
-            stdout=subprocess.PIPE,
-            stderr=(settings.state.parent / "server.log").open("a"),
-            text=True,
-            env={**os.environ, **self.environment},
-        )
+        with (settings.state.parent / "server.log").open("a") as log:
+            self.process = subprocess.Popen(
+                command, stdout=subprocess.PIPE, stderr=log, text=True, env={**os.environ, **self.environment}
+            )
         assert self.process.stdout is not None
         text = ""
         for line in self.process.stdout:
@@ -140,18 +137,23 @@ class Command:
         """kill -9."""
         assert self.process is not None
         self.process.kill()
-        self.process.wait()
+        self.await_death()
 
     def stop(self) -> int:
         """Tell it to end; its exit code."""
         assert self.process is not None
         self.process.terminate()
-        return self.process.wait(30)
+        return self.await_death()
 
     def await_death(self) -> int:
         """Wait until it is dead; how it died."""
         assert self.process is not None
-        return self.process.wait(DEADLINE_S)
+        with self.process as process:
+            try:
+                return process.wait(DEADLINE_S)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                raise
 
 
 def await_that(holds: Callable[[], bool], *, seconds: float = DEADLINE_S) -> None:
