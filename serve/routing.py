@@ -84,7 +84,9 @@ def install(app: FastAPI, routes: list[Route]) -> None:
         responses = _responses(codes)
         if route.media_type is not None:
             responses[route.status] = {
-                "content": {route.media_type: {"schema": {"type": "string"}}},
+                "content": {
+                    route.media_type: {"schema": {"type": "object" if route.media_type.endswith("json") else "string"}}
+                },
                 "description": "OK",
             }
         app.add_api_route(

@@ -59,13 +59,19 @@ def build(settings: Settings) -> Server:
     runner = Runner(runs, settings)
     runs.listeners += [notices.tell, runner.wake]
     service = Service(settings, runs, Tokens(database, auditor), runner, notices, Guard(settings.limits))
+    api = make_api()
+    api.state.service = service
+    return Server(Gate(api, ALL_ROUTES, service.tokens, settings), api, service)
+
+
+def make_api() -> FastAPI:
+    """The application with its routes, which has no service yet."""
     api = FastAPI(
         title="Curator", version=version("curator-corpora"), openapi_url=None, lifespan=_lifespan, docs_url=None
     )
-    api.state.service = service
     install(api, ALL_ROUTES)
     _handle_errors(api)
-    return Server(Gate(api, ALL_ROUTES, service.tokens, settings), api, service)
+    return api
 
 
 def check_exposure(settings: Settings, tokens: Tokens) -> str | None:

@@ -75,6 +75,8 @@ def main(memory_bytes: int, seconds: int, output_bytes: int) -> None:
         answer = Answer(code="document.unknown", detail=error.message, hint=error.hint)
     except DataError as error:
         answer = Answer(code="run.damaged", detail=error.message, hint=error.hint)
+    except MemoryError:
+        answer = Answer(code="preview.failed", detail=f"it takes more than {memory_bytes:,} bytes of memory")
     text = json.dumps(answer.model_dump(), default=str).encode()
     if len(text) > output_bytes:
         text = Answer(code="preview.failed", detail="there is too much of it").model_dump_json().encode()
@@ -124,6 +126,8 @@ def _preview(asked: PreviewQuestion) -> Json:
                 begin = max(0, asked.offset - passed)
                 found += table.slice(begin, asked.limit - len(found)).to_pylist()
             passed += here
+    except pa.ArrowMemoryError:
+        raise
     except (pa.ArrowException, OSError) as error:
         raise DataError("cannot be read", hint="`curator verify` tells what is damaged") from error
     documents = [
@@ -180,6 +184,8 @@ def _matching_decisions(asked: DecisionsQuestion) -> Iterator[tuple[int, int, di
                         row = values.pop("row")
                         yield file, row, {**values, "key": values["key"].hex()}
                 passed += here
+        except pa.ArrowMemoryError:
+            raise
         except (pa.ArrowException, OSError) as error:
             raise DataError("cannot be read", hint="`curator verify` tells what is damaged") from error
 

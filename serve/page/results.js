@@ -115,7 +115,7 @@ export async function showCompare(main, signal, first, second) {
   const choice = (label, chosen) => {
     const control = h("select", { onchange: choose }, h("option", { value: "" }, "choose a run"),
       runs.map((run) => h("option", { value: run.id, selected: run.id === chosen }, `${run.id} ${run.recipe} ${run.output.split("/").pop()}`)));
-    return [control, h("label", {}, label, control)];
+    return [control, h("div", { class: "field" }, field(label, control))];
   };
   const [one, oneLabel] = choice("Run", first), [other, otherLabel] = choice("Beside it", second);
   const place = h("div");

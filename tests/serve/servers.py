@@ -21,12 +21,15 @@ from serve.client import Client
 from serve.models import Run, RunDetails
 from serve.places import Places
 from serve.server import Server, build, listen
-from serve.settings import Settings, default_store
+from serve.settings import Limits, Settings, default_store
 from serve.states import State
 from tests.command import EXECUTABLE
 from tests.runs import make_texts, write_jsonl
 
 DEADLINE_S = 60.0
+
+LOOSE = Limits(read_rate=1e6, read_burst=1e6, submit_rate=1e6, submit_burst=1e6, refused_rate=1e6, refused_burst=1e6)
+"""Limits on rates that bound nothing."""
 
 SMALL = {"name": "small", "stages": ["dedup"]}
 """A recipe that is done in a second."""

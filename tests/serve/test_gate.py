@@ -16,9 +16,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from serve.routes import ALL_ROUTES
-from serve.settings import Limits, Settings
+from serve.settings import Settings
 from serve.tokens import SCOPES
-from tests.serve.servers import Running, make_settings, running, small_request
+from tests.serve.servers import LOOSE, Running, make_settings, running, small_request
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "PROPFIND")
 PUBLIC = {
@@ -29,8 +29,6 @@ PUBLIC = {
     *(("GET", f"/{name}") for name in ("live.js", "results.js", "submit.js")),
 }
 """All that is answered without a token."""
-
-LOOSE = Limits(read_rate=1e6, read_burst=1e6, submit_rate=1e6, submit_burst=1e6, refused_rate=1e6, refused_burst=1e6)
 
 
 @pytest.fixture(scope="module")
