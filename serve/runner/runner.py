@@ -16,6 +16,7 @@ import os
 import secrets
 import threading
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from sqlalchemy.exc import DBAPIError
@@ -23,10 +24,10 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from curator.errors import INTERRUPTED, CuratorError, TransientError, UserError
 from curator.run.directory import RunDirectory
-from curator.run.events import EventReader
+from curator.run.events import Event, EventReader
 from curator.run.progress import ProgressFold
 from curator.run.store import OWNER_ONLY, make_folder, put
-from curator.storage.path import as_path
+from curator.storage.path import AnyPath, as_path
 from serve.models import RunRequest
 from serve.runner.choose import choose_next
 from serve.runner.process import WorkerProcess
@@ -156,23 +157,34 @@ class Runner:
         key = (run.number, attempt.number)
         if key not in self._watched:
             # Read from the beginning: what is in the store already is passed over, and shows how far the run is.
-            events = RunDirectory(as_path(run.output)).events
             folder = attempt_folder(self._settings.state, run.id, attempt.number)
-            self._watched[key] = _Watched(WorkerProcess(folder), EventReader(events))
+            self._watched[key] = _Watched(WorkerProcess(folder), EventReader(_events_of(run)))
         return self._watched[key]
 
     def _take_in(self, run: RunRow, attempt: AttemptRow, watched: _Watched) -> None:
-        for piece, events in watched.reader.read_pieces():
-            for event in events:
-                watched.fold.add(event)
-            if piece <= run.piece:
-                continue
-            began = any(event["kind"] == "run.started" for event in events)
-            with self._store.write() as writer:
-                row = _row(writer, run)
-                writer.take_in(row, piece, events, watched.fold)
-                if began and writer.attempt_of(row).state == State.STARTING:
-                    writer.take(row, attempt.number, Begin())
+        """Take in what the run wrote since the last look. Where that fails, the next look reads all again."""
+        is_done = False
+        try:
+            for piece, events in watched.reader.read_pieces():
+                self._take_in_piece(run, attempt, watched, piece, events)
+            is_done = True
+        finally:
+            if not is_done:
+                watched.reader, watched.fold = EventReader(_events_of(run)), ProgressFold()
+
+    def _take_in_piece(
+        self, run: RunRow, attempt: AttemptRow, watched: _Watched, piece: str, events: Sequence[Event]
+    ) -> None:
+        for event in events:
+            watched.fold.add(event)
+        if piece <= run.piece:
+            return
+        began = any(event["kind"] == "run.started" for event in events)
+        with self._store.write() as writer:
+            row = _row(writer, run)
+            writer.take_in(row, piece, events, watched.fold)
+            if began and writer.attempt_of(row).state == State.STARTING:
+                writer.take(row, attempt.number, Begin())
 
     def _press(self, run: RunRow, attempt: AttemptRow, watched: _Watched, heartbeat: float) -> None:
         """End a process that shall end: asked to, out of time, or silent."""
@@ -287,6 +299,10 @@ def _how_it_ended(outcome: Outcome | None, state: State, asked: str, *, finished
     if asked == "timeout":
         return Fail("its time was up"), Ended(TransientError.exit_code, "Timeout", "its time was up; resume goes on")
     return Cancel(), Ended(INTERRUPTED, KeyboardInterrupt.__name__)
+
+
+def _events_of(run: RunRow) -> AnyPath:
+    return RunDirectory(as_path(run.output)).events
 
 
 def _row(writer: Writer, run: RunRow) -> RunRow:

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from serve.openapi import document
 from serve.problems import CODES
+from serve.routes.page import SCRIPTS
 from tests.serve.servers import LOOSE, Running, make_settings, running
 
 COPY = Path(__file__).parents[2] / "docs" / "openapi.json"
@@ -155,3 +156,26 @@ def test_whatever_is_sent_is_answered_as_the_document_says(unbounded: Running, s
         keep(dig(DOCUMENT, "components", "schemas", "Problem"), problem)
     elif answer.headers["content-type"] == "application/json":
         keep(dig(known[status], "content", "application/json", "schema"), answer.json())
+
+
+def test_docs_list_every_problem_and_every_route() -> None:
+    text = (COPY.parent / "service.md").read_text(encoding="utf-8")
+    listed = {
+        code: int(status) for code, status in re.findall(r"^\| `([a-z]+\.[a-z_]+)` \| (\d+) \|", text, re.MULTILINE)
+    }
+    assert listed == {code: kind.status for code, kind in CODES.items()}
+    told = set(re.findall(r"`(GET|POST) (/\S*)`", text))
+    public = {"/", "/style.css", "/icon.svg", *(f"/{name}" for name in SCRIPTS)}
+    assert told == {(method.upper(), path) for path, method, _ in operations(DOCUMENT) if path not in public}
+
+
+def test_every_problem_that_is_raised_has_a_code_and_every_code_is_raised() -> None:
+    sources = "".join(path.read_text(encoding="utf-8") for path in (COPY.parents[1] / "serve").rglob("*.py"))
+    raised = set(re.findall(r'"([a-z]+\.[a-z_]+)"', sources.replace(_codes_of(sources), "")))
+    assert set(CODES) <= raised
+
+
+def _codes_of(sources: str) -> str:
+    """The table of codes itself."""
+    begin = sources.index("CODES: Mapping[str, Kind] = {")
+    return sources[begin : sources.index("}", begin)]

@@ -17,6 +17,8 @@ from serve.states import State
 from tests.runs import make_texts, write_jsonl
 from tests.serve.servers import Running, await_state, make_settings, running, small_request
 
+expect.set_options(timeout=20_000)
+
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
 pytestmark = [
