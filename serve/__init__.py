@@ -1,1 +1,1 @@
-"""The REST service and web page. Nothing is here yet: the service is planned (see docs/roadmap.md)."""
+"""The REST service and web page: runs that are submitted, watched, explained and kept (see docs/service.md)."""

@@ -1,4 +1,4 @@
-"""The funnel as a table and as JSON: what came in, what each stage took, what is left, per language."""
+"""The funnel as a table: what came in, what each stage took, what is left, per language."""
 
 from __future__ import annotations
 
@@ -6,31 +6,11 @@ from collections.abc import Mapping
 from typing import cast
 
 from curator.cli.output import print_line, print_table
-from curator.run.tally import ALL, COPIES, CREATED, ERASED, FAILED, HELD, IN, KEPT, LANGUAGE, Tally, parse_event
+from curator.run.funnel import tally_of
+from curator.run.tally import COPIES, CREATED, ERASED, FAILED, HELD, IN, KEPT, LANGUAGE, Tally, parse_event
 from curator.verdict import DROP
 
 LANGUAGES_SHOWN = 40
-
-
-def tally_of(manifest: Mapping[str, object]) -> Tally:
-    """The funnel of a manifest."""
-    return Tally(cast("list[list[object]]", manifest["funnel"]))
-
-
-def funnel_json(manifest: Mapping[str, object]) -> dict[str, object]:
-    """Documents and tokens: in, created, dropped per stage and rule, kept, copies, failed; in all and per language."""
-    tally = tally_of(manifest)
-    return {
-        "all": _events(tally, ALL, ""),
-        "languages": {name: _events(tally, LANGUAGE, name) for name in tally.names(LANGUAGE)},
-    }
-
-
-def _events(tally: Tally, dimension: str, name: str) -> dict[str, dict[str, int]]:
-    return {
-        event: {"documents": numbers[0], "tokens": numbers[1]}
-        for event, numbers in tally.events(dimension, name).items()
-    }
 
 
 def print_funnel(manifest: Mapping[str, object]) -> None:

@@ -7,12 +7,13 @@ from pathlib import Path
 
 import yaml
 
-from curator.cli.funnel import funnel_json, print_funnel
+from curator.cli.funnel import print_funnel
 from curator.cli.output import print_json, print_line, print_table
 from curator.errors import UserError
 from curator.recipe import load_recipe, packaged_recipes, recipe_schema
 from curator.recipe.model import Recipe
 from curator.registry import STAGES, distribution, names, stage_class
+from curator.run.funnel import funnel_json
 from curator.storage.path import as_path
 
 

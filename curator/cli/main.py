@@ -13,6 +13,7 @@ from typing import Annotated
 import typer
 
 from curator.cli.model_commands import add_model_commands
+from curator.cli.service import audit_app, serve, tokens_app
 from curator.collector import collect_seldom
 from curator.errors import Bug, CuratorError
 
@@ -36,6 +37,9 @@ runs_app = typer.Typer(
 )
 app.add_typer(runs_app, name="runs")
 add_model_commands(app)
+app.command()(serve)
+app.add_typer(tokens_app, name="tokens")
+app.add_typer(audit_app, name="audit")
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on standard output, nothing else.")]
 RecipeOption = Annotated[str, typer.Option("--recipe", "-r", help="A recipe's file, or the name of a packaged one.")]
@@ -51,6 +55,13 @@ SubmittedArgument = Annotated[
     str, typer.Argument(metavar="RUN", help="The id of a submitted run or its beginning, or its run directory.")
 ]
 WaitOption = Annotated[bool, typer.Option("--wait", help="Follow the run to its end, and exit as it does.")]
+ServerOption = Annotated[
+    str | None,
+    typer.Option("--server", metavar="URL", help="A service of Curator; its token stands in CURATOR_TOKEN."),
+]
+TokenOption = Annotated[
+    Path | None, typer.Option("--token-file", metavar="FILE", help="Where the token for --server is, if not there.")
+]
 
 
 @app.command()
@@ -87,7 +98,11 @@ def process(
 def submit(
     inputs: Annotated[list[str], typer.Argument(metavar="INPUT...", help="Files, directories or globs.")],
     output: Annotated[str, typer.Option("--output", "-o", metavar="RUN", help="The run directory to write.")],
-    address: Annotated[str, typer.Option(metavar="URL", help="The cluster's dashboard: http://HOST:8265.")],
+    address: Annotated[
+        str | None, typer.Option(metavar="URL", help="The cluster's dashboard: http://HOST:8265.")
+    ] = None,
+    server: ServerOption = None,
+    token_file: TokenOption = None,
     recipe: RecipeOption = "web",
     workers: Annotated[int, typer.Option(help="Tasks at once; 0 means as many as there is room for.", min=0)] = 0,
     memory: Annotated[
@@ -104,25 +119,56 @@ def submit(
     overrides: SetOption = None,
     as_json: Json = False,
 ) -> None:
-    """Curate files on a Ray cluster; prints the id of the run."""
-    from curator.cli.submit import submit_command
+    """Curate files on a Ray cluster (--address) or a service (--server); prints the id of the run."""
+    from curator.cli.submit import submit_command, submit_to_server
 
+    if server is not None:
+        submit_to_server(
+            inputs,
+            output,
+            recipe,
+            overlay,
+            overrides or [],
+            server,
+            token_file,
+            address,
+            workers,
+            memory,
+            key,
+            resume,
+            install,
+            wait,
+            as_json,
+        )
+        return
     submit_command(
         inputs, output, recipe, overlay, overrides or [], address, workers, memory, key, resume, install, wait, as_json
     )
 
 
 @runs_app.command("list")
-def runs_list(as_json: Json = False) -> None:
-    """List the runs that were submitted from here."""
+def runs_list(server: ServerOption = None, token_file: TokenOption = None, as_json: Json = False) -> None:
+    """List the runs that were submitted from here; with --server, those of a service."""
+    if server is not None:
+        from curator.cli.remote import Remote, remote_list
+
+        remote_list(Remote(server, token_file), as_json)
+        return
     from curator.cli.runs import runs_list_command
 
     runs_list_command(as_json)
 
 
 @runs_app.command("show")
-def runs_show(run: SubmittedArgument, as_json: Json = False) -> None:
-    """Show how far a run is, by its run directory and by what Ray says."""
+def runs_show(
+    run: SubmittedArgument, server: ServerOption = None, token_file: TokenOption = None, as_json: Json = False
+) -> None:
+    """Show how far a run is, by its run directory and by what Ray says; or as a service knows it."""
+    if server is not None:
+        from curator.cli.remote import Remote, remote_show
+
+        remote_show(Remote(server, token_file), run, as_json)
+        return
     from curator.cli.runs import runs_show_command
 
     runs_show_command(run, as_json)
@@ -132,25 +178,50 @@ def runs_show(run: SubmittedArgument, as_json: Json = False) -> None:
 def runs_logs(
     run: SubmittedArgument,
     size: Annotated[int, typer.Option("--bytes", help="At most so many, from the end.", min=1)] = 65_536,
+    server: ServerOption = None,
+    token_file: TokenOption = None,
     as_json: Json = False,
 ) -> None:
     """Print what the driver of a run wrote last."""
+    if server is not None:
+        from curator.cli.remote import Remote, remote_logs
+
+        remote_logs(Remote(server, token_file), run, size, as_json)
+        return
     from curator.cli.runs import runs_logs_command
 
     runs_logs_command(run, size, as_json)
 
 
 @runs_app.command("cancel")
-def runs_cancel(run: SubmittedArgument, as_json: Json = False) -> None:
+def runs_cancel(
+    run: SubmittedArgument, server: ServerOption = None, token_file: TokenOption = None, as_json: Json = False
+) -> None:
     """End a run; what it finished is kept, and `resume` goes on with it."""
+    if server is not None:
+        from curator.cli.remote import Remote, remote_cancel
+
+        remote_cancel(Remote(server, token_file), run, as_json)
+        return
     from curator.cli.runs import runs_cancel_command
 
     runs_cancel_command(run, as_json)
 
 
 @runs_app.command("resume")
-def runs_resume(run: SubmittedArgument, wait: WaitOption = False, as_json: Json = False) -> None:
+def runs_resume(
+    run: SubmittedArgument,
+    wait: WaitOption = False,
+    server: ServerOption = None,
+    token_file: TokenOption = None,
+    as_json: Json = False,
+) -> None:
     """Submit a run again, to go on where it stopped."""
+    if server is not None:
+        from curator.cli.remote import Remote, remote_resume
+
+        remote_resume(Remote(server, token_file), run, wait, as_json)
+        return
     from curator.cli.runs import runs_resume_command
 
     runs_resume_command(run, wait, as_json)

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import cast
 
-from curator.cli.funnel import funnel_json, print_funnel
+from curator.cli.funnel import print_funnel
 from curator.cli.memory import parse_memory
 from curator.cli.output import print_json, print_line, print_note
 from curator.engine.cluster import Cluster
@@ -20,6 +20,7 @@ from curator.run.directory import RunDirectory
 from curator.run.driver import Request, run
 from curator.run.events import Event
 from curator.run.failures import Failures, describe_failures, failures_of
+from curator.run.funnel import funnel_json
 from curator.run.tally import Tally
 from curator.sizes import format_size
 from curator.storage.path import as_path

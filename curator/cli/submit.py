@@ -6,14 +6,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import cast
 
-from curator.cli.funnel import funnel_json, print_funnel
+from curator.cli.funnel import print_funnel
 from curator.cli.memory import parse_memory
 from curator.cli.output import print_json, print_line, print_note
 from curator.cluster.records import RunRecord
 from curator.cluster.specification import Specification
 from curator.cluster.state import Progress
 from curator.cluster.submit import Submitted
-from curator.errors import INTERRUPTED
+from curator.errors import INTERRUPTED, UserError
+from curator.run.funnel import funnel_json
 
 
 def submit_command(
@@ -22,7 +23,7 @@ def submit_command(
     recipe: str,
     overlay: Path | None,
     overrides: Sequence[str],
-    address: str,
+    address: str | None,
     workers: int,
     memory: str | None,
     key: str | None,
@@ -32,6 +33,8 @@ def submit_command(
     as_json: bool,
 ) -> None:
     """Submit a recipe on files that the nodes of a cluster see."""
+    if address is None:
+        raise UserError("nothing is named that shall do the work", hint="--address of a Ray cluster, or --server")
     from curator.cluster.dashboard import Dashboard, cluster_address
     from curator.cluster.submit import check_ray, make_specification, run_id
     from curator.recipe import load_with_origins
@@ -42,6 +45,40 @@ def submit_command(
     loaded, origins = load_with_origins(recipe, overrides, overlay)
     specification = make_specification(inputs, output, loaded, origins, workers or None, memory_bytes, resume=resume)
     submit_and_tell(place, specification, run_id(specification, key), install=install, wait=wait, as_json=as_json)
+
+
+def submit_to_server(
+    inputs: Sequence[str],
+    output: str,
+    recipe: str,
+    overlay: Path | None,
+    overrides: Sequence[str],
+    server: str,
+    token_file: Path | None,
+    address: str | None,
+    workers: int,
+    memory: str | None,
+    key: str | None,
+    resume: bool,
+    install: bool,
+    wait: bool,
+    as_json: bool,
+) -> None:
+    """Submit a recipe on files that a service sees. UserError for an option that says nothing to a service."""
+    from curator.cli.remote import Remote, Submission, remote_submit
+
+    for name, given in (
+        ("--address", address is not None),
+        ("--overlay", overlay is not None),
+        ("--resume", resume),
+        ("--install", install),
+    ):
+        if given:
+            hint = "`curator runs resume ID --server URL` goes on with a run" if name == "--resume" else "leave it out"
+            raise UserError(f"{name} does not go with --server", hint=hint)
+    memory_bytes = None if memory is None else parse_memory(memory)
+    submission = Submission(inputs, output, recipe, overrides, workers or None, memory_bytes, key)
+    remote_submit(Remote(server, token_file), submission, wait, as_json)
 
 
 def submit_and_tell(

@@ -31,6 +31,7 @@ from curator.run.directory import RunDirectory, RunLock
 from curator.run.events import Event, EventLog, iterate_events
 from curator.run.examples import mask_text
 from curator.run.failures import count_failures, describe_failures
+from curator.run.funnel import event_counts, language_counts
 from curator.run.manifest import FORMAT, Manifest, dump_manifest, load_manifest, run_name
 from curator.run.memory import STORAGE_BYTES, worker_bytes, workers_within
 from curator.run.part import Part, read_table, relation_facts
@@ -258,6 +259,7 @@ class _Driver:
                 index=index,
                 driver_cpu_s=round(time.process_time() - self._inline_s - began, 6),
                 driver_peak_bytes=peak_memory_bytes(),
+                languages=language_counts(self.tally),
             )
         return manifest  # of the phase `write`, with which a plan ends
 
@@ -276,6 +278,7 @@ class _Driver:
             bytes=sum(commit.files.values()),
             cpu_s=None if spent is None else round(spent.cpu_s, 6),
             parts_cpu_s=None if spent is None else {name: round(cpu_s, 6) for name, cpu_s in spent.parts.items()},
+            counts=event_counts(_tally_of(commit)) if "tally" in commit.result else None,
         )
 
     def _read(self) -> None:

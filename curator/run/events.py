@@ -75,18 +75,23 @@ def iterate_events(folder: AnyPath) -> Iterator[dict[str, object]]:
 
 
 class EventReader:
-    """Reads a run's events as they come."""
+    """Reads a run's events as they come, those after the piece `last`, all without it."""
 
-    def __init__(self, folder: AnyPath) -> None:
+    def __init__(self, folder: AnyPath, last: str = "") -> None:
         self._folder = folder
-        self._last = ""
+        self._last = last
 
     def read(self) -> Iterator[Event]:
         """The events that were put since the last call, in order."""
+        for _, events in self.read_pieces():
+            yield from events
+
+    def read_pieces(self) -> Iterator[tuple[str, Sequence[Event]]]:
+        """The same by pieces: the name of each, and what it holds."""
         for path in _pieces(self._folder):
             if path.name > self._last:
                 self._last = path.name
-                yield from _read_piece(path)
+                yield path.name, list(_read_piece(path))
 
 
 def _pieces(folder: AnyPath) -> Sequence[AnyPath]:

@@ -1,0 +1,121 @@
+"""What a full service takes: lists of runs, and how late events reach a stream.
+
+A server with 2,000 finished runs and 50 that write an event a second each, all followed by a stream:
+
+    python benchmarks/service.py [--runs 2000] [--working 50] [--seconds 20] [--store URL]
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+import httpx2
+import uvicorn
+
+from curator.run.progress import ProgressFold
+from serve.models import RunRequest
+from serve.server import Server, build, listen
+from serve.settings import Limits, Settings, default_store
+from serve.states import Begin, Launch, Succeed
+from serve.store.tables import RunRow
+
+LIMITS = Limits(read_rate=1e6, read_burst=1e6)
+
+
+def fill(server: Server, finished: int, working: int) -> list[RunRow]:
+    """Runs with a history and a hundred events each; those that work."""
+    request = RunRequest(inputs=("/in",), output="x", labels={"team": "a"})
+    runs = []
+    for number in range(finished + working):
+        with server.service.runs.write() as writer:
+            run = writer.create(request, "web", f"/out/{number}", f"user{number % 7}")
+            writer.take(run, 1, Launch())
+            writer.take(run, 1, Begin())
+            events = [{"attempt": 1, "seq": seq, "time": 0.0, "kind": "task.done", "rows": 10} for seq in range(100)]
+            writer.take_in(run, "000001.jsonl", events, ProgressFold())
+            if number < finished:
+                writer.take(run, 1, Succeed())
+        runs.append(run)
+    return runs[finished:]
+
+
+def work(server: Server, runs: list[RunRow], until: float) -> None:
+    """Each run writes an event a second."""
+    piece = 1
+    while time.monotonic() < until:
+        piece += 1
+        began = time.monotonic()
+        for run in runs:
+            with server.service.runs.write() as writer:
+                row = writer.session.get_one(RunRow, run.number)
+                event = {"attempt": 1, "seq": 100 + piece, "time": time.time(), "kind": "task.done"}
+                writer.take_in(row, f"{piece:06d}.jsonl", [event], ProgressFold())
+        time.sleep(max(0.0, began + 1.0 - time.monotonic()))
+
+
+def follow(url: str, headers: dict[str, str], run: str, lags: list[float], until: float) -> None:
+    """Note for each event how long after it was written it came."""
+    stream = {**headers, "Accept": "text/event-stream"}
+    with (
+        httpx2.Client(timeout=30) as client,
+        client.stream("GET", f"{url}/v1/runs/{run}/events", headers=stream) as answer,
+    ):
+        for line in answer.iter_lines():
+            if line.startswith("data: ") and '"task.done"' in line:
+                moment = float(line.split('"time":')[1].split(",")[0])
+                if moment:
+                    lags.append(time.time() - moment)
+            if time.monotonic() > until:
+                return
+
+
+def main() -> None:
+    """Measure, and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--runs", type=int, default=2000)
+    parser.add_argument("--working", type=int, default=50)
+    parser.add_argument("--seconds", type=float, default=20.0)
+    parser.add_argument("--store")
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        state = Path(folder)
+        server = build(Settings(state, given.store or default_store(state), port=0, limits=LIMITS))
+        token = server.service.tokens.one_time()
+        working = fill(server, given.runs, given.working)
+        listening = listen(Settings(state, "", port=0))
+        url = f"http://127.0.0.1:{listening.getsockname()[1]}"
+        web = uvicorn.Server(uvicorn.Config(server.app, log_config=None, access_log=False, timeout_graceful_shutdown=1))
+        thread = threading.Thread(target=web.run, kwargs={"sockets": [listening]})
+        thread.start()
+        headers = {"Authorization": f"Bearer {token}"}
+        until = time.monotonic() + given.seconds
+        lags: list[float] = []
+        workers = [threading.Thread(target=work, args=(server, working, until))]
+        workers += [threading.Thread(target=follow, args=(url, headers, run.id, lags, until)) for run in working]
+        for worker in workers:
+            worker.start()
+        times = []
+        with httpx2.Client(headers=headers, timeout=30) as client:
+            while time.monotonic() < until - 1:
+                for query in ("", "?state=running", "?label=team=a&limit=50", "?owner=user3"):
+                    began = time.perf_counter()
+                    client.get(f"{url}/v1/runs{query}").raise_for_status()
+                    times.append(time.perf_counter() - began)
+                time.sleep(0.05)
+        for worker in workers:
+            worker.join()
+        web.should_exit = True
+        thread.join()
+        for name, found in (("GET /v1/runs", times), ("event to stream", lags)):
+            found.sort()
+            middle, high = statistics.median(found), found[int(0.95 * len(found))]
+            print(f"{name}: {len(found):,} times, median {1e3 * middle:.0f} ms, 95th percentile {1e3 * high:.0f} ms")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,213 @@
+"""`curator runs … --server` and `curator submit --server`: the runs of a service."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from curator.cli.output import print_json, print_line, print_note, print_table
+from curator.cli.process import show_progress
+from curator.errors import INTERRUPTED, TransientError, UserError
+
+if TYPE_CHECKING:
+    from serve.client import Client
+    from serve.models import Run
+
+TOKEN_VARIABLE = "CURATOR_TOKEN"  # noqa: S105 (a name)
+
+LISTED = 200
+"""Runs that a list shows."""
+
+
+@dataclass(frozen=True)
+class Remote:
+    """A service, and where its token is; the environment has it if no file is given."""
+
+    server: str
+    token_file: Path | None
+
+
+@dataclass(frozen=True)
+class Submission:
+    """A run to be made, as the command line says it. `recipe` is a packaged one's name, or a file."""
+
+    inputs: Sequence[str]
+    output: str
+    recipe: str
+    overrides: Sequence[str]
+    workers: int | None
+    memory_bytes: int | None
+    key: str | None
+
+
+def remote_list(remote: Remote, as_json: bool) -> None:
+    """List the runs of a service, the newest first."""
+    with _client(remote) as client:
+        found = list(client.runs(most=LISTED))
+    if as_json:
+        print_json([run.model_dump(mode="json") for run in found])
+        return
+    if not found:
+        print_note("curator: the service has no run")
+        return
+    rows = [[run.id, run.recipe, run.state, _at(run), _time(run.created), run.owner, run.output] for run in found]
+    print_table(["run", "recipe", "state", "phase", "submitted", "owner", "directory"], rows, left=7)
+
+
+def remote_show(remote: Remote, run: str, as_json: bool) -> None:
+    """Show a run of a service, and how it came to where it is."""
+    with _client(remote) as client:
+        found = client.run(run)
+    if as_json:
+        print_json(found.model_dump(mode="json"))
+        return
+    rows: list[list[object]] = [
+        ["recipe", found.recipe],
+        ["state", found.state],
+        ["phase", _at(found)],
+        ["attempt", found.attempt],
+        ["error", ": ".join(filter(None, (found.error, found.message)))],
+        ["directory", found.output],
+        ["owner", found.owner],
+        ["submitted", _time(found.created)],
+        ["labels", ", ".join(f"{name}={value}" for name, value in found.labels.items())],
+    ]
+    print_table(["run", found.id], [row for row in rows if row[1] != ""], left=2)
+    print_line()
+    changes = [[_time(each.time), each.attempt, each.after, each.why, each.actor] for each in found.history]
+    print_table(["time", "attempt", "state", "why", "by"], changes, left=5)
+
+
+def remote_logs(remote: Remote, run: str, size: int, as_json: bool) -> None:
+    """Print the end of what the last attempt of a run wrote."""
+    with _client(remote) as client:
+        log = client.log(run, limit=size)
+    if as_json:
+        print_json(log.model_dump(mode="json"))
+        return
+    if log.begin:
+        print_note(f"curator: the last {log.end - log.begin:,} of {log.bytes:,} bytes")
+    print_line(log.text.rstrip("\n"))
+
+
+def remote_cancel(remote: Remote, run: str, as_json: bool) -> None:
+    """End a run of a service; returns when it has ended."""
+    with _client(remote) as client:
+        client.cancel(run)
+        found = client.wait(run)
+    if as_json:
+        print_json(found.model_dump(mode="json"))
+    else:
+        print_note(f"curator: run {found.id} is {found.state}")
+
+
+def remote_resume(remote: Remote, run: str, wait: bool, as_json: bool) -> None:
+    """Go on with a run of a service."""
+    with _client(remote) as client:
+        _tell(client, client.resume(run), wait, as_json)
+
+
+def remote_submit(remote: Remote, submission: Submission, wait: bool, as_json: bool) -> None:
+    """Make a run on a service; places are as the service sees them."""
+    with _client(remote) as client:
+        from serve.models import RunRequest
+
+        given = {
+            "inputs": [os.path.abspath(place) if "://" not in place else place for place in submission.inputs],  # noqa: PTH100 (links stay as they are called)
+            "output": submission.output,
+            "recipe": _recipe(submission.recipe),
+            "overrides": list(submission.overrides),
+            **({} if submission.workers is None else {"workers": submission.workers}),
+            **({} if submission.memory_bytes is None else {"memory": submission.memory_bytes}),
+        }
+        _tell(client, client.submit(RunRequest.model_validate(given), submission.key), wait, as_json)
+
+
+@contextmanager
+def _client(remote: Remote) -> Iterator[Client]:
+    from importlib.util import find_spec
+
+    if find_spec("httpx2") is None:
+        raise UserError("--server needs httpx2", hint="pip install 'curator-corpora[serve]'")
+    from serve.client import Client
+
+    if remote.token_file is not None:
+        try:
+            token = remote.token_file.read_text(encoding="ascii").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise UserError("the token cannot be read", file=str(remote.token_file)) from error
+    else:
+        token = os.environ.get(TOKEN_VARIABLE, "")
+    if not token:
+        raise UserError("no token is given", hint=f"set {TOKEN_VARIABLE}, or give --token-file")
+    with Client(remote.server, token) as client:
+        yield client
+
+
+def _recipe(given: str) -> str | dict[str, object]:
+    """The name of a packaged recipe, which the service reads; or the recipe of a file here."""
+    import yaml
+
+    from curator.recipe import load_recipe, packaged_recipes
+
+    if given in packaged_recipes():
+        return given
+    load_recipe(given)  # an error names the line in the file
+    loaded: dict[str, object] = yaml.safe_load(Path(given).read_text(encoding="utf-8"))
+    return loaded
+
+
+def _tell(client: Client, run: Run, wait: bool, as_json: bool) -> None:
+    if not wait:
+        if as_json:
+            print_json(run.model_dump(mode="json"))
+        else:
+            print_note(f"curator: run {run.id} is {run.state}")
+            print_line(run.id)
+        return
+    print_note(f"curator: run {run.id} is {run.state}")
+    try:
+        _follow(client, run, as_json)
+    except KeyboardInterrupt:
+        print_note(f"curator: no longer waiting; run {run.id} goes on; end it with `curator runs cancel {run.id}`")
+        raise SystemExit(INTERRUPTED) from None
+    found = client.run(run.id)
+    if as_json:
+        print_json(found.model_dump(mode="json"))
+    else:
+        said = f": {found.message}" if found.message else ""
+        print_note(f"curator: run {found.id} is {found.state}{said}")
+    code = exit_code_of(found)
+    if code:
+        raise SystemExit(code)
+
+
+def _follow(client: Client, run: Run, as_json: bool) -> None:
+    progress = show_progress(as_json=as_json)
+    try:
+        for event in client.events(run.id):
+            if event.origin == "run":
+                progress({"kind": event.kind, "time": event.time, **event.fields})
+    finally:
+        progress.close()
+
+
+def exit_code_of(run: Run) -> int:
+    """What the command line ends with for a run that has ended: 0 for succeeded, 130 for cancelled, 75 for lost, and
+    for failed the code of what failed."""
+    codes = {"succeeded": 0, "cancelled": INTERRUPTED, "lost": TransientError.exit_code}
+    return codes.get(run.state.value, run.exit_code or TransientError.exit_code)
+
+
+def _at(run: Run) -> str:
+    progress = run.progress
+    return f"[{progress.number}/{progress.phases}] {progress.phase}" if progress.phase else ""
+
+
+def _time(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds).astimezone().isoformat(" ", "seconds")

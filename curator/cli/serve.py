@@ -1,0 +1,76 @@
+"""`curator serve`: the service, until it is told to end."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from curator.cli.memory import parse_memory
+from curator.cli.output import print_json, print_note
+from curator.cli.store import check_installed
+
+
+@dataclass(frozen=True)
+class ServeOptions:
+    """What the command line says."""
+
+    host: str
+    port: int
+    store: str | None
+    state: Path | None
+    input_roots: tuple[str, ...]
+    output_roots: tuple[str, ...]
+    runs: int
+    workers: int
+    memory: str
+    hosts: tuple[str, ...]
+    origins: tuple[str, ...]
+    audit_key: Path | None
+
+
+def serve_command(options: ServeOptions, as_json: bool) -> None:
+    """Serve until the process is told to end."""
+    check_installed()
+    from serve.places import Places, root_of
+    from serve.server import build, check_exposure, listen, run
+    from serve.settings import Settings, default_state, default_store
+
+    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    for name in ("alembic", "uvicorn.error"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    state = (options.state or default_state()).absolute()
+    places = Places(
+        tuple(root_of(root) for root in options.input_roots), tuple(root_of(root) for root in options.output_roots)
+    )
+    settings = Settings(
+        state=state,
+        store=options.store or default_store(state),
+        host=options.host,
+        port=options.port,
+        places=places,
+        concurrency=options.runs,
+        workers=options.workers or len(os.sched_getaffinity(0)),
+        memory_bytes=parse_memory(options.memory),
+        hosts=options.hosts,
+        origins=options.origins,
+        audit_key=options.audit_key,
+    )
+    server = build(settings)
+    token = check_exposure(settings, server.service.tokens)
+    listening = listen(settings)
+    host, port = listening.getsockname()[:2]
+    url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    server.service.runner.start()
+    if as_json:
+        print_json({"url": url, "state": str(state), "token": token})
+        sys.stdout.flush()
+    else:
+        print_note(f"curator: serving on {url}; Ctrl-C ends the service, and not the runs")
+        if token is not None:
+            print_note(f"curator: no token is configured; for this time: {token}")
+        if not places.input_roots or not places.output_roots:
+            print_note("curator: runs are refused until --input-root and --output-root are given")
+    run(server, listening)

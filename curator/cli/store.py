@@ -1,0 +1,60 @@
+"""What the commands beside the server open: the store, its tokens, its audit log."""
+
+from __future__ import annotations
+
+import getpass
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sqlalchemy.exc import DBAPIError
+
+from curator.errors import TransientError, UserError
+
+if TYPE_CHECKING:
+    from serve.audit import Auditor
+    from serve.store import Database
+    from serve.tokens import Tokens
+
+
+@dataclass(frozen=True)
+class OpenStore:
+    """A store that is open; `actor` is who uses it."""
+
+    database: Database
+    auditor: Auditor
+    tokens: Tokens
+    actor: str
+
+
+@contextmanager
+def open_store(url: str | None, state: Path | None, audit_key: Path | None) -> Iterator[OpenStore]:
+    """The store of a service. TransientError where it does not answer."""
+    check_installed()
+    from serve.audit import Auditor, load_key
+    from serve.settings import Settings, default_state, default_store
+    from serve.store import Database
+    from serve.tokens import Tokens
+
+    folder = (state or default_state()).absolute()
+    settings = Settings(folder, url or default_store(folder), audit_key=audit_key)
+    database = Database(settings.store)
+    try:
+        database.upgrade()
+        auditor = Auditor(load_key(settings.audit_key_file, create=True))
+        yield OpenStore(database, auditor, Tokens(database, auditor), f"shell:{getpass.getuser()}")
+    except DBAPIError as error:
+        raise TransientError("the store does not answer", file=database.shown, hint="is the database up?") from error
+    finally:
+        database.close()
+
+
+def check_installed() -> None:
+    """UserError where the packages of the service are missing."""
+    from importlib.util import find_spec
+
+    missing = [name for name in ("fastapi", "uvicorn", "alembic", "cryptography") if find_spec(name) is None]
+    if missing:
+        raise UserError(f"the service needs {', '.join(missing)}", hint="pip install 'curator-corpora[serve]'")

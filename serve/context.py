@@ -1,0 +1,67 @@
+"""What the routes of one server share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, cast
+
+from fastapi import Depends, Request
+
+from curator.run.directory import RunDirectory
+from curator.storage.path import as_path
+from serve.gate import PRINCIPAL
+from serve.guarded.call import Guard
+from serve.models import Run
+from serve.notices import Notices
+from serve.problems import ProblemError
+from serve.runner.runner import Runner
+from serve.settings import Settings
+from serve.states import State
+from serve.store.runs import RunStore
+from serve.tokens import Principal, Tokens
+
+
+@dataclass(frozen=True)
+class Service:
+    """The parts of a server."""
+
+    settings: Settings
+    runs: RunStore
+    tokens: Tokens
+    runner: Runner
+    notices: Notices
+    guard: Guard
+
+    def run(self, id: str) -> Run:  # noqa: A002 (as users call it)
+        """A run by its id. ProblemError where there is none."""
+        found = self.runs.find(id)
+        if found is None:
+            raise unknown_run(id)
+        return found
+
+    def finished(self, id: str) -> RunDirectory:  # noqa: A002 (as users call it)
+        """The directory of a run that has succeeded. ProblemError otherwise."""
+        found = self.run(id)
+        if found.state != State.SUCCEEDED:
+            raise ProblemError("run.not_finished", f"it is {found.state}", hint="wait until it has succeeded")
+        return RunDirectory(as_path(found.output))
+
+
+def unknown_run(id: str) -> ProblemError:  # noqa: A002 (as users call it)
+    """The problem of an id that no run has."""
+    return ProblemError("run.unknown", f"no run has the id {id!r}", hint="GET /v1/runs lists them")
+
+
+def _service(request: Request) -> Service:
+    return cast("Service", request.app.state.service)
+
+
+def _principal(request: Request) -> Principal:
+    found = getattr(request.state, PRINCIPAL)
+    if not isinstance(found, Principal):
+        raise ProblemError("token.missing", "send Authorization: Bearer TOKEN")
+    return found
+
+
+ServiceOf = Annotated[Service, Depends(_service)]
+PrincipalOf = Annotated[Principal, Depends(_principal)]

@@ -1,0 +1,70 @@
+"""Asking a limited process for what stands in the files of a run.
+
+A Parquet file of a few bytes can claim gigabytes (apache/arrow#49955), and a fault in native code ends the process that
+reads it. Neither may be this one.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+
+from pydantic import ValidationError
+
+from serve.guarded.read import Answer, Question
+from serve.problems import ProblemError
+from serve.settings import Limits
+
+OUTPUT_BYTES = 16 << 20
+"""What an answer may have."""
+
+WAIT_SECONDS = 20.0
+"""How long a question waits for its turn."""
+
+
+class Guard:
+    """Asks; so many questions at a time."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._turns = threading.BoundedSemaphore(limits.guarded)
+
+    def ask(self, question: Question) -> object:
+        """The answer, as JSON values. ProblemError where there is none, or the limits were reached."""
+        if not self._turns.acquire(timeout=WAIT_SECONDS):
+            raise ProblemError("service.busy", "others read files just now", headers={"Retry-After": "5"})
+        try:
+            return self._ask(question)
+        finally:
+            self._turns.release()
+
+    def _ask(self, question: Question) -> object:
+        memory, seconds = self._limits.guarded_memory_bytes, self._limits.guarded_seconds
+        process = subprocess.Popen(  # noqa: S603 (our own module)
+            [sys.executable, "-m", "serve.guarded.read", str(memory), str(int(seconds) + 1), str(OUTPUT_BYTES)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env={**os.environ, "OMP_NUM_THREADS": "1", "ARROW_NUM_THREADS": "1", "ARROW_IO_THREADS": "1"},
+        )
+        try:
+            out, _ = process.communicate(question.model_dump_json().encode(), timeout=seconds)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.communicate()
+            raise _failed(f"it took longer than {seconds:g} s") from None
+        if process.returncode != 0:
+            raise _failed("the process that read them ended: it may have needed too much memory or time")
+        try:
+            answer = Answer.model_validate_json(out)
+        except ValidationError as error:
+            raise _failed("the process that read them gave no answer") from error
+        if answer.code is not None:
+            raise ProblemError(answer.code, answer.detail, hint=answer.hint)
+        return answer.value
+
+
+def _failed(detail: str) -> ProblemError:
+    return ProblemError("preview.failed", detail, hint="`curator verify` tells whether the files are as written")

@@ -1,0 +1,194 @@
+"""The limited process: one question on standard input, one answer on standard output, both JSON.
+
+`python -m serve.guarded.read MEMORY_BYTES SECONDS OUTPUT_BYTES`
+"""
+
+from __future__ import annotations
+
+import json
+import resource
+import sys
+from collections.abc import Iterator
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+
+Json = object
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class PreviewQuestion(_Strict):
+    """Some rows of a shard, their texts cut at `characters`."""
+
+    kind: Literal["preview"] = "preview"
+    path: str
+    offset: int
+    limit: int
+    characters: int
+
+
+class DecisionsQuestion(_Strict):
+    """Some decisions of a run from row `row` of file `file` on, those whose columns have the values of `equal`."""
+
+    kind: Literal["decisions"] = "decisions"
+    run: str
+    equal: dict[str, str]
+    file: int
+    row: int
+    limit: int
+
+
+class ExplainQuestion(_Strict):
+    """What happened to a document."""
+
+    kind: Literal["explain"] = "explain"
+    run: str
+    document: str
+
+
+Question = PreviewQuestion | DecisionsQuestion | ExplainQuestion
+
+
+class Answer(_Strict):
+    """What was read; or the code of a problem, with what is wrong."""
+
+    value: Json = None
+    code: str | None = None
+    detail: str = ""
+    hint: str | None = None
+
+
+def main(memory_bytes: int, seconds: int, output_bytes: int) -> None:
+    """Answer one question within the limits."""
+    _limit(memory_bytes, seconds)
+    from curator.errors import DataError, UserError
+
+    asked: Question = TypeAdapter(Annotated[Question, Field(discriminator="kind")]).validate_json(
+        sys.stdin.buffer.read()
+    )
+    try:
+        answer = Answer(value=_answer(asked))
+    except UserError as error:
+        answer = Answer(code="document.unknown", detail=error.message, hint=error.hint)
+    except DataError as error:
+        answer = Answer(code="run.damaged", detail=error.message, hint=error.hint)
+    except MemoryError:
+        answer = Answer(code="preview.failed", detail=f"it takes more than {memory_bytes:,} bytes of memory")
+    text = json.dumps(answer.model_dump(), default=str).encode()
+    if len(text) > output_bytes:
+        text = Answer(code="preview.failed", detail="there is too much of it").model_dump_json().encode()
+    sys.stdout.buffer.write(text)
+
+
+def _limit(memory_bytes: int, seconds: int) -> None:
+    """Bound this process: address space, processor time, no file written, no core left."""
+    for what, most in (
+        (resource.RLIMIT_AS, memory_bytes),
+        (resource.RLIMIT_CPU, seconds),
+        (resource.RLIMIT_FSIZE, 0),
+        (resource.RLIMIT_CORE, 0),
+    ):
+        resource.setrlimit(what, (most, most))
+
+
+def _answer(asked: Question) -> Json:
+    if isinstance(asked, PreviewQuestion):
+        return _preview(asked)
+    if isinstance(asked, DecisionsQuestion):
+        return _decisions(asked)
+    from curator.explain import explain
+    from curator.run.directory import RunDirectory
+    from curator.storage.path import as_path
+
+    return [found.as_json() for found in explain(RunDirectory(as_path(asked.run)), asked.document)]
+
+
+def _preview(asked: PreviewQuestion) -> Json:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    from curator.errors import DataError
+    from curator.storage.path import as_path, readable
+
+    columns = ["id", "lang", "source", "tokens", "copy", "text"]
+    found: list[dict[str, object]] = []
+    try:
+        file = pq.ParquetFile(readable(as_path(asked.path)))
+        rows = file.metadata.num_rows
+        passed = 0
+        for number in range(file.num_row_groups):
+            here = file.metadata.row_group(number).num_rows
+            if passed + here > asked.offset and len(found) < asked.limit:
+                table = file.read_row_group(number, columns=columns, use_threads=False)
+                begin = max(0, asked.offset - passed)
+                found += table.slice(begin, asked.limit - len(found)).to_pylist()
+            passed += here
+    except pa.ArrowMemoryError:
+        raise
+    except (pa.ArrowException, OSError) as error:
+        raise DataError("cannot be read", hint="`curator verify` tells what is damaged") from error
+    documents = [
+        {
+            "id": row["id"],
+            "lang": row["lang"],
+            "source": row["source"],
+            "tokens": row["tokens"],
+            "copy_number": row["copy"],
+            "text": str(row["text"])[: asked.characters],
+            "is_cut": len(str(row["text"])) > asked.characters,
+        }
+        for row in found
+    ]
+    return {"rows": rows, "documents": documents}
+
+
+_DECISION_COLUMNS = ["id", "key", "stage", "action", "rule", "score", "threshold", "lang", "keeper"]
+
+
+def _decisions(asked: DecisionsQuestion) -> Json:
+    found: list[dict[str, object]] = []
+    for file, row, values in _matching_decisions(asked):
+        if len(found) == asked.limit:
+            return {"decisions": found, "next": f"{file}:{row}"}
+        found.append(values)
+    return {"decisions": found, "next": None}
+
+
+def _matching_decisions(asked: DecisionsQuestion) -> Iterator[tuple[int, int, dict[str, object]]]:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+    import pyarrow.parquet as pq
+
+    from curator.errors import DataError
+    from curator.run.directory import RunDirectory
+    from curator.storage.path import as_path, matching, readable
+
+    paths = matching(RunDirectory(as_path(asked.run)).decisions, "*.parquet")
+    for file, path in enumerate(paths[asked.file :], start=asked.file):
+        begin = asked.row if file == asked.file else 0
+        passed = 0
+        try:
+            parquet = pq.ParquetFile(readable(path))
+            for number in range(parquet.num_row_groups):
+                here = parquet.metadata.row_group(number).num_rows
+                if passed + here > begin:
+                    table = parquet.read_row_group(number, columns=_DECISION_COLUMNS, use_threads=False)
+                    rows = pa.array(range(passed, passed + here), pa.int64())
+                    table = table.append_column("row", rows).filter(pc.field("row") >= begin)
+                    for name, value in asked.equal.items():
+                        table = table.filter(pc.field(name) == value)
+                    for values in table.to_pylist():
+                        row = values.pop("row")
+                        yield file, row, {**values, "key": values["key"].hex()}
+                passed += here
+        except pa.ArrowMemoryError:
+            raise
+        except (pa.ArrowException, OSError) as error:
+            raise DataError("cannot be read", hint="`curator verify` tells what is damaged") from error
+
+
+if __name__ == "__main__":
+    main(*map(int, sys.argv[1:4]))

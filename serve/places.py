@@ -1,0 +1,128 @@
+"""Which places the service reads and writes: below configured roots alone, after links are resolved.
+
+A recipe names files too (a language model, an index, evaluation sets); they are held against the input roots as well.
+Whoever may write below a root can change what lies there between this look and the reading: roots belong to people who
+are trusted with that.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from curator.errors import UserError
+from curator.readers.base import InputFile
+from curator.readers.detect import discover
+from curator.recipe.model import SHIPPED_MODEL, Recipe
+from curator.storage.path import StoragePath, as_path, is_url
+
+_MAGIC = "*?["
+
+
+class PlaceError(UserError):
+    """A place that is not below a root."""
+
+
+@dataclass(frozen=True)
+class Places:
+    """The roots: absolute folders, or `s3://BUCKET/NAME`."""
+
+    input_roots: tuple[str, ...] = ()
+    output_roots: tuple[str, ...] = ()
+
+    def inputs(self, given: Sequence[str]) -> tuple[str, ...]:
+        """Inputs as they are read. PlaceError for one that is not below an input root, before anything is looked at."""
+        return tuple(self._input(place) for place in given)
+
+    def discover(self, inputs: Sequence[str], format: str) -> list[InputFile]:  # noqa: A002 (the recipe's word)
+        """The files of these inputs. PlaceError where a link among them leads out of the input roots."""
+        files = discover(self.inputs(inputs), format)
+        for file in files:
+            self._check(str(file.path), self.input_roots, "input")
+        return files
+
+    def output(self, given: str) -> str:
+        """The output as it is written. PlaceError unless it is below an output root."""
+        if not self.output_roots:
+            raise PlaceError("no output root is configured", hint="start the service with --output-root DIRECTORY")
+        if is_url(given):
+            place = str(as_path(given))
+        else:
+            first = self.output_roots[0]
+            place = given if Path(given).is_absolute() else f"{first}/{given}"
+            _refuse_parents(given)
+            place = place if is_url(place) else os.path.normpath(place)
+        self._check(place, self.output_roots, "output")
+        if any(_real(place) == _real(root) for root in self.output_roots):
+            raise PlaceError("an output root is no output", file=given, hint="name a folder in it")
+        return place
+
+    def check_recipe(self, recipe: Recipe) -> None:
+        """PlaceError where a recipe names a file that is not below an input root."""
+        if recipe.language is not None and recipe.language.model != SHIPPED_MODEL:
+            self._input(recipe.language.model)
+        for entry in recipe.stages:
+            for text in _strings(entry.parameters):
+                if "/" in text or "\\" in text or text.startswith("~") or text in (".", ".."):
+                    self._input(text)
+
+    def _input(self, given: str) -> str:
+        if not self.input_roots:
+            raise PlaceError("no input root is configured", hint="start the service with --input-root DIRECTORY")
+        if is_url(given):
+            self._check(str(as_path(given)), self.input_roots, "input")
+            return given
+        _refuse_parents(given)
+        if not Path(given).is_absolute():
+            raise PlaceError("is not an absolute path", file=given, hint=f"below {', '.join(self.input_roots)}")
+        parts = Path(given).parts
+        plain = next((index for index, part in enumerate(parts) if any(sign in part for sign in _MAGIC)), len(parts))
+        self._check(str(Path(*parts[:plain])), self.input_roots, "input")
+        return given
+
+    def _check(self, place: str, roots: Sequence[str], kind: str) -> None:
+        if not any(_lies_in(place, root) for root in roots):
+            raise PlaceError(f"does not lie below an {kind} root", file=place, hint=f"{kind} roots: {', '.join(roots)}")
+
+
+def root_of(given: str) -> str:
+    """A root as it is configured: an absolute path, or the URL of object storage. UserError for what is not there."""
+    if is_url(given):
+        return str(as_path(given))
+    real = os.path.realpath(given)
+    if not Path(real).is_dir():
+        raise UserError("is not a directory", file=given, hint="a root must be there when the service starts")
+    return real
+
+
+def _lies_in(place: str, root: str) -> bool:
+    if is_url(place) or is_url(root):
+        if not (is_url(place) and is_url(root)):
+            return False
+        inner, outer = as_path(place), as_path(root)
+        return isinstance(inner, StoragePath) and isinstance(outer, StoragePath) and inner.is_relative_to(outer)
+    return _real(place).is_relative_to(_real(root))
+
+
+def _real(place: str) -> Path:
+    return Path(place) if is_url(place) else Path(os.path.realpath(place))
+
+
+def _refuse_parents(given: str) -> None:
+    if "\0" in given or ".." in Path(given).parts:
+        raise PlaceError("holds `..` or a NUL", file=given.replace("\0", "\\0"), hint="write the path without it")
+
+
+def _strings(value: object) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for inner in value.values():
+            yield from _strings(inner)
+    elif isinstance(value, (list, tuple)):
+        for inner in value:
+            yield from _strings(inner)
+    elif isinstance(value, os.PathLike):
+        yield os.fspath(value)

@@ -1,0 +1,71 @@
+"""Recipes and stages: what there is, and whether a recipe can run."""
+
+from __future__ import annotations
+
+from functools import cache
+
+from fastapi.responses import JSONResponse, Response
+
+from curator.recipe import packaged_recipes, recipe_schema
+from curator.registry import STAGES, names, stage_class
+from serve.context import ServiceOf
+from serve.models import RecipeChoice, RecipeList, RecipeSummary, StageList, StageSummary, ValidRecipe
+from serve.routing import Routes
+from serve.submission import check_recipe
+
+ROUTES = Routes("recipes")
+
+
+@ROUTES.add("GET", "/v1/recipes", "read", model=RecipeList)
+def list_recipes() -> RecipeList:
+    """The packaged recipes."""
+    found = {name: path.read_text(encoding="utf-8").splitlines()[0] for name, path in packaged_recipes().items()}
+    return RecipeList(recipes=tuple(RecipeSummary(name=name, about=line.lstrip("# ")) for name, line in found.items()))
+
+
+@ROUTES.add(
+    "POST",
+    "/v1/recipes/validate",
+    "read",
+    model=ValidRecipe,
+    problems=("request.invalid", "request.malformed", "request.media_type", "recipe.invalid", "place.refused"),
+)
+def validate_recipe(choice: RecipeChoice, service: ServiceOf) -> ValidRecipe:
+    """Whether a recipe can run here; a problem names the line and the nearest known key."""
+    pipeline, phases = check_recipe(choice, service.settings.places)
+    return ValidRecipe(
+        name=pipeline.recipe.name, stages=tuple(entry.name for entry in pipeline.recipe.stages), phases=phases
+    )
+
+
+@ROUTES.add("GET", "/v1/recipes/schema", "read", media_type="application/schema+json")
+def show_schema() -> Response:
+    """The JSON schema of recipes, with the parameters of every stage that is installed."""
+    return JSONResponse(_schema(), media_type="application/schema+json")
+
+
+@ROUTES.add("GET", "/v1/stages", "read", model=StageList)
+def list_stages() -> StageList:
+    """The stages that are installed, with their rules and parameters."""
+    return _stages()
+
+
+@cache
+def _schema() -> dict[str, object]:
+    return recipe_schema()
+
+
+@cache
+def _stages() -> StageList:
+    found = [(name, stage_class(name)) for name in names(STAGES)]
+    return StageList(
+        stages=tuple(
+            StageSummary(
+                name=name,
+                about=stage.about,
+                rules=dict(stage.rules),
+                parameters=stage.parameters_type.model_json_schema(),
+            )
+            for name, stage in found
+        )
+    )

@@ -1,0 +1,59 @@
+"""What a worker process is told, and what it leaves: the files of an attempt's folder.
+
+task.json      what to run
+lock           held from before the process begins until it has ended, by the kernel: the sign that it lives
+pid            the process
+heartbeat      touched every two seconds
+log            what it writes for people
+outcome.json   how it ended; missing when it was killed
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict
+
+TASK = "task.json"
+LOCK = "lock"
+PID = "pid"
+HEARTBEAT = "heartbeat"
+LOG = "log"
+OUTCOME = "outcome.json"
+
+HEARTBEAT_SECONDS = 2.0
+
+
+class Task(BaseModel):
+    """One attempt. `recipe` is the name of a packaged one, else `recipe_text` its text; places are resolved already."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    inputs: tuple[str, ...]
+    output: str
+    recipe: str
+    recipe_text: str | None
+    overrides: tuple[str, ...]
+    workers: int
+    memory_bytes: int
+    resume: bool
+    input_roots: tuple[str, ...]
+    output_roots: tuple[str, ...]
+
+
+class Outcome(BaseModel):
+    """How a worker ended: the exit code of `curator process`, and what stopped it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    exit_code: int
+    error: str | None = None
+    message: str | None = None
+
+
+def read_outcome(folder: Path) -> Outcome | None:
+    """How the worker of a folder ended, None where it left no word."""
+    try:
+        return Outcome.model_validate_json((folder / OUTCOME).read_bytes())
+    except FileNotFoundError:
+        return None

@@ -1,0 +1,131 @@
+"""Opening the store: SQLite (WAL) or PostgreSQL, brought to the newest revision, and its transactions.
+
+Writers come one after the other on both: SQLite by `BEGIN IMMEDIATE`, PostgreSQL by an advisory lock. So a number that
+was handed out later is never seen earlier, which the ids of the event stream rest on. Readers do not wait.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.resources import files
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import Engine, create_engine, event, text
+from sqlalchemy.engine import URL, Connection, make_url
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
+from sqlalchemy.orm import Session
+from sqlalchemy.pool import ConnectionPoolEntry
+
+from curator.errors import TransientError, UserError
+from curator.run.store import OWNER_ONLY, make_folder
+
+BUSY_SECONDS = 10.0
+"""How long a writer of SQLite waits for another process."""
+
+CONNECTIONS = 8
+
+_LOCK = 7_226_183_001
+"""The advisory lock of writers on PostgreSQL: any number that nobody else uses."""
+
+_READ_ONLY = "curator_read_only"
+
+
+class Database:
+    """The connections of one store."""
+
+    def __init__(self, url: str) -> None:
+        self.url = parse_url(url)
+        self.is_sqlite = self.url.get_backend_name() == "sqlite"
+        if self.is_sqlite and self.url.database:
+            make_folder(Path(self.url.database).absolute().parent, OWNER_ONLY)
+        self.engine = self._engine()
+
+    def upgrade(self, revision: str = "head") -> None:
+        """Bring the tables to a revision. TransientError where the database does not answer."""
+        configuration = Config()
+        configuration.set_main_option("script_location", str(files("serve.store") / "migrations"))
+        try:
+            with self.engine.connect() as connection:
+                configuration.attributes["connection"] = connection
+                command.upgrade(configuration, revision)
+                connection.commit()
+        except DBAPIError as error:
+            raise TransientError(
+                f"the store does not answer: {_first_line(error)}", file=self.shown, hint="is the database up?"
+            ) from error
+
+    @property
+    def shown(self) -> str:
+        """The URL without its password."""
+        return self.url.render_as_string(hide_password=True)
+
+    @contextmanager
+    def write(self) -> Iterator[Session]:
+        """A transaction that may change things, alone among writers; committed at its end."""
+        with Session(self.engine, expire_on_commit=False) as session, session.begin():
+            if not self.is_sqlite:
+                session.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
+            yield session
+
+    @contextmanager
+    def read(self) -> Iterator[Session]:
+        """A transaction that looks."""
+        engine = self.engine.execution_options(**{_READ_ONLY: True})
+        with Session(engine, expire_on_commit=False) as session, session.begin():
+            yield session
+
+    def close(self) -> None:
+        """Close the connections."""
+        self.engine.dispose()
+
+    def _engine(self) -> Engine:
+        if not self.is_sqlite:
+            return create_engine(
+                self.url, pool_size=CONNECTIONS, max_overflow=CONNECTIONS, pool_pre_ping=True, pool_timeout=BUSY_SECONDS
+            )
+        engine = create_engine(
+            self.url,
+            connect_args={"timeout": BUSY_SECONDS, "check_same_thread": False},
+            pool_size=CONNECTIONS,
+            max_overflow=CONNECTIONS,
+            pool_timeout=BUSY_SECONDS,
+        )
+        event.listen(engine, "connect", _prepare_sqlite)
+        event.listen(engine, "begin", _begin_sqlite)
+        return engine
+
+
+def parse_url(url: str) -> URL:
+    """The URL of a store, with the driver that is used. UserError for one that will not do."""
+    try:
+        parsed = make_url(url)
+        backend = parsed.get_backend_name()
+    except (ArgumentError, NoSuchModuleError, ValueError) as error:
+        raise UserError("is not the URL of a store", hint="sqlite:///FILE or postgresql://USER@HOST/NAME") from error
+    if backend == "postgresql":
+        return parsed.set(drivername="postgresql+psycopg")
+    if backend != "sqlite" or not parsed.database or parsed.database == ":memory:":
+        raise UserError("is not the URL of a store", hint="sqlite:///FILE or postgresql://USER@HOST/NAME")
+    return parsed.set(drivername="sqlite+pysqlite")
+
+
+def _prepare_sqlite(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
+    connection.isolation_level = None  # the driver begins nothing of its own: `_begin_sqlite` does
+    cursor = connection.cursor()
+    cursor.execute("PRAGMA journal_mode = WAL")
+    cursor.execute("PRAGMA synchronous = FULL")
+    cursor.execute("PRAGMA foreign_keys = ON")
+    cursor.close()
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    reads = connection.get_execution_options().get(_READ_ONLY, False)
+    connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
+
+
+def _first_line(error: DBAPIError) -> str:
+    return str(error.orig).strip().partition("\n")[0]

@@ -1,0 +1,1 @@
+"""Revisions of the store, in order, run by Alembic."""

@@ -1,0 +1,124 @@
+"""Lists of runs and events, page by page."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from sqlalchemy import Select, func, select
+from sqlalchemy.orm import Session
+
+from serve.models import Run, StoredEvent
+from serve.states import ACTIVE, State
+from serve.store.runs import run_model
+from serve.store.tables import AttemptRow, EventRow, LabelRow, RunRow
+
+QUEUE_LOOKED_AT = 1000
+"""So many queued runs are compared when one is chosen, those of the highest priority that wait longest."""
+
+
+@dataclass(frozen=True)
+class Filter:
+    """Which runs: in one of these states, of this owner, with these labels, made within these times."""
+
+    states: Sequence[State] = ()
+    owner: str | None = None
+    labels: Mapping[str, str] = field(default_factory=dict)
+    created_after: float | None = None
+    created_before: float | None = None
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """A queued attempt, as the choice of the next one sees it. `run` is its internal number, which grows with age."""
+
+    run: int
+    attempt: int
+    owner: str
+    priority: int
+
+
+def list_runs(session: Session, chosen: Filter, before: int | None, limit: int) -> tuple[list[Run], int | None]:
+    """The newest runs of a filter whose internal number is below `before`; the number to go on from, None at the
+    end."""
+    query = select(RunRow, AttemptRow).join(
+        AttemptRow, (AttemptRow.run == RunRow.number) & (AttemptRow.number == RunRow.attempt)
+    )
+    query = _filtered(query, chosen)
+    if before is not None:
+        query = query.where(RunRow.number < before)
+    rows = session.execute(query.order_by(RunRow.number.desc()).limit(limit + 1)).all()
+    shown = [run_model(run, attempt) for run, attempt in rows[:limit]]
+    return shown, rows[limit - 1][0].number if len(rows) > limit else None
+
+
+def _filtered(query: Select[RunRow, AttemptRow], chosen: Filter) -> Select[RunRow, AttemptRow]:
+    if chosen.states:
+        query = query.where(RunRow.state.in_(chosen.states))
+    if chosen.owner is not None:
+        query = query.where(RunRow.owner == chosen.owner)
+    if chosen.created_after is not None:
+        query = query.where(RunRow.created >= chosen.created_after)
+    if chosen.created_before is not None:
+        query = query.where(RunRow.created < chosen.created_before)
+    for name, value in chosen.labels.items():
+        labelled = select(LabelRow.run).where(LabelRow.name == name, LabelRow.value == value)
+        query = query.where(RunRow.number.in_(labelled))
+    return query
+
+
+def run_number(session: Session, id: str) -> int | None:  # noqa: A002 (as users call it)
+    """The internal number of a run."""
+    return session.scalar(select(RunRow.number).where(RunRow.id == id))
+
+
+def events_after(session: Session, run: int, after: int, limit: int) -> list[StoredEvent]:
+    """The next events of a run, in order."""
+    rows = session.scalars(
+        select(EventRow).where(EventRow.run == run, EventRow.number > after).order_by(EventRow.number).limit(limit)
+    )
+    return [
+        StoredEvent(
+            id=row.number,
+            origin="run" if row.origin == "run" else "service",
+            attempt=row.attempt,
+            seq=row.seq,
+            time=row.time,
+            kind=row.kind,
+            fields=row.fields,
+        )
+        for row in rows
+    ]
+
+
+def waiting(session: Session, now: float) -> list[Waiting]:
+    """The queued attempts whose time has come."""
+    rows = session.execute(
+        select(RunRow.number, RunRow.attempt, RunRow.owner, RunRow.priority)
+        .join(AttemptRow, (AttemptRow.run == RunRow.number) & (AttemptRow.number == RunRow.attempt))
+        .where(RunRow.state == State.QUEUED, AttemptRow.not_before <= now)
+        .order_by(RunRow.priority.desc(), RunRow.number)
+        .limit(QUEUE_LOOKED_AT)
+    )
+    return [Waiting(*row) for row in rows]
+
+
+def working_by_owner(session: Session, lease: str) -> dict[str, int]:
+    """How many runs of each owner this runner works on."""
+    rows = session.execute(
+        select(RunRow.owner, func.count())
+        .join(AttemptRow, (AttemptRow.run == RunRow.number) & (AttemptRow.number == RunRow.attempt))
+        .where(RunRow.state.in_(ACTIVE), AttemptRow.lease == lease)
+        .group_by(RunRow.owner)
+    )
+    return {row[0]: row[1] for row in rows}
+
+
+def expired(session: Session, now: float) -> list[tuple[int, int]]:
+    """Active attempts that no runner answers for any more: (run, attempt)."""
+    rows = session.execute(
+        select(RunRow.number, RunRow.attempt)
+        .join(AttemptRow, (AttemptRow.run == RunRow.number) & (AttemptRow.number == RunRow.attempt))
+        .where(RunRow.state.in_(ACTIVE), AttemptRow.lease_until < now)
+    )
+    return [(run, attempt) for run, attempt in rows]

@@ -1,0 +1,372 @@
+"""Runs in the store: made, moved from state to state, asked for.
+
+Whatever changes a run does it through a `Writer`: one transaction, alone among writers. A transition names the attempt
+that it is about; where another has begun meanwhile, or the attempt has ended, nothing is changed.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from sqlalchemy import Select, func, select, update
+from sqlalchemy.orm import Session
+
+from curator.errors import Bug
+from curator.run.events import Event
+from curator.run.progress import ProgressFold
+from serve.audit import Auditor
+from serve.models import Attempt, Change, Progress, Run, RunDetails, RunRequest
+from serve.states import ACTIVE, State, Transition, check_transition
+from serve.store.database import Database
+from serve.store.tables import AttemptRow, EventRow, HistoryRow, LabelRow, RunRow
+
+SERVICE = "service"
+"""Who acts where no user does."""
+
+_LEFT_OUT = ("fingerprint", "origins")
+"""Fields of events that the stream does not carry: they grow with the input, and the manifest has them."""
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How the process of an attempt ended."""
+
+    exit_code: int | None = None
+    error: str | None = None
+    message: str | None = None
+
+
+@dataclass
+class Writer:
+    """One transaction on runs."""
+
+    session: Session
+    auditor: Auditor
+    changed: set[int] = field(default_factory=set)
+
+    def create(self, request: RunRequest, recipe: str, output: str, owner: str) -> RunRow:
+        """A new run, its first attempt queued."""
+        now = time.time()
+        run = RunRow(
+            id=secrets.token_hex(6),
+            owner=owner,
+            recipe=recipe,
+            output=output,
+            request=request.model_dump(mode="json"),
+            labels=dict(request.labels),
+            priority=request.priority,
+            created=now,
+            updated=now,
+            state=State.QUEUED,
+            attempt=1,
+            version=0,
+            progress={},
+            counted={},
+            generation=1,
+            piece="",
+        )
+        self.session.add(run)
+        self.session.flush()
+        self.session.add_all(LabelRow(run=run.number, name=name, value=value) for name, value in run.labels.items())
+        self.session.add(_attempt(run.number, 1, request.attempts - 1, 0.0))
+        self._note(run, None, State.QUEUED, "submitted", owner, is_final=False)
+        self.auditor.append(self.session, owner, "run.submit", run.id, None, run.request)
+        return run
+
+    def run(self, id: str) -> RunRow | None:  # noqa: A002 (as users call it)
+        """The run of this id."""
+        return self.session.scalars(select(RunRow).where(RunRow.id == id)).first()
+
+    def attempt_of(self, run: RunRow, number: int | None = None) -> AttemptRow:
+        """An attempt of a run, the last one if no number is given."""
+        found = self.session.get(AttemptRow, (run.number, run.attempt if number is None else number))
+        if found is None:
+            raise Bug(f"run {run.id} has no attempt {run.attempt if number is None else number}")
+        return found
+
+    def take(
+        self,
+        run: RunRow,
+        number: int,
+        transition: Transition,
+        actor: str = SERVICE,
+        ended: Ended | None = None,
+        *,
+        is_final: bool = True,
+    ) -> bool:
+        """Take a transition of an attempt; whether it was. `is_final` False where another attempt follows at once."""
+        attempt = self.attempt_of(run, number)
+        before = State(attempt.state)
+        if run.attempt != number or before.is_terminal:
+            return False
+        check_transition(before, transition)
+        attempt.state = run.state = transition.TO
+        now = time.time()
+        if transition.TO == State.STARTING:
+            attempt.started = now
+        if transition.TO == State.CANCELLING:
+            attempt.asked = now
+        if transition.TO.is_terminal:
+            attempt.ended = now
+        if ended is not None:
+            attempt.exit_code, attempt.error, attempt.message = ended.exit_code, ended.error, ended.message
+        self._note(
+            run, before, transition.TO, transition.reason, actor, is_final=is_final and transition.TO.is_terminal
+        )
+        self.auditor.append(
+            self.session, actor, "run.state", run.id, {"state": before, "attempt": number}, {"state": transition.TO}
+        )
+        return True
+
+    def try_again(self, run: RunRow, why: str, actor: str, retries_left: int, not_before: float = 0.0) -> None:
+        """A new attempt of a run whose last one has ended, queued. Bug where it has not."""
+        before = State(self.attempt_of(run).state)
+        if not before.is_terminal:
+            raise Bug(f"run {run.id}: an attempt that is {before} has not ended")
+        run.attempt += 1
+        run.state = State.QUEUED
+        self.session.add(_attempt(run.number, run.attempt, retries_left, not_before))
+        self._note(run, before, State.QUEUED, why, actor, is_final=False)
+        self.auditor.append(self.session, actor, "run.attempt", run.id, {"state": before}, {"attempt": run.attempt})
+
+    def take_in(self, run: RunRow, piece: str, events: Sequence[Event], fold: ProgressFold) -> None:
+        """Take in a piece of a run's events, each once, with how far the run is after them."""
+        if piece <= run.piece:
+            return
+        known = self._known(run, events)
+        for event in events:
+            place = (_integer(event["attempt"]), _integer(event["seq"]))
+            if place not in known:
+                self.session.add(_event(run, event, *place))
+        run.piece = piece
+        run.progress = vars(fold.reached)
+        run.counted = {"all": fold.counts, "languages": fold.languages}
+        run.updated = time.time()
+        self.changed.add(run.number)
+
+    def begin_anew(self, run: RunRow) -> None:
+        """The directory of the run holds nothing, so that its events will be numbered from the beginning."""
+        run.generation += 1
+        run.piece = ""
+        run.progress = {}
+        run.counted = {}
+
+    def renew_leases(self, lease: str, until: float, heartbeats: Mapping[tuple[int, int], float]) -> None:
+        """Answer for active attempts until then, and note when their processes were last heard of."""
+        for (run, number), heartbeat in heartbeats.items():
+            self.session.execute(
+                update(AttemptRow)
+                .where(AttemptRow.run == run, AttemptRow.number == number, AttemptRow.lease == lease)
+                .values(lease_until=until, heartbeat=heartbeat)
+            )
+
+    def _known(self, run: RunRow, events: Sequence[Event]) -> set[tuple[int, int]]:
+        attempts = {_integer(event["attempt"]) for event in events}
+        seqs = [_integer(event["seq"]) for event in events]
+        if not seqs:
+            return set()
+        rows = self.session.execute(
+            select(EventRow.attempt, EventRow.seq).where(
+                EventRow.run == run.number,
+                EventRow.origin == "run",
+                EventRow.generation == run.generation,
+                EventRow.attempt.in_(attempts),
+                EventRow.seq.between(min(seqs), max(seqs)),
+            )
+        )
+        return {(attempt, seq) for attempt, seq in rows}
+
+    def _note(self, run: RunRow, before: State | None, after: State, why: str, actor: str, *, is_final: bool) -> None:
+        """Append a transition to history and to the stream."""
+        run.version += 1
+        run.updated = time.time()
+        self.session.add(
+            HistoryRow(
+                run=run.number,
+                version=run.version,
+                attempt=run.attempt,
+                before=before,
+                after=after,
+                time=run.updated,
+                why=why,
+                actor=actor,
+            )
+        )
+        fields: dict[str, object] = {"before": before, "after": after, "why": why, "actor": actor, "final": is_final}
+        self.session.add(
+            EventRow(
+                run=run.number,
+                origin="service",
+                generation=0,
+                attempt=run.attempt,
+                seq=run.version,
+                time=run.updated,
+                kind="state.changed",
+                fields=fields,
+            )
+        )
+        self.session.flush()
+        self.changed.add(run.number)
+
+
+class RunStore:
+    """The runs of a store. `listeners` are told the number of each run that was changed, after the commit."""
+
+    def __init__(self, database: Database, auditor: Auditor) -> None:
+        self.database = database
+        self.auditor = auditor
+        self.listeners: list[Callable[[int], None]] = []
+
+    @contextmanager
+    def write(self) -> Iterator[Writer]:
+        """A transaction that may change runs."""
+        with self.database.write() as session:
+            writer = Writer(session, self.auditor)
+            yield writer
+        for number in writer.changed:
+            for listener in self.listeners:
+                listener(number)
+
+    def find(self, id: str) -> Run | None:  # noqa: A002 (as users call it)
+        """The run of this id."""
+        with self.database.read() as session:
+            found = session.execute(_with_attempt().where(RunRow.id == id)).first()
+            return None if found is None else run_model(found[0], found[1])
+
+    def details(self, id: str) -> RunDetails | None:  # noqa: A002 (as users call it)
+        """The run of this id, with its attempts and history."""
+        with self.database.read() as session:
+            found = session.execute(_with_attempt().where(RunRow.id == id)).first()
+            if found is None:
+                return None
+            run = run_model(found[0], found[1])
+            number = found[0].number
+            attempts = session.scalars(
+                select(AttemptRow).where(AttemptRow.run == number).order_by(AttemptRow.number)
+            ).all()
+            history = session.scalars(
+                select(HistoryRow).where(HistoryRow.run == number).order_by(HistoryRow.version)
+            ).all()
+            return RunDetails(
+                **dict(run),
+                request=RunRequest.model_validate(found[0].request),
+                attempts=tuple(attempt_model(row) for row in attempts),
+                history=tuple(_change(row) for row in history),
+            )
+
+    def counted(self, id: str) -> dict[str, object]:  # noqa: A002 (as users call it)
+        """The funnel of a run as far as it is: documents and tokens by event, in all and by language."""
+        with self.database.read() as session:
+            return session.scalar(select(RunRow.counted).where(RunRow.id == id)) or {}
+
+    def counts(self) -> dict[State, int]:
+        """How many runs are in each state."""
+        with self.database.read() as session:
+            rows = session.execute(select(RunRow.state, func.count()).group_by(RunRow.state)).all()
+        found = {State(state): count for state, count in rows}
+        return {state: found.get(state, 0) for state in State}
+
+    def active(self, lease: str) -> list[tuple[RunRow, AttemptRow]]:
+        """The attempts for which this runner answers and whose processes may be working."""
+        with self.database.read() as session:
+            rows = session.execute(
+                _with_attempt().where(RunRow.state.in_(ACTIVE), AttemptRow.lease == lease).order_by(RunRow.number)
+            )
+            return [(run, attempt) for run, attempt in rows]
+
+
+def is_output_in_use(session: Session, output: str) -> str | None:
+    """The id of a run that has not ended and works in this output."""
+    live = [state for state in State if not state.is_terminal]
+    return session.scalars(select(RunRow.id).where(RunRow.output == output, RunRow.state.in_(live)).limit(1)).first()
+
+
+def run_model(run: RunRow, attempt: AttemptRow) -> Run:
+    """A run as users see it."""
+    return Run(
+        id=run.id,
+        owner=run.owner,
+        recipe=run.recipe,
+        output=run.output,
+        labels=run.labels,
+        priority=run.priority,
+        created=run.created,
+        updated=run.updated,
+        state=State(run.state),
+        attempt=run.attempt,
+        version=run.version,
+        progress=Progress.model_validate(run.progress),
+        exit_code=attempt.exit_code,
+        error=attempt.error,
+        message=attempt.message,
+    )
+
+
+def attempt_model(row: AttemptRow) -> Attempt:
+    """An attempt as users see it."""
+    return Attempt(
+        number=row.number,
+        state=State(row.state),
+        started=row.started,
+        ended=row.ended,
+        heartbeat=row.heartbeat,
+        not_before=row.not_before,
+        ask=row.ask,
+        exit_code=row.exit_code,
+        error=row.error,
+        message=row.message,
+    )
+
+
+def _with_attempt() -> Select[RunRow, AttemptRow]:
+    return select(RunRow, AttemptRow).join(
+        AttemptRow, (AttemptRow.run == RunRow.number) & (AttemptRow.number == RunRow.attempt)
+    )
+
+
+def _attempt(run: int, number: int, retries_left: int, not_before: float) -> AttemptRow:
+    return AttemptRow(
+        run=run,
+        number=number,
+        state=State.QUEUED,
+        retries_left=retries_left,
+        not_before=not_before,
+        lease="",
+        lease_until=0.0,
+        ask="",
+    )
+
+
+def _change(row: HistoryRow) -> Change:
+    return Change(
+        version=row.version,
+        attempt=row.attempt,
+        before=None if row.before is None else State(row.before),
+        after=State(row.after),
+        time=row.time,
+        why=row.why,
+        actor=row.actor,
+    )
+
+
+def _event(run: RunRow, event: Event, attempt: int, seq: int) -> EventRow:
+    named = ("attempt", "seq", "time", "kind", *_LEFT_OUT)
+    moment = event["time"]
+    return EventRow(
+        run=run.number,
+        origin="run",
+        generation=run.generation,
+        attempt=attempt,
+        seq=seq,
+        time=float(moment) if isinstance(moment, (int, float)) else 0.0,
+        kind=str(event["kind"])[:32],
+        fields={name: value for name, value in event.items() if name not in named},
+    )
+
+
+def _integer(value: object) -> int:
+    return value if isinstance(value, int) else 0

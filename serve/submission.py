@@ -1,0 +1,95 @@
+"""A run that is asked for, looked at completely before it is taken: recipe, places, files, memory."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+
+from curator.errors import DataError, UserError
+from curator.plan import make_plan
+from curator.recipe import Recipe, load_recipe, load_recipe_text, packaged_recipes
+from curator.registry import nearest
+from curator.run.checks import check_metadata, check_place, check_requirements
+from curator.run.directory import RunDirectory
+from curator.run.memory import workers_within
+from curator.run.pipeline import Pipeline, make_pipeline
+from curator.storage.path import as_path
+from serve.models import RecipeChoice, RunRequest
+from serve.places import PlaceError, Places
+from serve.problems import ProblemError
+from serve.settings import Settings
+
+
+@dataclass(frozen=True)
+class Checked:
+    """A request that can become a run: its recipe, and its output as an absolute place."""
+
+    recipe: Recipe
+    output: str
+
+
+def check_recipe(choice: RecipeChoice, places: Places) -> tuple[Pipeline, tuple[str, ...]]:
+    """The pipeline of a recipe that can run here, and its phases in words. ProblemError where it cannot."""
+    try:
+        recipe = _load(choice)
+        places.check_recipe(recipe)
+        pipeline = make_pipeline(recipe)
+        phases = tuple(phase.describe() for phase in make_plan(pipeline))
+        check_requirements(pipeline)
+        check_metadata(pipeline)
+    except PlaceError as error:
+        raise place_problem(error) from error
+    except UserError as error:
+        raise ProblemError("recipe.invalid", _said(error), hint=error.hint) from error
+    except RecursionError as error:
+        raise ProblemError("recipe.invalid", "it is nested too deeply") from error
+    return pipeline, phases
+
+
+def check_run(request: RunRequest, settings: Settings) -> Checked:
+    """A run that can begin. ProblemError where it cannot."""
+    places = settings.places
+    if not places.input_roots or not places.output_roots:
+        missing = "--output-root" if places.input_roots else "--input-root"
+        raise ProblemError("roots.missing", "runs are refused", hint=f"start the service with {missing} DIRECTORY")
+    pipeline, _ = check_recipe(request, places)
+    try:
+        output = places.output(request.output)
+        places.discover(request.inputs, pipeline.recipe.input.format)
+        directory = RunDirectory(as_path(output))
+        check_place(directory, request.inputs)
+        if directory.is_used():
+            raise UserError("the output is not empty", file=output, hint="choose another")
+        memory = request.memory or settings.memory_bytes
+        workers_within(request.workers or settings.workers, memory, pipeline.recipe.input.max_document_bytes)
+    except PlaceError as error:
+        raise place_problem(error) from error
+    except (UserError, DataError) as error:
+        raise ProblemError("run.refused", _said(error), hint=error.hint) from error
+    return Checked(pipeline.recipe, output)
+
+
+def request_digest(request: RunRequest) -> str:
+    """SHA-256 of a request, the same for the same values however they were written."""
+    text = json.dumps(request.model_dump(mode="json"), sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def place_problem(error: PlaceError) -> ProblemError:
+    """The problem of a place that is not open."""
+    return ProblemError("place.refused", _said(error), hint=error.hint)
+
+
+def _load(choice: RecipeChoice) -> Recipe:
+    if isinstance(choice.recipe, str):
+        known = packaged_recipes()
+        if choice.recipe not in known:  # the command would take it for a file
+            hint = nearest(choice.recipe, known) or f"one of: {', '.join(known)}; or give the recipe itself"
+            raise UserError(f"there is no recipe {choice.recipe!r}", hint=hint)
+        return load_recipe(choice.recipe, choice.overrides)
+    return load_recipe_text(json.dumps(choice.recipe, ensure_ascii=False, indent=1), "recipe", choice.overrides)
+
+
+def _said(error: UserError | DataError) -> str:
+    return f"{error.file}: {error.message}" if error.file else error.message

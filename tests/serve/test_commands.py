@@ -1,0 +1,105 @@
+"""`curator runs … --server` and `curator submit --server`, as people run them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from curator.cli.main import app
+from curator.cli.remote import TOKEN_VARIABLE, exit_code_of
+from curator.errors import CuratorError, TransientError, UserError
+from serve.client import Client
+from serve.models import Progress, Run
+from serve.states import TERMINAL, State
+from tests.command import curator, told
+from tests.serve.servers import SMALL, Running, running
+from tests.serve.servers import make_settings as make_settings_of
+
+
+def invoke(server: Running, *arguments: str, code: int = 0) -> str:
+    done = CliRunner().invoke(app, [*arguments, "--server", server.url], env={TOKEN_VARIABLE: server.token})
+    if isinstance(done.exception, CuratorError):
+        raise done.exception
+    assert done.exit_code == code, done.output
+    return done.stdout
+
+
+@pytest.mark.slow
+def test_a_run_is_submitted_followed_listed_and_shown(working: Running, tmp_path: Path) -> None:
+    folder = working.settings.state.parent
+    recipe = tmp_path / "small.json"
+    recipe.write_text(json.dumps(SMALL))
+    arguments = ("submit", str(folder / "in"), "-o", "commanded", "-r", str(recipe), "--key", "c1", "--json")
+    found = json.loads(invoke(working, *arguments, "--wait"))
+    assert (found["state"], found["output"]) == ("succeeded", str(folder / "out" / "commanded"))
+    assert json.loads(invoke(working, *arguments))["id"] == found["id"]
+    assert found["id"] in [run["id"] for run in json.loads(invoke(working, "runs", "list", "--json"))]
+    shown = invoke(working, "runs", "show", found["id"])
+    assert [line.split()[3] for line in shown.splitlines()[-4:]] == ["queued", "starting", "running", "succeeded"]
+    assert "[4/4] write" in invoke(working, "runs", "logs", found["id"])
+
+
+@pytest.mark.slow
+def test_a_run_is_cancelled_and_resumed(tmp_path: Path) -> None:
+    with running(make_settings_of(tmp_path), work=False) as server:
+        made = invoke(server, "submit", str(tmp_path / "in"), "-o", "x", "--set", "dedup.threshold=0.9")
+        run = made.strip().splitlines()[-1]
+        assert json.loads(invoke(server, "runs", "cancel", run, "--json"))["state"] == "cancelled"
+        assert json.loads(invoke(server, "runs", "resume", run, "--json"))["state"] == "queued"
+        assert run in invoke(server, "runs", "list")
+
+
+def test_what_the_service_refuses_is_what_the_command_says(resting: Running) -> None:
+    with pytest.raises(UserError, match="there is no such run"):
+        invoke(resting, "runs", "show", "0123456789ab")
+    with pytest.raises(UserError, match="does not lie below an input root"):
+        invoke(resting, "submit", "/etc/passwd", "-o", "x")
+    for option in ("--resume", "--install", "--address=http://x"):
+        with pytest.raises(UserError, match="does not go with --server"):
+            invoke(resting, "submit", "/x", "-o", "x", option)
+
+
+@pytest.mark.slow
+def test_without_a_token_or_a_server_it_is_one_line_and_an_exit_code(tmp_path: Path) -> None:
+    done = curator("runs", "list", "--server", "http://127.0.0.1:9", env={TOKEN_VARIABLE: ""})
+    assert (done.returncode, "no token is given" in told(done)) == (2, True)
+    (tmp_path / "token").write_text("curator_x\n")
+    with Client("http://127.0.0.1:9", "x", tries=1) as client, pytest.raises(TransientError, match="does not answer"):
+        client.me()
+    with pytest.raises(UserError, match="not the URL of a service"):
+        Client("ftp://x", "x")
+
+
+@pytest.mark.parametrize(
+    ("state", "exit_code", "expected"),
+    [
+        (State.SUCCEEDED, 0, 0),
+        (State.CANCELLED, 130, 130),
+        (State.LOST, 75, 75),
+        (State.FAILED, 2, 2),
+        (State.FAILED, 3, 3),
+        (State.FAILED, 70, 70),
+        (State.FAILED, 75, 75),
+    ],
+)
+def test_each_terminal_state_has_its_exit_code(state: State, exit_code: int, expected: int) -> None:
+    run = Run(
+        id="x",
+        owner="x",
+        recipe="x",
+        output="x",
+        labels={},
+        priority=0,
+        created=0,
+        updated=0,
+        state=state,
+        attempt=1,
+        version=1,
+        progress=Progress(),
+        exit_code=exit_code,
+    )
+    assert exit_code_of(run) == expected
+    assert state in TERMINAL

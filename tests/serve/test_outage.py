@@ -1,0 +1,102 @@
+"""The store is gone, or its disk is full: told as such, nothing is lost, and all goes on when it is back."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+import pytest
+from sqlalchemy import event, text
+
+from serve.models import RunRequest
+from serve.states import State
+from serve.store.tables import RunRow
+from tests.serve.databases import PROBLEM, open_database
+from tests.serve.servers import Running, await_state, await_that, make_settings, running, small_request
+
+
+def fill_disk(server: Running) -> None:
+    """Let the database grow no more: SQLite says then what it says of a full disk."""
+    engine = server.server.service.runs.database.engine
+    engine.dispose()
+
+    @event.listens_for(engine, "connect")
+    def bound(connection: sqlite3.Connection, _entry: object) -> None:
+        (pages,) = connection.execute("PRAGMA page_count").fetchone()
+        connection.execute(f"PRAGMA max_page_count = {pages}")
+
+
+def free_disk(server: Running) -> None:
+    engine = server.server.service.runs.database.engine
+    engine.dispose()
+
+    @event.listens_for(engine, "connect")
+    def unbound(connection: sqlite3.Connection, _entry: object) -> None:
+        connection.execute("PRAGMA max_page_count = 1073741823")
+
+
+def test_a_full_disk_is_told_and_nothing_is_lost(tmp_path: Path) -> None:
+    with running(make_settings(tmp_path), work=False) as server, server.http() as client:
+        first = client.post("/v1/runs", json=small_request(tmp_path, "first")).json()["id"]
+        fill_disk(server)
+        statuses = []
+        for number in range(60):
+            body = small_request(tmp_path, f"r{number}", labels={"filler": "x" * 250})
+            answer = client.post("/v1/runs", json=body, headers={"Idempotency-Key": f"k{number}"})
+            statuses.append(answer.status_code)
+            if answer.status_code != 202:
+                break
+        assert (answer.status_code, answer.json()["code"]) in ((503, "service.full"), (429, "rate.exceeded")), (
+            answer.text
+        )
+        assert answer.status_code == 503
+        assert answer.headers["Retry-After"]
+        assert client.get(f"/v1/runs/{first}").json()["state"] == "queued"
+        kept = len(client.get("/v1/runs?limit=200").json()["runs"])
+        assert kept == 1 + statuses.count(202)
+        free_disk(server)
+        again = client.post("/v1/runs", json=body, headers={"Idempotency-Key": f"k{number}"})
+        assert again.status_code == 202
+        with server.server.service.runs.database.read() as session:
+            assert server.server.service.runs.auditor.verify(session).count == kept + 1
+
+
+@pytest.mark.slow
+def test_a_store_that_somebody_holds_is_told_and_runs_go_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("serve.store.database.BUSY_SECONDS", 0.3)
+    with running(make_settings(tmp_path)) as server, server.client() as client:
+        run = client.submit(RunRequest.model_validate(small_request(tmp_path, "x"))).id
+        await_that(lambda: client.run(run).state in (State.STARTING, State.RUNNING))
+        holder = sqlite3.connect(tmp_path / "state" / "service.db", isolation_level=None)
+        holder.execute("BEGIN IMMEDIATE")
+        with server.http() as http:
+            answer = http.post("/v1/runs", json=small_request(tmp_path, "y"))
+            assert (answer.status_code, answer.json()["code"]) == (503, "store.unavailable")
+            assert http.get("/v1/runs").status_code == 200  # readers do not wait
+        outcome = tmp_path / "state" / "attempts" / run / "1" / "outcome.json"
+        await_that(outcome.exists)
+        holder.execute("ROLLBACK")
+        holder.close()
+        assert await_state(client, run).state == State.SUCCEEDED
+        kinds = [found.kind for found in client.events(run)]
+        assert kinds.count("run.finished") == kinds.count("run.started") == 1
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(bool(PROBLEM), reason=PROBLEM)
+def test_a_run_on_postgresql_succeeds_also_where_its_connections_are_cut(tmp_path: Path) -> None:
+    with open_database("postgresql", tmp_path) as database:
+        settings = make_settings(tmp_path, store=database.url.render_as_string(hide_password=False))
+        with running(settings) as server, server.client() as client:
+            run = client.submit(RunRequest.model_validate(small_request(tmp_path, "x"))).id
+            with database.engine.connect() as connection:
+                connection.execute(
+                    text(
+                        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                        "WHERE datname = current_database() AND pid != pg_backend_pid()"
+                    )
+                )
+            assert await_state(client, run).state == State.SUCCEEDED
+            assert [found.kind for found in client.events(run)].count("run.finished") == 1
+            with server.server.service.runs.database.read() as session:
+                assert session.get_one(RunRow, 1).id == run

@@ -1,0 +1,190 @@
+"""The page in a browser: what it shows, without a pointer, in light and dark, wide and on a phone. Screenshots are kept
+in CURATOR_SCREENSHOTS, if that is set."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from serve.models import RunRequest
+from serve.states import State
+from tests.runs import make_texts, write_jsonl
+from tests.serve.servers import Running, await_state, make_settings, running, small_request
+
+expect.set_options(timeout=20_000)
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.slow,
+    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed"),
+]
+
+SCHEMES = ("light", "dark")
+WIDTHS = (1280, 390)
+HOSTILE = "<img src=x onerror=alert(1)><script>alert(1)</script>"
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Running, list[str]]]:
+    """A server with two runs that succeeded, of documents with hostile ids and texts."""
+    folder = tmp_path_factory.mktemp("page")
+    with running(make_settings(folder, concurrency=1)) as server, server.client() as client:
+        texts = make_texts(60)
+        texts.append({"id": HOSTILE, "text": f"{HOSTILE} " * 10, "source": "web"})
+        write_jsonl(folder / "in" / "texts.jsonl", texts)
+        runs = []
+        for output in ("first", "second"):
+            body = small_request(folder, output, labels={"team": "web"})
+            runs.append(client.submit(RunRequest.model_validate(body)).id)
+            assert await_state(client, runs[-1]).state == State.SUCCEEDED
+        # More than is done in the time that a test looks.
+        write_jsonl(folder / "in" / "large" / "texts.jsonl", make_texts(6000, units=(100, 300)))
+        yield server, runs
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        opened = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield opened
+        opened.close()
+
+
+@pytest.fixture(
+    params=[(scheme, width) for scheme in SCHEMES for width in WIDTHS], ids=lambda found: f"{found[0]}-{found[1]}"
+)
+def page(request: pytest.FixtureRequest, browser: Browser, served: tuple[Running, list[str]]) -> Iterator[Page]:
+    """A page that is signed in; whatever its console says is a failure."""
+    scheme, width = request.param
+    with browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme) as context:
+        context.set_default_timeout(20_000)
+        opened = context.new_page()
+        said: list[str] = []
+        opened.on("console", lambda message: said.append(message.text))
+        opened.on("pageerror", lambda error: said.append(str(error)))
+        opened.on("dialog", lambda dialog: said.append(dialog.message))
+        sign_in(opened, served[0])
+        yield opened
+        width_shown = opened.evaluate("document.documentElement.scrollWidth")
+        keep(opened, f"{request.node.name}")
+        assert width_shown == width, "it scrolls sideways"
+        assert said == []
+
+
+def sign_in(page: Page, server: Running) -> None:
+    page.goto(server.url)
+    page.get_by_label("Token").fill(server.token)
+    page.keyboard.press("Enter")
+    page.wait_for_selector("table")
+
+
+def keep(page: Page, name: str) -> None:
+    folder = os.environ.get("CURATOR_SCREENSHOTS")
+    if folder:
+        page.screenshot(path=Path(folder) / f"{re.sub('[^a-z0-9-]+', '-', name)}.png", full_page=True)
+
+
+def test_the_list_shows_every_run_and_leads_to_each(page: Page, served: tuple[Running, list[str]]) -> None:
+    _, runs = served
+    for run in runs:
+        expect(page.get_by_role("link", name=run)).to_be_visible()
+    page.get_by_role("link", name=runs[0]).focus()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="Funnel")).to_be_visible()
+
+
+def test_a_run_shows_its_funnel_languages_documents_and_shards(page: Page, served: tuple[Running, list[str]]) -> None:
+    server, runs = served
+    page.goto(f"{server.url}/#/runs/{runs[0]}")
+    expect(page.get_by_role("row", name=re.compile("^kept"))).to_be_visible()
+    expect(page.get_by_role("rowheader", name="el", exact=True)).to_be_visible()
+    page.get_by_label("Id or key").fill(HOSTILE)
+    page.keyboard.press("Enter")
+    expect(page.get_by_text(f"{HOSTILE} kept")).to_be_visible()
+    page.get_by_role("button", name="Look into").first.click()
+    expect(page.locator("blockquote").first).to_be_visible()
+    page.get_by_text("What it wrote").click()
+    expect(page.get_by_text("[4/4] write")).to_be_visible()
+
+
+def test_two_runs_are_compared(page: Page, served: tuple[Running, list[str]]) -> None:
+    server, runs = served
+    page.goto(f"{server.url}/#/compare")
+    page.get_by_label("Run", exact=True).select_option(runs[0])
+    page.get_by_label("Beside it").select_option(runs[1])
+    expect(page.get_by_role("row", name=re.compile("^kept"))).to_be_visible()
+
+
+def test_the_form_has_the_parameters_of_the_stages(page: Page, served: tuple[Running, list[str]]) -> None:
+    page.goto(f"{served[0].url}/#/submit")
+    page.get_by_text("Parameters of the stages").click()
+    expect(page.get_by_label("permutations")).to_be_visible()
+    expect(page.get_by_label("min_bits", exact=True)).to_be_visible()
+
+
+@pytest.fixture
+def plain(browser: Browser, served: tuple[Running, list[str]]) -> Iterator[Page]:
+    with browser.new_context() as context:
+        context.set_default_timeout(20_000)
+        yield context.new_page()
+
+
+def test_a_run_is_submitted_from_the_form_with_the_keyboard_and_followed(
+    plain: Page, served: tuple[Running, list[str]]
+) -> None:
+    server, _ = served
+    sign_in(plain, server)
+    plain.get_by_role("link", name="Submit", exact=True).focus()
+    plain.keyboard.press("Enter")
+    plain.get_by_label("Recipe").select_option("web")
+    plain.get_by_label("Inputs").fill("/etc/passwd")
+    plain.get_by_label("Output").fill("formed")
+    plain.get_by_role("button", name="Submit").press("Enter")
+    expect(plain.get_by_text("does not lie below an input root")).to_be_visible()
+    plain.get_by_label("Inputs").fill(str(server.settings.state.parent / "in" / "large"))
+    plain.get_by_text("Parameters of the stages").click()
+    plain.get_by_label("alpha").fill("0.5")
+    plain.get_by_role("button", name="Submit").press("Enter")
+    expect(plain.get_by_role("button", name="Cancel")).to_be_visible()
+    with server.client() as client:
+        run = next(run for run in client.runs() if run.output.endswith("formed"))
+        assert client.run(run.id).request.overrides == ("sampling.alpha=0.5",)
+        expect(plain.get_by_text("Funnel, so far")).to_be_visible()
+        plain.get_by_role("button", name="Cancel").press("Enter")
+        expect(plain.get_by_role("button", name="Resume")).to_be_visible()
+        assert client.run(run.id).state == State.CANCELLED
+
+
+def test_a_token_that_is_no_good_is_said_and_forgotten(plain: Page, served: tuple[Running, list[str]]) -> None:
+    plain.goto(served[0].url)
+    plain.get_by_label("Token").fill("curator_000000000000_" + "a" * 43)
+    plain.keyboard.press("Enter")
+    expect(plain.get_by_text("it is not known, has expired, or is revoked")).to_be_visible()
+    assert plain.evaluate("sessionStorage.length") == 0
+
+
+def test_the_token_is_in_no_url_and_goes_when_it_is_forgotten(plain: Page, served: tuple[Running, list[str]]) -> None:
+    server, _ = served
+    asked: list[str] = []
+    plain.on("request", lambda request: asked.append(request.url))
+    sign_in(plain, server)
+    assert not [url for url in asked if server.token in url or server.token.split("_", 2)[2] in url]
+    plain.get_by_role("button", name="Forget token").click()
+    expect(plain.get_by_label("Token")).to_be_visible()
+    assert plain.evaluate("sessionStorage.length + localStorage.length") == 0
+    assert plain.context.cookies() == []
+
+
+def test_the_policy_stops_a_script_that_got_in(plain: Page, served: tuple[Running, list[str]]) -> None:
+    sign_in(plain, served[0])
+    plain.evaluate("document.body.insertAdjacentHTML('beforeend', '<img src=/nothing onerror=\"window.got = 1\">')")
+    plain.wait_for_timeout(300)
+    assert plain.evaluate("window.got === undefined")

@@ -1,0 +1,138 @@
+"""Places below roots, after links are resolved, and no others."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from curator.errors import UserError
+from curator.recipe import load_recipe_text
+from serve.places import PlaceError, Places, root_of
+from tests.runs import recipe_text, write_jsonl
+
+
+@pytest.fixture
+def roots(tmp_path: Path) -> Path:
+    for name in ("in", "out", "secret"):
+        (tmp_path / name).mkdir()
+    write_jsonl(tmp_path / "in" / "a.jsonl", [{"text": "a"}])
+    write_jsonl(tmp_path / "secret" / "s.jsonl", [{"text": "s"}])
+    return tmp_path
+
+
+def places_of(roots: Path) -> Places:
+    return Places((root_of(str(roots / "in")),), (root_of(str(roots / "out")), "s3://bucket/runs"))
+
+
+@pytest.mark.parametrize("given", ["in", "in/a.jsonl", "in/*.jsonl", "in/**/*.jsonl"])
+def test_what_lies_below_an_input_root_is_read(roots: Path, given: str) -> None:
+    assert [Path(file.path).name for file in places_of(roots).discover([f"{roots}/{given}"], "auto")] == ["a.jsonl"]
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        "{roots}/secret/s.jsonl",
+        "{roots}/in/../secret/s.jsonl",
+        "{roots}/in/*/../../secret/*.jsonl",
+        "{roots}/*/s.jsonl",
+        "{roots}/in\0/a.jsonl",
+        "{roots}/insecure",
+        "{roots}",
+        "a.jsonl",
+        "~/x",
+        "file:///etc/passwd",
+        "http://169.254.169.254/latest/meta-data",
+        "s3://bucket/runs",
+        "",
+    ],
+)
+def test_what_does_not_is_refused_before_it_is_looked_at(roots: Path, given: str) -> None:
+    with pytest.raises(UserError):
+        places_of(roots).discover([given.format(roots=roots)], "auto")
+
+
+@pytest.mark.parametrize("name", ["link", "folder"])
+def test_a_link_that_leads_out_is_refused(roots: Path, name: str) -> None:
+    (roots / "in" / "link").symlink_to(roots / "secret")
+    (roots / "in" / "folder").mkdir()
+    (roots / "in" / "folder" / "b.jsonl").symlink_to(roots / "secret" / "s.jsonl")
+    with pytest.raises(PlaceError):
+        places_of(roots).discover([f"{roots}/in/{name}"], "auto")
+
+
+def test_a_link_within_the_root_is_followed(roots: Path) -> None:
+    (roots / "in" / "b.jsonl").symlink_to(roots / "in" / "a.jsonl")
+    assert len(places_of(roots).discover([f"{roots}/in/b.jsonl"], "auto")) == 1
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ("x", "{roots}/out/x"),
+        ("a/b", "{roots}/out/a/b"),
+        ("{roots}/out/x", "{roots}/out/x"),
+        ("s3://bucket/runs/x", "s3://bucket/runs/x"),
+    ],
+)
+def test_an_output_is_below_an_output_root(roots: Path, given: str, expected: str) -> None:
+    assert places_of(roots).output(given.format(roots=roots)) == expected.format(roots=roots)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        ".",
+        "..",
+        "../secret/x",
+        "x/../../secret",
+        "{roots}/out",
+        "{roots}/secret/x",
+        "{roots}/in/x",
+        "link/x",
+        "s3://bucket/other",
+        "s3://bucket/runs",
+        "s3://other/runs/x",
+        "gs://bucket/runs/x",
+        "x\0y",
+    ],
+)
+def test_an_output_elsewhere_is_refused(roots: Path, given: str) -> None:
+    (roots / "out" / "link").symlink_to(roots / "secret")
+    with pytest.raises(UserError):
+        places_of(roots).output(given.format(roots=roots))
+
+
+def test_without_roots_nothing_is_open(roots: Path) -> None:
+    with pytest.raises(PlaceError, match="no input root"):
+        Places().discover([str(roots / "in")], "auto")
+    with pytest.raises(PlaceError, match="no output root"):
+        Places().output("x")
+
+
+@pytest.mark.parametrize(
+    "stage",
+    ["dedup: {against: ['%s']}", "toxicity: {model: '%s'}"],
+)
+@pytest.mark.parametrize("path", ["/etc/passwd", "../x", "~/x", "{roots}/secret/m", "s3://b/x"])
+def test_a_recipe_names_no_file_elsewhere(roots: Path, stage: str, path: str) -> None:
+    recipe = load_recipe_text(recipe_text(stage % path.format(roots=roots)), "r")
+    with pytest.raises(UserError):
+        places_of(roots).check_recipe(recipe)
+
+
+def test_the_language_model_of_a_recipe_is_held_against_the_roots_too(roots: Path) -> None:
+    places = places_of(roots)
+    with pytest.raises(PlaceError):
+        places.check_recipe(load_recipe_text(recipe_text("dedup", language={"model": "/etc/passwd"}), "r"))
+    places.check_recipe(load_recipe_text(recipe_text("dedup", language={"model": f"{roots}/in/m.bin"}), "r"))
+    places.check_recipe(load_recipe_text(recipe_text("dedup", "pii"), "r"))
+
+
+def test_a_root_must_be_there(tmp_path: Path) -> None:
+    with pytest.raises(UserError):
+        root_of(str(tmp_path / "absent"))
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to("real")
+    assert root_of(str(tmp_path / "link")) == str(tmp_path / "real")

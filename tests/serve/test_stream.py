@@ -1,0 +1,200 @@
+"""The event stream: every event once, in order, whatever breaks."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from curator.run.progress import ProgressFold
+from serve.models import RunRequest, StoredEvent
+from serve.states import Begin, CancelQueued, Launch, Lose, State, Succeed, Transition
+from serve.store.tables import RunRow
+from tests.serve.servers import Running, await_that, make_settings, running, small_request
+
+CLIENTS = 200
+
+
+def make_run(server: Running, output: str) -> RunRow:
+    with server.server.service.runs.write() as writer:
+        request = RunRequest.model_validate(small_request(server.settings.state.parent, output))
+        return writer.create(request, "small", f"/{output}", "me")
+
+
+def put_events(server: Running, run: RunRow, piece: int, seqs: Sequence[int]) -> None:
+    """A piece of events, as the runner takes it in."""
+    events = [{"attempt": 1, "seq": seq, "time": time.time(), "kind": "note"} for seq in seqs]
+    with server.server.service.runs.write() as writer:
+        row = writer.session.get_one(RunRow, run.number)
+        writer.take_in(row, f"{piece:06d}.jsonl", events, ProgressFold())
+
+
+def finish(server: Running, run: RunRow, *transitions: Transition) -> None:
+    for transition in transitions or (Launch(), Begin(), Succeed()):
+        with server.server.service.runs.write() as writer:
+            writer.take(writer.session.get_one(RunRow, run.number), 1, transition)
+
+
+def read_stream(server: Running, run: str, after: int = 0, most: int | None = None) -> list[tuple[str, str]]:
+    """(id, event) of a stream, to its end or up to `most` events."""
+    found: list[tuple[str, str]] = []
+    headers = {"Accept": "text/event-stream", "Last-Event-ID": str(after)}
+    with server.http() as client, client.stream("GET", f"/v1/runs/{run}/events", headers=headers) as response:
+        assert response.headers["content-type"].startswith("text/event-stream")
+        identity = ""
+        for line in response.iter_lines():
+            name, _, value = line.partition(": ")
+            if name == "id":
+                identity = value
+            elif name == "event":
+                found.append((identity if value != "end" else "", value))
+                if len(found) == most:
+                    break
+    return found
+
+
+def test_a_stream_goes_on_after_the_last_event_without_loss_or_repeat(resting: Running) -> None:
+    run = make_run(resting, "s1")
+    put_events(resting, run, 1, range(1, 8))
+    finish(resting, run)
+    whole = read_stream(resting, run.id)
+    assert [kind for _, kind in whole].count("note") == 7
+    assert whole[-1] == ("", "end")
+    ids = [int(identity) for identity, _ in whole[:-1]]
+    assert ids == sorted(set(ids))
+    for place, identity in enumerate(ids):
+        assert read_stream(resting, run.id, after=identity) == whole[place + 1 :]
+
+
+def test_pages_have_the_events_of_the_stream(resting: Running) -> None:
+    run = make_run(resting, "s2")
+    put_events(resting, run, 1, range(1, 8))
+    finish(resting, run)
+    seen: list[int] = []
+    after = 0
+    with resting.http() as client:
+        while True:
+            page = client.get(f"/v1/runs/{run.id}/events", params={"after": after, "limit": 3}).json()
+            if not page["events"]:
+                break
+            seen += [event["id"] for event in page["events"]]
+            after = page["next"]
+    assert [str(identity) for identity in seen] == [identity for identity, _ in read_stream(resting, run.id)[:-1]]
+
+
+def test_events_reach_the_client_while_it_waits(resting: Running) -> None:
+    run = make_run(resting, "s3")
+    heard: list[StoredEvent] = []
+
+    def listen() -> None:
+        with resting.client() as client:
+            heard.extend(client.events(run.id))
+
+    thread = threading.Thread(target=listen)
+    thread.start()
+    await_that(lambda: resting.server.service.notices.count() == 1)
+    for piece in range(1, 4):
+        put_events(resting, run, piece, [piece])
+    finish(resting, run)
+    thread.join(20)
+    assert not thread.is_alive()
+    assert [event.kind for event in heard] == ["state.changed", *["note"] * 3, *["state.changed"] * 3]
+    assert heard[-1].fields["final"] is True
+
+
+@pytest.mark.parametrize("value", ["x", "-1", "1.5", "9" * 30, "1 OR 1=1"])
+def test_a_last_event_id_that_is_none_is_a_problem(resting: Running, value: str) -> None:
+    run = make_run(resting, f"s4{value}")
+    with resting.http() as client:
+        answer = client.get(f"/v1/runs/{run.id}/events", headers={"Last-Event-ID": value})
+    assert answer.json()["code"] == "request.invalid"
+
+
+def test_a_resumed_run_streams_on_and_ends_again(resting: Running) -> None:
+    run = make_run(resting, "s5")
+    finish(resting, run, CancelQueued())
+    first = read_stream(resting, run.id)
+    with resting.client() as client:
+        client.resume(run.id)
+        client.cancel(run.id)
+    assert read_stream(resting, run.id, after=int(first[-2][0]))[-1] == ("", "end")
+    assert read_stream(resting, run.id)[: len(first) - 1] == first[:-1]
+
+
+@pytest.mark.slow
+def test_many_clients_stream_at_once_and_each_gets_everything(resting: Running) -> None:
+    run = make_run(resting, "s6")
+    with concurrent.futures.ThreadPoolExecutor(CLIENTS) as pool:
+        streams = [pool.submit(read_stream, resting, run.id) for _ in range(CLIENTS)]
+        await_that(lambda: resting.server.service.notices.count() == CLIENTS)
+        for piece in range(1, 6):
+            put_events(resting, run, piece, range(10 * piece, 10 * piece + 10))
+        finish(resting, run)
+        found = {tuple(stream.result(timeout=60)) for stream in streams}
+    (one,) = found
+    assert [kind for _, kind in one].count("note") == 50
+    await_that(lambda: resting.server.service.notices.count() == 0)
+
+
+def test_more_streams_than_it_may_have_are_refused(tmp_path: Path) -> None:
+    settings = make_settings(tmp_path)
+    settings = replace(settings, limits=replace(settings.limits, streams=1))
+    with running(settings, work=False) as server:
+        run = make_run(server, "x")
+        headers = {"Accept": "text/event-stream"}
+        with server.http() as client, client.stream("GET", f"/v1/runs/{run.id}/events", headers=headers) as first:
+            next(first.iter_lines())
+            second = client.get(f"/v1/runs/{run.id}/events", headers=headers)
+            assert (second.status_code, second.json()["code"]) == (503, "service.busy")
+        await_that(lambda: server.server.service.notices.count() == 0)
+
+
+def cut(stream: Iterator[str], lines: int) -> None:
+    for _ in range(lines):
+        next(stream)
+
+
+def test_a_client_that_goes_away_leaves_nothing_behind(resting: Running) -> None:
+    run = make_run(resting, "s7")
+    with resting.http() as client:
+        with client.stream("GET", f"/v1/runs/{run.id}/events", headers={"Accept": "text/event-stream"}) as response:
+            cut(response.iter_lines(), 3)
+        await_that(lambda: resting.server.service.notices.count() == 0)
+
+
+def test_the_client_goes_on_where_a_server_that_was_started_again_is(tmp_path: Path) -> None:
+    settings = make_settings(tmp_path)
+    with running(settings, work=False) as server:
+        run = make_run(server, "x")
+        put_events(server, run, 1, [1, 2])
+        with server.client() as client:
+            events = client.events(run.id)
+            seen = [next(events).id for _ in range(3)]
+    with running(settings, work=False) as server:
+        put_events(server, run, 1, [1, 2])
+        put_events(server, run, 2, [3])
+        finish(server, run)
+        with server.client() as client:
+            rest = [event.id for event in client.events(run.id, after=seen[-1])]
+            whole = [event.id for event in client.events(run.id)]
+    assert seen + rest == whole
+
+
+def test_a_run_is_not_over_while_it_is_tried_again(resting: Running) -> None:
+    run = make_run(resting, "s8")
+    with resting.server.service.runs.write() as writer:
+        row = writer.session.get_one(RunRow, run.number)
+        writer.take(row, 1, Launch())
+    with resting.server.service.runs.write() as writer:
+        row = writer.session.get_one(RunRow, run.number)
+        writer.take(row, 1, Lose(), is_final=False)
+        writer.try_again(row, "again", "service", 0)
+    found = read_stream(resting, run.id, most=4)
+    assert [kind for _, kind in found] == ["state.changed"] * 4
+    with resting.client() as client:
+        assert client.run(run.id).state == State.QUEUED
