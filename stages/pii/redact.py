@@ -1,8 +1,8 @@
-"""Replacing spans of a text by placeholders. All else stays as it is, byte for byte."""
+"""Replacing spans of a text. All else stays as it is, byte for byte."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 PLACEHOLDERS: Final = {
@@ -19,10 +19,15 @@ PLACEHOLDERS: Final = {
 
 
 def redact(text: str, spans: Iterable[tuple[str, int, int]]) -> str:
-    """The text with each span (kind, begin, end; code points, ascending, without overlaps) replaced."""
+    """The text with each span (kind, begin, end; code points, ascending, without overlaps) made a placeholder."""
+    return replace(text, spans, lambda kind, _: PLACEHOLDERS[kind])
+
+
+def replace(text: str, spans: Iterable[tuple[str, int, int]], replacement: Callable[[str, str], str]) -> str:
+    """The text with each span (as of `redact`) made what `replacement` gives for its kind and its value."""
     pieces = []
     place = 0
     for kind, begin, end in spans:
-        pieces += [text[place:begin], PLACEHOLDERS[kind]]
+        pieces += [text[place:begin], replacement(kind, text[begin:end])]
         place = end
     return "".join([*pieces, text[place:]])

@@ -82,6 +82,11 @@ def _shapes() -> dict[str, list[tuple[IdNumber, int]]]:
     return shapes
 
 
+def is_identity_number(text: str) -> bool:
+    """Whether a text in plain characters is a valid number of any kind that is written in its shape."""
+    return any(number.is_valid(text) for number, _ in _shapes().get(_shape(text), ()))
+
+
 @lru_cache(maxsize=256)
 def _validator(name: str) -> Callable[[str], bool]:
     if name.startswith("own:"):

@@ -196,7 +196,7 @@ def test_credentials_go_and_the_host_stays() -> None:
     assert find("ftp://user:password@example.com/ http://<login>:<pw>@h/ http://example.com:80/@x") == []
 
 
-def _example(number: IdNumber) -> str | None:
+def example_of(number: IdNumber) -> str | None:
     """A valid number in a shape that is looked for: the first example of python-stdnum's own documentation."""
     if number.validator.startswith("own:"):
         return None
@@ -234,7 +234,7 @@ OWN_EXAMPLES = {
 
 @pytest.mark.parametrize("number", id_numbers(), ids=lambda number: number.name)
 def test_every_identity_number_is_found_near_its_cue_and_not_with_a_changed_digit(number: IdNumber) -> None:
-    example = OWN_EXAMPLES.get(number.name) or _example(number)
+    example = OWN_EXAMPLES.get(number.name) or example_of(number)
     assert example is not None
     language = min(number.languages)
     cue = {"ar": "الهوية", "fa": "کد ملی", "kk": "жсн", "sw": "", "ta": ""}.get(language, "id")
