@@ -13,8 +13,8 @@ from curator.text.points import code_points
 from curator.text.segment import read_only
 from stages.pii import names
 from stages.pii.context import AFTER_BYTES, BEFORE_BYTES, Context, Span, plain
-from stages.pii.kinds import address, credentials, email, ids, payment, phone
-from stages.pii.scan import ADDRESS6, CREDENTIALS, EMAIL, IBAN, NUMBER, TOKEN, scan
+from stages.pii.kinds import address, credentials, email, hardware, ids, passport, payment, phone, profile, secret
+from stages.pii.scan import ADDRESS6, CREDENTIALS, EMAIL, HARDWARE, IBAN, NUMBER, SECRET, TOKEN, URL, scan
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -26,17 +26,22 @@ NAME: Final = "name"
 
 KINDS: Final = (
     credentials.CREDENTIALS,
+    secret.SECRET,
     email.EMAIL,
     payment.IBAN,
     address.IP,
+    hardware.MAC,
     payment.CARD,
+    passport.PASSPORT,
     ids.ID,
     phone.PHONE,
+    profile.USERNAME,
     NAME,
 )
 """Every kind, in the order of priority: where two spans overlap and are equally certain, the earlier kind stands."""
 
-_MAIL_BYTES: Final = 260
+_WINDOWS: Final = {EMAIL: (260, 260), SECRET: (secret.BEFORE_BYTES, secret.AFTER_BYTES), URL: (0, 260)}
+"""Bytes before and after a candidate that its validator reads as they are; the others read fewer, made plain."""
 
 
 @dataclass(frozen=True)
@@ -100,9 +105,10 @@ def _checked(
         candidates.kinds.tolist(),
         strict=True,
     ):
-        wide = kind == EMAIL
-        low = max(begins[document], start - (_MAIL_BYTES if wide else BEFORE_BYTES))
-        high = min(begins[document + 1], end + (_MAIL_BYTES if wide else AFTER_BYTES))
+        wide = kind in _WINDOWS
+        reach_before, reach_after = _WINDOWS.get(kind, (BEFORE_BYTES, AFTER_BYTES))
+        low = max(begins[document], start - reach_before)
+        high = min(begins[document + 1], end + reach_after)
         # A window may begin or end inside a character: what is left of it is ignored, and no validator reads that far.
         before = str(view[low:start], "utf-8", "ignore")
         body = str(view[start:end], "utf-8", "ignore")
@@ -132,8 +138,16 @@ def _spans(kind: int, context: Context, wanted: frozenset[str]) -> Iterator[Span
         yield from payment.find_iban(context)
     elif kind == ADDRESS6:
         yield from address.find6(context)
+        yield from hardware.find(context)
+    elif kind == HARDWARE:
+        yield from hardware.find(context)
+    elif kind == SECRET:
+        yield from secret.find(context)
+    elif kind == URL:
+        yield from profile.find(context)
     elif kind == TOKEN:
         yield from ids.find(context)
+        yield from passport.find(context)
     elif kind == NUMBER:
         if context.body[0] == "(" and ")" not in context.body:
             inner = Context(context.before + "(", context.body[1:], context.after, context.language)
@@ -148,6 +162,8 @@ def _spans(kind: int, context: Context, wanted: frozenset[str]) -> Iterator[Span
                 yield from ids.find(context)
         if "." in context.body and address.IP in wanted:
             yield from address.find4(context)
+        if passport.PASSPORT in wanted:
+            yield from passport.find(context)
         if payment.CARD in wanted:
             yield from payment.find_card(context)
         if phone.PHONE in wanted:

@@ -7,12 +7,16 @@ from typing import Final
 
 PLACEHOLDERS: Final = {
     "credentials": "[REDACTED_CREDENTIALS]",
+    "secret": "[REDACTED_SECRET]",
     "email": "[REDACTED_EMAIL]",
     "iban": "[REDACTED_IBAN]",
     "ip": "[REDACTED_IP]",
+    "mac": "[REDACTED_MAC]",
     "card": "[REDACTED_CARD]",
+    "passport": "[REDACTED_PASSPORT]",
     "id": "[REDACTED_ID]",
     "phone": "[REDACTED_PHONE]",
+    "username": "[REDACTED_USERNAME]",
     "name": "[REDACTED_NAME]",
 }
 """What stands for personal data of each kind."""

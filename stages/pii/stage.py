@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
-from typing import ClassVar, Final, Literal, Self
+from typing import ClassVar, Final, Literal, Self, get_args
 
 import numpy as np
 import pyarrow as pa
@@ -26,18 +26,24 @@ from stages.pii.actions import Action, KeySource, hashed
 from stages.pii.pseudonyms import PSEUDONYMISED, pseudonym
 from stages.pii.redact import PLACEHOLDERS, replace
 
-Kind = Literal["credentials", "email", "iban", "ip", "card", "id", "phone", "name"]
+Kind = Literal[
+    "credentials", "secret", "email", "iban", "ip", "mac", "card", "passport", "id", "phone", "username", "name"
+]
 
 SPAN_TYPE: Final = pa.struct([("kind", pa.string()), ("begin", pa.int32()), ("end", pa.int32())])
 
 _CALLED: Final = {
     "credentials": "a user name and password in a URL",
+    "secret": "a key or token",
     "email": "an e-mail address",
     "iban": "a bank account number",
     "ip": "an IP address",
+    "mac": "a MAC address",
     "card": "a payment card number",
+    "passport": "the number of a passport",
     "id": "an identity number",
     "phone": "a telephone number",
+    "username": "a user name in a URL",
     "name": "the name of a person",
 }
 HASH, PSEUDONYM, DROP, FLAG = "pii.hash", "pii.pseudonym", "pii.drop", "pii.flag"
@@ -48,7 +54,7 @@ class PiiParameters(Parameters):
     """Parameters of `pii`."""
 
     kinds: tuple[Kind, ...] = Field(
-        default=("credentials", "email", "iban", "ip", "card", "id", "phone", "name"),
+        default=get_args(Kind),
         min_length=1,
         description="Kinds of personal data that are looked for.",
     )
