@@ -70,11 +70,14 @@ def detect(
     languages: Codes,
     units: Callable[[], Units],
     kinds: Sequence[str] = KINDS,
+    named: Sequence[tuple[int, int, int]] = (),
 ) -> Hits:
     """Personal data of these kinds in all texts.
 
     `data` is uint8[bytes], `offsets` int64[texts + 1], `languages` one code per text; `units` gives the units of the
-    texts and is called only if names are wanted.
+    texts and is called only if names are wanted. `named` are names that a model found: document, start, end (bytes in
+    `data`); of those that overlap with one by
+    rules, the longer stands.
     """
     wanted = frozenset(kinds)
     data, offsets = read_only(data), read_only(offsets)
@@ -82,6 +85,7 @@ def detect(
     if NAME in wanted:
         place = KINDS.index(NAME)
         hits.extend((*name, place, 0) for name in names.find(data, units(), languages))
+        hits.extend((*name, place, 0) for name in named)
     kept = _without_overlaps(hits)
     table = np.array([hit[:4] for hit in kept], dtype=np.int64).reshape(-1, 4)
     documents = table[:, 0].astype(np.int32)

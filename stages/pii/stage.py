@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
+from pathlib import Path
 from typing import ClassVar, Final, Literal, Self, get_args
 
 import numpy as np
@@ -20,9 +21,10 @@ from blake3 import blake3
 from pydantic import Field, model_validator
 
 from curator.document import Batch
-from curator.stage import Column, Columns, Parameters, Requirement, Stage, State
+from curator.stage import Column, Columns, Parameters, Requirement, Resources, Stage, State
 from curator.verdict import Redaction, VerdictBuilder, Verdicts
 from stages.pii.actions import Action, KeySource, hashed
+from stages.pii.ner import PACKAGES, NameModel, NerParameters, weights_bytes
 from stages.pii.pseudonyms import PSEUDONYMISED, pseudonym
 from stages.pii.redact import PLACEHOLDERS, replace
 
@@ -70,6 +72,10 @@ class PiiParameters(Parameters):
         "document", description="Within what a value keeps its pseudonym: a document, or all of the run."
     )
 
+    ner: NerParameters | None = Field(
+        None, description="A model that finds names, beside the rules; it reads only documents that are kept so far."
+    )
+
     @model_validator(mode="after")
     def _can_be_done(self) -> Self:
         strangers = sorted(self.actions.keys() - set(self.kinds))
@@ -86,6 +92,8 @@ class PiiParameters(Parameters):
             raise ValueError("`hash` and `pseudonymise` need `key`: {environment: NAME} or {file: PATH}")
         if self.key is not None and not keyed:
             raise ValueError("`key` is given, and no action is `hash` or `pseudonymise`: nothing would use it")
+        if self.ner is not None and "name" not in self.kinds:
+            raise ValueError("`ner` is given, and `kinds` has no `name`: nothing would use it")
         return self
 
 
@@ -107,22 +115,30 @@ class Pii(Stage[PiiParameters]):
         FLAG: "it has personal data ({kind}), which the recipe leaves in place",
     }
     edits_text = True
-    packages = ("phonenumbers", "python-stdnum")
+    packages: tuple[str, ...] = ("phonenumbers", "python-stdnum")
 
     def __init__(self, parameters: PiiParameters, seed: int = 0) -> None:
         super().__init__(parameters, seed)
         named = {"hash": HASH, "pseudonymise": PSEUDONYM}
         self._actions: Mapping[str, Action] = dict(parameters.actions.items())
+        self._model = None if parameters.ner is None else NameModel(parameters.ner)
+        if parameters.ner is not None:
+            self.costly = True
+            self.resources = Resources(memory_bytes=weights_bytes(parameters.ner.path), holds_model=True)
+            self.packages = (*self.packages, *PACKAGES)
         self._rule_of = _RULE_OF | {kind: named[action] for kind, action in self._actions.items() if action in named}
 
     def requirements(self) -> Sequence[Requirement]:
-        """The key, where there is one."""
-        return () if self.parameters.key is None else (self.parameters.key.requirement(),)
+        """The key and the model, where the recipe names them."""
+        needed = (self.parameters.key, self.parameters.ner)
+        return [source.requirement() for source in needed if source is not None]
 
     def recorded(self) -> Mapping[str, object]:
-        """The parameters; a key by what it is read from, without the folder of its file."""
+        """The parameters; key and model without the folders in which they lie."""
         values = dict(super().recorded())
-        key = self.parameters.key
+        key, ner = self.parameters.key, self.parameters.ner
+        if ner is not None:
+            values["ner"] = ner.model_copy(update={"path": Path(ner.path.name)}).model_dump(mode="json")
         if key is not None and key.file is not None:
             values["key"] = {"environment": None, "file": key.file.name}
         return values
@@ -131,12 +147,28 @@ class Pii(Stage[PiiParameters]):
         """`pii.spans` and `pii.count` of each document."""
         from stages.pii.detect import KINDS, detect
 
-        hits = detect(*batch.text_buffer, batch.languages, lambda: batch.units, self.parameters.kinds)
+        kinds = self.parameters.kinds
+        hits = detect(*batch.text_buffer, batch.languages, lambda: batch.units, kinds, self._named(batch))
         counts = np.bincount(hits.documents, minlength=len(batch)).astype(np.int32)
         offsets = np.concatenate([np.zeros(1, np.int32), np.cumsum(counts, dtype=np.int32)])
         kinds = pa.DictionaryArray.from_arrays(pa.array(hits.kinds), pa.array(KINDS)).cast(pa.string())
         spans = pa.StructArray.from_arrays([kinds, pa.array(hits.begins), pa.array(hits.stops)], fields=list(SPAN_TYPE))
         return {"pii.spans": pa.ListArray.from_arrays(pa.array(offsets), spans), "pii.count": pa.array(counts)}
+
+    def _named(self, batch: Batch) -> list[tuple[int, int, int]]:
+        """Names that the model finds: document, start and end in bytes of the text buffer."""
+        if self._model is None:
+            return []
+        languages = batch.languages
+        read = np.array([name in self._model.parameters.languages for name in languages.names], dtype=np.bool_)
+        rows = np.flatnonzero(read[languages.codes]).tolist()
+        texts = [batch.text[row].as_py() for row in rows]
+        begins = batch.text_buffer[1].tolist()
+        return [
+            (row, begins[row] + len(text[:begin].encode()), begins[row] + len(text[:end].encode()))
+            for row, text, found in zip(rows, texts, self._model.find(texts), strict=True)
+            for begin, end in found
+        ]
 
     def decide(self, batch: Batch, columns: Columns, state: State) -> Verdicts:
         """For each document that has personal data an edit, a drop for the first piece that calls for one, or flags."""
@@ -203,7 +235,8 @@ class Pii(Stage[PiiParameters]):
 
         missing = []
         kinds = self.parameters.kinds
-        names = name_coverage(language) if "name" in kinds else None
+        read = self.parameters.ner is not None and language in self.parameters.ner.languages
+        names = name_coverage(language) if "name" in kinds and not read else None
         if names is not None:
             missing.append(names)
         if "phone" in kinds and language not in REGIONS:
