@@ -11,9 +11,23 @@ import numpy as np
 
 from curator.text.points import code_points
 from curator.text.segment import read_only
-from stages.pii import names
+from stages.pii import anchors, names
 from stages.pii.context import AFTER_BYTES, BEFORE_BYTES, Context, Span, plain
-from stages.pii.kinds import address, credentials, email, hardware, ids, passport, payment, phone, profile, secret
+from stages.pii.kinds import (
+    address,
+    birthdate,
+    credentials,
+    email,
+    hardware,
+    ids,
+    passport,
+    payment,
+    phone,
+    plate,
+    postal,
+    profile,
+    secret,
+)
 from stages.pii.scan import ADDRESS6, CREDENTIALS, EMAIL, HARDWARE, IBAN, NUMBER, SECRET, TOKEN, URL, scan
 
 if TYPE_CHECKING:
@@ -35,11 +49,19 @@ KINDS: Final = (
     passport.PASSPORT,
     ids.ID,
     phone.PHONE,
+    birthdate.BIRTHDATE,
+    plate.PLATE,
+    postal.ADDRESS,
     profile.USERNAME,
     NAME,
 )
 """Every kind, in the order of priority: where two spans overlap and are equally certain, the earlier kind stands."""
 
+_ANCHORED: Final = frozenset((birthdate.BIRTHDATE, plate.PLATE, postal.ADDRESS))
+"""Kinds that are found by the words beside them."""
+
+_ANCHOR_BYTES_BEFORE: Final = 160
+_ANCHOR_BYTES_AFTER: Final = 320
 _WINDOWS: Final = {EMAIL: (260, 260), SECRET: (secret.BEFORE_BYTES, secret.AFTER_BYTES), URL: (0, 260)}
 """Bytes before and after a candidate that its validator reads as they are; the others read fewer, made plain."""
 
@@ -60,6 +82,16 @@ class Hits:
         return len(self.kinds)
 
 
+_KIND_OF: Final = {
+    anchors.BIRTHDATE: birthdate.BIRTHDATE,
+    anchors.PLATE: plate.PLATE,
+    anchors.LABEL: postal.ADDRESS,
+    anchors.BEFORE: postal.ADDRESS,
+    anchors.STREET: postal.ADDRESS,
+    anchors.NAMED: postal.ADDRESS,
+    anchors.ENDING: postal.ADDRESS,
+}
+
 Hit = tuple[int, int, int, int, int]
 """document, start, end (bytes), place in KINDS, certainty"""
 
@@ -75,13 +107,14 @@ def detect(
     """Personal data of these kinds in all texts.
 
     `data` is uint8[bytes], `offsets` int64[texts + 1], `languages` one code per text; `units` gives the units of the
-    texts and is called only if names are wanted. `named` are names that a model found: document, start, end (bytes in
-    `data`); of those that overlap with one by
-    rules, the longer stands.
+    texts and is called only for kinds that are told by words. `named` are names that a model found: document, start,
+    end (bytes in `data`); of those that overlap with one by rules, the longer stands.
     """
     wanted = frozenset(kinds)
     data, offsets = read_only(data), read_only(offsets)
     hits = list(_checked(data, offsets, languages, wanted))
+    if _ANCHORED & wanted:
+        hits.extend(_anchored(data, offsets, units(), languages, wanted))
     if NAME in wanted:
         place = KINDS.index(NAME)
         hits.extend((*name, place, 0) for name in names.find(data, units(), languages))
@@ -172,6 +205,56 @@ def _spans(kind: int, context: Context, wanted: frozenset[str]) -> Iterator[Span
             yield from payment.find_card(context)
         if phone.PHONE in wanted:
             yield from phone.find(context)
+
+
+def _anchored(
+    data: NDArray[np.uint8], offsets: NDArray[np.int64], units: Units, languages: Codes, wanted: frozenset[str]
+) -> Iterator[Hit]:
+    """What stands beside the words of `stages.pii.anchors`."""
+    view = memoryview(np.ascontiguousarray(data).data)
+    language_names, codes, begins = languages.names, languages.codes.tolist(), offsets.tolist()
+    for document, start, end, anchor in anchors.find(data, units, languages):
+        kind = _KIND_OF[anchor.kind if anchor is not None else anchors.ENDING]
+        if kind not in wanted or (anchor is not None and not _can_be(anchor, data, start, end)):
+            continue
+        low = max(begins[document], start - _ANCHOR_BYTES_BEFORE)
+        high = min(begins[document + 1], end + _ANCHOR_BYTES_AFTER)
+        before, word, after = (str(view[a:b], "utf-8", "ignore") for a, b in ((low, start), (start, end), (end, high)))
+        for span in _beside(anchor, plain(before), plain(word), plain(after), language_names[codes[document]]):
+            yield (
+                document,
+                start + _bytes_to(span.begin, before, word, after),
+                start + _bytes_to(span.end, before, word, after),
+                KINDS.index(span.kind),
+                span.certainty,
+            )
+
+
+def _can_be(anchor: anchors.Anchor, data: NDArray[np.uint8], start: int, end: int) -> bool:
+    """What a look at two bytes tells: a label has a colon behind it, a street of this sort a capital or a digit before
+    it."""
+    if anchor.kind == anchors.LABEL:
+        # The longest term has two units more; a full-width colon begins with 0xEF.
+        return any(byte in (0x3A, 0xEF) for byte in data[end : end + 24].tolist())
+    if anchor.kind == anchors.BEFORE:
+        return (
+            data[start] < 97 or (start >= 2 and 48 <= data[start - 2] <= 57) or (start >= 2 and data[start - 2] == 44)
+        )
+    return True
+
+
+def _beside(anchor: anchors.Anchor | None, before: str, word: str, after: str, language: str) -> list[Span]:
+    if anchor is None or anchor.kind == anchors.NAMED:
+        return postal.find_ending(before, word, after, language)
+    if anchor.kind == anchors.BEFORE:
+        return postal.find_before(before, word, after, language)
+    if anchor.kind == anchors.STREET:
+        return postal.find_street(word, after)
+    if not (word + after).lower().startswith(anchor.term):
+        return []
+    size = len(anchor.term)
+    find = {anchors.BIRTHDATE: birthdate.find, anchors.PLATE: plate.find, anchors.LABEL: postal.find_label}[anchor.kind]
+    return find((word + after)[size:], size)
 
 
 def _without_letter(context: Context) -> Context:

@@ -255,7 +255,7 @@ class NameModel:
         from transformers import AutoModelForTokenClassification
         from transformers.utils.logging import disable_progress_bar
 
-        disable_progress_bar()
+        disable_progress_bar()  # type: ignore[no-untyped-call]  # the library has no types here
         path = self.parameters.path
         model, loading = AutoModelForTokenClassification.from_pretrained(
             path, local_files_only=True, use_safetensors=True, trust_remote_code=False, output_loading_info=True

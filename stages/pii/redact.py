@@ -16,6 +16,9 @@ PLACEHOLDERS: Final = {
     "passport": "[REDACTED_PASSPORT]",
     "id": "[REDACTED_ID]",
     "phone": "[REDACTED_PHONE]",
+    "birthdate": "[REDACTED_BIRTHDATE]",
+    "plate": "[REDACTED_PLATE]",
+    "address": "[REDACTED_ADDRESS]",
     "username": "[REDACTED_USERNAME]",
     "name": "[REDACTED_NAME]",
 }

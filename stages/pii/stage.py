@@ -29,7 +29,21 @@ from stages.pii.pseudonyms import PSEUDONYMISED, pseudonym
 from stages.pii.redact import PLACEHOLDERS, replace
 
 Kind = Literal[
-    "credentials", "secret", "email", "iban", "ip", "mac", "card", "passport", "id", "phone", "username", "name"
+    "credentials",
+    "secret",
+    "email",
+    "iban",
+    "ip",
+    "mac",
+    "card",
+    "passport",
+    "id",
+    "phone",
+    "birthdate",
+    "plate",
+    "address",
+    "username",
+    "name",
 ]
 
 SPAN_TYPE: Final = pa.struct([("kind", pa.string()), ("begin", pa.int32()), ("end", pa.int32())])
@@ -45,6 +59,9 @@ _CALLED: Final = {
     "passport": "the number of a passport",
     "id": "an identity number",
     "phone": "a telephone number",
+    "birthdate": "a date of birth",
+    "plate": "a registration plate",
+    "address": "a postal address",
     "username": "a user name in a URL",
     "name": "the name of a person",
 }
