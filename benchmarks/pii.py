@@ -6,6 +6,8 @@ committed hard negatives are read too: whatever is found there is an error. Name
 gazetteer comes: read their recall as coverage of common names, not of all. `--hyperscan` compares the scan with one of
 Hyperscan.
 
+`--ids` measures, instead of all this, how many random numbers of a shape pass the check of an identity number.
+
 With a corpus (JSONL, zstd): hits per kind and megabyte, a sample masked to shape, and megabytes per CPU second.
 """
 
@@ -33,7 +35,7 @@ from curator.document import Codes, string_buffer
 from curator.language.tags import list_language
 from curator.text.segment import segment
 from stages.pii.detect import KINDS, Hits, detect
-from stages.pii.kinds.ids import id_numbers
+from stages.pii.kinds.ids import NEEDS, id_numbers, shapes_of
 
 ROOT = Path(__file__).parent
 NEGATIVES = ROOT.parent / "tests" / "stages" / "pii" / "hard_negatives.jsonl"
@@ -63,8 +65,12 @@ def main() -> None:
     parser.add_argument("corpus", nargs="?", type=Path)
     parser.add_argument("--count", type=int, default=40, help="values for each sentence")
     parser.add_argument("--hyperscan", action="store_true")
+    parser.add_argument("--ids", action="store_true", help="how many numbers of a shape pass each check by chance")
     parser.add_argument("--misses", action="store_true", help="print what was missed or wrong in the synthetic part")
     arguments = parser.parse_args()
+    if arguments.ids:
+        by_chance()
+        return
     synthetic(arguments.count, arguments.misses)
     negatives()
     if arguments.corpus is not None:
@@ -207,6 +213,26 @@ def grouped(value: str | None, chooser: random.Random) -> str | None:
     if value is None:
         return None
     return " ".join(re.findall(".{1,4}", value)) if chooser.random() < 0.5 and len(value) >= 16 else value
+
+
+def by_chance(draws: int = 4_000) -> None:
+    """For each identity number and what it needs, the largest share of random numbers of a shape that are valid."""
+    chooser = random.Random(0)
+    letters = {"9": "0123456789", "A": "ABCDEFGHIJKLMNOPQRSTUVWXYZ"}
+    print(f"{'':18}" + "".join(f"{need:>10}" for need in NEEDS))
+    for number in id_numbers():
+        row = f"{number.name:18}"
+        for need in NEEDS:
+            shares = [
+                sum(
+                    number.is_valid("".join(chooser.choice(letters.get(sign, sign)) for sign in shape))
+                    for _ in range(draws)
+                )
+                / draws
+                for shape in sorted(shapes_of(number, need))
+            ]
+            row += f"{max(shares):10.4f}" if shares else f"{'':10}"
+        print(row)
 
 
 def negatives() -> None:

@@ -3,6 +3,7 @@ units, overlaps resolved."""
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -292,8 +293,17 @@ def _without_overlaps(hits: list[Hit]) -> list[Hit]:
 def _best(cluster: list[Hit]) -> list[Hit]:
     if len(cluster) <= 1:
         return cluster
+    # Those chosen do not overlap, so that only the two beside a hit can overlap with it; text of one kind after another
+    # makes clusters as long as the text.
     chosen: list[Hit] = []
     for hit in sorted(cluster, key=lambda hit: (-hit[4], hit[3], hit[1] - hit[2], hit[1])):
-        if all(hit[2] <= other[1] or hit[1] >= other[2] for other in chosen):
-            chosen.append(hit)
-    return sorted(chosen, key=lambda hit: hit[1])
+        place = bisect_left(chosen, hit[1], key=_start)
+        before = chosen[place - 1] if place > 0 else None
+        after = chosen[place] if place < len(chosen) else None
+        if (before is None or before[2] <= hit[1]) and (after is None or hit[2] <= after[1]):
+            chosen.insert(place, hit)
+    return chosen
+
+
+def _start(hit: Hit) -> int:
+    return hit[1]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import random
 import re
 from pathlib import Path
 
@@ -260,6 +261,23 @@ WITHOUT_CHECK_DIGIT = {
     "ke.pin",
     "dk.cpr",
 }
+
+
+def test_what_a_number_needs_follows_from_how_many_pass_its_check_by_chance() -> None:
+    chooser = random.Random(0)
+    letters = {"9": "0123456789", "A": "ABCDEFGHIJKLMNOPQRSTUVWXYZ"}
+    for number in id_numbers():
+        for need, most in (("anywhere", 0.02), ("language", 0.12)):
+            for shape in shapes_of(number, need):
+                drawn = ("".join(chooser.choice(letters.get(sign, sign)) for sign in shape) for _ in range(200))
+                share = sum(map(number.is_valid, drawn)) / 200
+                # Twice the share that is allowed is three deviations of such a sample.
+                assert share <= 2 * most or set(shape) != {"9"}, (number.name, shape, share)
+                assert share <= 2 * most or need == "language", (number.name, shape, share)
+
+
+def test_a_gap_in_the_tables_of_the_library_makes_a_number_invalid() -> None:
+    assert find("35455797410827608X", "zh", ["id"]) == []
 
 
 def test_identity_numbers_of_at_least_forty_countries_are_known() -> None:
