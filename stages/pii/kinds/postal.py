@@ -49,7 +49,8 @@ _CHINESE_BEFORE: Final = re.compile(r"[\u4e00-\u9fff]{1,20}\Z")
 _KOREAN_BEFORE: Final = re.compile(r"(?<!\w)(?:[가-힣]{1,10}[시도군구읍면동] ){1,4}\Z")
 _LABELLED: Final = re.compile(r" ?[:：] ?(?P<line>[^\n;；|]{8,120})")
 _NO_ADDRESS: Final = re.compile(r"://|@|0x|\.\d+\.\d|[<>{}=\\\[\]]|\bwww\.")
-_HAS_POSTCODE: Final = re.compile(rf"(?<!\w)(?:{_POSTCODE}|{_BRITISH})")
+_HAS_POSTCODE: Final = re.compile(rf"(?<!\w)(?:{_POSTCODE}|{_BRITISH}|\d{{8}}(?!\d))")
+_POSTCODE_AND_TOWN: Final = re.compile(rf", {_POSTCODE} {_TOWN}")
 _HAS_NUMBER: Final = re.compile(r"\d{1,5}")
 _SENTENCE_END: Final = re.compile(r"(?<=\w\w\w\w)[.。](?: |\Z)")
 _UNSPACED: Final = re.compile(r"[\u3040-\u9fff가-힣]{4}")
@@ -65,7 +66,7 @@ def find_label(after: str, offset: int) -> list[Span]:
     unspaced = _UNSPACED.search(line) is not None
     if _NO_ADDRESS.search(line) or (_HAS_POSTCODE.search(line) is None and not unspaced):
         return []
-    if len(_HAS_NUMBER.findall(line)) < (1 if unspaced else 2):
+    if len(_HAS_NUMBER.findall(line)) < (1 if unspaced else 2) and _POSTCODE_AND_TOWN.search(line) is None:
         return []
     begin = offset + match.start("line")
     return [Span(begin, begin + len(line), ADDRESS, 3)]
