@@ -158,7 +158,7 @@ class Stage(abc.ABC, Generic[ParametersT]):
     columns: tuple[Column, ...] = ()
     rules: ClassVar[Mapping[str, str]] = {}
     edits_text: bool = False
-    costly: ClassVar[bool] = False
+    costly: bool = False
     observes: ClassVar[bool] = False
     relates: ClassVar[bool] = False
     derives: ClassVar[bool] = False
@@ -167,8 +167,8 @@ class Stage(abc.ABC, Generic[ParametersT]):
     scored: tuple[Column, ...] = ()
     relation: tuple[Column, ...] = ()
     metadata: tuple[str, ...] = ()
-    packages: ClassVar[tuple[str, ...]] = ()
-    resources: ClassVar[Resources] = Resources()
+    packages: tuple[str, ...] = ()
+    resources: Resources = Resources()
 
     def __init__(self, parameters: ParametersT, seed: int = 0) -> None:
         self.parameters = parameters

@@ -14,6 +14,8 @@ CONTACT: Final = "contact"
 ID: Final = "id"
 CARD: Final = "card"
 IP: Final = "ip"
+MAC: Final = "mac"
+PASSPORT: Final = "passport"
 VERSION: Final = "version"
 NUMBER: Final = "number"
 

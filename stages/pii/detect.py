@@ -3,6 +3,7 @@ units, overlaps resolved."""
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -11,10 +12,24 @@ import numpy as np
 
 from curator.text.points import code_points
 from curator.text.segment import read_only
-from stages.pii import names
+from stages.pii import anchors, names
 from stages.pii.context import AFTER_BYTES, BEFORE_BYTES, Context, Span, plain
-from stages.pii.kinds import address, credentials, email, ids, payment, phone
-from stages.pii.scan import ADDRESS6, CREDENTIALS, EMAIL, IBAN, NUMBER, TOKEN, scan
+from stages.pii.kinds import (
+    address,
+    birthdate,
+    credentials,
+    email,
+    hardware,
+    ids,
+    passport,
+    payment,
+    phone,
+    plate,
+    postal,
+    profile,
+    secret,
+)
+from stages.pii.scan import ADDRESS6, CREDENTIALS, EMAIL, HARDWARE, IBAN, NUMBER, SECRET, TOKEN, URL, scan
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -26,17 +41,30 @@ NAME: Final = "name"
 
 KINDS: Final = (
     credentials.CREDENTIALS,
+    secret.SECRET,
     email.EMAIL,
     payment.IBAN,
     address.IP,
+    hardware.MAC,
     payment.CARD,
+    passport.PASSPORT,
     ids.ID,
     phone.PHONE,
+    birthdate.BIRTHDATE,
+    plate.PLATE,
+    postal.ADDRESS,
+    profile.USERNAME,
     NAME,
 )
 """Every kind, in the order of priority: where two spans overlap and are equally certain, the earlier kind stands."""
 
-_MAIL_BYTES: Final = 260
+_ANCHORED: Final = frozenset((birthdate.BIRTHDATE, plate.PLATE, postal.ADDRESS))
+"""Kinds that are found by the words beside them."""
+
+_ANCHOR_BYTES_BEFORE: Final = 160
+_ANCHOR_BYTES_AFTER: Final = 320
+_WINDOWS: Final = {EMAIL: (260, 260), SECRET: (secret.BEFORE_BYTES, secret.AFTER_BYTES), URL: (0, 260)}
+"""Bytes before and after a candidate that its validator reads as they are; the others read fewer, made plain."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +83,16 @@ class Hits:
         return len(self.kinds)
 
 
+_KIND_OF: Final = {
+    anchors.BIRTHDATE: birthdate.BIRTHDATE,
+    anchors.PLATE: plate.PLATE,
+    anchors.LABEL: postal.ADDRESS,
+    anchors.BEFORE: postal.ADDRESS,
+    anchors.STREET: postal.ADDRESS,
+    anchors.NAMED: postal.ADDRESS,
+    anchors.ENDING: postal.ADDRESS,
+}
+
 Hit = tuple[int, int, int, int, int]
 """document, start, end (bytes), place in KINDS, certainty"""
 
@@ -65,18 +103,23 @@ def detect(
     languages: Codes,
     units: Callable[[], Units],
     kinds: Sequence[str] = KINDS,
+    named: Sequence[tuple[int, int, int]] = (),
 ) -> Hits:
     """Personal data of these kinds in all texts.
 
     `data` is uint8[bytes], `offsets` int64[texts + 1], `languages` one code per text; `units` gives the units of the
-    texts and is called only if names are wanted.
+    texts and is called only for kinds that are told by words. `named` are names that a model found: document, start,
+    end (bytes in `data`); of those that overlap with one by rules, the longer stands.
     """
     wanted = frozenset(kinds)
     data, offsets = read_only(data), read_only(offsets)
     hits = list(_checked(data, offsets, languages, wanted))
+    if _ANCHORED & wanted:
+        hits.extend(_anchored(data, offsets, units(), languages, wanted))
     if NAME in wanted:
         place = KINDS.index(NAME)
         hits.extend((*name, place, 0) for name in names.find(data, units(), languages))
+        hits.extend((*name, place, 0) for name in named)
     kept = _without_overlaps(hits)
     table = np.array([hit[:4] for hit in kept], dtype=np.int64).reshape(-1, 4)
     documents = table[:, 0].astype(np.int32)
@@ -100,9 +143,10 @@ def _checked(
         candidates.kinds.tolist(),
         strict=True,
     ):
-        wide = kind == EMAIL
-        low = max(begins[document], start - (_MAIL_BYTES if wide else BEFORE_BYTES))
-        high = min(begins[document + 1], end + (_MAIL_BYTES if wide else AFTER_BYTES))
+        wide = kind in _WINDOWS
+        reach_before, reach_after = _WINDOWS.get(kind, (BEFORE_BYTES, AFTER_BYTES))
+        low = max(begins[document], start - reach_before)
+        high = min(begins[document + 1], end + reach_after)
         # A window may begin or end inside a character: what is left of it is ignored, and no validator reads that far.
         before = str(view[low:start], "utf-8", "ignore")
         body = str(view[start:end], "utf-8", "ignore")
@@ -132,8 +176,16 @@ def _spans(kind: int, context: Context, wanted: frozenset[str]) -> Iterator[Span
         yield from payment.find_iban(context)
     elif kind == ADDRESS6:
         yield from address.find6(context)
+        yield from hardware.find(context)
+    elif kind == HARDWARE:
+        yield from hardware.find(context)
+    elif kind == SECRET:
+        yield from secret.find(context)
+    elif kind == URL:
+        yield from profile.find(context)
     elif kind == TOKEN:
         yield from ids.find(context)
+        yield from passport.find(context)
     elif kind == NUMBER:
         if context.body[0] == "(" and ")" not in context.body:
             inner = Context(context.before + "(", context.body[1:], context.after, context.language)
@@ -148,10 +200,62 @@ def _spans(kind: int, context: Context, wanted: frozenset[str]) -> Iterator[Span
                 yield from ids.find(context)
         if "." in context.body and address.IP in wanted:
             yield from address.find4(context)
+        if passport.PASSPORT in wanted:
+            yield from passport.find(context)
         if payment.CARD in wanted:
             yield from payment.find_card(context)
         if phone.PHONE in wanted:
             yield from phone.find(context)
+
+
+def _anchored(
+    data: NDArray[np.uint8], offsets: NDArray[np.int64], units: Units, languages: Codes, wanted: frozenset[str]
+) -> Iterator[Hit]:
+    """What stands beside the words of `stages.pii.anchors`."""
+    view = memoryview(np.ascontiguousarray(data).data)
+    language_names, codes, begins = languages.names, languages.codes.tolist(), offsets.tolist()
+    for document, start, end, anchor in anchors.find(data, units, languages):
+        kind = _KIND_OF[anchor.kind if anchor is not None else anchors.ENDING]
+        if kind not in wanted or (anchor is not None and not _can_be(anchor, data, start, end)):
+            continue
+        low = max(begins[document], start - _ANCHOR_BYTES_BEFORE)
+        high = min(begins[document + 1], end + _ANCHOR_BYTES_AFTER)
+        before, word, after = (str(view[a:b], "utf-8", "ignore") for a, b in ((low, start), (start, end), (end, high)))
+        for span in _beside(anchor, plain(before), plain(word), plain(after), language_names[codes[document]]):
+            yield (
+                document,
+                start + _bytes_to(span.begin, before, word, after),
+                start + _bytes_to(span.end, before, word, after),
+                KINDS.index(span.kind),
+                span.certainty,
+            )
+
+
+def _can_be(anchor: anchors.Anchor, data: NDArray[np.uint8], start: int, end: int) -> bool:
+    """What a look at two bytes tells: a label has a colon behind it, a street of this sort a capital or a digit before
+    it."""
+    if anchor.kind == anchors.LABEL:
+        # The longest term has two units more; a full-width colon begins with 0xEF.
+        return any(byte in (0x3A, 0xEF) for byte in data[end : end + 24].tolist())
+    if anchor.kind == anchors.BEFORE:
+        return (
+            data[start] < 97 or (start >= 2 and 48 <= data[start - 2] <= 57) or (start >= 2 and data[start - 2] == 44)
+        )
+    return True
+
+
+def _beside(anchor: anchors.Anchor | None, before: str, word: str, after: str, language: str) -> list[Span]:
+    if anchor is None or anchor.kind == anchors.NAMED:
+        return postal.find_ending(before, word, after, language)
+    if anchor.kind == anchors.BEFORE:
+        return postal.find_before(before, word, after, language)
+    if anchor.kind == anchors.STREET:
+        return postal.find_street(word, after)
+    if not (word + after).lower().startswith(anchor.term):
+        return []
+    size = len(anchor.term)
+    find = {anchors.BIRTHDATE: birthdate.find, anchors.PLATE: plate.find, anchors.LABEL: postal.find_label}[anchor.kind]
+    return find((word + after)[size:], size)
 
 
 def _without_letter(context: Context) -> Context:
@@ -189,8 +293,17 @@ def _without_overlaps(hits: list[Hit]) -> list[Hit]:
 def _best(cluster: list[Hit]) -> list[Hit]:
     if len(cluster) <= 1:
         return cluster
+    # Those chosen do not overlap, so that only the two beside a hit can overlap with it; text of one kind after another
+    # makes clusters as long as the text.
     chosen: list[Hit] = []
     for hit in sorted(cluster, key=lambda hit: (-hit[4], hit[3], hit[1] - hit[2], hit[1])):
-        if all(hit[2] <= other[1] or hit[1] >= other[2] for other in chosen):
-            chosen.append(hit)
-    return sorted(chosen, key=lambda hit: hit[1])
+        place = bisect_left(chosen, hit[1], key=_start)
+        before = chosen[place - 1] if place > 0 else None
+        after = chosen[place] if place < len(chosen) else None
+        if (before is None or before[2] <= hit[1]) and (after is None or hit[2] <= after[1]):
+            chosen.insert(place, hit)
+    return chosen
+
+
+def _start(hit: Hit) -> int:
+    return hit[1]

@@ -1,9 +1,9 @@
 """One pass over the bytes of a batch that finds where personal data could be: the candidates for the validators.
 
 The kernel knows shapes only (an `@` between two words, a run of digits with separators, a token of capitals and digits,
-colons between hex digits). It is tuned to fire rarely, about 250 times per megabyte of manuals, and never to
-miss; what a candidate is, `stages.pii.kinds` says. It reads every byte a bounded number of times and never looks
-past the ends of a document.
+colons between hex digits, a long run of letters and digits with the beginning of a key). It is tuned to fire rarely,
+about 250 times per megabyte of manuals, and never to miss; what a candidate is, `stages.pii.kinds` says. It reads every
+byte a bounded number of times and never looks past the ends of a document.
 
 It is a Numba kernel and not a Hyperscan database: Hyperscan reads the same text twice as fast, but reports the end of
 every match (four times as many events as there are candidates, each a call into Python) and no beginnings, so that a
@@ -34,9 +34,16 @@ TOKEN: Final = 4
 IBAN: Final = 5
 """Two capitals, two digits, and enough after them, in one token or in groups. Span: as far as groups go."""
 ADDRESS6: Final = 6
-"""Hex digits and colons. Span: as far as they go."""
+"""Hex digits and colons (of a MAC address as well). Span: as far as they go."""
+HARDWARE: Final = 7
+"""Six pairs of hex digits with hyphens, or three groups of four with dots, not all digits. Span: all of them."""
+SECRET: Final = 8
+"""A long run of letters and digits that begins as keys do or follows `_`, `-` or `.` (one of large and small letters
+alone: the first two), or `BEGIN` of a PEM block. Span: the run."""
+URL: Final = 9
+"""A host with a path. Span: the host."""
 
-_LONG_NUMBER: Final = 7
+_LONG_NUMBER: Final = 10
 
 _DIGIT, _UPPER, _LOWER, _HIGH, _AT, _COLON = 1, 2, 3, 4, 5, 6
 
@@ -52,6 +59,10 @@ _MIN_DIGITS: Final = 7
 _MAX_DIGITS: Final = 24
 """A run of more digits is looked at token by token; the longest number looked for (a card) has 19."""
 _MAX_SEPARATOR_BYTES: Final = 4
+_MIN_SECRET: Final = 16
+"""The shortest secret part of a key of the services in `stages.pii.kinds.secret`."""
+_PAIRS_BYTES: Final = 17  # 00-1B-44-11-3A-B7
+_GROUPS_BYTES: Final = 14  # 001b.4411.3ab7
 
 
 def _byte_classes() -> NDArray[np.uint8]:
@@ -258,8 +269,77 @@ def _at_sign(
 
 
 @inline_kernel
-def _colon(data: NDArray[np.uint8], at: int, begin: int, end: int, classes: NDArray[np.uint8]) -> tuple[int, int, int]:
-    """What a colon is part of: (start, end, kind), kind 0 for nothing, and then end is after the colon."""
+def _host_end(data: NDArray[np.uint8], at: int, end: int, classes: NDArray[np.uint8]) -> int:
+    """Where the host that begins at `at` ends, 0 if none does or no path follows it."""
+    place = at
+    stop = min(end, at + _MAX_DOMAIN_BYTES)
+    while place < stop and (1 <= classes[data[place]] <= _LOWER or data[place] == 45 or data[place] == 46):
+        place += 1
+    return place if place > at and place + 1 < end and data[place] == 47 and data[place + 1] > 32 else 0
+
+
+@inline_kernel
+def _hardware_end(data: NDArray[np.uint8], at: int, begin: int, end: int, classes: NDArray[np.uint8]) -> int:
+    """Where the MAC address with hyphens or dots that begins at `at` ends, 0 if none does."""
+    if at + _PAIRS_BYTES <= end and data[at + 2] == 45:
+        joint, step, size = 45, 3, _PAIRS_BYTES
+    elif at + _GROUPS_BYTES <= end and data[at + 4] == 46:
+        joint, step, size = 46, 5, _GROUPS_BYTES
+    else:
+        return 0
+    if at > begin and (data[at - 1] == 45 or data[at - 1] == 46):
+        return 0
+    letters = False
+    for place in range(size):
+        byte = data[at + place]
+        if place % step == step - 1:
+            if byte != joint:
+                return 0
+        elif _is_hex(byte):
+            letters = letters or byte > 57
+        else:
+            return 0
+    stop = at + size
+    if stop < end and 1 <= classes[data[stop]] <= _LOWER:
+        return 0
+    return stop if letters else 0
+
+
+@inline_kernel
+def _is_secret(data: NDArray[np.uint8], start: int, end: int, begin: int, digits: int) -> bool:
+    """Whether the run of letters, large and small ones or some with digits, from `start` to `end` may be (part of) a
+    key."""
+    if end - start < _MIN_SECRET:
+        return False
+    if start > begin and (data[start - 1] == 95 or data[start - 1] == 45):
+        return True
+    if digits == 0:
+        return False
+    if start > begin and data[start - 1] == 46:
+        return True
+    first, second, third = data[start], data[start + 1], data[start + 2]
+    # AKIA and ASIA, AIza, eyJ.
+    if first == 65:
+        return bool((second == 75 or second == 83 or second == 73) and (third == 73 or third == 122))
+    return bool(first == 101 and second == 121 and third == 74)
+
+
+@inline_kernel
+def _is_block(data: NDArray[np.uint8], start: int, end: int, begin: int) -> bool:
+    """Whether the run is `BEGIN` after two hyphens."""
+    if end - start != 5 or start < begin + 2 or data[start - 1] != 45 or data[start - 2] != 45:
+        return False
+    return bool(data[start] == 66 and data[start + 1] == 69 and data[start + 2] == 71 and data[start + 3] == 73)
+
+
+@inline_kernel
+def _colon(
+    data: NDArray[np.uint8], at: int, begin: int, end: int, classes: NDArray[np.uint8]
+) -> tuple[int, int, int, int]:
+    """What a colon is part of: (start, end, kind, where to go on), kind 0 for nothing."""
+    if at + 3 < end and data[at + 1] == 47 and data[at + 2] == 47:
+        stop = _host_end(data, at + 3, end, classes)
+        return at + 3, stop, URL if stop > 0 else 0, at + 1
     low = at
     floor = max(begin, at - 4)
     while low > floor and _is_hex(data[low - 1]):
@@ -275,9 +355,10 @@ def _colon(data: NDArray[np.uint8], at: int, begin: int, end: int, classes: NDAr
         high += 1
     alone = low == begin or not 1 <= classes[data[low - 1]] <= _LOWER
     alone = alone and (high == end or not 1 <= classes[data[high]] <= _LOWER)
-    if alone and high - low <= _MAX_ADDRESS6_BYTES and colons >= 2 and (double or colons >= 6):
-        return low, high, ADDRESS6
-    return at, at + 1, 0
+    enough = (colons >= 2 and double) or colons >= 6 or (colons == 5 and high - low >= _PAIRS_BYTES)
+    if alone and high - low <= _MAX_ADDRESS6_BYTES and enough:
+        return low, high, ADDRESS6, high
+    return at, at + 1, 0, at + 1
 
 
 @inline_kernel
@@ -295,6 +376,9 @@ def _token(
         digits = 1
         at += width
     else:
+        stop = _hardware_end(data, at, begin, end, classes)
+        if stop > 0:
+            return at, stop, HARDWARE, stop
         # `head` counts the capitals up to the first digit.
         while at < end and 1 <= classes[data[at]] <= _LOWER:
             kind = classes[data[at]]
@@ -303,7 +387,12 @@ def _token(
             digits += kind == _DIGIT
             head += kind == _UPPER and digits == 0
             at += 1
-        if digits == 0 or lower > 0:
+        mixed = (lower > 0 and upper > 0) or (lower + upper > 0 and digits > 0)
+        if mixed and _is_secret(data, token, at, begin, digits):
+            return token, at, SECRET, at
+        if digits == 0:
+            return token, at, SECRET if _is_block(data, token, at, begin) else 0, at
+        if lower > 0:
             return token, at, 0, at
     length = at - token
     if upper > 0:
@@ -372,18 +461,26 @@ def _scan(
                 at += 1
                 while at < end and dull[data[at]]:
                     at += 1
-                # What a small letter begins holds no candidate, whatever follows.
-                if at < end and classes[data[at - 1]] == _LOWER:
+                # What a small letter begins holds no candidate but a key.
+                if at < end and classes[data[at - 1]] == _LOWER and 1 <= classes[data[at]] <= _LOWER:
+                    start = at - 1
+                    while start > begin and classes[data[start - 1]] == _LOWER:
+                        start -= 1
+                    digits = 0
                     while at < end and 1 <= classes[data[at]] <= _LOWER:
+                        digits += classes[data[at]] == _DIGIT
                         at += 1
+                    if _is_secret(data, start, at, begin, digits):
+                        if count < len(out):
+                            out[count, 0], out[count, 1], out[count, 2], out[count, 3] = document, start, at, SECRET
+                        count += 1
                 continue
             kind = classes[data[at]]
             if kind == _AT:
                 start, stop, found = _at_sign(data, at, begin, end, classes)
                 at += 1
             elif kind == _COLON:
-                start, stop, found = _colon(data, at, begin, end, classes)
-                at = stop
+                start, stop, found, at = _colon(data, at, begin, end, classes)
             else:
                 start, stop, found, at = _token(data, at, begin, end, classes)
             if found == _LONG_NUMBER:

@@ -1,4 +1,4 @@
-"""`pii`: personal data is found, checked and replaced by a placeholder.
+"""`pii`: personal data is found, checked and replaced, by a placeholder unless the recipe wants something else.
 
 Names, e-mail addresses, telephone numbers, bank accounts, payment cards, national identity numbers, IP addresses and
 credentials in URLs. One scan finds candidates; a candidate counts only when a validator (libphonenumber, python-stdnum)
@@ -10,32 +10,62 @@ personal data (years, amounts, versions, ISBNs), `user:password` as such, single
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import ClassVar, Final, Literal
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import ClassVar, Final, Literal, Self, get_args
 
 import numpy as np
 import pyarrow as pa
-from pydantic import Field
+from blake3 import blake3
+from pydantic import Field, model_validator
 
 from curator.document import Batch
-from curator.stage import Column, Columns, Parameters, Stage, State
+from curator.stage import Column, Columns, Parameters, Requirement, Resources, Stage, State
 from curator.verdict import Redaction, VerdictBuilder, Verdicts
-from stages.pii.redact import PLACEHOLDERS, redact
+from stages.pii.actions import Action, KeySource, hashed
+from stages.pii.ner import PACKAGES, NameModel, NerParameters, weights_bytes
+from stages.pii.pseudonyms import PSEUDONYMISED, pseudonym
+from stages.pii.redact import PLACEHOLDERS, replace
 
-Kind = Literal["credentials", "email", "iban", "ip", "card", "id", "phone", "name"]
+Kind = Literal[
+    "credentials",
+    "secret",
+    "email",
+    "iban",
+    "ip",
+    "mac",
+    "card",
+    "passport",
+    "id",
+    "phone",
+    "birthdate",
+    "plate",
+    "address",
+    "username",
+    "name",
+]
 
 SPAN_TYPE: Final = pa.struct([("kind", pa.string()), ("begin", pa.int32()), ("end", pa.int32())])
 
 _CALLED: Final = {
     "credentials": "a user name and password in a URL",
+    "secret": "a key or token",
     "email": "an e-mail address",
     "iban": "a bank account number",
     "ip": "an IP address",
+    "mac": "a MAC address",
     "card": "a payment card number",
+    "passport": "the number of a passport",
     "id": "an identity number",
     "phone": "a telephone number",
+    "birthdate": "a date of birth",
+    "plate": "a registration plate",
+    "address": "a postal address",
+    "username": "a user name in a URL",
     "name": "the name of a person",
 }
+HASH, PSEUDONYM, DROP, FLAG = "pii.hash", "pii.pseudonym", "pii.drop", "pii.flag"
 _RULE_OF: Final = {kind: f"pii.{kind}" for kind in PLACEHOLDERS}
 
 
@@ -43,10 +73,45 @@ class PiiParameters(Parameters):
     """Parameters of `pii`."""
 
     kinds: tuple[Kind, ...] = Field(
-        default=("credentials", "email", "iban", "ip", "card", "id", "phone", "name"),
+        default=get_args(Kind),
         min_length=1,
-        description="Kinds of personal data that are replaced.",
+        description="Kinds of personal data that are looked for.",
     )
+    actions: dict[Kind, Action] = Field(
+        default_factory=dict,
+        description="What becomes of a kind: `redact` (where none is given), `hash`, `pseudonymise`, `flag`, or"
+        " `drop` (the document).",
+    )
+    key: KeySource | None = Field(
+        None, description="Where the key of hashes and pseudonyms is; needed for them, and for nothing else."
+    )
+    pseudonyms: Literal["document", "run"] = Field(
+        "document", description="Within what a value keeps its pseudonym: a document, or all of the run."
+    )
+
+    ner: NerParameters | None = Field(
+        None, description="A model that finds names, beside the rules; it reads only documents that are kept so far."
+    )
+
+    @model_validator(mode="after")
+    def _can_be_done(self) -> Self:
+        strangers = sorted(self.actions.keys() - set(self.kinds))
+        if strangers:
+            raise ValueError(f"`actions` names {', '.join(strangers)}, not among `kinds`: nothing would look for it")
+        without = sorted(
+            kind for kind, action in self.actions.items() if action == "pseudonymise" and kind not in PSEUDONYMISED
+        )
+        if without:
+            known = ", ".join(sorted(PSEUDONYMISED))
+            raise ValueError(f"{', '.join(without)}: no value is surely nobody's; pseudonyms exist for {known}")
+        keyed = any(action in ("hash", "pseudonymise") for action in self.actions.values())
+        if keyed and self.key is None:
+            raise ValueError("`hash` and `pseudonymise` need `key`: {environment: NAME} or {file: PATH}")
+        if self.key is not None and not keyed:
+            raise ValueError("`key` is given, and no action is `hash` or `pseudonymise`: nothing would use it")
+        if self.ner is not None and "name" not in self.kinds:
+            raise ValueError("`ner` is given, and `kinds` has no `name`: nothing would use it")
+        return self
 
 
 class Pii(Stage[PiiParameters]):
@@ -57,38 +122,127 @@ class Pii(Stage[PiiParameters]):
     parameters_type = PiiParameters
     columns = (
         Column("pii.spans", pa.list_(SPAN_TYPE), "Personal data: kind and place, in code points.", internal=True),
-        Column("pii.count", pa.int32(), "Pieces of personal data that were replaced."),
+        Column("pii.count", pa.int32(), "Pieces of personal data that were found."),
     )
     rules: ClassVar[Mapping[str, str]] = {
-        _RULE_OF[kind]: f"{called} was replaced by {PLACEHOLDERS[kind]}" for kind, called in _CALLED.items()
+        **{_RULE_OF[kind]: f"{called} was replaced by {PLACEHOLDERS[kind]}" for kind, called in _CALLED.items()},
+        HASH: "personal data ({kind}) was replaced by a keyed hash",
+        PSEUDONYM: "personal data ({kind}) was replaced by a pseudonym",
+        DROP: "it has personal data ({kind}), of which the recipe wants no document",
+        FLAG: "it has personal data ({kind}), which the recipe leaves in place",
     }
     edits_text = True
-    packages = ("phonenumbers", "python-stdnum")
+    packages: tuple[str, ...] = ("phonenumbers", "python-stdnum")
+
+    def __init__(self, parameters: PiiParameters, seed: int = 0) -> None:
+        super().__init__(parameters, seed)
+        named = {"hash": HASH, "pseudonymise": PSEUDONYM}
+        self._actions: Mapping[str, Action] = dict(parameters.actions.items())
+        self._model = None if parameters.ner is None else NameModel(parameters.ner)
+        if parameters.ner is not None:
+            self.costly = True
+            self.resources = Resources(memory_bytes=weights_bytes(parameters.ner.path), holds_model=True)
+            self.packages = (*self.packages, *PACKAGES)
+        self._rule_of = _RULE_OF | {kind: named[action] for kind, action in self._actions.items() if action in named}
+
+    def requirements(self) -> Sequence[Requirement]:
+        """The key and the model, where the recipe names them."""
+        needed = (self.parameters.key, self.parameters.ner)
+        return [source.requirement() for source in needed if source is not None]
+
+    def recorded(self) -> Mapping[str, object]:
+        """The parameters; key and model without the folders in which they lie."""
+        values = dict(super().recorded())
+        key, ner = self.parameters.key, self.parameters.ner
+        if ner is not None:
+            values["ner"] = ner.model_copy(update={"path": Path(ner.path.name)}).model_dump(mode="json")
+        if key is not None and key.file is not None:
+            values["key"] = {"environment": None, "file": key.file.name}
+        return values
 
     def annotate(self, batch: Batch) -> Columns:
         """`pii.spans` and `pii.count` of each document."""
         from stages.pii.detect import KINDS, detect
 
-        hits = detect(*batch.text_buffer, batch.languages, lambda: batch.units, self.parameters.kinds)
+        kinds = self.parameters.kinds
+        hits = detect(*batch.text_buffer, batch.languages, lambda: batch.units, kinds, self._named(batch))
         counts = np.bincount(hits.documents, minlength=len(batch)).astype(np.int32)
         offsets = np.concatenate([np.zeros(1, np.int32), np.cumsum(counts, dtype=np.int32)])
         kinds = pa.DictionaryArray.from_arrays(pa.array(hits.kinds), pa.array(KINDS)).cast(pa.string())
         spans = pa.StructArray.from_arrays([kinds, pa.array(hits.begins), pa.array(hits.stops)], fields=list(SPAN_TYPE))
         return {"pii.spans": pa.ListArray.from_arrays(pa.array(offsets), spans), "pii.count": pa.array(counts)}
 
+    def _named(self, batch: Batch) -> list[tuple[int, int, int]]:
+        """Names that the model finds: document, start and end in bytes of the text buffer."""
+        if self._model is None:
+            return []
+        languages = batch.languages
+        read = np.array([name in self._model.parameters.languages for name in languages.names], dtype=np.bool_)
+        rows = np.flatnonzero(read[languages.codes]).tolist()
+        texts = [batch.text[row].as_py() for row in rows]
+        begins = batch.text_buffer[1].tolist()
+        return [
+            (row, begins[row] + len(text[:begin].encode()), begins[row] + len(text[:end].encode()))
+            for row, text, found in zip(rows, texts, self._model.find(texts), strict=True)
+            for begin, end in found
+        ]
+
     def decide(self, batch: Batch, columns: Columns, state: State) -> Verdicts:
-        """An edit for each document that has personal data."""
+        """For each document that has personal data an edit, a drop for the first piece that calls for one, or flags."""
         builder = VerdictBuilder(len(batch))
         spans = columns["pii.spans"]
         offsets = spans.offsets.to_pylist()
         kinds, begins, ends = (spans.values.field(name).to_pylist() for name in ("kind", "begin", "end"))
+        actions, rule_of = self._actions, self._rule_of
+        dropped: list[tuple[int, Redaction]] = []
+        flagged: list[tuple[int, Redaction]] = []
         for row in np.flatnonzero(columns["pii.count"].to_numpy(zero_copy_only=False)).tolist():
             own = slice(offsets[row], offsets[row + 1])
             found = list(zip(kinds[own], begins[own], ends[own], strict=True))
-            text = redact(batch.text[row].as_py(), found)
-            redactions = [Redaction(kind=kind, begin=begin, end=end) for kind, begin, end in found]
-            builder.edit(row, text, redactions, _RULE_OF)
+            if actions:
+                fatal = next((span for span in found if actions.get(span[0]) == "drop"), None)
+                if fatal is not None:
+                    dropped.append((row, _redaction(fatal)))
+                    continue
+                flagged += [(row, _redaction(span)) for span in found if actions.get(span[0]) == "flag"]
+                found = [span for span in found if actions.get(span[0]) != "flag"]
+                if not found:
+                    continue
+            text = replace(batch.text[row].as_py(), found, self._replacement(batch, row))
+            builder.edit(row, text, [_redaction(span) for span in found], rule_of)
+        for verdict, rule, pieces in ((builder.drop, DROP, dropped), (builder.flag, FLAG, flagged)):
+            if pieces:
+                rows = np.array([row for row, _ in pieces], dtype=np.int64)
+                verdict(rows, rule, spans=[redaction for _, redaction in pieces])
         return builder.build()
+
+    def _replacement(self, batch: Batch, row: int) -> Callable[[str, str], str]:
+        """What stands for a value of a kind in a document."""
+        actions = self._actions
+        if not actions:
+            return lambda kind, _: PLACEHOLDERS[kind]
+        language = batch.languages.names[batch.languages.codes[row]]
+
+        def replacement(kind: str, value: str) -> str:
+            match actions.get(kind):
+                case "hash":
+                    return hashed(kind, value, self._key)
+                case "pseudonymise":
+                    return pseudonym(kind, value, language, self._pseudonym_key(batch, row))
+            return PLACEHOLDERS[kind]
+
+        return replacement
+
+    def _pseudonym_key(self, batch: Batch, row: int) -> bytes:
+        if self.parameters.pseudonyms == "run":
+            return self._key
+        return blake3(batch.keys[row].tobytes(), key=self._key).digest()
+
+    @cached_property
+    def _key(self) -> bytes:
+        if self.parameters.key is None:
+            raise ValueError("hashes and pseudonyms need a key")
+        return self.parameters.key.read()
 
     def coverage(self, language: str) -> str | None:
         """What is not looked for in a language: names, or national forms of numbers."""
@@ -98,7 +252,8 @@ class Pii(Stage[PiiParameters]):
 
         missing = []
         kinds = self.parameters.kinds
-        names = name_coverage(language) if "name" in kinds else None
+        read = self.parameters.ner is not None and language in self.parameters.ner.languages
+        names = name_coverage(language) if "name" in kinds and not read else None
         if names is not None:
             missing.append(names)
         if "phone" in kinds and language not in REGIONS:
@@ -106,3 +261,8 @@ class Pii(Stage[PiiParameters]):
         if "id" in kinds and language not in id_languages():
             missing.append("national identity numbers only of other countries")
         return "; ".join(missing) or None
+
+
+def _redaction(span: tuple[str, int, int]) -> Redaction:
+    kind, begin, end = span
+    return Redaction(kind=kind, begin=begin, end=end)

@@ -35,8 +35,6 @@ last)."""
 def find_iban(context: Context) -> list[Span]:
     """The account number at the beginning of the body, if its length and structure are its country's and its check
     digits (ISO 7064, mod 97-10) fit. What only a country's banks check is left out: made-up examples count too."""
-    from stdnum import iban
-
     if context.previous and context.previous.isascii() and (context.previous.isalnum() or context.previous in "_-"):
         return []
     body = context.body
@@ -48,7 +46,14 @@ def find_iban(context: Context) -> list[Span]:
     following = body[end : end + 1] or context.next
     if end == 0 or missing > 0 or (following.isascii() and (following.isalnum() or following == "_")):
         return []
-    return [Span(0, end, IBAN, 3)] if iban.is_valid(body[:end], check_country=False) else []
+    return [Span(0, end, IBAN, 3)] if is_account(body[:end]) else []
+
+
+def is_account(text: str) -> bool:
+    """Whether a text is an IBAN by the length and structure of its country and its check digits."""
+    from stdnum import iban
+
+    return bool(iban.is_valid(text, check_country=False))
 
 
 @lru_cache(maxsize=1024)

@@ -167,6 +167,15 @@ def find(context: Context) -> list[Span]:
     return _parts(context)
 
 
+def is_telephone_number(text: str, language: str) -> bool:
+    """Whether a text in plain characters is a valid number by itself or in a region of the language."""
+    regions = (None,) if text.startswith(("+", "(+")) else REGIONS.get(language, ())
+    numbers = [_parse(text, region) for region in regions]
+    if text.startswith("00"):
+        numbers.append(_with_plus(text))
+    return any(number is not None and _is_valid(number) for number in numbers)
+
+
 def _international(context: Context) -> list[Span]:
     """The longest valid number at the beginning of a run that begins with `+`; the rest is looked at by itself."""
     import phonenumbers

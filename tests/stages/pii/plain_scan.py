@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from stages.pii.scan import ADDRESS6, CREDENTIALS, EMAIL, IBAN, NUMBER, TOKEN
+from stages.pii.scan import ADDRESS6, CREDENTIALS, EMAIL, HARDWARE, IBAN, NUMBER, SECRET, TOKEN, URL
 
 Candidate = tuple[int, int, int]
 """start, end, kind"""
@@ -14,9 +14,13 @@ SEPARATOR = rb"(?:[ \-./()]|\xc2\xa0|\xe2\x80[\x89\xaf\x90-\x93]|\xef\xbc[\x88\x
 WORD_END = rb"(?![0-9A-Za-z\x80-\xff])"
 TOKEN_AT = re.compile(rb"[0-9A-Za-z]+")
 DOMAIN = re.compile(rb"[0-9A-Za-z\x80-\xff-]+\.[0-9A-Za-z\x80-\xff]")
-URL = re.compile(rb"(?s:.)://([^\x00-\x20@<>\"/:]+:[^\x00-\x20@<>\"/]+)\Z")
+LOGIN = re.compile(rb"(?s:.)://([^\x00-\x20@<>\"/:]+:[^\x00-\x20@<>\"/]+)\Z")
 GROUPS = re.compile(rb"(?:[0-9A-Z]|" + SEPARATOR + rb"(?=[0-9A-Z]))*")
 GAP = re.compile(SEPARATOR + rb"+")
+HOST = re.compile(rb"://([0-9A-Za-z.-]{1,255})/[^\x00-\x20]")
+PAIRS = re.compile(rb"(?=[0-9-]*[A-Fa-f])[0-9A-Fa-f]{2}(?:-[0-9A-Fa-f]{2}){5}(?![0-9A-Za-z])")
+QUADS = re.compile(rb"(?=[0-9.]*[A-Fa-f])[0-9A-Fa-f]{4}(?:\.[0-9A-Fa-f]{4}){2}(?![0-9A-Za-z])")
+KEY = re.compile(rb"A[KS]I|AIz|AKz|ASz|AII|eyJ")
 DIGIT_AT = re.compile(DIGIT)
 LETTER_AT_END = re.compile(rb"[A-Z]" + WORD_END)
 
@@ -31,9 +35,13 @@ def plain_scan(text: bytes) -> list[Candidate]:
             found += at_sign(text, at)
             at += 1
         elif byte == b":":
-            address = address6(text, at)
-            found += address
+            host = HOST.match(text, at)
+            address = [] if text[at + 1 : at + 3] == b"//" and at + 3 < len(text) else address6(text, at)
+            found += [(at + 3, host.end(1), URL)] if host else address
             at = address[0][1] if address else at + 1
+        elif byte.islower():
+            candidates, at = small(text, at)
+            found += candidates
         elif byte.isalnum() or DIGIT_AT.match(text, at):
             candidates, at = token(text, at)
             found += candidates
@@ -45,7 +53,7 @@ def plain_scan(text: bytes) -> list[Candidate]:
 def at_sign(text: bytes, at: int) -> list[Candidate]:
     """`user:password` of a URL before it (a scheme, `://`, at most 255 bytes), or a word before and a name with a dot
     after it."""
-    url = URL.search(text[max(0, at - 260) : at])
+    url = LOGIN.search(text[max(0, at - 260) : at])
     if url is not None and len(url.group(1)) <= 255:
         return [(at - len(url.group(1)), at, CREDENTIALS)]
     name = DOMAIN.match(text, at + 1)
@@ -64,7 +72,8 @@ def address6(text: bytes, at: int) -> list[Candidate]:
     alone = not re.search(rb"[0-9A-Za-z]\Z", text[max(0, begin - 1) : begin]) and not re.match(
         rb"[0-9A-Za-z]", text[run.end() : run.end() + 1]
     )
-    enough = body.count(b":") >= 2 and (b"::" in body or body.count(b":") >= 6)
+    colons = body.count(b":")
+    enough = (colons >= 2 and b"::" in body) or colons >= 6 or (colons == 5 and len(body) >= 17)
     return [(begin, run.end(), ADDRESS6)] if alone and enough and len(body) <= 45 else []
 
 
@@ -73,9 +82,16 @@ def token(text: bytes, at: int) -> tuple[list[Candidate], int]:
     match = TOKEN_AT.match(text, at)
     if match is None:
         return number(text, at)
+    hardware = PAIRS.match(text, at) or QUADS.match(text, at)
+    if hardware and text[max(0, at - 1) : at] not in (b"-", b"."):
+        return [(at, hardware.end(), HARDWARE)], hardware.end()
     body = match.group()
     end = match.end()
     digits = sum(48 <= byte <= 57 for byte in body)
+    if len(body) == 5 and body.startswith(b"BEGI") and body.isalpha() and text[max(0, at - 2) : at] == b"--":
+        return [(at, end, SECRET)], end
+    if is_secret(text, at, body):
+        return [(at, end, SECRET)], end
     if digits == 0 or re.search(rb"[a-z]", body):
         return [], end
     if digits == len(body):
@@ -89,6 +105,23 @@ def token(text: bytes, at: int) -> tuple[list[Candidate], int]:
             return [(at, end + len(more), IBAN)], end
     shape = (len(body) >= 8 and digits >= 6) or (len(body) >= 10 and digits >= 4)
     return ([(at, end, TOKEN)] if shape and len(body) <= 40 else []), end
+
+
+def small(text: bytes, at: int) -> tuple[list[Candidate], int]:
+    """What a small letter begins: a key, or nothing."""
+    match = TOKEN_AT.match(text, at)
+    assert match is not None
+    return [(at, match.end(), SECRET)] if is_secret(text, at, match.group()) else [], match.end()
+
+
+def is_secret(text: bytes, at: int, body: bytes) -> bool:
+    """Sixteen or more of two sorts, small letters, capitals and digits, that begin as keys do or stand behind `_`, `-`
+    or `.`; without digits only behind the first two."""
+    sorts = [re.search(sort, body) is not None for sort in (rb"[0-9]", rb"[a-z]", rb"[A-Z]")]
+    if len(body) < 16 or sum(sorts) < 2:
+        return False
+    before = text[max(0, at - 1) : at]
+    return before in (b"_", b"-") or (sorts[0] and (before == b"." or KEY.match(body) is not None))
 
 
 def number(text: bytes, at: int) -> tuple[list[Candidate], int]:

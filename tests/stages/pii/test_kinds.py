@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import random
 import re
 from pathlib import Path
 
@@ -196,7 +197,7 @@ def test_credentials_go_and_the_host_stays() -> None:
     assert find("ftp://user:password@example.com/ http://<login>:<pw>@h/ http://example.com:80/@x") == []
 
 
-def _example(number: IdNumber) -> str | None:
+def example_of(number: IdNumber) -> str | None:
     """A valid number in a shape that is looked for: the first example of python-stdnum's own documentation."""
     if number.validator.startswith("own:"):
         return None
@@ -234,7 +235,7 @@ OWN_EXAMPLES = {
 
 @pytest.mark.parametrize("number", id_numbers(), ids=lambda number: number.name)
 def test_every_identity_number_is_found_near_its_cue_and_not_with_a_changed_digit(number: IdNumber) -> None:
-    example = OWN_EXAMPLES.get(number.name) or _example(number)
+    example = OWN_EXAMPLES.get(number.name) or example_of(number)
     assert example is not None
     language = min(number.languages)
     cue = {"ar": "الهوية", "fa": "کد ملی", "kk": "жсн", "sw": "", "ta": ""}.get(language, "id")
@@ -260,6 +261,23 @@ WITHOUT_CHECK_DIGIT = {
     "ke.pin",
     "dk.cpr",
 }
+
+
+def test_what_a_number_needs_follows_from_how_many_pass_its_check_by_chance() -> None:
+    chooser = random.Random(0)
+    letters = {"9": "0123456789", "A": "ABCDEFGHIJKLMNOPQRSTUVWXYZ"}
+    for number in id_numbers():
+        for need, most in (("anywhere", 0.02), ("language", 0.12)):
+            for shape in shapes_of(number, need):
+                drawn = ("".join(chooser.choice(letters.get(sign, sign)) for sign in shape) for _ in range(200))
+                share = sum(map(number.is_valid, drawn)) / 200
+                # Twice the share that is allowed is three deviations of such a sample.
+                assert share <= 2 * most or set(shape) != {"9"}, (number.name, shape, share)
+                assert share <= 2 * most or need == "language", (number.name, shape, share)
+
+
+def test_a_gap_in_the_tables_of_the_library_makes_a_number_invalid() -> None:
+    assert find("35455797410827608X", "zh", ["id"]) == []
 
 
 def test_identity_numbers_of_at_least_forty_countries_are_known() -> None:

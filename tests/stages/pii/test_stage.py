@@ -16,7 +16,7 @@ from curator.verdict import EDIT
 from stages.pii.detect import KINDS
 from stages.pii.mask import mask, mask_texts
 from stages.pii.redact import PLACEHOLDERS, redact
-from stages.pii.stage import Pii, PiiParameters
+from stages.pii.stage import DROP, FLAG, HASH, PSEUDONYM, Pii, PiiParameters
 from tests.stages.pii.helpers import batch
 
 TEXTS = [
@@ -81,7 +81,7 @@ def test_kinds_that_do_not_exist_are_refused(kinds: tuple[str, ...]) -> None:
 
 def test_every_kind_has_a_placeholder_and_a_rule() -> None:
     assert set(KINDS) == set(PLACEHOLDERS) == set(PiiParameters().kinds)
-    assert set(Pii.rules) == {f"pii.{kind}" for kind in KINDS}
+    assert set(Pii.rules) == {*(f"pii.{kind}" for kind in KINDS), HASH, PSEUDONYM, DROP, FLAG}
     assert all(re.fullmatch(r"\[REDACTED_[A-Z]+\]", placeholder) for placeholder in PLACEHOLDERS.values())
 
 

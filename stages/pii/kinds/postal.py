@@ -1,0 +1,130 @@
+"""Postal addresses: a street with a house number, with what follows of it (a flat, postal code and town), and what
+stands behind a label (`Address:`) with a postal code.
+
+A street without a number, a town, a postal code alone stay. The words that make a street, and on which side of its name
+the number stands, are in `data/anchors.tsv`, by language.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from stages.pii.context import Span
+
+ADDRESS: Final = "address"
+
+_CAPITAL: Final = r"[^\W\d_a-zß-öø-ÿа-я]"
+_NAME: Final = rf"(?:\d{{1,3}}(?:st|nd|rd|th)|{_CAPITAL}[\w'’.-]{{0,24}}+)"
+_NUMBER: Final = r"\d{1,5}(?: ?[A-Za-z](?!\w))?(?:[-–/]\d{1,4}(?: ?[A-Za-z](?!\w))?)?(?![\d%°])(?![.,:]\d)"
+_WORD: Final = rf"{_CAPITAL}(?:[^\W\d]|['’.-]){{1,24}}+(?!\w)"
+_LINKS: Final = r"(?:(?:am|an|der|de|del|la|le|les|sur|di|da|do|den|upon|of) ){0,2}"
+_TOWN: Final = rf"{_WORD}(?: {_LINKS}{_WORD}){{0,3}}"
+_POSTCODE: Final = (
+    r"(?:[A-Z]{1,2}[- ])?(?:\d{3} \d{2}|\d{4} ?[A-Z]{2}(?!\w)|\d{5}-\d{3,4}|\d{4}-\d{3}|\d{2}-\d{3}|\d{4,6})(?![\d.:%])"
+)
+_BRITISH: Final = r"[A-Z]{1,2}\d[A-Z\d]? ?\d[A-Z]{2}(?!\w)"
+_TAIL: Final = re.compile(rf"(?:,? {_POSTCODE}(?:,? {_TOWN})?|, {_TOWN}(?:,? {_POSTCODE})?)")
+_ENGLISH_TAIL: Final = re.compile(
+    rf"\.?(?: [NSEW]{{1,2}}(?!\w))?(?:,? (?:Apt|Apartment|Suite|Ste|Unit|Flat|Floor|#)\.? ?#?[\w-]{{1,6}})?"
+    rf"(?:, {_TOWN}){{0,2}}"
+    rf"(?:,? (?:[A-Z]{{2}} )?\d{{5}}(?:-\d{{4}})?(?!\d)|,? {_BRITISH}|,? [A-Z]{{2,3}} \d{{4}}(?!\d))?"
+)
+_ENGLISH_BEFORE: Final = re.compile(rf"(?<![\w.,/:-])({_NUMBER},? (?:[NSEW]\.? )?(?:{_NAME} ){{1,4}})\Z")
+_COMMON_WORDS: Final = frozenset(("place", "way", "close", "court", "drive", "square", "street", "road", "terrace"))
+_GOES_ON: Final = re.compile(" [a-z]")
+"""`5 Golden Place settings`: a phrase that goes on is no street."""
+_FRENCH_BEFORE: Final = re.compile(r"(?<![\w.,/:-])(\d{1,4}(?: ?(?:bis|ter|quater))?,? )\Z")
+_FRENCH_LINKS: Final = r"(?:(?:de|du|des|la|le|les|et|l['’]|d['’]) ?){0,3}"
+_FRENCH_NAME: Final = re.compile(rf" {_FRENCH_LINKS}{_NAME}(?: {_FRENCH_LINKS}{_NAME}){{0,4}}")
+_STREET_NAME: Final = re.compile(
+    rf"\.? (?:(?:de|del|la|las|los|da|do|dos|das|di|della|dei|delle|dell['’]|d['’]|i|gen|św|ks)\.? ?){{0,3}}{_NAME}"
+    rf"(?: (?:(?:de|del|la|las|los|y|da|do|dos|das|e|di|della|dei|delle|i) ){{0,2}}{_NAME}){{0,4}}"
+    rf"(?:,? (?:n[º°o.]{{1,2}} ?|nº |núm\. ?|№ ?|nr\.? ?|д\. ?|дом |буд\. ?)?){_NUMBER}"
+    rf"(?:,? (?:кв\.|квартира|м\.|m\.|lok\.|piso|int\.|scala) ?\d{{1,4}})?"
+)
+_AFTER_ENDING: Final = re.compile(rf"\.? ?(?:No:? ?)?{_NUMBER}")
+_CHINESE: Final = re.compile(r"\d{1,5}(?:-\d{1,4})?[号號](?:[\u4e00-\u9fff]{0,8}\d{1,4}[号號室楼栋幢单元层]{1,2}){0,4}")
+_CHINESE_BEFORE: Final = re.compile(r"[\u4e00-\u9fff]{1,20}\Z")
+_KOREAN_BEFORE: Final = re.compile(r"(?<!\w)(?:[가-힣]{1,10}[시도군구읍면동] ){1,4}\Z")
+_LABELLED: Final = re.compile(r" ?[:：] ?(?P<line>[^\n;；|]{8,120})")
+_NO_ADDRESS: Final = re.compile(r"://|@|0x|\.\d+\.\d|[<>{}=\\\[\]]|\bwww\.")
+_HAS_POSTCODE: Final = re.compile(rf"(?<!\w)(?:{_POSTCODE}|{_BRITISH}|\d{{8}}(?!\d))")
+_POSTCODE_AND_TOWN: Final = re.compile(rf", {_POSTCODE} {_TOWN}")
+_HAS_NUMBER: Final = re.compile(r"\d{1,5}")
+_SENTENCE_END: Final = re.compile(r"(?<=\w\w\w\w)[.。](?: |\Z)")
+_UNSPACED: Final = re.compile(r"[\u3040-\u9fff가-힣]{4}")
+
+
+def find_label(after: str, offset: int) -> list[Span]:
+    """The line behind a label and its colon, if it has a postal code and another number and nothing technical."""
+    match = _LABELLED.match(after)
+    if match is None:
+        return []
+    line = match["line"]
+    line = line[: stop.start()] if (stop := _SENTENCE_END.search(line)) is not None else line.rstrip(" .。")
+    unspaced = _UNSPACED.search(line) is not None
+    if _NO_ADDRESS.search(line) or (_HAS_POSTCODE.search(line) is None and not unspaced):
+        return []
+    if len(_HAS_NUMBER.findall(line)) < (1 if unspaced else 2) and _POSTCODE_AND_TOWN.search(line) is None:
+        return []
+    begin = offset + match.start("line")
+    return [Span(begin, begin + len(line), ADDRESS, 3)]
+
+
+def find_before(before: str, word: str, after: str, language: str) -> list[Span]:
+    """A street whose number stands before its name: `12 Baker Street`, `12 rue de la Paix`. `word` makes it one."""
+    if language == "fr":
+        match, name = _FRENCH_BEFORE.search(before), _FRENCH_NAME.match(after)
+        if match is None or name is None:
+            return []
+        end = name.end()
+        tail = _TAIL.match(after, end)
+    else:
+        match = _ENGLISH_BEFORE.search(before) if word[:1].isupper() else None
+        if match is None:
+            return []
+        end = 0
+        tail = _ENGLISH_TAIL.match(after)
+    end = tail.end() if tail is not None else end
+    if word.lower() in _COMMON_WORDS and _GOES_ON.match(after, end):
+        return []
+    return [Span(-len(match.group(1)), len(word) + end, ADDRESS, 2)]
+
+
+def find_street(word: str, after: str) -> list[Span]:
+    """A street whose name and number follow the word: `Calle Mayor 5`, `ul. Długa 3/5`."""
+    match = _STREET_NAME.match(after)
+    return [] if match is None else [Span(0, len(word) + _with_tail(after, match.end()), ADDRESS, 2)]
+
+
+def find_ending(before: str, word: str, after: str, language: str) -> list[Span]:
+    """A street by the end of its name, before a number: `Hauptstraße 5`; in Chinese as far back as characters go."""
+    if language == "zh":
+        chinese, back = _CHINESE.match(after), _CHINESE_BEFORE.search(before)
+        if chinese is None or back is None:
+            return []
+        return [Span(-len(back.group()), len(word) + chinese.end(), ADDRESS, 2)]
+    if language in ("tr", "hu"):
+        # The word stands apart from the name: `Atatürk Caddesi No: 5`, `Fő utca 5`.
+        name = re.search(rf"(?:{_NAME} ){{1,3}}\Z", before)
+        if name is None:
+            return []
+        begin = -len(name.group())
+    elif language == "ko":
+        # `로` is a particle as well: the city, county or district before it tells.
+        place = _KOREAN_BEFORE.search(before)
+        if place is None:
+            return []
+        begin = -len(place.group())
+    elif word[:1].isupper():
+        begin = 0
+    else:
+        return []
+    match = _AFTER_ENDING.match(after)
+    return [] if match is None else [Span(begin, len(word) + _with_tail(after, match.end()), ADDRESS, 2)]
+
+
+def _with_tail(after: str, end: int) -> int:
+    tail = _TAIL.match(after, end)
+    return end if tail is None else tail.end()
