@@ -1,1 +1,1 @@
-"""The language model and its trainer. Nothing is here yet: the trainer is planned (see docs/roadmap.md)."""
+"""The language model. There are its kernels; model and trainer are planned (see docs/roadmap.md)."""
