@@ -155,11 +155,13 @@ def _parity(report: Callable[[dict[str, object]], None]) -> bool:
     names = list(CASES)
     file = "tests/model/kernels/test_parity.py"
     same, again = "test_kernels_compute_what_their_reference_does", "test_kernels_give_the_same_bits_each_time"
+    rounding = "test_stores_round_to_nearest_even_as_torch_does"
     groups = [names[part::PROCESSES] for part in range(PROCESSES)]
 
     def check(group: list[str]) -> bool:
         tests = [f"{same}[{name}-{dtype}]" for name in group for dtype in ("float32", "bfloat16")]
         tests += [f"{again}[{name}]" for name in group]
+        tests += [rounding] if group is groups[0] else []
         # The repository's configuration and conftest.py want packages that a machine for GPUs may not have.
         command = [sys.executable, "-m", "pytest", "-c", os.devnull, "--rootdir=.", "--noconftest", "-q", "-ra"]
         command += ["-p", "no:cacheprovider", "-W", "ignore", "-m", "gpu"]

@@ -100,13 +100,9 @@ def _grouped_gemm(experts: int, per_token: int, depth: int, width: int, sweep: b
         return
     for tile in (
         gpu_gemm.Tile(128, 256, 64, 8, 3),
-        gpu_gemm.Tile(128, 256, 64, 8, 4),
-        gpu_gemm.Tile(256, 128, 64, 8, 3),
+        gpu_gemm.Tile(128, 128, 64, 8, 3),
         gpu_gemm.Tile(128, 128, 64, 4, 3),
         gpu_gemm.Tile(128, 128, 64, 8, 4),
-        gpu_gemm.Tile(128, 128, 32, 4, 4),
-        gpu_gemm.Tile(128, 64, 64, 4, 4),
-        gpu_gemm.Tile(64, 128, 64, 4, 4),
         gpu_gemm.Tile(64, 256, 64, 4, 4),
     ):
         yield (
@@ -173,13 +169,10 @@ def _attention(width: int, sweep: bool) -> Iterator[Job]:
         return
     y, logsumexp = attention_forward.forward(q, k, v, boundaries, 0, 0, 0, 0)
     for tile in (
-        AttentionTile(128, 128, 8, 2),
-        AttentionTile(128, 128, 8, 3),
-        AttentionTile(128, 64, 8, 2),
-        AttentionTile(128, 64, 8, 4),
+        AttentionTile(128, 64, 8, 3),
         AttentionTile(64, 64, 4, 3),
-        AttentionTile(64, 128, 4, 2),
-        AttentionTile(128, 32, 8, 3),
+        AttentionTile(64, 64, 4, 4),
+        AttentionTile(128, 128, 8, 3),
     ):
         yield (
             f"attention forward, width {width}, {tuple(tile)}?",
@@ -189,14 +182,11 @@ def _attention(width: int, sweep: bool) -> Iterator[Job]:
     usual = AttentionTile(64, 64, 4, 2)
     for tile in (
         usual,
-        AttentionTile(64, 64, 8, 2),
+        AttentionTile(32, 64, 4, 2),
+        AttentionTile(32, 64, 4, 3),
         AttentionTile(64, 64, 4, 3),
         AttentionTile(64, 128, 8, 2),
-        AttentionTile(64, 128, 4, 2),
         AttentionTile(128, 64, 8, 2),
-        AttentionTile(128, 128, 8, 2),
-        AttentionTile(32, 128, 4, 2),
-        AttentionTile(32, 64, 4, 3),
     ):
         for kernel, tiles in (("queries", (tile, usual)), ("keys", (usual, tile))):
             yield (

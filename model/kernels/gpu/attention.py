@@ -76,17 +76,19 @@ def may_see(
     i_high: tl.tensor,
     j_low: tl.tensor,
     j_high: tl.tensor,
-    first_low: tl.tensor,
-    first_high: tl.tensor,
+    first: tl.tensor,
     BLOCK: tl.constexpr,
     LOCAL: tl.constexpr,
     STRIDE: tl.constexpr,
 ) -> tl.tensor:
-    """False only where the block-sparse pattern lets no query of a block see a key of another."""
-    nearest = (i_low - first_low) // BLOCK - (tl.maximum(j_high - first_low, 0)) // BLOCK
-    farthest = (i_high - first_low) // BLOCK - (tl.maximum(j_low - first_low, 0)) // BLOCK
-    # Where the queries are of several documents nothing is known.
-    return (first_low != first_high) | (nearest < LOCAL) | (farthest // STRIDE * STRIDE >= nearest)
+    """False only where the block-sparse pattern lets no query of a block see a key of another.
+
+    `first` is that of the first query. A document that begins further on in the block of queries has all its keys
+    there, at a distance below LOCAL by this count too.
+    """
+    nearest = (i_low - first) // BLOCK - tl.maximum(j_high - first, 0) // BLOCK
+    farthest = (i_high - first) // BLOCK - tl.maximum(j_low - first, 0) // BLOCK
+    return (nearest < LOCAL) | (farthest // STRIDE * STRIDE >= nearest)
 
 
 @triton.jit

@@ -28,7 +28,7 @@ TILES: Final = {
     ("ampere", 64): Tile(128, 64, 8, 3),
     ("ampere", 128): Tile(128, 32, 8, 2),
     ("hopper", 64): Tile(128, 64, 8, 3),
-    ("hopper", 128): Tile(128, 64, 8, 3),
+    ("hopper", 128): Tile(64, 64, 4, 3),
     ("blackwell", 64): Tile(128, 64, 8, 3),
     ("blackwell", 128): Tile(128, 64, 8, 3),
     ("cdna", 64): Tile(128, 64, 8, 1),
@@ -50,7 +50,6 @@ def attend(
     first: tl.tensor,
     i_low: tl.tensor,
     first_low: tl.tensor,
-    first_high: tl.tensor,
     tokens: int,
     width: int,
     scale: float,
@@ -71,9 +70,7 @@ def attend(
     for j_low in range(begin, stop, KEYS):
         wanted = True
         if BLOCK > 0:
-            wanted = may_see(
-                i_low, i_low + QUERIES - 1, j_low, j_low + KEYS - 1, first_low, first_high, BLOCK, LOCAL, STRIDE
-            )
+            wanted = may_see(i_low, i_low + QUERIES - 1, j_low, j_low + KEYS - 1, first_low, BLOCK, LOCAL, STRIDE)
         if wanted:
             j = j_low + tl.arange(0, KEYS)
             there = (j < tokens)[:, None] & (column < width)[None, :]
@@ -146,18 +143,18 @@ def forward_kernel(
     output = tl.zeros((QUERIES, WIDTH), dtype=tl.float32)
     scale_2 = scale * LOG2_E
     largest, total, output = attend(
-        queries, k, v, k_token_stride, v_token_stride, first_low, open_begin, i, first, i_low, first_low, first_high,
-        tokens, width, scale_2, largest, total, output,
+        queries, k, v, k_token_stride, v_token_stride, first_low, open_begin, i, first, i_low, first_low,
+            tokens, width, scale_2, largest, total, output,
         True, BLOCK, LOCAL, STRIDE, PRECISION, QUERIES, KEYS, WIDTH,
     )  # fmt: skip
     if BLOCK == 0:
         largest, total, output = attend(
             queries, k, v, k_token_stride, v_token_stride, open_begin, open_stop, i, first, i_low, first_low,
-            first_high, tokens, width, scale_2, largest, total, output,
+            tokens, width, scale_2, largest, total, output,
             False, BLOCK, LOCAL, STRIDE, PRECISION, QUERIES, KEYS, WIDTH,
         )  # fmt: skip
         largest, total, output = attend(
-            queries, k, v, k_token_stride, v_token_stride, open_stop, stop, i, first, i_low, first_low, first_high,
+            queries, k, v, k_token_stride, v_token_stride, open_stop, stop, i, first, i_low, first_low,
             tokens, width, scale_2, largest, total, output,
             True, BLOCK, LOCAL, STRIDE, PRECISION, QUERIES, KEYS, WIDTH,
         )  # fmt: skip

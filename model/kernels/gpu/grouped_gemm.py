@@ -14,7 +14,7 @@ import triton.language as tl
 from torch import Tensor
 
 from model.kernels.dispatch import INTERPRETED
-from model.kernels.gpu.launch import blocks, device_of, power_of_two, rows_contiguous, rows_per_program
+from model.kernels.gpu.launch import architecture, blocks, device_of, power_of_two, rows_contiguous, rows_per_program
 from model.kernels.gpu.precision import dot, dot_precision, load, store
 
 
@@ -28,23 +28,44 @@ class Tile(NamedTuple):
     stages: int
 
 
-HALF_TILE: Final = Tile(128, 128, 64, 8, 3)
-SINGLE_TILE: Final = Tile(64, 32, 32, 4, 2)
-"""Exact float32 products run on no tensor core: small blocks, or the registers overflow."""
+TILES: Final = {
+    "ampere": Tile(128, 128, 64, 8, 3),
+    "hopper": Tile(128, 256, 64, 8, 3),
+    "blackwell": Tile(128, 128, 64, 8, 3),
+    "cdna": Tile(128, 128, 64, 8, 3),
+}
+"""For 16-bit products, by architecture; that of Hopper was the fastest of ten on an H100."""
+TRANSPOSED_TILE: Final = Tile(128, 128, 64, 8, 3)
+"""For the gradient of the weights, on all of them: larger blocks were slower on an H100."""
 UNEVEN_TILE: Final = Tile(64, 64, 32, 4, 2)
 """Where sizes are no multiple of a block: masks take registers."""
+SINGLE_TILE: Final = Tile(64, 32, 32, 4, 2)
+"""For float32: exact products run on no tensor core, and of larger blocks the registers overflow."""
 INTERPRETED_TILE: Final = Tile(32, 32, 32, 1, 1)
 _GROUP: Final = 8
 """Blocks of rows whose programs run together, so that they find the weights in the cache of the GPU."""
 
 
 def tile_of(tensor: Tensor, depth: int, width: int) -> Tile:
-    """The block for the dtype of a tensor and the sizes of an expert's weights."""
+    """The block of `multiply` for the dtype of a tensor and the sizes of an expert's weights."""
     if INTERPRETED:
         return INTERPRETED_TILE
     if tensor.dtype == torch.float32:
         return SINGLE_TILE
-    return HALF_TILE if depth % HALF_TILE.depth == 0 and width % HALF_TILE.columns == 0 else UNEVEN_TILE
+    for tile in (TILES[architecture()], TRANSPOSED_TILE):
+        if depth % tile.depth == 0 and width % tile.columns == 0:
+            return tile
+    return UNEVEN_TILE
+
+
+def transposed_tile_of(tensor: Tensor, depth: int, width: int) -> Tile:
+    """The block of `multiply_transposed`."""
+    if INTERPRETED:
+        return INTERPRETED_TILE
+    if tensor.dtype == torch.float32:
+        return SINGLE_TILE
+    even = depth % TRANSPOSED_TILE.rows == 0 and width % TRANSPOSED_TILE.columns == 0
+    return TRANSPOSED_TILE if even else UNEVEN_TILE
 
 
 @triton.jit
@@ -144,6 +165,7 @@ def transposed_kernel(
     TRANSPOSED: tl.constexpr,
     GATHER_X: tl.constexpr,
     GATHER_GRAD: tl.constexpr,
+    EVEN: tl.constexpr,
     PRECISION: tl.constexpr,
     ROWS: tl.constexpr,
     COLUMNS: tl.constexpr,
@@ -162,22 +184,21 @@ def transposed_kernel(
     for first in range(start, end, DEPTH):
         place = first + tl.arange(0, DEPTH)
         inside = place < end
-        x_row = place
-        grad_row = place
+        # Past the group the last row again, and nothing of the gradient for it: one mask instead of two.
+        x_row = tl.minimum(place, end - 1)
+        grad_row = x_row
         if GATHER_X:
-            x_row = tl.load(x_tokens + place, mask=inside, other=0)
+            x_row = tl.load(x_tokens + x_row)
         if GATHER_GRAD:
-            grad_row = tl.load(grad_tokens + place, mask=inside, other=0)
-        a = tl.load(
-            x + x_row.to(tl.int64)[:, None] * x_stride + row[None, :],
-            mask=inside[:, None] & (row < depth)[None, :],
-            other=0.0,
-        )
-        b = tl.load(
-            grad + grad_row.to(tl.int64)[:, None] * grad_stride + column[None, :],
-            mask=inside[:, None] & (column < width)[None, :],
-            other=0.0,
-        )
+            grad_row = tl.load(grad_tokens + grad_row)
+        x_block = x + x_row.to(tl.int64)[:, None] * x_stride + row[None, :]
+        grad_block = grad + grad_row.to(tl.int64)[:, None] * grad_stride + column[None, :]
+        if EVEN:
+            a = tl.load(x_block)
+            b = tl.load(grad_block, mask=inside[:, None], other=0.0)
+        else:
+            a = tl.load(x_block, mask=(row < depth)[None, :], other=0.0)
+            b = tl.load(grad_block, mask=inside[:, None] & (column < width)[None, :], other=0.0)
         total = dot(tl.trans(a), b, total, PRECISION)
     target = weight_grad + expert.to(tl.int64) * expert_stride
     if TRANSPOSED:
@@ -267,7 +288,7 @@ def multiply_transposed(
     """Launch the gradient of the weights, laid out as they are; zero for an expert without rows."""
     x, grad = rows_contiguous(x), rows_contiguous(grad)
     experts, depth, width = weight_EDF.shape
-    tile = tile or tile_of(x, depth, width)
+    tile = tile or transposed_tile_of(x, depth, width)
     weight_grad_EDF = torch.empty_like(weight_EDF)
     with device_of(x):
         transposed_kernel[(blocks(depth, tile.rows) * blocks(width, tile.columns), experts)](
@@ -286,6 +307,7 @@ def multiply_transposed(
             TRANSPOSED=transposed(weight_grad_EDF),
             GATHER_X=x_tokens_S is not None,
             GATHER_GRAD=grad_tokens_S is not None,
+            EVEN=depth % tile.rows == 0 and width % tile.columns == 0,
             PRECISION=dot_precision(x),
             ROWS=tile.rows,
             COLUMNS=tile.columns,

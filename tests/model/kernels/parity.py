@@ -247,6 +247,10 @@ CASES: Final[dict[str, Callable[[Maker], Problem]]] = {
     "attention-window": lambda make: _attention(make, Window(make.size(7, 100)), make.size(16, 128), 2, 2),
     "attention-window-wide": lambda make: _attention(make, Window(make.size(40, 300)), make.size(16, 48), 2, 1),
     "attention-sparse": lambda make: _attention(make, BlockSparse(make.size(4, 32), 2, 3), make.size(16, 64), 2, 1),
+    # A stride longer than a block of queries and one of keys together: then whole blocks are passed over.
+    "attention-sparse-far": lambda make: _attention(
+        make, BlockSparse(make.size(4, 32), 2, 13), make.size(16, 128), 2, 1
+    ),
     "adamw": lambda make: _adamw(make, scaled=False),
     "adamw-scaled": lambda make: _adamw(make, scaled=True),
 }
