@@ -199,7 +199,7 @@ def profile(ours: Ours, batch: Tensors, device: torch.device) -> str:
     with torch.profiler.profile(activities=kinds) as found:
         seconds_of(ours.step, batch, device, 3)
     by = "self_cuda_time_total" if device.type == "cuda" else "self_cpu_time_total"
-    return found.key_averages().table(sort_by=by, row_limit=40, max_name_column_width=60)
+    return str(found.key_averages().table(sort_by=by, row_limit=40, max_name_column_width=60))
 
 
 def _wait(device: torch.device) -> None:
