@@ -1,5 +1,5 @@
-"""The model on a GPU, as on the CPU: a training through Triton's kernels alone, and generation. These import what kernels
-need, and nothing else, for machines that have no more."""
+"""The model on a GPU, as on the CPU: a training through Triton's kernels alone, and generation. It imports what kernels
+need and nothing else, for machines that have no more."""
 
 from __future__ import annotations
 
