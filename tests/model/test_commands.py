@@ -93,6 +93,9 @@ def test_a_tokenizer_is_trained_and_used(run: str, config: Path, tmp_path: Path)
     ("arguments", "code", "line"),
     [
         (["train", "{empty}", "-o", "{new}"], 2, "there is no manifest.json"),
+        pytest.param(
+            ["train", "{run}", "-o", "s3://b/m"], 2, "cannot be written to object storage", marks=pytest.mark.long
+        ),
         (["train", "{changed}", "-o", "{new}", "-c", "{config}"], 3, "a shard is not as its run wrote it"),
         pytest.param(*(["train", "{run}", "-o", "{full}"], 2, "the output is not empty"), marks=pytest.mark.long),
         pytest.param(
