@@ -102,7 +102,7 @@ _ALL: Final = [
         "grouped_gemm",
         "grouped_gemm-scatter",
         ("grad_row = tl.load(grad_tokens + grad_row)", "grad_row = grad_row // 2"),
-        ("column.to(tl.int64)[None, :] * weight_stride + row[:, None]", "column[None, :] + row[:, None] * weight_stride"),
+        ("column.to(tl.int64)[None, :] * weight_stride + row[:, None]", "column + row[:, None] * weight_stride"),
     ),
     *_both(
         "cross_entropy",
