@@ -66,6 +66,7 @@ def test_a_model_is_asked_about_its_run_and_about_files(model: Path, run: str, t
     assert [line.split()[0] for line in done.stdout.splitlines()] == ["lang", "all", "fr"]
 
 
+@pytest.mark.long
 def test_a_model_is_exported_and_imported(model: Path, run: str, tmp_path: Path) -> None:
     assert curator("export", model, "-o", tmp_path / "mixtral").returncode == 0
     assert curator("import", tmp_path / "mixtral", "-o", tmp_path / "back").returncode == 0
@@ -149,6 +150,7 @@ def test_what_cannot_be_is_said_in_one_line(
     assert notes.read_text() == "mine"
 
 
+@pytest.mark.long
 def test_two_trainings_in_one_folder_are_refused(run: str, config: Path, tmp_path: Path) -> None:
     arguments = ["train", run, "-o", str(tmp_path / "model"), "-c", str(config), "--steps", "100000"]
     process = subprocess.Popen([EXECUTABLE, *arguments], stderr=subprocess.DEVNULL)
