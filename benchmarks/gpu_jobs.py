@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import partial
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -22,7 +23,18 @@ from model.kernels.router import Routing, route, route_reference, sort_by_expert
 from model.kernels.swiglu import swiglu, swiglu_reference
 
 Numbers = Callable[[float], dict[str, object]]
-Job = tuple[str, Numbers, Callable[[], object]]
+
+
+class Job(NamedTuple):
+    """A measurement."""
+
+    name: str
+    numbers: Numbers
+    run: Callable[[], object]
+    captured: bool
+    """Whether it is measured in a CUDA graph too. Gradients of a graph made before cannot be captured, and a capture
+    that fails leaves torch's generator of random numbers unusable."""
+
 
 TOKENS = 8192
 
@@ -61,40 +73,52 @@ def _grouped_gemm(experts: int, per_token: int, depth: int, width: int, sweep: b
     transposed_EFD = weight_EDF.transpose(1, 2)
     speed = _speed(2.0 * TOKENS * per_token * depth * width)
     grouped_mm = torch._grouped_mm
-    yield (
+    yield Job(
         f"grouped GEMM forward, rows sorted, {label}",
         speed,
         lambda: gpu_gemm.multiply(rows_SD, weight_EDF, offsets_E, None),
+        True,
     )
-    yield f"grouped GEMM forward, torch, {label}", speed, lambda: grouped_mm(rows_SD, weight_EDF, offs=offsets_E)
-    yield (
+    yield Job(
+        f"grouped GEMM forward, torch, {label}", speed, lambda: grouped_mm(rows_SD, weight_EDF, offs=offsets_E), True
+    )
+    yield Job(
         f"grouped GEMM forward with gather, {label}",
         speed,
         lambda: gpu_gemm.multiply(x_TD, weight_EDF, offsets_E, tokens_S),
+        True,
     )
-    yield (
+    yield Job(
         f"grouped GEMM forward with gather, torch, {label}",
         speed,
         lambda: grouped_mm(x_TD[tokens_S], weight_EDF, offs=offsets_E),
+        True,
     )
-    yield f"grouped GEMM dX, {label}", speed, lambda: gpu_gemm.multiply(grad_SF, transposed_EFD, offsets_E, None)
-    yield f"grouped GEMM dX, torch, {label}", speed, lambda: grouped_mm(grad_SF, transposed_EFD, offs=offsets_E)
-    yield (
+    yield Job(
+        f"grouped GEMM dX, {label}", speed, lambda: gpu_gemm.multiply(grad_SF, transposed_EFD, offsets_E, None), True
+    )
+    yield Job(
+        f"grouped GEMM dX, torch, {label}", speed, lambda: grouped_mm(grad_SF, transposed_EFD, offs=offsets_E), True
+    )
+    yield Job(
         f"grouped GEMM dW, rows sorted, {label}",
         speed,
         lambda: gpu_gemm.multiply_transposed(rows_SD, grad_SF, weight_EDF, offsets_E, None, None),
+        True,
     )
-    yield (
+    yield Job(
         f"grouped GEMM dW with gather, {label}",
         speed,
         lambda: gpu_gemm.multiply_transposed(x_TD, grad_SF, weight_EDF, offsets_E, tokens_S, None),
+        True,
     )
-    yield f"grouped GEMM dW, torch, {label}", speed, lambda: grouped_mm(rows_SD.T, grad_SF, offs=offsets_E)
+    yield Job(f"grouped GEMM dW, torch, {label}", speed, lambda: grouped_mm(rows_SD.T, grad_SF, offs=offsets_E), True)
     results_SF = _normal(TOKENS * per_token, depth)
-    yield (
+    yield Job(
         f"combine, {label}",
         _bandwidth(2.0 * (results_SF.numel() + x_TD.numel())),
         lambda: gpu_gemm.combine(results_SF, order.positions_TK),
+        True,
     )
     if not sweep:
         return
@@ -105,20 +129,23 @@ def _grouped_gemm(experts: int, per_token: int, depth: int, width: int, sweep: b
         gpu_gemm.Tile(128, 128, 64, 8, 4),
         gpu_gemm.Tile(64, 256, 64, 4, 4),
     ):
-        yield (
+        yield Job(
             f"grouped GEMM forward with gather, {tuple(tile)}?",
             speed,
             partial(gpu_gemm.multiply, x_TD, weight_EDF, offsets_E, tokens_S, tile),
+            True,
         )
-        yield (
+        yield Job(
             f"grouped GEMM dX, {tuple(tile)}?",
             speed,
             partial(gpu_gemm.multiply, grad_SF, transposed_EFD, offsets_E, None, tile),
+            True,
         )
-        yield (
+        yield Job(
             f"grouped GEMM dW with gather, {tuple(tile)}?",
             speed,
             partial(gpu_gemm.multiply_transposed, x_TD, grad_SF, weight_EDF, offsets_E, tokens_S, None, tile),
+            True,
         )
 
 
@@ -138,15 +165,17 @@ def _attention(width: int, sweep: bool) -> Iterator[Job]:
     for name, numbers in patterns.items():
         y, logsumexp = attention_forward.forward(q, k, v, boundaries, *numbers)
         # Of the patterns that leave keys out the figure is what dense attention would have done in the time.
-        yield (
+        yield Job(
             f"attention forward, {name}, {label}",
             _speed(forward_flops),
             partial(attention_forward.forward, q, k, v, boundaries, *numbers),
+            True,
         )
-        yield (
+        yield Job(
             f"attention backward, {name}, {label}",
             _speed(2.5 * forward_flops),
             partial(attention_backward.backward, grad, q, k, v, boundaries, y, logsumexp, *numbers),
+            True,
         )
 
     def batched(x: Tensor) -> Tensor:
@@ -155,15 +184,17 @@ def _attention(width: int, sweep: bool) -> Iterator[Job]:
     queries, keys, values = batched(q), batched(k), batched(v)
     grad_batched = batched(grad).detach()
     result = functional.scaled_dot_product_attention(queries, keys, values, is_causal=True, enable_gqa=True)
-    yield (
+    yield Job(
         f"attention forward, torch SDPA, {label}",
         _speed(forward_flops),
         lambda: functional.scaled_dot_product_attention(queries, keys, values, is_causal=True, enable_gqa=True),
+        True,
     )
-    yield (
+    yield Job(
         f"attention backward, torch SDPA, {label}",
         _speed(2.5 * forward_flops),
         lambda: torch.autograd.grad(result, (queries, keys, values), grad_batched, retain_graph=True),
+        False,
     )
     if not sweep:
         return
@@ -174,10 +205,11 @@ def _attention(width: int, sweep: bool) -> Iterator[Job]:
         AttentionTile(64, 64, 4, 4),
         AttentionTile(128, 128, 8, 3),
     ):
-        yield (
+        yield Job(
             f"attention forward, width {width}, {tuple(tile)}?",
             _speed(forward_flops),
             partial(attention_forward.forward, q, k, v, boundaries, 0, 0, 0, 0, tile),
+            True,
         )
     usual = AttentionTile(64, 64, 4, 2)
     for tile in (
@@ -189,10 +221,11 @@ def _attention(width: int, sweep: bool) -> Iterator[Job]:
         AttentionTile(128, 64, 8, 2),
     ):
         for kernel, tiles in (("queries", (tile, usual)), ("keys", (usual, tile))):
-            yield (
+            yield Job(
                 f"attention backward, width {width}, {kernel} {tuple(tile)}?",
                 _speed(2.5 * forward_flops),
                 partial(attention_backward.backward, grad, q, k, v, boundaries, y, logsumexp, 0, 0, 0, 0, tiles),
+                True,
             )
 
 
@@ -222,8 +255,8 @@ def _cross_entropy(depth: int, vocabulary: int) -> Iterator[Job]:
 
         return describe
 
-    yield f"linear cross-entropy forward and backward, {label}", numbers(fused), fused
-    yield f"linear cross-entropy forward and backward, torch, {label}", numbers(separate), separate
+    yield Job(f"linear cross-entropy forward and backward, {label}", numbers(fused), fused, False)
+    yield Job(f"linear cross-entropy forward and backward, torch, {label}", numbers(separate), separate, False)
 
 
 def _elementwise() -> Iterator[Job]:
@@ -240,8 +273,8 @@ def _elementwise() -> Iterator[Job]:
         def differentiate() -> object:
             return torch.autograd.grad(run(), leaves, grad)
 
-        yield f"{name}, forward", _bandwidth(moved), run
-        yield f"{name}, forward and backward", _bandwidth(2.5 * moved), differentiate
+        yield Job(f"{name}, forward", _bandwidth(moved), run, False)
+        yield Job(f"{name}, forward and backward", _bandwidth(2.5 * moved), differentiate, False)
 
     for name, norm in (("", rms_norm), (", torch", rms_norm_reference)):
         yield from both(f"RMSNorm{name}", 4.0 * x_TD.numel(), partial(norm, x_TD, weight_D, 1e-5), x_TD, weight_D)
@@ -261,9 +294,10 @@ def _elementwise() -> Iterator[Job]:
     parameter = torch.nn.Parameter(state[0].clone())
     parameter.grad = state[1]
     optimizer = torch.optim.AdamW([parameter], lr=1e-3, fused=True)
-    yield (
+    yield Job(
         "AdamW step of 67 million parameters",
         _bandwidth(28.0 * elements),
         lambda: adamw_step(*state, step=3, learning_rate=1e-3, beta1=0.9, beta2=0.95, epsilon=1e-8, weight_decay=0.1),
+        False,
     )
-    yield "AdamW step of 67 million parameters, torch fused", _bandwidth(28.0 * elements), optimizer.step
+    yield Job("AdamW step of 67 million parameters, torch fused", _bandwidth(28.0 * elements), optimizer.step, False)

@@ -12,6 +12,8 @@ it: there its gradient is a sum over what the backward pass of this op reads any
 
 from __future__ import annotations
 
+from typing import Final
+
 import torch
 from torch import Tensor
 
@@ -23,6 +25,9 @@ from model.kernels.dispatch import (
     save_for_backward,
     uses_triton,
 )
+
+_ROWS: Final = 128
+"""Rows that the backward pass on a CPU takes at once: its six passes then find them in the cache."""
 
 
 def swiglu(packed_SG: Tensor, scale_S: Tensor | None = None) -> Tensor:
@@ -76,22 +81,22 @@ def _backward(grad_SF: Tensor, packed_SG: Tensor, scale_S: Tensor | None) -> tup
 
         return backward(grad_SF, packed_SG, scale_S)
     dtype = accumulation_dtype(packed_SG)
-    gate_SF, up_SF = packed_SG.to(dtype).chunk(2, -1)
-    grad = grad_SF.to(dtype)
-    packed_grad_SG = torch.empty(packed_SG.shape, dtype=dtype, device=packed_SG.device)
-    gate_grad_SF, up_grad_SF = packed_grad_SG.chunk(2, -1)
-    silu_SF = torch.nn.functional.silu(gate_SF)
-    scale_grad_S = packed_SG.new_empty(0, dtype=dtype)
-    if scale_S is None:
-        torch.mul(grad, silu_SF, out=up_grad_SF)
-        inner_SF = grad * up_SF
-    else:
-        torch.mul(grad, silu_SF, out=up_grad_SF)
-        scale_grad_S = torch.linalg.vecdot(up_grad_SF, up_SF)
-        up_grad_SF.mul_(scale_S[:, None])
-        inner_SF = (grad * up_SF).mul_(scale_S[:, None])
-    torch.ops.aten.silu_backward.grad_input(inner_SF, gate_SF, grad_input=gate_grad_SF)
-    return packed_grad_SG.to(packed_SG.dtype), scale_grad_S
+    rows, width = grad_SF.shape
+    packed_grad_SG = torch.empty(packed_SG.shape, dtype=packed_SG.dtype, device=packed_SG.device)
+    scale_grad_S = packed_SG.new_empty(0 if scale_S is None else rows, dtype=dtype)
+    silu_CF, inner_CF = (packed_SG.new_empty(min(_ROWS, rows), width, dtype=dtype) for _ in range(2))
+    for start in range(0, rows, _ROWS):
+        part = slice(start, min(start + _ROWS, rows))
+        gate, up = packed_SG[part].to(dtype).chunk(2, -1)
+        upstream = grad_SF[part].to(dtype)
+        silu, inner = silu_CF[: part.stop - start], inner_CF[: part.stop - start]
+        torch.ops.aten.silu.out(gate, out=silu)
+        inner.copy_(upstream) if scale_S is None else torch.mul(upstream, scale_S[part, None], out=inner)
+        torch.mul(inner, silu, out=packed_grad_SG[part, width:])
+        if scale_S is not None:
+            torch.sum(silu.mul_(upstream).mul_(up), 1, out=scale_grad_S[part])
+        torch.ops.aten.silu_backward.grad_input(inner.mul_(up), gate, grad_input=packed_grad_SG[part, :width])
+    return packed_grad_SG, scale_grad_S
 
 
 @_backward.register_fake
