@@ -30,11 +30,13 @@ $(STAMP): pyproject.toml constraints.txt
 	./docs/install-programs
 	touch $(STAMP)
 
-demo: $(STAMP) ## Curate the packaged sample corpus and print what happened
-	rm -rf runs/demo
+demo: $(STAMP) ## Curate the packaged sample corpus, train on it, and print what happened
+	rm -rf runs/demo runs/demo-comparison
 	recipe=demo-apertium; if ! $(BIN)/curator doctor -r demo-apertium >/dev/null 2>&1; then \
 	  echo "Apertium is not installed: taking the recipe demo, without back-translation"; recipe=demo; fi; \
 	$(BIN)/curator process pipelines/sample/*.jsonl.zst -o runs/demo -r $$recipe
+	$(BIN)/curator ablate demo --on 'pipelines/sample/*.jsonl.zst' -o runs/demo-comparison --tokens 200000 \
+	  --set model.depth=2 --set data.sequence=128 --set tokenizer.vocabulary=4096
 
 # A process a core, four at most, since tests start workers of their own; each with whole files, whose tests share what
 # they make.

@@ -190,6 +190,18 @@ def peak_bytes(step: Callable[[Tensors], None], batch: Tensors, device: torch.de
     return torch.cuda.max_memory_allocated() - before
 
 
+def profile(ours: Ours, batch: Tensors, device: torch.device) -> str:
+    """What a step of ours spends its time on: a table, the largest first."""
+    seconds_of(ours.step, batch, device, 3)
+    kinds = [torch.profiler.ProfilerActivity.CPU]
+    if device.type == "cuda":
+        kinds.append(torch.profiler.ProfilerActivity.CUDA)
+    with torch.profiler.profile(activities=kinds) as found:
+        seconds_of(ours.step, batch, device, 3)
+    by = "self_cuda_time_total" if device.type == "cuda" else "self_cpu_time_total"
+    return str(found.key_averages().table(sort_by=by, row_limit=40, max_name_column_width=60))
+
+
 def _wait(device: torch.device) -> None:
     if device.type == "cuda":
         torch.cuda.synchronize()
@@ -228,6 +240,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=1, help="steps of a round")
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--loader", metavar="RUN", help="measure the loader on this run, too")
+    parser.add_argument("--profile", action="store_true", help="only list where the time of our step goes")
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
@@ -235,6 +248,9 @@ def main() -> None:
     shape = shape_of(given.depth, given.vocabulary, given.experts)
     batch = a_batch(given.batch, given.sequence, given.vocabulary, device)
     ours = Ours(shape, device, dtype)
+    if given.profile:
+        print(profile(ours, batch, device))
+        return
     theirs = Mixtral(ours.model, shape, device, dtype, given.sequence)
     losses = ours.loss(batch), theirs.loss(batch)
     apart = abs(losses[0] - losses[1]) / losses[1]

@@ -38,9 +38,8 @@ def export_model(directory: ModelDirectory, output: Path, *, best: bool = False)
     shape = description.shape
     config = mixtral_config(shape, description.config.data.sequence, tokenizer.begin, tokenizer.end)
     tensors = to_mixtral(dict(decoder.state_dict()), shape)
-    beside = make_folder(output.absolute().parent) / f".{os.getpid()}-{output.name}"
-    if not isinstance(beside, Path):
-        raise UserError("cannot be exported to object storage", file=str(output), hint="choose a local folder")
+    make_folder(output.absolute().parent)
+    beside = output.absolute().parent / f".{os.getpid()}-{output.name}"
     try:
         beside.mkdir()
         # Loaders ask for the framework in the header.

@@ -88,8 +88,8 @@ def shape_of(config: Mapping[str, object]) -> ModelConfig:
         experts_per_token=_number(config, "num_experts_per_tok"),
         expert_width=_number(config, "intermediate_size"),
         pattern=AttentionPattern("window", window=window) if isinstance(window, int) else AttentionPattern(),
-        rope_base=float(rope.get("rope_theta") or config.get("rope_theta") or 10_000.0),  # type: ignore[arg-type] # JSON
-        norm_epsilon=float(config.get("rms_norm_eps", 1e-5)),  # type: ignore[arg-type] # JSON
+        rope_base=_float(rope if "rope_theta" in rope else config, "rope_theta", 10_000.0),
+        norm_epsilon=_float(config, "rms_norm_eps", 1e-5),
     )
 
 
@@ -142,6 +142,13 @@ def from_mixtral(tensors: Mapping[str, Tensor], shape: ModelConfig) -> dict[str,
 
 def _number(config: Mapping[str, object], name: str) -> int:
     value = config.get(name)
-    if not isinstance(value, int):
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
         raise DataError(f"config.json has no whole number {name}", hint="is this a model of Mixtral?")
     return value
+
+
+def _float(config: Mapping[str, object], name: str, default: float) -> float:
+    value = config.get(name, default)
+    if not isinstance(value, int | float) or not value > 0:
+        raise DataError(f"config.json has no number {name} above 0", hint="is this a model of Mixtral?")
+    return float(value)

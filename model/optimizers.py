@@ -13,32 +13,47 @@ where the other stopped.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
 from model.kernels import adamw_step
 
-if TYPE_CHECKING:
-    from curator.training import OptimizerSection
-
 ADAMW = "adamw"
 LION = "lion"
+
+
+@dataclass(frozen=True)
+class OptimizerSettings:
+    """Which optimizer, and its numbers (see `curator.training.OptimizerSection`, whose fields these are)."""
+
+    name: Literal["adamw", "lion", "hybrid"] = "adamw"
+    learning_rate: float = 1e-3
+    weight_decay: float = 0.1
+    beta1: float = 0.9
+    beta2: float = 0.95
+    epsilon: float = 1e-8
+    clip_norm: float = 1.0
+    lion_beta1: float = 0.9
+    lion_beta2: float = 0.99
+    lion_rate: float = 0.2
+    switch_norm: float = 2.0
 
 
 class Optimizer:
     """Moves the parameters of a model, by their gradients, and holds what it remembers of earlier ones."""
 
-    def __init__(self, model: nn.Module, section: OptimizerSection) -> None:
-        self._section = section
+    def __init__(self, model: nn.Module, settings: OptimizerSettings) -> None:
+        self._settings = settings
         self._parameters = dict(model.named_parameters())
         self.steps = 0
         self.switches = 0
         kinds = {"adamw": ("first", "second"), "lion": ("momentum",), "hybrid": ("first", "second", "momentum")}
         self._state = {
             kind: {name: torch.zeros_like(parameter) for name, parameter in self._parameters.items()}
-            for kind in kinds[section.name]
+            for kind in kinds[settings.name]
         }
 
     def tensors(self) -> dict[str, Tensor]:
@@ -47,9 +62,9 @@ class Optimizer:
 
     def choose(self, gradient_norm: float) -> str:
         """Which rule a step of this gradient norm follows: ADAMW or LION."""
-        if self._section.name == "hybrid":
-            return LION if gradient_norm > self._section.switch_norm else ADAMW
-        return self._section.name
+        if self._settings.name == "hybrid":
+            return LION if gradient_norm > self._settings.switch_norm else ADAMW
+        return self._settings.name
 
     @torch.no_grad()
     def step(self, rate: float, gradient_norm: float, gradient_scale: Tensor) -> str:
@@ -57,16 +72,16 @@ class Optimizer:
         whole gradient before clipping, `gradient_scale` a float32 scalar that gradients are multiplied by."""
         rule = self.choose(gradient_norm)
         self.steps += 1
-        self.switches += rule == LION and self._section.name == "hybrid"
+        self.switches += rule == LION and self._settings.name == "hybrid"
         if "first" in self._state:
             self._step_adamw(rate if rule == ADAMW else 0.0, gradient_scale)
         if "momentum" in self._state:
-            self._step_lion(rate * self._section.lion_rate if rule == LION else 0.0, gradient_scale)
+            self._step_lion(rate * self._settings.lion_rate if rule == LION else 0.0, gradient_scale)
         return rule
 
     def _step_adamw(self, rate: float, gradient_scale: Tensor) -> None:
         """With a rate of 0 only the moments move."""
-        section = self._section
+        settings = self._settings
         for name, parameter, gradient in self._with_gradients():
             adamw_step(
                 parameter.data,
@@ -75,26 +90,26 @@ class Optimizer:
                 self._state["second"][name],
                 step=self.steps,
                 learning_rate=rate,
-                beta1=section.beta1,
-                beta2=section.beta2,
-                epsilon=section.epsilon,
+                beta1=settings.beta1,
+                beta2=settings.beta2,
+                epsilon=settings.epsilon,
                 weight_decay=self._decay(parameter),
                 gradient_scale=gradient_scale,
             )
 
     def _step_lion(self, rate: float, gradient_scale: Tensor) -> None:
-        section = self._section
+        settings = self._settings
         for name, parameter, gradient in self._with_gradients():
             momentum = self._state["momentum"][name]
             scaled = gradient * gradient_scale
             if rate:
-                update = torch.lerp(scaled, momentum, section.lion_beta1).sign_()
+                update = torch.lerp(scaled, momentum, settings.lion_beta1).sign_()
                 parameter.mul_(1 - rate * self._decay(parameter)).add_(update, alpha=-rate)
-            momentum.lerp_(scaled, 1 - section.lion_beta2)
+            momentum.lerp_(scaled, 1 - settings.lion_beta2)
 
     def _decay(self, parameter: Tensor) -> float:
         """Norms have no weight decay: they have one number for each channel, and 0 is no place to go to."""
-        return self._section.weight_decay if parameter.dim() > 1 else 0.0
+        return self._settings.weight_decay if parameter.dim() > 1 else 0.0
 
     def _with_gradients(self) -> Iterable[tuple[str, nn.Parameter, Tensor]]:
         for name, parameter in self._parameters.items():

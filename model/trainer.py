@@ -23,7 +23,7 @@ from model.directory import fill
 from model.kernels import linear_cross_entropy
 from model.losses import LossSettings, move_router_bias
 from model.metrics import Meter, StepMetrics, expert_loads
-from model.optimizers import LossScaler, Optimizer, gradient_norm
+from model.optimizers import LossScaler, Optimizer, OptimizerSettings, gradient_norm
 from model.ranks import Ranks
 from model.schedule import rate_share
 from model.step import StepLosses, Tensors, add_gradients, to_tensors
@@ -63,7 +63,7 @@ class Trainer:
         self.model = Decoder(shape, dtype=DTYPES[config.precision], recompute=config.recompute).to(device)
         self.model.initialise(config.seed)
         self._wrapped = ranks.wrap(self.model)
-        self.optimizer = Optimizer(self.model, config.optimizer)
+        self.optimizer = Optimizer(self.model, OptimizerSettings(**config.optimizer.model_dump()))
         self.alarms = Alarms(config.alarms)
         self.progress = Progress()
         self._scaler = LossScaler(FIRST_SCALE) if config.precision == "fp16" else None

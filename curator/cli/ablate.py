@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from curator.cli.local import need_local
 from curator.cli.output import print_json, print_line, print_note, print_table
 from curator.cli.packages import require
 from curator.errors import UserError
@@ -37,6 +38,7 @@ def ablate_command(
     as_json: bool,
 ) -> None:
     """Compare recipes, tell how it goes on standard error, and what came out on standard output."""
+    need_local(output)
     if not 0 < held_out < 1:
         raise UserError(f"cannot hold out {held_out:g} of the documents", hint="--held-out is a share, such as 0.01")
     loaded = load_training_config(config, overrides)

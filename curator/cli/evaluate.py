@@ -8,6 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from curator.cli.local import need_local
 from curator.cli.output import print_json, print_line, print_note, print_table
 from curator.cli.packages import require
 from curator.errors import UserError
@@ -59,6 +60,7 @@ def evaluate_command(
 
 def export_command(model: Path, output: Path, best: bool, as_json: bool) -> None:
     """Write a model for Hugging Face."""
+    need_local(output)
     require("torch", "safetensors", extra="train")
     from model.directory import ModelDirectory
     from model.export import export_model
@@ -69,6 +71,7 @@ def export_command(model: Path, output: Path, best: bool, as_json: bool) -> None
 
 def import_command(folder: Path, output: Path, as_json: bool) -> None:
     """Make a model of a folder of Hugging Face."""
+    need_local(output)
     require("torch", "safetensors", extra="train")
     from model.export import import_model
 

@@ -9,6 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import cast
 
+from curator.cli.local import need_local
 from curator.cli.output import print_json, print_line, print_note, print_table
 from curator.cli.packages import require
 from curator.errors import UserError
@@ -32,6 +33,7 @@ def train_command(
     as_json: bool,
 ) -> None:
     """Train a model, tell how it goes on standard error, and what came out on standard output."""
+    need_local(output)
     loaded = load_training_config(config, overrides)
     if steps is not None:
         loaded = loaded.model_copy(update={"steps": steps})
@@ -116,6 +118,7 @@ def tokenizer_train_command(
     as_json: bool,
 ) -> None:
     """Train a tokenizer, write its file, and tell how many bytes of each language it saw."""
+    need_local(output)
     values = {"vocabulary": vocabulary, "kind": kind, "alpha": alpha, "sample_bytes": _size(sample)}
     section: TokenizerSection = parse_training_config({"tokenizer": values}).tokenizer
     if output.exists():

@@ -18,6 +18,7 @@ from curator.training import TrainingConfig
 from model.ablation.arms import (
     ArmScores,
     curate,
+    folder_of,
     kept_of_held_out,
     make_arms,
     shared_tokenizer,
@@ -116,8 +117,8 @@ def as_json(outcome: Outcome) -> dict[str, object]:
 def _begin(request: Request, config: TrainingConfig) -> None:
     """Note what is asked for; or hold it against what was asked for before."""
     output = request.output
-    names = [name for name, _ in request.recipes]
-    if len(set(names)) < len(names) or "raw" in names:
+    folders = [folder_of(arm.name) for arm in make_arms(request.recipes, by_stage=request.by_stage)]
+    if len(set(folders)) < len(folders):
         raise UserError("two arms have the same name", hint="recipes need different names, and none may be `raw`")
     asked = {
         "inputs": list(request.inputs),

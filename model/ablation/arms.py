@@ -64,14 +64,14 @@ def make_arms(recipes: Sequence[tuple[str, Recipe]], *, by_stage: bool) -> list[
 
 def curate(arm: Arm, raw: Path, output: Path, workers: int, listener: Callable[[Event], None]) -> Path:
     """The run of an arm on the raw input; one that is finished is left as it is."""
-    place = output / "arms" / _folder(arm.name) / "run"
+    place = output / "arms" / folder_of(arm.name) / "run"
     run(Request((str(raw),), as_path(str(place)), arm.recipe, workers=workers, resume=True), [listener])
     return place
 
 
 def kept_of_held_out(arm: Arm, held_out: Path, output: Path, workers: int) -> set[str]:
     """The ids of held-out documents that a recipe would keep, judged by its stages that look at one document."""
-    place = output / "arms" / _folder(arm.name) / "held-out"
+    place = output / "arms" / folder_of(arm.name) / "held-out"
     stages = tuple(stage for stage in arm.recipe.stages if stage.name not in _BY_CORPUS)
     recipe = arm.recipe.model_copy(update={"stages": stages})
     run(Request((str(held_out),), as_path(str(place)), recipe, workers=workers, resume=True))
@@ -99,8 +99,8 @@ def train_and_score(
     listener: Callable[[Event], None],
 ) -> ArmScores:
     """Train the model of an arm and a seed, and score it; what was done already is read."""
-    model = output / "arms" / _folder(arm.name) / f"seed-{seed}"
-    record = output / "arms" / _folder(arm.name) / f"scores-{seed}.json"
+    model = output / "arms" / folder_of(arm.name) / f"seed-{seed}"
+    record = output / "arms" / folder_of(arm.name) / f"scores-{seed}.json"
     if not record.exists():
         data = config.data.model_copy(update={"seed": seed, "validation_share": 0.0})
         of_seed = config.model_copy(update={"seed": seed, "data": data})
@@ -129,5 +129,6 @@ def _tokens(config: TrainingConfig) -> int:
     return config.data.batch * config.data.sequence
 
 
-def _folder(name: str) -> str:
+def folder_of(name: str) -> str:
+    """The name of an arm as the name of a folder."""
     return "".join(character if character.isalnum() or character in "-_." else "-" for character in name)

@@ -1,22 +1,29 @@
-"""What the tests of the model share: a run, and a tokenizer of it."""
+"""What the tests of the model share: a run, and a tokenizer of it. What they need is imported where it is used, since
+tests of kernels run on machines without it."""
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 import pytest
 import torch
 
-from curator.tokenize import Tokenizer
-from tests.model.corpora import make_documents, tokenizer_of, write_run
+if TYPE_CHECKING:
+    from curator.tokenize import Tokenizer
 
 
 @pytest.fixture(scope="session")
 def place(tmp_path_factory: pytest.TempPathFactory) -> str:
     """A run of 200 documents in 2 shards of 7 row groups each."""
+    from tests.model.corpora import make_documents, write_run
+
     return write_run(tmp_path_factory.mktemp("corpus") / "run", make_documents(200))
 
 
 @pytest.fixture(scope="session")
 def tokenizer(place: str) -> Tokenizer:
+    from tests.model.corpora import tokenizer_of
+
     return tokenizer_of(place)
 
 

@@ -8,12 +8,11 @@ import sys
 
 import torch
 
-from curator.training import OptimizerSection
 from model.config import ModelConfig
 from model.decoder import Decoder
 from model.kernels.dispatch import INTERPRETED
 from model.losses import LossSettings
-from model.optimizers import Optimizer, gradient_norm
+from model.optimizers import Optimizer, OptimizerSettings, gradient_norm
 from model.step import Tensors, add_gradients
 
 SHAPE = ModelConfig(
@@ -30,25 +29,25 @@ SHAPE = ModelConfig(
 TOKENS = 32
 
 
-def a_batch(seed: int) -> Tensors:
+def a_batch(seed: int, device: str) -> Tensors:
     """Three documents of 32 tokens together, with weights."""
     random = torch.Generator().manual_seed(seed)
     tokens = torch.randint(0, SHAPE.vocabulary, (2, TOKENS), generator=random)
     weights = torch.rand(TOKENS, generator=random) + 0.5
-    return Tensors(tokens[0], tokens[1], weights, torch.tensor([0, 11, 12, TOKENS], dtype=torch.int32))
+    documents = torch.tensor([0, 11, 12, TOKENS], dtype=torch.int32)
+    return Tensors(*(tensor.to(device) for tensor in (tokens[0], tokens[1], weights, documents)))
 
 
-def losses(steps: int) -> list[float]:
+def losses(steps: int, device: str = "cpu", dtype: torch.dtype = torch.float32) -> list[float]:
     """The loss of each step; batches repeat, so that it falls."""
-    torch.set_num_threads(1)
-    model = Decoder(SHAPE)
+    model = Decoder(SHAPE, dtype=dtype).to(device)
     model.initialise(0)
-    optimizer = Optimizer(model, OptimizerSection(learning_rate=0.01))
+    optimizer = Optimizer(model, OptimizerSettings(learning_rate=0.01))
     found = []
     for step in range(steps):
         for parameter in model.parameters():
             parameter.grad = None
-        terms = add_gradients(model, [a_batch(step % 2)], LossSettings(balance_weight=0.1, router_z=0.01))
+        terms = add_gradients(model, [a_batch(step % 2, device)], LossSettings(balance_weight=0.1, router_z=0.01))
         norm = gradient_norm(model)
         optimizer.step(0.01, norm.item(), (1.0 / (norm + 1e-6)).clamp(max=1.0))
         found.append(terms.total.item())
@@ -56,4 +55,5 @@ def losses(steps: int) -> list[float]:
 
 
 if __name__ == "__main__":
+    torch.set_num_threads(1)
     json.dump({"interpreted": INTERPRETED, "losses": losses(int(sys.argv[1]))}, sys.stdout)

@@ -66,6 +66,7 @@ def test_a_model_is_asked_about_its_run_and_about_files(model: Path, run: str, t
     assert [line.split()[0] for line in done.stdout.splitlines()] == ["lang", "all", "fr"]
 
 
+@pytest.mark.long
 def test_a_model_is_exported_and_imported(model: Path, run: str, tmp_path: Path) -> None:
     assert curator("export", model, "-o", tmp_path / "mixtral").returncode == 0
     assert curator("import", tmp_path / "mixtral", "-o", tmp_path / "back").returncode == 0
@@ -89,41 +90,33 @@ def test_a_tokenizer_is_trained_and_used(run: str, config: Path, tmp_path: Path)
     assert "is there already" in told(curator("tokenizer", "train", run, "-o", file))
 
 
+Case = tuple[list[str], int, str]
+
+REFUSED: list[Case] = [
+    (["train", "{empty}", "-o", "{new}"], 2, "there is no manifest.json"),
+    (["train", "{changed}", "-o", "{new}", "-c", "{config}"], 3, "a shard is not as its run wrote it"),
+    (["train", "{run}", "-o", "{new}", "--set", "model.sise=tiny"], 2, "model.sise: Extra inputs"),
+    (["eval", "{model}", "--on", "{run}", "--lang", "xx"], 2, "there is no document in xx"),
+]
+REFUSED_TOO: list[Case] = [
+    (["train", "{run}", "-o", "s3://b/m"], 2, "cannot be written to object storage"),
+    (["train", "{run}", "-o", "{full}"], 2, "the output is not empty"),
+    (["train", "{run}", "-o", "{notes}"], 2, "the output is not empty"),
+    (["train", "{run}", "-o", "{new}", "-c", "{notes}"], 2, "is not a mapping"),
+    (["train", "{run}", "-o", "{new}", "--set", "data.batch=8", "--set", "accumulation=3"], 2, "does not divide"),
+    (["train", "{run}", "-o", "{new}", "--tokenizer", "{notes}"], 2, "is no tokenizer"),
+    (["train", "{run}", "-o", "{new}", "--device", "tpu"], 2, "there is no device tpu"),
+    (["generate", "{empty}"], 2, "there is no training.json"),
+    (["generate", "{model}", "--top-p", "2"], 2, "top_p is above 0"),
+    (["export", "{model}", "-o", "{full}"], 2, "the output is not empty"),
+    (["import", "{empty}", "-o", "{new}"], 2, "has no config.json"),
+    (["ablate", "web", "--on", "{run}", "-o", "{new}", "--held-out", "2"], 2, "cannot hold out 2"),
+]
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "line"),
-    [
-        (["train", "{empty}", "-o", "{new}"], 2, "there is no manifest.json"),
-        (["train", "{changed}", "-o", "{new}", "-c", "{config}"], 3, "a shard is not as its run wrote it"),
-        pytest.param(*(["train", "{run}", "-o", "{full}"], 2, "the output is not empty"), marks=pytest.mark.long),
-        pytest.param(
-            *(["train", "{run}", "-o", "{new}", "-c", "{notes}"], 2, "is not a mapping"), marks=pytest.mark.long
-        ),
-        (["train", "{run}", "-o", "{new}", "--set", "model.sise=tiny"], 2, "model.sise: Extra inputs"),
-        pytest.param(
-            *(
-                ["train", "{run}", "-o", "{new}", "--set", "data.batch=8", "--set", "accumulation=3"],
-                2,
-                "does not divide",
-            ),
-            marks=pytest.mark.long,
-        ),
-        pytest.param(
-            *(["train", "{run}", "-o", "{new}", "--tokenizer", "{notes}"], 2, "is no tokenizer"), marks=pytest.mark.long
-        ),
-        pytest.param(
-            *(["train", "{run}", "-o", "{new}", "--device", "tpu"], 2, "there is no device tpu"), marks=pytest.mark.long
-        ),
-        pytest.param(*(["train", "{run}", "-o", "{notes}"], 2, "the output is not empty"), marks=pytest.mark.long),
-        pytest.param(*(["generate", "{empty}"], 2, "there is no training.json"), marks=pytest.mark.long),
-        pytest.param(*(["generate", "{model}", "--top-p", "2"], 2, "top_p is above 0"), marks=pytest.mark.long),
-        (["eval", "{model}", "--on", "{run}", "--lang", "xx"], 2, "there is no document in xx"),
-        pytest.param(*(["export", "{model}", "-o", "{full}"], 2, "the output is not empty"), marks=pytest.mark.long),
-        pytest.param(*(["import", "{empty}", "-o", "{new}"], 2, "has no config.json"), marks=pytest.mark.long),
-        pytest.param(
-            *(["ablate", "web", "--on", "{run}", "-o", "{new}", "--held-out", "2"], 2, "cannot hold out 2"),
-            marks=pytest.mark.long,
-        ),
-    ],
+    [*REFUSED, *(pytest.param(*case, marks=pytest.mark.long) for case in REFUSED_TOO)],
     ids=lambda value: value if isinstance(value, str) else None,
 )
 def test_what_cannot_be_is_said_in_one_line(
@@ -157,6 +150,7 @@ def test_what_cannot_be_is_said_in_one_line(
     assert notes.read_text() == "mine"
 
 
+@pytest.mark.long
 def test_two_trainings_in_one_folder_are_refused(run: str, config: Path, tmp_path: Path) -> None:
     arguments = ["train", run, "-o", str(tmp_path / "model"), "-c", str(config), "--steps", "100000"]
     process = subprocess.Popen([EXECUTABLE, *arguments], stderr=subprocess.DEVNULL)

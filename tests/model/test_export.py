@@ -113,6 +113,8 @@ def test_what_does_not_map_is_refused_by_name(
         ("rope_parameters", {"rope_type": "yarn"}, "rope_type yarn"),
         ("tie_word_embeddings", True, "tied embeddings"),
         ("hidden_size", None, "no whole number hidden_size"),
+        ("num_attention_heads", -4, "no whole number num_attention_heads"),
+        ("rms_norm_eps", "small", "no number rms_norm_eps above 0"),
         ("num_hidden_layers", 3, r"lacks model\.layers\.2"),
         ("vocab_size", 399, "the tokenizer has 400 tokens, the model 399"),
     ],

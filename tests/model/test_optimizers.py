@@ -8,15 +8,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from curator.training import OptimizerSection, ScheduleSection
-from model.optimizers import ADAMW, LION, LossScaler, Optimizer, gradient_norm
+from curator.training import LossSection, OptimizerSection, ScheduleSection
+from model.losses import LossSettings
+from model.optimizers import ADAMW, LION, LossScaler, Optimizer, OptimizerSettings, gradient_norm
 from model.schedule import rate_share
 
 ONE = torch.tensor(1.0)
 
 
-def section(**changes: object) -> OptimizerSection:
-    return OptimizerSection.model_validate({"weight_decay": 0.1, **changes})
+def section(**changes: object) -> OptimizerSettings:
+    return OptimizerSettings(**OptimizerSection.model_validate({"weight_decay": 0.1, **changes}).model_dump())
+
+
+def test_the_settings_are_those_of_the_configuration() -> None:
+    assert OptimizerSettings() == OptimizerSettings(**OptimizerSection().model_dump())
+    assert LossSettings() == LossSettings(**LossSection().model_dump(exclude={"bias_rate"}))
 
 
 def a_module(seed: int = 0) -> nn.Module:
