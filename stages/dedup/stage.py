@@ -90,7 +90,7 @@ class Dedup(Stage[DedupParameters]):
     parameters_type: ClassVar[type[Parameters]] = DedupParameters
     relates: ClassVar[bool] = True
     leaves: ClassVar[str] = "index"
-    packages: ClassVar[tuple[str, ...]] = ("ada-url", "datasketch")
+    packages: tuple[str, ...] = ("ada-url", "datasketch")
     relation: tuple[Column, ...] = (
         Column("dedup.keeper", pa.string(), "the document that stays in its place", internal=True),
         Column("dedup.similarity", pa.float64(), "Jaccard similarity with the keeper", internal=True),
