@@ -33,7 +33,8 @@ STREET: Final = "street"
 NAMED: Final = "named"
 ENDING: Final = "ending"
 
-_FILTER_BITS: Final = 15
+_FILTER_BITS: Final = 18
+"""32 KiB: of a quarter of a million bits the 600 keys set few, so that hardly a unit is looked up in vain."""
 _MAX_LANGUAGES: Final = 64
 
 
@@ -49,7 +50,7 @@ class Anchor:
 class Anchors:
     """The table, by the hash of the first unit of each term.
 
-    `present` is uint64[2**15 / 64], a bit for each of `firsts`; `firsts` uint64[n], ascending; `seconds` uint64[n], 0
+    `present` is uint64[2**18 / 64], a bit for each of `firsts`; `firsts` uint64[n], ascending; `seconds` uint64[n], 0
     for a term of one unit; `masks` uint64[n], a bit a language; `anchors` the n terms. `endings` is uint8[bytes],
     `ending_offsets` int64[m + 1] into it, `ending_masks` uint64[m]. `languages` gives the bit of each language.
     """

@@ -308,9 +308,7 @@ def _hardware_end(data: NDArray[np.uint8], at: int, begin: int, end: int, classe
 @inline_kernel
 def _is_secret(data: NDArray[np.uint8], start: int, end: int, begin: int, digits: int) -> bool:
     """Whether the run of letters, large and small ones or some with digits, from `start` to `end` may be (part of) a
-    key."""
-    if end - start < _MIN_SECRET:
-        return False
+    key; there are at least `_MIN_SECRET`."""
     if start > begin and (data[start - 1] == 95 or data[start - 1] == 45):
         return True
     if digits == 0:
@@ -325,9 +323,9 @@ def _is_secret(data: NDArray[np.uint8], start: int, end: int, begin: int, digits
 
 
 @inline_kernel
-def _is_block(data: NDArray[np.uint8], start: int, end: int, begin: int) -> bool:
-    """Whether the run is `BEGIN` after two hyphens."""
-    if end - start != 5 or start < begin + 2 or data[start - 1] != 45 or data[start - 2] != 45:
+def _is_block(data: NDArray[np.uint8], start: int, begin: int) -> bool:
+    """Whether a run of five letters is `BEGIN` after two hyphens."""
+    if start < begin + 2 or data[start - 1] != 45 or data[start - 2] != 45:
         return False
     return bool(data[start] == 66 and data[start + 1] == 69 and data[start + 2] == 71 and data[start + 3] == 73)
 
@@ -376,9 +374,6 @@ def _token(
         digits = 1
         at += width
     else:
-        stop = _hardware_end(data, at, begin, end, classes)
-        if stop > 0:
-            return at, stop, HARDWARE, stop
         # `head` counts the capitals up to the first digit.
         while at < end and 1 <= classes[data[at]] <= _LOWER:
             kind = classes[data[at]]
@@ -387,11 +382,16 @@ def _token(
             digits += kind == _DIGIT
             head += kind == _UPPER and digits == 0
             at += 1
+        length = at - token
+        if (length == 2 and at < end and data[at] == 45) or (length == 4 and at < end and data[at] == 46):
+            stop = _hardware_end(data, token, begin, end, classes)
+            if stop > 0:
+                return token, stop, HARDWARE, stop
         mixed = (lower > 0 and upper > 0) or (lower + upper > 0 and digits > 0)
-        if mixed and _is_secret(data, token, at, begin, digits):
+        if length >= _MIN_SECRET and mixed and _is_secret(data, token, at, begin, digits):
             return token, at, SECRET, at
         if digits == 0:
-            return token, at, SECRET if _is_block(data, token, at, begin) else 0, at
+            return token, at, SECRET if length == 5 and _is_block(data, token, begin) else 0, at
         if lower > 0:
             return token, at, 0, at
     length = at - token
@@ -470,7 +470,7 @@ def _scan(
                     while at < end and 1 <= classes[data[at]] <= _LOWER:
                         digits += classes[data[at]] == _DIGIT
                         at += 1
-                    if _is_secret(data, start, at, begin, digits):
+                    if at - start >= _MIN_SECRET and _is_secret(data, start, at, begin, digits):
                         if count < len(out):
                             out[count, 0], out[count, 1], out[count, 2], out[count, 3] = document, start, at, SECRET
                         count += 1

@@ -1,8 +1,9 @@
 """`pii`: personal data is found, checked and replaced, by a placeholder unless the recipe wants something else.
 
-Names, e-mail addresses, telephone numbers, bank accounts, payment cards, national identity numbers, IP addresses and
-credentials in URLs. One scan finds candidates; a candidate counts only when a validator (libphonenumber, python-stdnum)
-agrees; lists and regions are those of the document's language. The record holds kinds and places, never values.
+One scan finds candidates for what has a shape (addresses, numbers, keys), a second one words beside which something
+stands (birth dates, plates, streets); a candidate counts only when a validator agrees; lists and regions are those of
+the document's language. Names are found by cue words and lists, and by a model where the recipe names one. The record
+holds kinds and places, never values.
 
 What stays in the text on purpose: private, loopback and documentation IP addresses, numbers that only look like
 personal data (years, amounts, versions, ISBNs), `user:password` as such, single given names without a second sign.
