@@ -199,6 +199,9 @@ def test_one_output_has_one_run_at_a_time(resting: Running) -> None:
         ({"timeout_s": -1}, 422, "request.invalid"),
         ({"unknown": 1}, 422, "request.invalid"),
         ({"output": "x\x00"}, 403, "place.refused"),
+        ({"labels": {"a": "x\x00"}}, 422, "request.invalid"),
+        ({"recipe": {"name": "x\x00", "stages": ["dedup"]}}, 422, "request.invalid"),
+        ({"recipe": {"name": "\ud800", "stages": ["dedup"]}}, 422, "request.invalid"),
     ],
 )
 def test_what_could_not_run_is_refused_before_it_is_taken(
