@@ -11,7 +11,7 @@ from typing import cast
 import torch
 from torch import Tensor
 
-from curator.errors import CuratorError, UserError
+from curator.errors import DataError, UserError
 from curator.training import TrainingConfig
 from model.alarms import Alarms, alarm_state
 from model.checkpoint import Checkpoint
@@ -34,10 +34,8 @@ FIRST_SCALE = 65_536.0
 SMALLEST_SCALE = 1.0
 
 
-class AlarmError(CuratorError):
+class AlarmError(DataError):
     """A training that stopped by itself; its last good state is written. The exit code is that of broken data."""
-
-    exit_code = 3
 
 
 @dataclass

@@ -87,6 +87,8 @@ class Gate:
         """ProblemError unless the request may be passed on; who asks stands in the request's state afterwards."""
         headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
         self._check_host(headers)
+        if "\0" in scope["path"] or b"%00" in scope["query_string"]:
+            raise ProblemError("request.malformed", "the address holds a NUL")
         self._check_body(scope["method"], headers)
         route, others = self._match(scope)
         answer.route = "" if route is None else route.path

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator
 
 from curator.sizes import Size
 from serve.states import State
@@ -16,7 +17,7 @@ MAX_INPUTS = 1000
 
 Place = Annotated[str, StringConstraints(min_length=1, max_length=4096)]
 LabelName = Annotated[str, StringConstraints(pattern=LABEL_NAME)]
-LabelValue = Annotated[str, StringConstraints(max_length=255)]
+LabelValue = Annotated[str, StringConstraints(max_length=255, pattern=r"^[^\x00]*$")]
 Override = Annotated[str, StringConstraints(min_length=3, max_length=1000)]
 Scope = Literal["read", "submit", "admin"]
 """What a token may do; each holds what stands before it."""
@@ -37,6 +38,19 @@ class RecipeChoice(_Given):
         "web", description="the name of a packaged recipe, or a recipe", examples=["web"]
     )
     overrides: tuple[Override, ...] = Field((), max_length=100, examples=[["dedup.threshold=0.9"]])
+
+    @field_validator("recipe")
+    @classmethod
+    def _is_text(cls, recipe: str | dict[str, object]) -> str | dict[str, object]:
+        text = json.dumps(recipe, ensure_ascii=False)
+        if not text.isascii():
+            try:
+                text.encode()
+            except UnicodeEncodeError:
+                raise ValueError("holds half of a surrogate pair") from None
+        if "\\u0000" in text:
+            raise ValueError("holds a NUL")
+        return recipe
 
 
 class RunRequest(RecipeChoice):

@@ -73,14 +73,22 @@ class Routes:
         return iter(self._routes)
 
 
-EVERYWHERE = ("token.missing", "token.invalid", "token.scope", "rate.exceeded", "request.host", "store.unavailable")
+EVERYWHERE = (
+    "request.malformed",
+    "token.missing",
+    "token.invalid",
+    "token.scope",
+    "rate.exceeded",
+    "request.host",
+    "store.unavailable",
+)
 """Codes that any route but the public ones may answer with."""
 
 
 def install(app: FastAPI, routes: list[Route]) -> None:
     """Add the routes to an application."""
     for route in routes:
-        codes = (*route.problems, *(EVERYWHERE if route.scope is not None else ("request.host",)))
+        codes = (*route.problems, *(EVERYWHERE if route.scope is not None else ("request.host", "request.malformed")))
         responses = _responses(codes)
         if route.media_type is not None:
             responses[route.status] = {

@@ -162,9 +162,16 @@ def _invalid(_request: Request, error: Exception) -> Response:
     found = error.errors() if isinstance(error, RequestValidationError) else []
     if any(each["type"] == "json_invalid" for each in found):
         return _answer(ProblemError("request.malformed", "the body is not valid JSON"))
-    errors = tuple(Violation(place=".".join(map(str, each["loc"])), message=each["msg"]) for each in found)
+    errors = tuple(
+        Violation(place=_plain(".".join(map(str, each["loc"]))), message=_plain(each["msg"])) for each in found
+    )
     detail = "; ".join(f"{each.place}: {each.message}" for each in errors[:3])
     return _answer(ProblemError("request.invalid", detail, errors=errors[:50]))
+
+
+def _plain(text: str) -> str:
+    """The text with halves of surrogate pairs escaped: what was sent may stand in it."""
+    return text.encode(errors="backslashreplace").decode()
 
 
 def _malformed(_request: Request, error: Exception) -> Response:

@@ -33,7 +33,8 @@ class Limits:
 @dataclass(frozen=True)
 class Settings:
     """The configuration of one server. `state` holds the folders of attempts, and the store where none is named;
-    `workers` and `memory_bytes` are what a run gets that asks for nothing."""
+    `workers` and `memory_bytes` are what a run gets that asks for nothing; with `ray`, the address of a cluster, its
+    tasks are done there, and it gets what the cluster has."""
 
     state: Path
     store: str
@@ -46,6 +47,7 @@ class Settings:
     hosts: tuple[str, ...] = ()
     origins: tuple[str, ...] = ()
     audit_key: Path | None = None
+    ray: str | None = None
     limits: Limits = Limits()
 
     @property

@@ -61,8 +61,9 @@ def check_run(request: RunRequest, settings: Settings) -> Checked:
         check_place(directory, request.inputs)
         if directory.is_used():
             raise UserError("the output is not empty", file=output, hint="choose another")
-        memory = request.memory or settings.memory_bytes
-        workers_within(request.workers or settings.workers, memory, pipeline.recipe.input.max_document_bytes)
+        if settings.ray is None:
+            memory = request.memory or settings.memory_bytes
+            workers_within(request.workers or settings.workers, memory, pipeline.recipe.input.max_document_bytes)
     except PlaceError as error:
         raise place_problem(error) from error
     except (UserError, DataError) as error:

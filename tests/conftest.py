@@ -21,6 +21,8 @@ LONGEST = (
     "test_ray.py",
     "test_calibrate.py",
     "test_forget.py",
+    "test_page.py",
+    "test_runs.py",
 )
 """Files that take a minute or more: started last, one would leave a process alone at the end."""
 

@@ -29,6 +29,7 @@ class ServeOptions:
     hosts: tuple[str, ...]
     origins: tuple[str, ...]
     audit_key: Path | None
+    ray: str | None
 
 
 def serve_command(options: ServeOptions, as_json: bool) -> None:
@@ -57,6 +58,7 @@ def serve_command(options: ServeOptions, as_json: bool) -> None:
         hosts=options.hosts,
         origins=options.origins,
         audit_key=options.audit_key,
+        ray=options.ray,
     )
     server = build(settings)
     token = check_exposure(settings, server.service.tokens)

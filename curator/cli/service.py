@@ -51,6 +51,10 @@ def serve(
         typer.Option("--allow-origin", metavar="URL", help="An origin whose pages may send requests: https://HOST."),
     ] = None,
     audit_key: KeyOption = None,
+    ray: Annotated[
+        str | None,
+        typer.Option(metavar="ADDRESS", help="Let a Ray cluster do the tasks of runs: HOST:PORT of its head, or auto."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Serve runs over REST and on a web page."""
@@ -70,6 +74,7 @@ def serve(
             tuple(hosts or ()),
             tuple(origins or ()),
             audit_key,
+            ray,
         ),
         as_json,
     )

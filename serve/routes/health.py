@@ -33,7 +33,7 @@ def ready(service: ServiceOf) -> Health:
     """Whether the store answers and the runner works."""
     with service.runs.database.read() as session:
         session.execute(text("SELECT 1"))
-    if time.time() - service.runner.turned > TURN_SECONDS:
+    if not service.runner.is_alive or time.time() - service.runner.turned > TURN_SECONDS:
         raise ProblemError("store.unavailable", "the runner does not get on", headers={"Retry-After": "5"})
     return live()
 

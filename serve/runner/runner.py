@@ -108,6 +108,11 @@ class Runner:
         if self._lock is not None:
             os.close(self._lock)
 
+    @property
+    def is_alive(self) -> bool:
+        """Whether the thread works."""
+        return self._thread.is_alive()
+
     def wake(self, _run: int = 0) -> None:
         """Look now: something was changed."""
         self._wake.set()
@@ -273,18 +278,20 @@ class Runner:
         return True
 
     def _task(self, run: RunRow, attempt: AttemptRow) -> Task:
-        request = RunRequest.model_validate(run.request)
+        request, settings = RunRequest.model_validate(run.request), self._settings
+        workers, memory = (settings.workers, settings.memory_bytes) if settings.ray is None else (0, None)
         return Task(
             inputs=request.inputs,
             output=run.output,
             recipe=request.recipe if isinstance(request.recipe, str) else run.recipe,
             recipe_text=None if isinstance(request.recipe, str) else json.dumps(request.recipe, ensure_ascii=False),
             overrides=request.overrides,
-            workers=request.workers or self._settings.workers,
-            memory_bytes=request.memory or self._settings.memory_bytes,
+            workers=request.workers or workers,
+            memory_bytes=request.memory or memory,
+            ray=settings.ray,
             resume=attempt.number > 1,
-            input_roots=self._settings.places.input_roots,
-            output_roots=self._settings.places.output_roots,
+            input_roots=settings.places.input_roots,
+            output_roots=settings.places.output_roots,
         )
 
 

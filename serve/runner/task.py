@@ -25,7 +25,8 @@ HEARTBEAT_SECONDS = 2.0
 
 
 class Task(BaseModel):
-    """One attempt. `recipe` is the name of a packaged one, else `recipe_text` its text; places are resolved already."""
+    """One attempt. `recipe` is the name of a packaged one, else `recipe_text` its text; places are resolved already.
+    `workers` 0 and `memory_bytes` None mean what the Ray cluster at the address `ray` has."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -35,7 +36,8 @@ class Task(BaseModel):
     recipe_text: str | None
     overrides: tuple[str, ...]
     workers: int
-    memory_bytes: int
+    memory_bytes: int | None
+    ray: str | None
     resume: bool
     input_roots: tuple[str, ...]
     output_roots: tuple[str, ...]

@@ -61,11 +61,11 @@ def _run(task: Task, folder: Path) -> Outcome:
             recipe,
             None,
             task.workers,
-            str(task.memory_bytes),
+            None if task.memory_bytes is None else str(task.memory_bytes),
             task.overrides,
             task.resume,
             keep_work=False,
-            ray=None,
+            ray=task.ray,
             as_json=False,
         )
     except CuratorError as error:

@@ -131,6 +131,13 @@ def test_a_token_that_is_none_is_refused(open_gate: Running, value: str) -> None
     assert (connection_status, code_of(body)) in ((401, "token.invalid"), (401, "token.missing"))
 
 
+@pytest.mark.parametrize("path", ["/v1/runs/a%00b", "/v1/runs?owner=%00", "/v1/runs?label=a=%00"])
+def test_an_address_with_a_nul_is_malformed(open_gate: Running, path: str) -> None:
+    headers = {"Host": "localhost", "Authorization": f"Bearer {open_gate.token}"}
+    status, body = raw(open_gate, "GET", path, headers)
+    assert (status, code_of(body)) == (400, "request.malformed")
+
+
 def test_a_challenge_says_how_to_authenticate(open_gate: Running) -> None:
     with open_gate.http("") as client:
         assert client.get("/v1/runs").headers["WWW-Authenticate"].startswith("Bearer ")

@@ -198,7 +198,11 @@ def test_one_output_has_one_run_at_a_time(resting: Running) -> None:
         ({"attempts": 0}, 422, "request.invalid"),
         ({"timeout_s": -1}, 422, "request.invalid"),
         ({"unknown": 1}, 422, "request.invalid"),
+        ({"\ud800": 1}, 422, "request.invalid"),
         ({"output": "x\x00"}, 403, "place.refused"),
+        ({"labels": {"a": "x\x00"}}, 422, "request.invalid"),
+        ({"recipe": {"name": "x\x00", "stages": ["dedup"]}}, 422, "request.invalid"),
+        ({"recipe": {"name": "\ud800", "stages": ["dedup"]}}, 422, "request.invalid"),
     ],
 )
 def test_what_could_not_run_is_refused_before_it_is_taken(
@@ -208,7 +212,8 @@ def test_what_could_not_run_is_refused_before_it_is_taken(
     (root_of(resting) / "out" / "used" / "file").touch()
     with resting.http() as client:
         before = client.get("/v1/runs?limit=200").json()
-        answer = client.post("/v1/runs", json={**small_request(root_of(resting), "refused"), **change})
+        body = json.dumps({**small_request(root_of(resting), "refused"), **change})
+        answer = client.post("/v1/runs", content=body, headers={"Content-Type": "application/json"})
         assert (answer.status_code, answer.json()["code"]) == (status, code), answer.text
         assert answer.headers["content-type"] == "application/problem+json"
         assert answer.json()["type"] == f"urn:curator:problem:{code}"

@@ -148,7 +148,8 @@ def test_more_streams_than_it_may_have_are_refused(tmp_path: Path) -> None:
         run = make_run(server, "x")
         headers = {"Accept": "text/event-stream"}
         with server.http() as client, client.stream("GET", f"/v1/runs/{run.id}/events", headers=headers) as first:
-            next(first.iter_lines())
+            lines = first.iter_lines()  # held: a generator that nobody has any more closes the response
+            next(lines)
             second = client.get(f"/v1/runs/{run.id}/events", headers=headers)
             assert (second.status_code, second.json()["code"]) == (503, "service.busy")
         await_that(lambda: server.server.service.notices.count() == 0)
