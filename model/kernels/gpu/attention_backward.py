@@ -33,7 +33,7 @@ TILES: Final = {
     ("hopper", 64): (Tile(64, 64, 4, 3), Tile(32, 64, 4, 3)),
     ("hopper", 128): (Tile(64, 64, 4, 2), Tile(32, 64, 4, 3)),
     ("blackwell", 64): (Tile(64, 64, 4, 2), Tile(64, 64, 4, 2)),
-    ("blackwell", 128): (Tile(64, 32, 8, 2), Tile(64, 32, 8, 2)),
+    ("blackwell", 128): (Tile(64, 32, 8, 2), Tile(32, 64, 4, 2)),
     ("cdna", 64): (Tile(32, 64, 4, 1), Tile(32, 64, 4, 1)),
     ("cdna", 128): (Tile(32, 32, 4, 1), Tile(32, 32, 4, 1)),
 }
