@@ -1,6 +1,7 @@
 """Which places the service reads and writes: below configured roots alone, after links are resolved.
 
 A recipe names files too (a language model, an index, evaluation sets); they are held against the input roots as well.
+Programs, addresses and environment variables that a recipe may name elsewhere are the server's own, and are refused.
 Whoever may write below a root can change what lies there between this look and the reading: roots belong to people who
 are trusted with that.
 """
@@ -19,6 +20,15 @@ from curator.recipe.model import SHIPPED_MODEL, Recipe
 from curator.storage.path import StoragePath, as_path, is_url
 
 _MAGIC = "*?["
+
+SERVERS_OWN = {
+    "program": "a program to run",
+    "url": "an address to ask",
+    "key_variable": "a variable of the environment",
+    "environment": "a variable of the environment",
+}
+"""Keys of a recipe that would let whoever submits one run a program of the server's machine, ask an address from there
+(server-side request forgery), or hand out what its environment holds."""
 
 
 class PlaceError(UserError):
@@ -60,10 +70,16 @@ class Places:
         return place
 
     def check_recipe(self, recipe: Recipe) -> None:
-        """PlaceError where a recipe names a file that is not below an input root."""
+        """PlaceError where a recipe names a file that is not below an input root, or what is the server's own."""
         if recipe.language is not None and recipe.language.model != SHIPPED_MODEL:
             self._input(recipe.language.model)
         for entry in recipe.stages:
+            for name in _keys(entry.parameters):
+                if name in SERVERS_OWN:
+                    raise PlaceError(
+                        f"{entry.name}: {name} names {SERVERS_OWN[name]}, which a service does not take from a recipe",
+                        hint="run such a recipe with `curator process`",
+                    )
             for text in _strings(entry.parameters):
                 if "/" in text or "\\" in text or text.startswith("~") or text in (".", ".."):
                     self._input(text)
@@ -113,6 +129,18 @@ def _real(place: str) -> Path:
 def _refuse_parents(given: str) -> None:
     if "\0" in given or ".." in Path(given).parts:
         raise PlaceError("holds `..` or a NUL", file=given.replace("\0", "\\0"), hint="write the path without it")
+
+
+def _keys(value: object) -> Iterator[str]:
+    """The keys that have a value, at any depth."""
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            if inner is not None:
+                yield name
+            yield from _keys(inner)
+    elif isinstance(value, (list, tuple)):
+        for inner in value:
+            yield from _keys(inner)
 
 
 def _strings(value: object) -> Iterator[str]:

@@ -116,8 +116,8 @@ def test_a_run_goes_on_while_no_server_is_there_and_is_adopted_by_the_next(tmp_p
     command = Command(settings).start()
     with command.client() as client:
         run = client.submit(RunRequest.model_validate(small_request(tmp_path, "x"))).id
-        await_that(lambda: client.run(run).progress.tasks > 0)
-    command.kill()
+        await_that((settings.state / "attempts" / run / "1" / "pid").exists)
+    command.kill()  # seconds before the run could be done
     pid = (settings.state / "attempts" / run / "1" / "pid").read_text()
     assert Path(f"/proc/{pid}").exists()
     command.start()

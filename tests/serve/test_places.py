@@ -130,6 +130,26 @@ def test_the_language_model_of_a_recipe_is_held_against_the_roots_too(roots: Pat
     places.check_recipe(load_recipe_text(recipe_text("dedup", "pii"), "r"))
 
 
+@pytest.mark.parametrize(
+    ("stage", "said"),
+    [
+        ("augmentation: {translators: [{name: apertium, options: {program: rm}}]}", "program names a program to run"),
+        (
+            (
+                "augmentation: {translators: [{name: endpoint, pivots: {oc: fr}, options: {url: 'https://10.0.0.1/v1', "
+                "model: m, cache: '%s/in/c', key_variable: SECRET}}]}"
+            ),
+            "url names an address to ask",
+        ),
+        ("pii: {actions: {email: hash}, key: {environment: SECRET}}", "environment names a variable"),
+    ],
+)
+def test_a_recipe_names_nothing_that_is_the_servers_own(roots: Path, stage: str, said: str) -> None:
+    recipe = load_recipe_text(recipe_text(stage.replace("%s", str(roots))), "r")
+    with pytest.raises(PlaceError, match=said):
+        places_of(roots).check_recipe(recipe)
+
+
 def test_a_root_must_be_there(tmp_path: Path) -> None:
     with pytest.raises(UserError):
         root_of(str(tmp_path / "absent"))
