@@ -96,7 +96,7 @@ def test_core_is_read_and_counted(tmp_path: Path, ending: str) -> None:
     assert "mean precision (text-dedup's macro F1) 0.5833, text-dedup: 0.9518" in told
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_news_copy_is_read_in_both_of_its_formats(tmp_path: Path) -> None:
     rows = [{**article, "cluster": cluster} for article, cluster in zip(ARTICLES.values(), CLUSTERS, strict=True)]
     pq.write_table(pa.Table.from_pylist(rows), tmp_path / "test.parquet")

@@ -42,7 +42,9 @@ def make_settings(folder: Path, **changes: object) -> Settings:
     write_jsonl(folder / "in" / "texts.jsonl", make_texts(40))
     state = folder / "state"
     places = Places((str(folder / "in"),), (str(folder / "out"),))
-    settings = Settings(state, default_store(state), port=0, places=places, concurrency=2, memory_bytes=2_000_000_000)
+    settings = Settings(
+        state, default_store(state), port=0, places=places, concurrency=2, memory_bytes=2_000_000_000, limits=LOOSE
+    )
     return replace(settings, **changes)  # type: ignore[arg-type]
 
 

@@ -144,7 +144,7 @@ class Service(RuleBasedStateMachine):
 
 
 TestService = pytest.mark.slow(Service.TestCase)
-TestService.settings = settings(max_examples=12, stateful_step_count=25)
+TestService.settings = settings(max_examples=6, stateful_step_count=20)
 
 
 class LongService(Service):

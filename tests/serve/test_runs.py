@@ -293,7 +293,9 @@ def test_results_of_a_run_that_has_not_finished_are_no_results(resting: Running)
 
 def big_input(folder: Path) -> None:
     """An input that takes some seconds."""
-    write_jsonl(folder / "in" / "texts.jsonl", make_texts(6000, units=(150, 400)))
+    once = make_texts(3000, units=(150, 400))
+    again = [{**text, "id": f"{text['id']}-{n}", "text": f"{n} {text['text']} {n}"} for n in range(5) for text in once]
+    write_jsonl(folder / "in" / "texts.jsonl", again)
 
 
 @pytest.mark.slow
@@ -347,7 +349,7 @@ def test_a_process_that_is_killed_is_lost_and_tried_again(tmp_path: Path) -> Non
     with running(settings) as server, server.client() as client:
         run = client.submit(request_of(server, "x"))
         pid = settings.state / "attempts" / run.id / "1" / "pid"
-        await_that(lambda: client.run(run.id).progress.tasks > 0)
+        await_that(pid.exists)
         os.kill(int(pid.read_text()), 9)
         ended = await_state(client, run.id, State.SUCCEEDED)
     assert [attempt.state for attempt in ended.attempts] == [State.LOST, State.SUCCEEDED]

@@ -198,7 +198,7 @@ def can_unshare() -> bool:
 
 
 @pytest.mark.skipif(not can_unshare(), reason="mount namespaces need root")
-@pytest.mark.parametrize("hidden", ["out", "in"])
+@pytest.mark.parametrize("hidden", ["out", pytest.param("in", marks=pytest.mark.long)])
 def test_what_a_node_does_not_see_is_refused(cluster: DashboardCluster, place: Place, hidden: str) -> None:
     folder = place.folder / hidden
     folder.mkdir()

@@ -109,6 +109,7 @@ def test_documents_that_kill_their_worker_are_left_out_and_named(
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_on_ray_the_same_documents_are_left_out(
     tmp_path: Path, scene: tuple[list[str], dict[str, int], dict[str, str]]
 ) -> None:

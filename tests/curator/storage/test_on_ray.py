@@ -13,7 +13,7 @@ from tests.curator.storage.conftest import STAGES, upload
 from tests.runs import hashes, recipe_text
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_run_on_ray_in_a_bucket_has_the_bytes_of_the_local_one(
     bucket: StoragePath, local: Path, tmp_path: Path
 ) -> None:
