@@ -46,7 +46,9 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Running, 
             runs.append(client.submit(RunRequest.model_validate(body)).id)
             assert await_state(client, runs[-1]).state == State.SUCCEEDED
         # More than is done in the time that a test looks.
-        write_jsonl(folder / "in" / "large" / "texts.jsonl", make_texts(6000, units=(100, 300)))
+        once = make_texts(4000, units=(100, 300))
+        large = [{**text, "id": f"{text['id']}-{n}", "text": f"{n} {text['text']}"} for n in range(8) for text in once]
+        write_jsonl(folder / "in" / "large" / "texts.jsonl", large)
         yield server, runs
 
 
