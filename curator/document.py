@@ -89,6 +89,13 @@ class Batch:
         return segment(*self.text_buffer)
 
     @cached_property
+    def content_hashes(self) -> NDArray[np.uint64]:
+        """A 128-bit hash of what each text says, made once for all that ask: uint64[rows, 2]."""
+        from curator.text.content import content_hashes
+
+        return content_hashes(self.units, *self.text_buffer)
+
+    @cached_property
     def languages(self) -> Codes:
         """The language by which lists, thresholds and models are chosen: the primary subtag of `lang`, `und` where the
         tag is not valid BCP 47."""

@@ -13,7 +13,7 @@ import numpy as np
 from blake3 import blake3
 
 from curator.keys import random_fractions
-from curator.text.content import content_hashes
+from curator.text.urls import parse_web_url
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -26,14 +26,15 @@ NAME = "holdout"
 
 def members(batch: Batch, holdout: Holdout, seed: int) -> NDArray[np.bool_]:
     """Whether each document is held out: bool[rows]. A document without a host goes by its content."""
-    hashes = content_hashes(batch.units, *batch.text_buffer)
+    hashes = batch.content_hashes
     if holdout.by == "host":
-        _take_hosts(hashes, batch, holdout.url_field)
+        hashes = _with_hosts(batch, holdout.url_field)
     return random_fractions(seed, NAME, hashes) < holdout.share
 
 
-def _take_hosts(hashes: NDArray[np.uint64], batch: Batch, field: str) -> None:
-    """Put the hash of each document's host in the place of that of its content."""
+def _with_hosts(batch: Batch, field: str) -> NDArray[np.uint64]:
+    """The hash of each document's host, of its content where it has none: uint64[rows, 2]."""
+    hashes = batch.content_hashes.copy()
     known: dict[str, NDArray[np.uint64]] = {}
     for row, metadata in enumerate(batch.documents.column("metadata").to_pylist()):
         url = None if metadata is None else json.loads(metadata).get(field)
@@ -42,16 +43,10 @@ def _take_hosts(hashes: NDArray[np.uint64], batch: Batch, field: str) -> None:
             if host not in known:
                 known[host] = np.frombuffer(blake3(host.encode()).digest(length=16), dtype=np.uint64)
             hashes[row] = known[host]
+    return hashes
 
 
 def host_of(url: str) -> str | None:
     """The host of an http(s) URL, without `www.`; None for anything else."""
-    from ada_url import URL
-
-    try:
-        parsed = URL(url)
-    except ValueError:
-        return None
-    if parsed.protocol not in ("http:", "https:") or not parsed.hostname:
-        return None
-    return str(parsed.hostname).removeprefix("www.").rstrip(".")
+    parsed = parse_web_url(url)
+    return None if parsed is None else str(parsed.hostname).removeprefix("www.").rstrip(".")

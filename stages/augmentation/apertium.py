@@ -29,6 +29,7 @@ from curator.document import UNDETERMINED
 from curator.errors import TransientError, UserError
 from curator.language.tags import list_language
 from curator.stage import Parameters, Requirement
+from stages.augmentation.sentences import has_letter
 from stages.augmentation.stream import Line, decode, encode
 from stages.augmentation.translator import Pair
 
@@ -117,7 +118,7 @@ class Apertium:
         problem = self._problem((source, target))
         if problem is not None:
             raise UserError(problem)
-        wanted = dict.fromkeys(line.strip() for text in texts for line in text.split("\n") if _has_letter(line))
+        wanted = dict.fromkeys(line.strip() for text in texts for line in text.split("\n") if has_letter(line))
         lines = list(wanted)
         done = dict(zip(lines, _Session(self, self._modes[source, target]).translate(lines), strict=True))
         return [self._assemble(text, done) for text in texts]
@@ -140,7 +141,7 @@ class Apertium:
     def _assemble(self, text: str, done: Mapping[str, Line | None]) -> str | None:
         parts, found = [], []
         for line in text.split("\n"):
-            if not _has_letter(line):
+            if not has_letter(line):
                 parts.append(line)
                 continue
             core = line.strip()
@@ -254,7 +255,3 @@ def _batches(lines: Sequence[str]) -> Iterator[list[str]]:
         size += len(line.encode())
     if batch:
         yield batch
-
-
-def _has_letter(line: str) -> bool:
-    return any(character.isalpha() for character in line)

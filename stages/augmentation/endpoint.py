@@ -29,6 +29,7 @@ from curator.errors import TransientError, UserError
 from curator.language.tags import display_name, list_language
 from curator.stage import Parameters, Requirement
 from stages.augmentation.cache import TranslationCache
+from stages.augmentation.sentences import has_letter
 from stages.augmentation.translator import Pair
 
 PROMPT = (
@@ -95,7 +96,7 @@ class Endpoint:
         if self._problem is not None:
             raise UserError(f"{self.options.url}: {self._problem}")
         cache = TranslationCache(self.options.cache, self._identity, source, target)
-        wanted = [text for text in dict.fromkeys(texts) if any(character.isalpha() for character in text)]
+        wanted = [text for text in dict.fromkeys(texts) if has_letter(text)]
         known = cache.find(wanted)
         missing = [text for text in wanted if text not in known]
         with ThreadPoolExecutor(self.options.requests) as pool:
@@ -104,7 +105,7 @@ class Endpoint:
                 if answer is not None:
                     known[text] = answer
                     cache.add({text: answer})
-        return [known.get(text) if text in wanted else text for text in texts]
+        return [known.get(text) if has_letter(text) else text for text in texts]
 
     @cached_property
     def _problem(self) -> str | None:

@@ -47,6 +47,11 @@ def cut(text: str) -> Pieces:
     return Pieces(tuple(sentences), tuple(between))
 
 
+def has_letter(text: str) -> bool:
+    """Whether there is anything to translate."""
+    return any(character.isalpha() for character in text)
+
+
 def distinct(texts: Sequence[Pieces]) -> list[str]:
     """The different sentences of several texts, each once, in their order."""
     return list(dict.fromkeys(sentence for text in texts for sentence in text.sentences))
@@ -58,7 +63,7 @@ def _pieces(text: str) -> Iterator[tuple[str, bool]]:
         for end in (*(found.end() for found in _END.finditer(line)), len(line)):
             piece = line[begin:end]
             core = piece.strip()
-            if any(character.isalpha() for character in core):
+            if has_letter(core):
                 head = piece.index(core)
                 yield piece[:head], False
                 yield core, True

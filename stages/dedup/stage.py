@@ -21,7 +21,6 @@ from pydantic import Field, model_validator
 from curator.document import Batch
 from curator.run.corpus import Corpus
 from curator.stage import WEIGHT, Column, Columns, Left, Parameters, Requirement, Stage, State
-from curator.text.content import content_hashes
 from curator.verdict import VerdictBuilder, Verdicts, round_score
 from stages.dedup.fields import Keeper, rank_of_field, url_hashes
 from stages.dedup.minhash import choose_bands, minhash, shingle_hashes
@@ -167,7 +166,7 @@ class Dedup(Stage[DedupParameters]):
         """Exact hash and signature of each document; hash of its URL and rank where they are asked for."""
         data, offsets = batch.text_buffer
         width = self.parameters.permutations
-        exact = content_hashes(batch.units, data, offsets)
+        exact = batch.content_hashes
         shingles = shingle_hashes(batch.units, data, offsets, self.parameters.shingle_units)
         signature = minhash(shingles, width, self.parameters.signature_seed)
         columns = {

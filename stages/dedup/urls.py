@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 
-_SCHEMES = ("http:", "https:")
+from curator.text.urls import parse_web_url
 
 _FOLLOWING = re.compile(
     r"(?:(?:utm|oly|mtm|pk|hsa|vero)_[a-z_]+|_hs[a-z]+"
@@ -30,13 +30,8 @@ _UNRESERVED = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz012
 
 def canonical_url(url: str) -> str | None:
     """The canonical form, without its scheme (`example.org/page?a=1`); None for what is not an http(s) URL."""
-    from ada_url import URL
-
-    try:
-        parsed = URL(url)
-    except ValueError:
-        return None
-    if parsed.protocol not in _SCHEMES or not parsed.host:
+    parsed = parse_web_url(url)
+    if parsed is None:
         return None
     host = parsed.host.removeprefix("www.").rstrip(".")
     path = _decode(_PATH_SESSION.sub("", parsed.pathname)).rstrip("/")
