@@ -85,20 +85,27 @@ def make_clean_examples(texts: Iterable[Text], languages: Iterable[str], source:
     Of each language the CLEAN_DOCUMENTS documents with even and least hash, of each CLEAN_WINDOWS windows and the first
     CLEAN_SENTENCES sentences that no other had.
     """
+    chosen = choose_clean(texts, languages, source)
+    windows = _examples(chosen, lambda windows: sorted({0, windows // CLEAN_WINDOWS}))
+    return _join(windows, make_examples(first_sentences(chosen)))
+
+
+def choose_clean(texts: Iterable[Text], languages: Iterable[str], source: str = "") -> list[Text]:
+    """Of each language (language and script) the CLEAN_DOCUMENTS clean texts with even and least hash, of a source that
+    begins with `source`; by language and hash."""
     wanted = set(languages)
     found: dict[str, dict[str, Text]] = defaultdict(dict)
     for text in texts:
         language = model_language(text.lang)
         if language in wanted and text.source.startswith(source) and text.is_even:
             found[language].setdefault(text.digest, text)
-    chosen = [
+    return [
         by_digest[digest] for _, by_digest in sorted(found.items()) for digest in sorted(by_digest)[:CLEAN_DOCUMENTS]
     ]
-    windows = _examples(chosen, lambda windows: sorted({0, windows // CLEAN_WINDOWS}))
-    return _join(windows, make_examples(_first_sentences(chosen)))
 
 
-def _first_sentences(texts: Iterable[Text]) -> list[Text]:
+def first_sentences(texts: Iterable[Text]) -> list[Text]:
+    """The first CLEAN_SENTENCES sentences of each text that no other had, each as a text."""
     shortest, longest = SENTENCE_CHARACTERS
     sentences: dict[str, Text] = {}
     for text in texts:
