@@ -10,26 +10,28 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from curator.embeddings import embedder_identity
+from curator.errors import UserError
 from curator.text.segment import segment
 from stages.toxicity.cascade import window_texts
 from stages.toxicity.classifier import model_language
+from stages.toxicity.embedding_cache import EmbeddingCache
 from stages.toxicity.features import count_windows
 from stages.toxicity.head import Head
-from stages.toxicity.train import FOLDS, first_sentences, fit_platt, fold_of
+from stages.toxicity.train import FOLDS, Examples, first_sentences, fit_platt, fold_of
+from stages.toxicity.train import cross_validate as cross_validate_linear
 from stages.toxicity.training_data import Text
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-
-    from stages.toxicity.embedding_cache import EmbeddingCache
 
 TEXTS = 300
 """Labelled texts of a language that are embedded."""
@@ -150,6 +152,40 @@ def fit_mix(scores: NDArray[np.float64], linear: NDArray[np.float64], labels: ND
 
     model = LogisticRegression(C=1e6, class_weight="balanced").fit(np.stack([scores, linear], axis=1), labels)
     return float(model.coef_[0, 1] / model.coef_[0, 0])
+
+
+def linear_odds(labelled: Examples, clean: Examples) -> NDArray[np.float64]:
+    """The calibrated log odds of each labelled example by a linear classifier that has not seen its template:
+    float64[rows]."""
+    scores = cross_validate_linear(labelled, clean)
+    odds = np.zeros(len(scores))
+    for language in set(labelled.languages.tolist()):
+        rows = labelled.languages == language
+        slope, intercept = fit_platt(scores[rows], labelled.labels[rows])
+        odds[rows] = slope * scores[rows] + intercept
+    return odds
+
+
+def embed_and_train(
+    texts: Sequence[Text],
+    labelled: Examples,
+    clean: Examples,
+    clean_texts: Sequence[Text],
+    folder: Path,
+    about: Mapping[str, object],
+) -> Head:
+    """Embed a part of the texts, and fit the head. `labelled` are the examples of `texts`, `clean` those of clean text,
+    of which `clean_texts` are the whole texts; `folder` keeps the embeddings. UserError if a labelled text has no
+    unit."""
+    if len(labelled.labels) != len(texts):
+        raise UserError("a labelled text has no unit", hint="take it out: it says nothing about hate")
+    cache = EmbeddingCache(folder)
+    chosen = choose_labelled(texts)
+    part = embed_labelled([texts[place] for place in chosen.tolist()], linear_odds(labelled, clean)[chosen], cache)
+    pieces = clean_pieces(clean_texts)
+    languages = np.array([model_language(piece.lang) for piece in pieces], dtype=np.str_)
+    counts = {"embedded": len(chosen), "clean_embedded": len(pieces)}
+    return train_head(part, cache.vectors(pieces), languages, {**about, **counts})
 
 
 def train_head(

@@ -11,7 +11,7 @@ MEANINGS = {"bad": 1, "rude": 2}
 
 
 def save_classifier(path: Path, labels: tuple[str, ...]) -> Path:
-    """A BERT of one layer whose attention is the mean over words. Label i stands for dimension i, a single one for 1."""
+    """A BERT of one layer whose attention is the mean over words. Label i stands for dimension i, or 1 if alone."""
     import torch
     from tokenizers import Tokenizer, models, pre_tokenizers, processors
     from transformers import BertConfig, BertForSequenceClassification
