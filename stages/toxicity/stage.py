@@ -33,7 +33,7 @@ from curator.verdict import VerdictBuilder, Verdicts, round_score
 from stages.toxicity.cascade import Cascade, CascadeParameters
 from stages.toxicity.classifier import MODEL_PATH, NOT_JUDGED, Judgement, Model, judge, load_model, model_language
 from stages.toxicity.neural import NeuralClassifier, NeuralParameters
-from stages.toxicity.rules import match_terms
+from stages.toxicity.rules import count_terms
 from stages.toxicity.terms import TERMS_PATH, TermTable, term_table
 
 if TYPE_CHECKING:
@@ -190,9 +190,8 @@ class Toxicity(Stage[ToxicityParameters]):
         lengths = np.maximum(units.counts, 1)
         has_units = units.counts > 0
         columns: dict[str, pa.Array] = {column.name: pa.nulls(count, column.type) for column in self.columns}
-        table = self._terms()
-        if table is not None:
-            found = match_terms(units, batch.languages, table)
+        if self.parameters.rules.enabled:
+            found = count_terms(batch, self.parameters.rules.tier)
             missing = ~(found.checked & has_units)
             columns["toxicity.rules"] = pa.array(round_score(found.units / lengths), mask=missing)
             columns["toxicity.matches"] = pa.array(found.matches.astype(np.int32), mask=missing)
