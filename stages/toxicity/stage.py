@@ -2,8 +2,9 @@
 
 Layers, each with its verdict:
 
-- Rules: terms of the document's language, matched as whole units. A document falls by their density and severity, never
-  by one hit: an encyclopaedia article on profanity stays. See `stages.toxicity.rules` and `data/NOTICE`.
+- Rules: terms of the document's language and of those that it mixes, as whole units or disguised. A document falls by
+  their density and severity, never by one hit: an encyclopaedia article on profanity stays. See
+  `stages.toxicity.rules`, `stages.toxicity.disguises` and `data/NOTICE`.
 - Classifier: the probability that a window of the text is abusive. A document falls if its worst window reaches the
   threshold and the mean over windows is not low, so that a long text that quotes something stays. With `cascade`,
   windows of which it is unsure are judged anew by sentence embeddings (`stages.toxicity.cascade`).
@@ -119,7 +120,7 @@ class Toxicity(Stage[ToxicityParameters]):
         Column(
             "toxicity.rules",
             pa.float64(),
-            "share of units in terms of the language's list; null without a list",
+            "share of units in terms of the lists of its language, and of those that it mixes; null without a list",
             threshold="rules.density",
             drops="above",
         ),
