@@ -39,6 +39,7 @@ from stages.toxicity.classifier import NOT_JUDGED, load_model, model_language
 from stages.toxicity.embedding_cache import EmbeddingCache
 from stages.toxicity.stage import ToxicityParameters
 from stages.toxicity.train import FOLDS, choose_clean, fit_platt, make_clean_examples, make_examples
+from stages.toxicity.train import cross_validate as cross_validate_linear
 from stages.toxicity.train_head import (
     Embedded,
     choose_labelled,
@@ -89,7 +90,8 @@ def print_cross_validation(texts: Sequence[Text], corpus: Sequence[Text], source
     aucs: dict[str, list[dict[str, float]]] = defaultdict(list)
     firsts: list[tuple[Embedded, Array, Array]] = []
     for seed in SEEDS:
-        part = embed_labelled(sample, linear_odds(labelled, clean_linear, seed)[chosen], cache, seed)
+        odds = linear_odds(labelled, cross_validate_linear(labelled, clean_linear, seed))
+        part = embed_labelled(sample, odds[chosen], cache, seed)
         head = cross_validate(part, clean)
         linear, mixed = cross_fitted(part, head)
         found = {

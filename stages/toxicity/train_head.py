@@ -157,10 +157,9 @@ def fit_mix(scores: NDArray[np.float64], linear: NDArray[np.float64], labels: ND
     return float(model.coef_[0, 1] / model.coef_[0, 0])
 
 
-def linear_odds(labelled: Examples, clean: Examples, seed: int = 0) -> NDArray[np.float64]:
-    """The calibrated log odds of each labelled example by a linear classifier that has not seen its template:
-    float64[rows]; `seed` cuts the folds."""
-    scores = cross_validate_linear(labelled, clean, seed)
+def linear_odds(labelled: Examples, scores: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The calibrated log odds of labelled examples by their scores (float64[rows]) by a linear classifier that has not
+    seen their template: float64[rows]."""
     odds = np.zeros(len(scores))
     for language in set(labelled.languages.tolist()):
         rows = labelled.languages == language
@@ -184,7 +183,8 @@ def embed_and_train(
         raise UserError("a labelled text has no unit", hint="take it out: it says nothing about hate")
     cache = EmbeddingCache(folder)
     chosen = choose_labelled(texts)
-    part = embed_labelled([texts[place] for place in chosen.tolist()], linear_odds(labelled, clean)[chosen], cache)
+    odds = linear_odds(labelled, cross_validate_linear(labelled, clean))
+    part = embed_labelled([texts[place] for place in chosen.tolist()], odds[chosen], cache)
     pieces = clean_pieces(clean_texts)
     languages = np.array([model_language(piece.lang) for piece in pieces], dtype=np.str_)
     counts = {"embedded": len(chosen), "clean_embedded": len(pieces)}
