@@ -37,6 +37,7 @@ from model.directory import (
 )
 from model.metrics import Board, Meter, StepMetrics, measure_peak
 from model.ranks import Alone, Ranks
+from model.sharded import host_copies
 from model.tokenizer_training import train_tokenizer
 from model.trainer import DTYPES, AlarmError, Trainer, out_of_memory
 
@@ -78,6 +79,7 @@ def train(request: Request, listeners: tuple[Listener, ...] = (), ranks: Ranks |
     device = find_device(request.device)
     # The command sets one thread for a process, since its engine has many of them.
     torch.set_num_threads(request.config.threads or len(os.sched_getaffinity(0)))
+    _need_whole_parts(request.config, ranks)
     directory = ModelDirectory(request.output)
     resuming = request.resume and directory.description.exists()
     if directory.is_used() and not resuming and ranks.rank == 0:
@@ -227,21 +229,32 @@ class _Training:
             self._save(emit)
 
     def _save(self, emit: Callable[..., None]) -> None:
-        """Begin to write a checkpoint. All ranks have the same state, except for their lanes, which are gathered."""
+        """Begin to write a checkpoint. What is not the same on all ranks is gathered: lanes, and what of the model is
+        divided."""
         trainer = self._trainer
         step = trainer.progress.step
         self._saved = step
+        self._writer.wait()
         lanes = self._ranks.gather(self._lanes)
+        tensors = host_copies(trainer.tensors(), keep=self._ranks.rank == 0)
         if self._ranks.rank:
             return
-        self._writer.wait()
         there = sorted({found.step for found in checkpoints(self._directory.root)} | {step})
         keep = set(there[-self._config.checkpoint.keep_last :])
         if self._config.checkpoint.keep_best and trainer.progress.best_step is not None:
             keep.add(trainer.progress.best_step)
-        self._writer.write(step, trainer.tensors(), trainer.state(self._loader.binding, lanes), keep)
+        self._writer.write(step, tensors, trainer.state(self._loader.binding, lanes), keep)
         emit("checkpoint", step=step)
         trainer.skip_time()
+
+
+def _need_whole_parts(config: TrainingConfig, ranks: Ranks) -> None:
+    parts = ranks.size * config.accumulation
+    if config.data.batch % parts:
+        raise UserError(
+            f"{config.data.batch} sequences cannot be cut into {config.accumulation} parts for {ranks.size} ranks",
+            hint=f"make data.batch a multiple of {parts}",
+        )
 
 
 def find_device(name: str) -> torch.device:

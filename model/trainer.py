@@ -23,6 +23,7 @@ from model.directory import fill
 from model.kernels import linear_cross_entropy
 from model.losses import LossSettings, move_router_bias
 from model.metrics import Meter, StepMetrics, expert_loads
+from model.muon import matrices_of
 from model.optimizers import LossScaler, Optimizer, OptimizerSettings, gradient_norm
 from model.ranks import Ranks
 from model.schedule import rate_share
@@ -58,10 +59,12 @@ class Trainer:
         self.device = device
         self._ranks = ranks
         self._meter = meter
-        self.model = Decoder(shape, dtype=DTYPES[config.precision], recompute=config.recompute).to(device)
+        self.model = Decoder(shape, dtype=DTYPES[config.precision], recompute=config.recompute)
         self.model.initialise(config.seed)
-        self._wrapped = ranks.wrap(self.model)
-        self.optimizer = Optimizer(self.model, OptimizerSettings(**config.optimizer.model_dump()))
+        self._wrapped = ranks.wrap(self.model, device, config.parallel)
+        self._parameters = dict(self.model.named_parameters())
+        settings = OptimizerSettings(**config.optimizer.model_dump())
+        self.optimizer = Optimizer(self.model, settings, matrices_of(self.model))
         self.alarms = Alarms(config.alarms)
         self.progress = Progress()
         self._scaler = LossScaler(FIRST_SCALE) if config.precision == "fp16" else None
@@ -69,7 +72,7 @@ class Trainer:
         self.average = (
             {}
             if config.average is None
-            else {name: parameter.detach().clone() for name, parameter in self.model.named_parameters()}
+            else {name: parameter.detach().clone() for name, parameter in self._parameters.items()}
         )
 
     def take_step(self, batch: Batch, epoch: int) -> tuple[StepMetrics, list[list[float]]]:
@@ -131,6 +134,7 @@ class Trainer:
                 found = linear_cross_entropy(hidden_TD, head_VD, part.targets_T, part.weights_T)
                 total += found.total.item()
                 weight += found.weight.item()
+        self._ranks.rest(self.model)
         loss = total / weight
         if loss < self.progress.best_loss:
             self.progress.best_loss, self.progress.best_step = loss, self.progress.step
@@ -191,7 +195,7 @@ class Trainer:
         """Leave the gradient of a batch, scaled, in the parameters; its losses, and its norm without the scale."""
         while True:
             scale = self._scaler.scale if self._scaler else 1.0
-            for parameter in self.model.parameters():
+            for parameter in self._parameters.values():
                 parameter.grad = None
             losses = add_gradients(
                 self.model, parts, self._settings, ranks=self._ranks, wrapped=self._wrapped, scale=scale
@@ -212,20 +216,19 @@ class Trainer:
     @torch.no_grad()
     def _follow(self) -> None:
         if self.config.average is not None:
-            for name, parameter in self.model.named_parameters():
+            for name, parameter in self._parameters.items():
                 self.average[name].lerp_(parameter, 1 - self.config.average)
 
     @contextmanager
     def _averaged(self) -> Iterator[None]:
-        kept = {name: parameter.detach().clone() for name, parameter in self.model.named_parameters() if self.average}
-        parameters = dict(self.model.named_parameters())
+        kept = {name: parameter.detach().clone() for name, parameter in self._parameters.items() if self.average}
         for name, average in self.average.items():
-            parameters[name].copy_(average)
+            self._parameters[name].copy_(average)
         try:
             yield
         finally:
             for name, before in kept.items():
-                parameters[name].copy_(before)
+                self._parameters[name].copy_(before)
 
 
 def out_of_memory(error: RuntimeError) -> UserError | None:

@@ -61,10 +61,11 @@ def train_until(step: int, request: Request) -> Outcome:
         {},
         {"optimizer__name": "hybrid", "optimizer__switch_norm": 0.9, "average": 0.9},
         {"optimizer__name": "lion", "loss__balance": "bias", "accumulation": 2, "recompute": True},
+        {"optimizer__name": "muon", "accumulation": 2},
         {"precision": "fp16", "loss__balance": "switch"},
         {"precision": "bf16", "model__router": "sigmoid", "model__shared_expert_width": 16},
     ],
-    ids=["adamw", "hybrid", "lion", "fp16", "bf16"],
+    ids=["adamw", "hybrid", "lion", "muon", "fp16", "bf16"],
 )
 def test_a_training_that_was_stopped_ends_bit_by_bit_as_one_that_was_not(
     tmp_path: Path, place: str, tokenizer: Tokenizer, changes: dict[str, object]
