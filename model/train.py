@@ -69,8 +69,16 @@ class Outcome:
     signal: int | None
 
 
-def train(request: Request, listeners: tuple[Listener, ...] = (), ranks: Ranks | None = None) -> Outcome:
+def train(
+    request: Request,
+    listeners: tuple[Listener, ...] = (),
+    ranks: Ranks | None = None,
+    stopped: list[int] | None = None,
+) -> Outcome:
     """Train to the last step, or until a signal; whatever ends it, the state is in a checkpoint.
+
+    `stopped` is where a listener of the first rank puts the number of a signal; without it, those of this process are
+    noted.
 
     UserError and DataError for what the request or the data cannot be, before anything is written; AlarmError when the
     training stops by itself.
@@ -104,7 +112,7 @@ def train(request: Request, listeners: tuple[Listener, ...] = (), ranks: Ranks |
             if ranks.rank == 0:
                 stack.enter_context(RunLock(RunDirectory(directory.root)))
             training = _Training(request, directory, description, tokenizer, corpora, validation, device, ranks)
-            outcome = training.run(listeners)
+            outcome = training.run(listeners, stopped)
         finished = True
     except RuntimeError as error:
         told = out_of_memory(error)
@@ -154,13 +162,14 @@ class _Training:
         self._saved = None if found is None else found.step
         self._last_validation: float | None = None
 
-    def run(self, listeners: tuple[Listener, ...]) -> Outcome:
+    def run(self, listeners: tuple[Listener, ...], told: list[int] | None) -> Outcome:
         trainer, config = self._trainer, self._config
         last: StepMetrics | None = None
-        stopped: list[int] = []
+        stopped: list[int] = [] if told is None else told
         with ExitStack() as stack:
             stack.callback(self._loader.close)
-            stack.enter_context(noting(stopped))
+            if told is None:
+                stack.enter_context(noting(stopped))
             emit = self._start_log(stack, listeners)
             emit(
                 "training",

@@ -34,12 +34,20 @@ def train(
     device: DeviceOption = "cpu",
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a training that was stopped.")] = False,
     overrides: SetOption = None,
+    ray: Annotated[
+        str | None,
+        typer.Option(metavar="ADDRESS", help="Train in processes of a Ray cluster: HOST:PORT of its head, or auto."),
+    ] = None,
+    workers: Annotated[
+        int,
+        typer.Option(help="Processes with --ray; 0 means one for each GPU, or each node without --device cuda.", min=0),
+    ] = 0,
     as_json: Json = False,
 ) -> None:
     """Train a compact Mixture-of-Experts model on the shards of runs."""
     from curator.cli.train import train_command
 
-    train_command(runs, output, config, tokenizer, steps, device, resume, overrides or [], as_json)
+    train_command(runs, output, config, tokenizer, steps, device, resume, overrides or [], ray, workers, as_json)
 
 
 def generate(
