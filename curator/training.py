@@ -141,6 +141,11 @@ class TrainingConfig(_Strict):
     """All of a training that is not the data and the machine."""
 
     steps: int = Field(1000, ge=1, description="batches to learn from")
+    seconds: float | None = Field(
+        None,
+        gt=0,
+        description="end after so many seconds of steps, if they come first; the rate follows them; null: steps alone",
+    )
     seed: int = Field(0, ge=0, lt=2**63, description="seed of the first parameters")
     accumulation: int = Field(1, ge=1, description="parts that a batch is computed in, one after the other")
     precision: Literal["fp32", "bf16", "fp16"] = Field(

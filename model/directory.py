@@ -35,6 +35,7 @@ CHECKPOINTS = "checkpoints"
 
 _FREE = {
     "steps",
+    "seconds",
     "accumulation",
     "recompute",
     "parallel",

@@ -179,7 +179,8 @@ class _Training:
                 tokens_per_step=config.data.batch * config.data.sequence,
             )
             stack.callback(self._writer.wait)
-            while trainer.progress.step < config.steps and not self._ranks.agree(bool(stopped)):
+            trainer.skip_time()
+            while not trainer.is_over and not self._ranks.agree(bool(stopped)):
                 before = self._lanes
                 batch = self._loader.next()
                 self._lanes = self._loader.lane_states
@@ -209,7 +210,7 @@ class _Training:
             last,
             self._last_validation,
             None if progress.best_step is None else progress.best_loss,
-            stopped[0] if stopped and progress.step < config.steps else None,
+            stopped[0] if stopped and not trainer.is_over else None,
         )
 
     def _start_log(self, stack: ExitStack, listeners: tuple[Listener, ...]) -> Callable[..., None]:
@@ -224,7 +225,7 @@ class _Training:
 
     def _after_step(self, emit: Callable[..., None]) -> None:
         step = self._trainer.progress.step
-        last = step == self._config.steps
+        last = self._trainer.is_over
         better = False
         if self._validation and (last or step % self._config.validation.every == 0):
             before = self._trainer.progress.best_step

@@ -45,6 +45,8 @@ class Progress:
 
     step: int = 0
     tokens: int = 0
+    seconds: float = 0.0
+    """Of steps alone, without validations and checkpoints."""
     best_loss: float = math.inf
     best_step: int | None = None
 
@@ -84,7 +86,7 @@ class Trainer:
         parts = [to_tensors(part, self.device) for part in batch.parts(self.config.accumulation)]
         losses, norm = self._gradient(parts)
         rate = self.config.optimizer.learning_rate * rate_share(
-            self.progress.step, self.config.steps, self.config.schedule
+            self.progress.step, self._steps_in_all(), self.config.schedule
         )
         clip = min(1.0, self.config.optimizer.clip_norm / (norm + 1e-6))
         scale = torch.tensor(clip / (self._scaler.scale if self._scaler else 1.0), device=self.device)
@@ -99,6 +101,7 @@ class Trainer:
         self.progress.tokens += tokens
         loads = expert_loads(losses.counts_LE)
         speed, mfu = self._meter.measure(tokens)
+        self.progress.seconds += self._seconds(tokens / speed)
         metrics = StepMetrics(
             step=self.progress.step,
             loss=losses.total.item(),
@@ -121,6 +124,12 @@ class Trainer:
                 "alarms",
             )
         return metrics, loads
+
+    @property
+    def is_over(self) -> bool:
+        """Whether its steps are taken, or its seconds are gone."""
+        limit = self.config.seconds
+        return self.progress.step >= self.config.steps or (limit is not None and self.progress.seconds >= limit)
 
     @torch.no_grad()
     def validate(self, batches: Sequence[Batch]) -> float:
@@ -158,6 +167,7 @@ class Trainer:
         progress = self.progress
         return {
             "tokens": progress.tokens,
+            "seconds": progress.seconds if self.config.seconds is not None else 0.0,
             "best": {
                 "loss": None if math.isinf(progress.best_loss) else progress.best_loss,
                 "step": progress.best_step,
@@ -181,6 +191,7 @@ class Trainer:
         self.progress = Progress(
             step=checkpoint.step,
             tokens=cast("int", state["tokens"]),
+            seconds=cast("float", state.get("seconds", 0.0)),
             best_loss=math.inf if best["loss"] is None else best["loss"],
             best_step=cast("int | None", best["step"]),
         )
@@ -190,6 +201,21 @@ class Trainer:
         if self._scaler is not None:
             scale, good_steps = cast("tuple[float, int]", state["scaler"])
             self._scaler = LossScaler(scale, good_steps)
+
+    def _steps_in_all(self) -> int:
+        """How many steps the training will have taken: those of the configuration, or what its seconds seem to be
+        enough for."""
+        progress, config = self.progress, self.config
+        if config.seconds is None or not progress.seconds:
+            return config.steps
+        return min(config.steps, max(progress.step + 1, round(progress.step * config.seconds / progress.seconds)))
+
+    def _seconds(self, own: float) -> float:
+        """How long a step took: to all ranks the same, where something depends on it."""
+        if self.config.seconds is None or self._ranks.size == 1:
+            return own
+        (together,) = self._ranks.add([torch.tensor(own, dtype=torch.float64, device=self.device)])
+        return together.item() / self._ranks.size
 
     def _gradient(self, parts: Sequence[Tensors]) -> tuple[StepLosses, float]:
         """Leave the gradient of a batch, scaled, in the parameters; its losses, and its norm without the scale."""

@@ -118,12 +118,18 @@ def ablate(
     ],
     output: Annotated[Path, typer.Option("--output", "-o", metavar="FOLDER", help="The folder to write.")],
     tokens: Annotated[int, typer.Option(help="Tokens that each model is trained on.", min=1)] = 1_000_000,
+    seconds: Annotated[
+        float | None, typer.Option(help="Train as many models more for so many seconds each.", min=0.1)
+    ] = None,
     seeds: Annotated[int, typer.Option(help="Models of each arm.", min=1)] = 1,
     config: ConfigOption = None,
     overrides: SetOption = None,
     held_out: Annotated[float, typer.Option("--held-out", help="Share of each language that is held out.")] = 0.01,
     by_stage: Annotated[
         bool, typer.Option("--by-stage", help="Compare each beginning of a recipe's stages as well.")
+    ] = False,
+    each_stage: Annotated[
+        bool, typer.Option("--each-stage", help="Compare a recipe with itself without each of its stages as well.")
     ] = False,
     workers: Annotated[int, typer.Option(help="Worker processes that curate; 0 means one a core.", min=0)] = 0,
     device: DeviceOption = "cpu",
@@ -138,11 +144,13 @@ def ablate(
         inputs,
         output,
         tokens,
+        seconds,
         seeds,
         config,
         overrides or [],
         held_out,
         by_stage,
+        each_stage,
         workers,
         device,
         resume,

@@ -43,7 +43,7 @@ def test_ray_trains_bit_by_bit_as_torchs_processes_do(
     tokens.write_bytes(tokenizer.data)
     file.write_text(json.dumps(config.model_dump(mode="json")))
     train_on(2, Request((place,), tmp_path / "torch", config, tokens), tmp_path / "meeting")
-    arguments = ["train", place, "-o", tmp_path / "ray", "-c", file, "--tokenizer", tokens]
+    arguments: list[str | Path] = ["train", place, "-o", tmp_path / "ray", "-c", file, "--tokenizer", tokens]
     with ray_cluster(2) as cluster:
         done = curator(*arguments, "--ray", cluster.address, "--workers", "2", "--json")
         assert done.returncode == 0, done.stderr
