@@ -39,7 +39,7 @@ from model.metrics import Board, Meter, StepMetrics, measure_peak
 from model.ranks import Alone, Ranks
 from model.sharded import host_copies
 from model.tokenizer_training import train_tokenizer
-from model.trainer import DTYPES, AlarmError, Trainer, out_of_memory
+from model.trainer import DTYPES, AlarmError, Trainer, lost_process, out_of_memory
 
 STOPPING = (signal.SIGTERM, signal.SIGINT)
 
@@ -114,8 +114,8 @@ def train(
             training = _Training(request, directory, description, tokenizer, corpora, validation, device, ranks)
             outcome = training.run(listeners, stopped)
         finished = True
-    except RuntimeError as error:
-        told = out_of_memory(error)
+    except (RuntimeError, MemoryError) as error:
+        told = out_of_memory(error) or lost_process(error)
         if told is None:
             raise
         raise told from error

@@ -11,7 +11,7 @@ from typing import cast
 import torch
 from torch import Tensor
 
-from curator.errors import DataError, UserError
+from curator.errors import DataError, TransientError, UserError
 from curator.training import TrainingConfig
 from model.alarms import Alarms, alarm_state
 from model.checkpoint import Checkpoint
@@ -257,11 +257,23 @@ class Trainer:
                 self._parameters[name].copy_(before)
 
 
-def out_of_memory(error: RuntimeError) -> UserError | None:
-    """The error to tell when torch found no memory; None when this is another error."""
-    if isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error):
+def out_of_memory(error: RuntimeError | MemoryError) -> UserError | None:
+    """The error to tell when torch or NumPy found no memory; None when this is another error."""
+    told = isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in str(error)
+    if told:
         return UserError(
             "out of memory",
             hint="make data.batch or data.sequence smaller, accumulation larger, or set recompute; --resume goes on",
+        )
+    return None
+
+
+def lost_process(error: RuntimeError | MemoryError) -> TransientError | None:
+    """The error to tell when another process of the training is gone; None when this is another error."""
+    # gloo's errors have no class of their own, but say where in its sources they arose.
+    if isinstance(error, torch.distributed.DistError) or "gloo" in str(error):
+        return TransientError(
+            "another process of the training is gone",
+            hint="what it told says why; --resume goes on from the last checkpoint",
         )
     return None
