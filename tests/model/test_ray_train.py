@@ -63,7 +63,7 @@ def test_ray_trains_bit_by_bit_as_torchs_processes_do(
         assert "model.experts changed" in told(done)
         done = run(*arguments, "--ray", cluster.address, "--workers", "3", "--resume")
         assert done.returncode == 2
-        assert "the cluster has 2 CPUs, 3 processes with 1 each need 3" in told(done)
+        assert "the cluster has room for 2 processes with 1 CPU each, not for 3" in told(done)
 
 
 @pytest.mark.long
