@@ -17,6 +17,7 @@ from safetensors.torch import load_file, save_file
 from curator.errors import CuratorError, DataError, UserError
 from curator.run.events import read_events
 from curator.tokenize import Tokenizer
+from curator.training import MOST
 from model.checkpoint import checkpoints, latest
 from model.directory import ModelDirectory, load_decoder
 from model.train import Outcome, Request, train
@@ -236,7 +237,7 @@ def test_a_loss_that_is_no_number_stops_with_the_state_before_it(tmp_path: Path,
 
 def test_no_memory_is_said_and_leaves_nothing(tmp_path: Path, place: str) -> None:
     with pytest.raises(UserError, match="out of memory"):
-        train(Request((place,), tmp_path / "model", tiny_config(model__expert_width=1 << 40)))
+        train(Request((place,), tmp_path / "model", tiny_config(model__expert_width=MOST, model__width=MOST)))
     assert not (tmp_path / "model").exists()
 
 
