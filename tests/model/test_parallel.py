@@ -72,7 +72,7 @@ slow = pytest.mark.slow
         ),
         pytest.param({"loss__balance": "bias"}, [(2, FSDP), (4, FSDP)], id="fsdp bias", marks=long),
         pytest.param(
-            {"loss__balance": "switch", "recompute": True, "accumulation": 2}, [(2, EXPERTS), (4, FSDP)],
+            {"loss__balance": "switch", "recompute": True, "accumulation": 2}, [(2, EXPERTS), (3, FSDP)],
             id="experts switch", marks=long,
         ),
         pytest.param(
