@@ -38,6 +38,7 @@ from model.directory import (
 from model.metrics import Board, Meter, StepMetrics, measure_peak
 from model.ranks import Alone, Ranks
 from model.sharded import host_copies
+from model.state import as_lanes, training_state
 from model.tokenizer_training import train_tokenizer
 from model.trainer import DTYPES, AlarmError, Trainer, lost_process, out_of_memory
 
@@ -90,6 +91,8 @@ def train(
     _need_whole_parts(request.config, ranks)
     directory = ModelDirectory(request.output)
     resuming = request.resume and directory.description.exists()
+    if directory.root.is_file():
+        raise UserError("is a file, not a folder", file=str(directory.root), hint="choose another output")
     if directory.is_used() and not resuming and ranks.rank == 0:
         hint = "choose another output" if request.resume else "go on with --resume, or choose another output"
         raise UserError("the output is not empty", file=str(directory.root), hint=hint)
@@ -103,7 +106,8 @@ def train(
     # All ranks have looked at the directory before the first one writes there, and go on when it is ready.
     ranks.agree(False)
     if ranks.rank == 0:
-        write_description(directory, description, tokenizer)
+        if not resuming:
+            write_description(directory, description, tokenizer)
         sweep_unfinished(directory.root)
     ranks.agree(False)
     finished = False
@@ -112,6 +116,8 @@ def train(
             if ranks.rank == 0:
                 stack.enter_context(RunLock(RunDirectory(directory.root)))
             training = _Training(request, directory, description, tokenizer, corpora, validation, device, ranks)
+            if resuming and ranks.rank == 0:  # now that its checkpoint is read
+                write_description(directory, description, tokenizer)
             outcome = training.run(listeners, stopped)
         finished = True
     except (RuntimeError, MemoryError) as error:
@@ -150,13 +156,13 @@ class _Training:
             self._config, shape, device, ranks, Meter(shape, self._config.data.sequence, peak * ranks.size)
         )
         found = latest(directory.root) if request.resume and checkpoints(directory.root) else None
-        state: Mapping[str, list[dict[str, object]]] | None = None
+        state: Mapping[str, object] | None = None
         if found is not None:
             self._trainer.restore(found)
-            state = cast("Mapping[str, list[dict[str, object]]]", found.state["data"])
+            state = as_lanes(training_state(found).data)
         self._loader = Loader(corpora, tokenizer, self._config.data, state=state, rank=ranks.rank, ranks=ranks.size)
         each = self._config.data.batch // ranks.size
-        lanes = [] if state is None else state["lanes"]
+        lanes = [] if state is None else cast("list[dict[str, object]]", state["lanes"])
         self._lanes = lanes[ranks.rank * each : (ranks.rank + 1) * each]
         self._writer = CheckpointWriter(directory.root)
         self._saved = None if found is None else found.step

@@ -6,7 +6,6 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import cast
 
 import torch
 from torch import Tensor
@@ -27,6 +26,7 @@ from model.muon import matrices_of
 from model.optimizers import LossScaler, Optimizer, OptimizerSettings, gradient_norm
 from model.ranks import Ranks
 from model.schedule import rate_share
+from model.state import training_state
 from model.step import StepLosses, Tensors, add_gradients, to_tensors
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -186,21 +186,18 @@ class Trainer:
             fill(self.optimizer.tensors(), checkpoint.tensors("optimizer"), file)
             if self.average:
                 fill(self.average, checkpoint.tensors("average"), file)
-        state = checkpoint.state
-        best = cast("Mapping[str, float | None]", state["best"])
+        state = training_state(checkpoint)
         self.progress = Progress(
             step=checkpoint.step,
-            tokens=cast("int", state["tokens"]),
-            seconds=cast("float", state.get("seconds", 0.0)),
-            best_loss=math.inf if best["loss"] is None else best["loss"],
-            best_step=cast("int | None", best["step"]),
+            tokens=state.tokens,
+            seconds=state.seconds,
+            best_loss=math.inf if state.best.loss is None else state.best.loss,
+            best_step=state.best.step,
         )
-        optimizer = cast("Mapping[str, int]", state["optimizer"])
-        self.optimizer.steps, self.optimizer.switches = optimizer["steps"], optimizer["switches"]
-        self.alarms = Alarms(self.config.alarms, alarm_state(cast("dict[str, object]", state["alarms"])))
-        if self._scaler is not None:
-            scale, good_steps = cast("tuple[float, int]", state["scaler"])
-            self._scaler = LossScaler(scale, good_steps)
+        self.optimizer.steps, self.optimizer.switches = state.optimizer.steps, state.optimizer.switches
+        self.alarms = Alarms(self.config.alarms, alarm_state(state.alarms.model_dump()))
+        if self._scaler is not None and state.scaler is not None:
+            self._scaler = LossScaler(*state.scaler)
 
     def _steps_in_all(self) -> int:
         """How many steps the training will have taken: those of the configuration, or what its seconds seem to be
