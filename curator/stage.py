@@ -256,7 +256,7 @@ class Stage(abc.ABC, Generic[ParametersT]):
         `curator calibrate` fits them: those of the columns that declare a `threshold` and the side that it `drops`.
 
         A stage whose rules look at some documents only, or compare more than a column, says so here. `batch` has no
-        text; `columns` are the scalar ones of this stage, and `tokens`.
+        text; `columns` are the scalar ones of this stage, `tokens` and `units`.
         """
         from curator.thresholds import column_cuts
 
