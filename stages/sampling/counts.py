@@ -110,7 +110,7 @@ def _shard_rows(directory: RunDirectory) -> Iterator[tuple[str, str, int, int]]:
 def _summary(rows: Iterator[tuple[str, str, int, int]], stage: Sampling) -> pa.Table:
     named = stage.parameters.source_shares
     found = [
-        (list_language(language), source if source in named else OTHER, None, documents, tokens)
+        (list_language(language), source if source in named else OTHER, 0, None, documents, tokens)
         for language, source, documents, tokens in rows
     ]
     columns = list(zip(*found, strict=True)) or [()] * len(SUMMARY_SCHEMA)

@@ -128,6 +128,8 @@ class _View:
                 found[column.name] = self.plain.column(column.name).take(index)
         for column in stage.relation:
             found[column.name] = self.relations[column.name].take(index)
+        for name in stage.reads:
+            found[name] = self.relations[name].take(index)
         return found
 
 
