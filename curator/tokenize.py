@@ -58,6 +58,10 @@ class Tokenizer(ABC):
         whole = [text if text.isascii() else _SURROGATE.sub("\ufffd", text) for text in texts]
         return [np.array(ids, np.int32) for ids in self._encode(whole)]
 
+    def count(self, texts: Sequence[str]) -> NDArray[np.int64]:
+        """How many ids `encode` gives each text: int64[texts]."""
+        return np.fromiter((self._count(text) for text in texts), np.int64, len(texts))
+
     def decode(self, ids: Sequence[int]) -> str:
         """The text of token ids; `begin` and `end` have none."""
         return self._decode([int(token) for token in ids if token not in (self.begin, self.end)])
@@ -82,6 +86,9 @@ class Tokenizer(ABC):
 
     @abstractmethod
     def _encode(self, texts: list[str]) -> list[list[int]]: ...
+
+    @abstractmethod
+    def _count(self, text: str) -> int: ...
 
     @abstractmethod
     def _decode(self, ids: list[int]) -> str: ...
@@ -129,6 +136,9 @@ class SentencePieceTokenizer(Tokenizer):
         found: list[list[int]] = self._processor.encode(texts, out_type=int, num_threads=1)
         return found
 
+    def _count(self, text: str) -> int:
+        return len(self._processor.encode(text, out_type=int))
+
     def _decode(self, ids: list[int]) -> str:
         return str(self._processor.decode(ids))
 
@@ -174,6 +184,10 @@ class JsonTokenizer(Tokenizer):
     def _encode(self, texts: list[str]) -> list[list[int]]:
         return [encoding.ids for encoding in self._tokenizer.encode_batch_fast(texts, add_special_tokens=False)]
 
+    def _count(self, text: str) -> int:
+        # The way for batches starts threads, which a process that is forked later would lose.
+        return len(self._tokenizer.encode(text, add_special_tokens=False))
+
     def _decode(self, ids: list[int]) -> str:
         return str(self._tokenizer.decode(ids))
 
@@ -215,6 +229,9 @@ def _read_json(data: bytes, file: str) -> JsonTokenizer:
         tokenizer = TokenizerFile.from_buffer(data)
     except ValueError as error:
         raise _not_a_tokenizer(file) from error
+    # A published file may carry the limits of the model that it was used with.
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
     return JsonTokenizer(data, tokenizer, file)
 
 
