@@ -11,14 +11,18 @@ from curator.run.directory import RunDirectory
 from curator.storage.path import as_path
 from serve.gate import PRINCIPAL
 from serve.guarded.call import Guard
+from serve.kinds import Kind
 from serve.models import Run
 from serve.notices import Notices
 from serve.problems import ProblemError
 from serve.runner.runner import Runner
 from serve.settings import Settings
 from serve.states import State
+from serve.store.queries import run_number
 from serve.store.runs import RunStore
+from serve.store.trainings import find_training
 from serve.tokens import Principal, Tokens
+from serve.training_models import Training
 
 
 @dataclass(frozen=True)
@@ -39,6 +43,22 @@ class Service:
             raise unknown_run(id)
         return found
 
+    def training(self, id: str) -> Training:  # noqa: A002 (as users call it)
+        """A training by its id. ProblemError where there is none."""
+        with self.runs.database.read() as session:
+            found = find_training(session, id)
+        if found is None:
+            raise unknown_training(id)
+        return found
+
+    def number(self, kind: Kind, id: str) -> int:  # noqa: A002 (as users call it)
+        """The internal number of a run or training. ProblemError where there is none."""
+        with self.runs.database.read() as session:
+            number = run_number(session, id, kind)
+        if number is None:
+            raise unknown_run(id) if kind == Kind.RUN else unknown_training(id)
+        return number
+
     def finished(self, id: str) -> RunDirectory:  # noqa: A002 (as users call it)
         """The directory of a run that has succeeded. ProblemError otherwise."""
         found = self.run(id)
@@ -50,6 +70,11 @@ class Service:
 def unknown_run(id: str) -> ProblemError:  # noqa: A002 (as users call it)
     """The problem of an id that no run has."""
     return ProblemError("run.unknown", f"no run has the id {id!r}", hint="GET /v1/runs lists them")
+
+
+def unknown_training(id: str) -> ProblemError:  # noqa: A002 (as users call it)
+    """The problem of an id that no training has."""
+    return ProblemError("training.unknown", f"no training has the id {id!r}", hint="GET /v1/trainings lists them")
 
 
 def _service(request: Request) -> Service:

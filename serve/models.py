@@ -23,15 +23,19 @@ Scope = Literal["read", "submit", "admin"]
 """What a token may do; each holds what stands before it."""
 
 
-class _Given(BaseModel):
+class Given(BaseModel):
+    """What is sent to the service."""
+
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class _Told(BaseModel):
+class Told(BaseModel):
+    """What the service answers."""
+
     model_config = ConfigDict(frozen=True)
 
 
-class RecipeChoice(_Given):
+class RecipeChoice(Given):
     """A recipe: the name of a packaged one, or the whole recipe inline; values overridden by `stage.param=value`."""
 
     recipe: Annotated[str, StringConstraints(min_length=1, max_length=100)] | dict[str, object] = Field(
@@ -53,17 +57,22 @@ class RecipeChoice(_Given):
         return recipe
 
 
-class RunRequest(RecipeChoice):
-    """A run to be made."""
+class WorkRequest(Given):
+    """What every kind of work is asked with: where to, and how it is queued and tried."""
 
-    inputs: tuple[Place, ...] = Field(
-        min_length=1, max_length=MAX_INPUTS, description="files, directories or globs below an input root"
-    )
     output: Place = Field(description="a new directory below an output root; relative to the first if not absolute")
     labels: dict[LabelName, LabelValue] = Field({}, max_length=MAX_LABELS, examples=[{"team": "web"}])
     priority: int = Field(0, ge=-100, le=100, description="higher ones first; above 0 for admin tokens only")
     timeout_s: float | None = Field(None, gt=0, le=10_000_000, description="seconds that an attempt may take")
     attempts: int = Field(3, ge=1, le=20, description="attempts made at most where one is lost or may be tried again")
+
+
+class RunRequest(RecipeChoice, WorkRequest):
+    """A run to be made."""
+
+    inputs: tuple[Place, ...] = Field(
+        min_length=1, max_length=MAX_INPUTS, description="files, directories or globs below an input root"
+    )
     workers: int | None = Field(None, ge=1, le=1024, description="worker processes; those of the service if not given")
     memory: Size | None = Field(None, gt=0, description="bytes, or text as 4GB; those of the service if not given")
 
@@ -84,7 +93,7 @@ class RunRequest(RecipeChoice):
     )
 
 
-class Progress(_Told):
+class Progress(Told):
     """How far an attempt is, by the events of its run: phase `number` of `phases`, `tasks` of it done; `documents` and
     `bytes_read` of `bytes_total` read from the input."""
 
@@ -99,7 +108,7 @@ class Progress(_Told):
     began: float | None = None
 
 
-class Attempt(_Told):
+class Attempt(Told):
     """One attempt. `ask` says who wants it to end (`user`, `timeout`, empty); `exit_code`, `error` and `message` how it
     ended."""
 
@@ -115,12 +124,11 @@ class Attempt(_Told):
     message: str | None = None
 
 
-class Run(_Told):
-    """A run. `state` is that of its last attempt, `attempt` the number of that."""
+class Work(Told):
+    """What is worked on. `state` is that of its last attempt, `attempt` the number of that."""
 
     id: str
     owner: str
-    recipe: str
     output: str
     labels: Mapping[str, str]
     priority: int
@@ -129,13 +137,19 @@ class Run(_Told):
     state: State
     attempt: int
     version: int
-    progress: Progress
     exit_code: int | None = None
     error: str | None = None
     message: str | None = None
 
 
-class Change(_Told):
+class Run(Work):
+    """A run. `state` is that of its last attempt, `attempt` the number of that."""
+
+    recipe: str
+    progress: Progress
+
+
+class Change(Told):
     """A transition that was taken."""
 
     version: int
@@ -155,14 +169,14 @@ class RunDetails(Run):
     history: tuple[Change, ...]
 
 
-class RunPage(_Told):
+class RunPage(Told):
     """Some runs, the newest first; `next` is the cursor of those that follow, null at the end."""
 
     runs: tuple[Run, ...]
     next: str | None
 
 
-class StoredEvent(_Told):
+class StoredEvent(Told):
     """An event. `id` grows along the stream; `origin` tells whether the run wrote it or the service."""
 
     id: int
@@ -174,21 +188,21 @@ class StoredEvent(_Told):
     fields: Mapping[str, object]
 
 
-class EventPage(_Told):
+class EventPage(Told):
     """Some events, in order; `next` is what to give as `after` for those that follow."""
 
     events: tuple[StoredEvent, ...]
     next: int
 
 
-class Count(_Told):
+class Count(Told):
     """Documents and tokens."""
 
     documents: int
     tokens: int
 
 
-class Funnel(_Told):
+class Funnel(Told):
     """What came in, what each rule took, what is left: in all, and per language. Events are `in`, `failed`, `created`,
     `kept`, `copies`, `erased` and `STAGE/ACTION/RULE`. Of a run that has not succeeded it is what was counted so far,
     in all by task, per language by phase."""
@@ -201,7 +215,7 @@ class Funnel(_Told):
     fingerprint: str | None = None
 
 
-class Decision(_Told):
+class Decision(Told):
     """A verdict other than keep."""
 
     id: str
@@ -215,14 +229,34 @@ class Decision(_Told):
     keeper: str | None
 
 
-class DecisionPage(_Told):
+class DecisionPage(Told):
     """Some decisions, in the order of the record; `next` is the cursor of those that follow, null at the end."""
 
     decisions: tuple[Decision, ...]
     next: str | None
 
 
-class ExplainedDocument(_Told):
+class Failure(Told):
+    """Records of a file that could not be read for one reason: how many, and where the first is (`position` in bytes of
+    what is read, `line` where there are lines). `meaning` says the code in words, `advice` what to do."""
+
+    code: str
+    file: str
+    records: int
+    position: int
+    line: int | None
+    meaning: str
+    advice: str
+
+
+class FailureList(Told):
+    """What could not be read, the most frequent first; `records` in all."""
+
+    failures: tuple[Failure, ...]
+    records: int
+
+
+class ExplainedDocument(Told):
     """What happened to one document, and why."""
 
     id: str
@@ -233,13 +267,13 @@ class ExplainedDocument(_Told):
     decisions: tuple[Mapping[str, object], ...]
 
 
-class Explanations(_Told):
+class Explanations(Told):
     """All documents of an id."""
 
     documents: tuple[ExplainedDocument, ...]
 
 
-class Shard(_Told):
+class Shard(Told):
     """A file of the output, as the manifest has it."""
 
     name: str
@@ -249,13 +283,13 @@ class Shard(_Told):
     sha256: str
 
 
-class ShardList(_Told):
+class ShardList(Told):
     """The shards of a run."""
 
     shards: tuple[Shard, ...]
 
 
-class PreviewRow(_Told):
+class PreviewRow(Told):
     """A document of a shard, its text cut."""
 
     id: str
@@ -267,7 +301,7 @@ class PreviewRow(_Told):
     is_cut: bool
 
 
-class ShardPreview(_Told):
+class ShardPreview(Told):
     """Some documents of a shard."""
 
     name: str
@@ -276,7 +310,7 @@ class ShardPreview(_Told):
     documents: tuple[PreviewRow, ...]
 
 
-class Log(_Told):
+class Log(Told):
     """A part of what an attempt wrote: bytes `begin` to `end` of `bytes`."""
 
     attempt: int
@@ -286,20 +320,20 @@ class Log(_Told):
     text: str
 
 
-class RecipeSummary(_Told):
+class RecipeSummary(Told):
     """A packaged recipe."""
 
     name: str
     about: str
 
 
-class RecipeList(_Told):
+class RecipeList(Told):
     """The packaged recipes."""
 
     recipes: tuple[RecipeSummary, ...]
 
 
-class ValidRecipe(_Told):
+class ValidRecipe(Told):
     """A recipe that can run here."""
 
     name: str
@@ -307,7 +341,7 @@ class ValidRecipe(_Told):
     phases: tuple[str, ...]
 
 
-class StageSummary(_Told):
+class StageSummary(Told):
     """A stage that is installed, with the JSON schema of its parameters."""
 
     name: str
@@ -316,13 +350,13 @@ class StageSummary(_Told):
     parameters: Mapping[str, object]
 
 
-class StageList(_Told):
+class StageList(Told):
     """The stages that are installed."""
 
     stages: tuple[StageSummary, ...]
 
 
-class Me(_Told):
+class Me(Told):
     """Whose token it is, and what it may do."""
 
     name: str
@@ -330,21 +364,21 @@ class Me(_Told):
     expires: float | None
 
 
-class Health(_Told):
+class Health(Told):
     """That the server answers, and with which version."""
 
     status: Literal["ok"]
     version: str
 
 
-class Violation(_Told):
+class Violation(Told):
     """One value of a request that will not do."""
 
     place: str
     message: str
 
 
-class Problem(_Told):
+class Problem(Told):
     """What went wrong (RFC 9457). `code` is stable and what programs look at; `hint` says what to do."""
 
     type: str

@@ -53,6 +53,13 @@ class Places:
             self._check(str(file.path), self.input_roots, "input")
         return files
 
+    def file(self, given: str) -> str:
+        """A file that is there. PlaceError unless it lies below an input root."""
+        place = self._input(given)
+        if any(sign in place for sign in _MAGIC) or is_url(place) or not Path(place).is_file():
+            raise PlaceError("is no file", file=given, hint="name one file below an input root")
+        return place
+
     def output(self, given: str) -> str:
         """The output as it is written. PlaceError unless it is below an output root."""
         if not self.output_roots:

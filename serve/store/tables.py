@@ -21,14 +21,15 @@ class Base(DeclarativeBase):
 
 
 class RunRow(Base):
-    """A run: what was asked, and where it stands. `version` counts its transitions; `generation` the times that its
-    directory began anew, `piece` is the last piece of events taken in,
-    `counted` the funnel as far as it is."""
+    """A run, or a training (`kind`): what was asked, and where it stands. `recipe` is the name of the recipe, of a
+    training the size of its model; `version` counts its transitions, `generation` the times that its directory began
+    anew; `piece` is the last piece of events taken in, `counted` the funnel as far as it is."""
 
     __tablename__ = "runs"
 
     number: Mapped[int] = mapped_column(Identity, primary_key=True)
     id: Mapped[str] = mapped_column(String(32), unique=True)
+    kind: Mapped[str] = mapped_column(String(16))
     owner: Mapped[str] = mapped_column(String(64), index=True)
     recipe: Mapped[str] = mapped_column(String(100))
     output: Mapped[str] = mapped_column(Text, index=True)
@@ -45,7 +46,11 @@ class RunRow(Base):
     generation: Mapped[int]
     piece: Mapped[str] = mapped_column(String(32))
 
-    __table_args__ = (Index("runs_by_state", "state", "number"), {"sqlite_autoincrement": True})
+    __table_args__ = (
+        Index("runs_by_state", "state", "number"),
+        Index("runs_by_kind", "kind", "number"),
+        {"sqlite_autoincrement": True},
+    )
 
 
 class LabelRow(Base):
