@@ -23,6 +23,8 @@ from serve.store.runs import RunStore
 from serve.store.trainings import find_training
 from serve.tokens import Principal, Tokens
 from serve.training_models import Training
+from serve.webhooks.deliverer import Deliverer
+from serve.webhooks.outbox import Outbox
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,18 @@ class Service:
     runner: Runner
     notices: Notices
     guard: Guard
+    outbox: Outbox
+    deliverer: Deliverer
+
+    def start(self) -> None:
+        """Begin to work on runs and to deliver messages. UserError where another server has the state folder."""
+        self.runner.start()
+        self.deliverer.start()
+
+    def stop(self) -> None:
+        """End that. Processes go on, and the next server of this state folder adopts them."""
+        self.deliverer.stop()
+        self.runner.stop()
 
     def run(self, id: str) -> Run:  # noqa: A002 (as users call it)
         """A run by its id. ProblemError where there is none."""

@@ -65,6 +65,9 @@ class Lifecycle(Generic[Shown]):
                 return self._replay(first, response)
         if request.priority > 0 and not principal.may("admin"):
             raise ProblemError("token.scope", "a priority above 0 needs the scope admin")
+        for url in request.notify:
+            if not service.outbox.is_allowed(url):
+                raise ProblemError("webhook.refused", f"{url!r} is none that the administrator allows")
         checked = check()
         with service.runs.write() as writer:
             if key is not None:

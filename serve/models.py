@@ -14,10 +14,12 @@ from serve.states import State
 LABEL_NAME = r"^[a-z0-9]([a-z0-9._/-]{0,61}[a-z0-9])?$"
 MAX_LABELS = 20
 MAX_INPUTS = 1000
+MAX_NOTIFIED = 5
 
 Place = Annotated[str, StringConstraints(min_length=1, max_length=4096)]
 LabelName = Annotated[str, StringConstraints(pattern=LABEL_NAME)]
 LabelValue = Annotated[str, StringConstraints(max_length=255, pattern=r"^[^\x00]*$")]
+WebhookUrl = Annotated[str, StringConstraints(min_length=8, max_length=1000)]
 Override = Annotated[str, StringConstraints(min_length=3, max_length=1000)]
 Scope = Literal["read", "submit", "admin"]
 """What a token may do; each holds what stands before it."""
@@ -35,12 +37,21 @@ class Told(BaseModel):
     model_config = ConfigDict(frozen=True)
 
 
+class OverlayText(Given):
+    """An overlay that `curator calibrate` wrote: the name of its file, which the manifest keeps, and its text."""
+
+    name: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
+    text: Annotated[str, StringConstraints(min_length=1, pattern=r"^[^\x00]*$")]
+
+
 class RecipeChoice(Given):
-    """A recipe: the name of a packaged one, or the whole recipe inline; values overridden by `stage.param=value`."""
+    """A recipe: the name of a packaged one, or the whole recipe inline; thresholds of an overlay laid over it; values
+    overridden by `stage.param=value`."""
 
     recipe: Annotated[str, StringConstraints(min_length=1, max_length=100)] | dict[str, object] = Field(
         "web", description="the name of a packaged recipe, or a recipe", examples=["web"]
     )
+    overlay: OverlayText | None = Field(None, description="thresholds laid over the recipe")
     overrides: tuple[Override, ...] = Field((), max_length=100, examples=[["dedup.threshold=0.9"]])
 
     @field_validator("recipe")
@@ -65,6 +76,9 @@ class WorkRequest(Given):
     priority: int = Field(0, ge=-100, le=100, description="higher ones first; above 0 for admin tokens only")
     timeout_s: float | None = Field(None, gt=0, le=10_000_000, description="seconds that an attempt may take")
     attempts: int = Field(3, ge=1, le=20, description="attempts made at most where one is lost or may be tried again")
+    notify: tuple[WebhookUrl, ...] = Field(
+        (), max_length=MAX_NOTIFIED, description="webhooks that are told how it ends, of those that the service allows"
+    )
 
 
 class RunRequest(RecipeChoice, WorkRequest):
@@ -354,6 +368,33 @@ class StageList(Told):
     """The stages that are installed."""
 
     stages: tuple[StageSummary, ...]
+
+
+Standing = Literal["waiting", "delivered", "given up"]
+"""Where a message stands."""
+
+
+class Delivery(Told):
+    """A message to a webhook about the end of a run or training (`run`): where it stands, how often it was tried, when
+    it is tried again at the earliest, and how the last try went."""
+
+    id: str
+    run: str
+    url: str
+    created: float
+    standing: Standing
+    tries: int
+    not_before: float
+    ended: float | None
+    status: int | None
+    error: str | None
+
+
+class DeliveryPage(Told):
+    """Some messages, the newest first; `next` is the cursor of those that follow, null at the end."""
+
+    deliveries: tuple[Delivery, ...]
+    next: str | None
 
 
 class Me(Told):

@@ -45,6 +45,8 @@ CODES: Mapping[str, Kind] = {
     "recipe.invalid": Kind(422, "The recipe will not do"),
     "place.refused": Kind(403, "This place is not open to the service"),
     "roots.missing": Kind(403, "No place is open to the service"),
+    "delivery.unknown": Kind(404, "There is no such message"),
+    "webhook.refused": Kind(403, "This webhook is not allowed"),
     "key.conflict": Kind(409, "The Idempotency-Key was used for another request"),
     "document.unknown": Kind(404, "There is no such document"),
     "shard.unknown": Kind(404, "There is no such shard"),

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from curator.cli.packages import require
 from curator.errors import DataError, UserError
 from curator.plan import make_plan
-from curator.recipe import Recipe, load_recipe, load_recipe_text, packaged_recipes
+from curator.recipe import Recipe, load_overlay_text, load_recipe, load_recipe_text, packaged_recipes
 from curator.registry import nearest
 from curator.run.checks import check_metadata, check_place, check_requirements
 from curator.run.directory import RunDirectory
@@ -117,13 +117,17 @@ def place_problem(error: PlaceError) -> ProblemError:
 
 
 def _load(choice: RecipeChoice) -> Recipe:
+    given = choice.overlay
+    overlay = None if given is None else load_overlay_text(given.text.encode(), given.name, given.name)
     if isinstance(choice.recipe, str):
         known = packaged_recipes()
         if choice.recipe not in known:  # the command would take it for a file
             hint = nearest(choice.recipe, known) or f"one of: {', '.join(known)}; or give the recipe itself"
             raise UserError(f"there is no recipe {choice.recipe!r}", hint=hint)
-        return load_recipe(choice.recipe, choice.overrides)
-    return load_recipe_text(json.dumps(choice.recipe, ensure_ascii=False, indent=1), "recipe", choice.overrides)
+        return load_recipe(choice.recipe, choice.overrides, overlay)
+    return load_recipe_text(
+        json.dumps(choice.recipe, ensure_ascii=False, indent=1), "recipe", choice.overrides, overlay
+    )
 
 
 def _said(error: UserError | DataError) -> str:

@@ -64,10 +64,10 @@ const FAILURES_SHOWN = 20;
 export async function failuresView(run, signal) {
   const { failures, records } = await get(runPath(run, "failures"), signal);
   if (!failures.length) return null;
-  const view = (some) => table(null, [["what is wrong", "", (row) => [row.meaning, " ", h("code", { class: "muted" }, row.code)]], ["file", "", (row) => row.file],
-    ["records", "n", (row) => count(row.records)], ["the first", "wide", (row) => (row.line === null ? `at byte ${count(row.position)}` : `in line ${count(row.line)}`)],
+  const view = (some) => table(null, [["file", "", (row) => row.file], ["records", "n", (row) => count(row.records)],
+    ["what is wrong", "", (row) => [row.meaning, " ", h("code", { class: "muted" }, row.code)]], ["the first", "wide", (row) => (row.line === null ? `at byte ${count(row.position)}` : `in line ${count(row.line)}`)],
     ["what to do", "wide", (row) => row.advice]], some, { class: "cards" });
-  return [h("h2", {}, "Could not be read"), h("p", { class: "muted" }, `${count(records)} records; the rest was processed.`), view(failures.slice(0, FAILURES_SHOWN)),
+  return [h("h2", {}, "Could not be read"), h("p", { class: "muted" }, `${count(records)} ${records === 1 ? "record" : "records"}; the rest was processed.`), view(failures.slice(0, FAILURES_SHOWN)),
     failures.length > FAILURES_SHOWN ? h("details", {}, h("summary", {}, `${failures.length - FAILURES_SHOWN} more`), view(failures.slice(FAILURES_SHOWN))) : null];
 }
 

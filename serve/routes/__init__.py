@@ -7,7 +7,8 @@ from serve.routes.recipes import ROUTES as RECIPES
 from serve.routes.results import ROUTES as RESULTS
 from serve.routes.runs import ROUTES as RUNS
 from serve.routes.trainings import ROUTES as TRAININGS
+from serve.routes.webhooks import ROUTES as WEBHOOKS
 
-ALL_ROUTES = [*RUNS, *TRAININGS, *EVENTS, *RESULTS, *RECIPES, *HEALTH, *PAGE]
+ALL_ROUTES = [*RUNS, *TRAININGS, *EVENTS, *RESULTS, *RECIPES, *WEBHOOKS, *HEALTH, *PAGE]
 
 __all__ = ["ALL_ROUTES"]

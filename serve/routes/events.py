@@ -72,7 +72,7 @@ async def follow_training_events(
     after: After = 0,
     limit: EventLimit = 200,
 ) -> Response:
-    """The events of a training, as those of a run. Of its steps there is one every two seconds."""
+    """The events of a training, as those of a run. Of its later steps there is one every two seconds."""
     return await answer_events(service, Kind.TRAINING, training, request, max(after, int(last_event_id or 0)), limit)
 
 

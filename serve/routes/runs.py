@@ -44,6 +44,7 @@ RUNS = Lifecycle(Kind.RUN, "/v1/runs", Run, run_model, unknown_run)
         "place.refused",
         "roots.missing",
         "run.output_in_use",
+        "webhook.refused",
         "key.conflict",
     ),
 )

@@ -48,6 +48,7 @@ TRAININGS = Lifecycle(Kind.TRAINING, "/v1/trainings", Training, training_model, 
         "place.refused",
         "roots.missing",
         "run.output_in_use",
+        "webhook.refused",
         "key.conflict",
     ),
 )

@@ -16,6 +16,8 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from curator.training import TrainingConfig
+from serve.models import OverlayText
+from serve.places import Allowances
 
 TASK = "task.json"
 LOCK = "lock"
@@ -38,6 +40,7 @@ class Task(BaseModel):
     output: str
     recipe: str
     recipe_text: str | None
+    overlay: OverlayText | None = None
     overrides: tuple[str, ...]
     workers: int
     memory_bytes: int | None
@@ -45,6 +48,7 @@ class Task(BaseModel):
     resume: bool
     input_roots: tuple[str, ...]
     output_roots: tuple[str, ...]
+    allowances: Allowances = Allowances()
 
 
 class TrainingTask(BaseModel):

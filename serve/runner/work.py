@@ -21,6 +21,9 @@ from serve.store.runs import RunStore
 from serve.store.tables import RunRow
 from serve.training_models import TrainingRequest
 
+EARLY_STEPS = 200
+"""Steps of a training that are kept one by one."""
+
 
 class Work(ABC):
     """One kind. `FIRST` is the event with which it says that it works, `BEGAN` and `SUCCEEDED` what history tells then
@@ -93,6 +96,7 @@ class RunWork(Work):
             output=run.output,
             recipe=request.recipe if isinstance(request.recipe, str) else run.recipe,
             recipe_text=None if isinstance(request.recipe, str) else json.dumps(request.recipe, ensure_ascii=False),
+            overlay=request.overlay,
             overrides=request.overrides,
             workers=request.workers or workers,
             memory_bytes=request.memory or memory,
@@ -100,6 +104,7 @@ class RunWork(Work):
             resume=attempt > 1,
             input_roots=settings.places.input_roots,
             output_roots=settings.places.output_roots,
+            allowances=settings.places.allowances,
         )
 
 
@@ -120,13 +125,13 @@ class TrainingWork(Work):
         return TrainingFold()
 
     def kept(self, events: Sequence[Event]) -> Sequence[Event]:
-        """Of the steps of a piece the last alone: there may be millions, and a piece is put every two seconds."""
+        """Of later steps the last of each piece: there may be millions, and a piece is put every two seconds."""
         steps = [place for place, event in enumerate(events) if event["kind"] == "step"]
         return [
             # `end` is what closes a stream.
             {**event, "kind": "training.ended"} if event["kind"] == "end" else event
             for place, event in enumerate(events)
-            if event["kind"] != "step" or place == steps[-1]
+            if event["kind"] != "step" or place == steps[-1] or int(str(event["step"])) <= EARLY_STEPS
         ]
 
     def is_used(self, run: RunRow) -> bool:

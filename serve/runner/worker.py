@@ -19,7 +19,7 @@ from curator.cli.process import process_command
 from curator.collector import collect_seldom
 from curator.errors import INTERRUPTED, Bug, CuratorError
 from curator.recipe import load_recipe
-from curator.run.store import put
+from curator.run.store import make_folder, put
 from curator.training import dump_training_config
 from serve.places import Places
 from serve.runner.task import (
@@ -36,6 +36,7 @@ from serve.runner.task import (
 
 _RECIPE = "recipe.yaml"
 _CONFIG = "training.json"
+_OVERLAY = "overlay"
 
 _TOLD_TO_END = tuple(128 + int(number) for number in (signal.SIGINT, signal.SIGTERM))
 """Exit codes of commands that ended because they were told to."""
@@ -81,9 +82,15 @@ def _run(task: Task, folder: Path) -> None:
     if task.recipe_text is not None:
         recipe = str(folder / _RECIPE)
         put(Path(recipe), task.recipe_text.encode())
+    overlay = None
+    if task.overlay is not None:
+        # In a folder of its own, by its own name, which the manifest has.
+        make_folder(folder / _OVERLAY)
+        overlay = folder / _OVERLAY / task.overlay.name
+        put(overlay, task.overlay.text.encode())
     # A second look: what lies below the roots may have changed while the run waited.
-    places = Places(task.input_roots, task.output_roots)
-    loaded = load_recipe(recipe, task.overrides)
+    places = Places(task.input_roots, task.output_roots, task.allowances)
+    loaded = load_recipe(recipe, task.overrides, overlay)
     places.check_recipe(loaded)
     places.output(task.output)
     places.discover(task.inputs, loaded.input.format)
@@ -91,7 +98,7 @@ def _run(task: Task, folder: Path) -> None:
         task.inputs,
         task.output,
         recipe,
-        None,
+        overlay,
         task.workers,
         None if task.memory_bytes is None else str(task.memory_bytes),
         task.overrides,

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from sqlalchemy import Select, func, select, update
 from sqlalchemy.orm import Session
@@ -41,12 +42,20 @@ class Ended:
     message: str | None = None
 
 
+class Ends(Protocol):
+    """Who is told of the end of a run, in the transaction in which it ends."""
+
+    def add(self, session: Session, run: RunRow, attempt: AttemptRow) -> None:
+        """Note that a run has ended with this attempt."""
+
+
 @dataclass
 class Writer:
     """One transaction on runs."""
 
     session: Session
     auditor: Auditor
+    ends: Ends | None = None
     changed: set[int] = field(default_factory=set)
 
     def create(self, request: WorkRequest, recipe: str, output: str, owner: str, kind: Kind = Kind.RUN) -> RunRow:
@@ -119,6 +128,8 @@ class Writer:
         self._note(
             run, before, transition.TO, transition.reason, actor, is_final=is_final and transition.TO.is_terminal
         )
+        if is_final and transition.TO.is_terminal and self.ends is not None:
+            self.ends.add(self.session, run, attempt)
         self.auditor.append(
             self.session,
             actor,
@@ -225,16 +236,17 @@ class Writer:
 class RunStore:
     """The runs of a store. `listeners` are told the number of each run that was changed, after the commit."""
 
-    def __init__(self, database: Database, auditor: Auditor) -> None:
+    def __init__(self, database: Database, auditor: Auditor, ends: Ends | None = None) -> None:
         self.database = database
         self.auditor = auditor
+        self.ends = ends
         self.listeners: list[Callable[[int], None]] = []
 
     @contextmanager
     def write(self) -> Iterator[Writer]:
         """A transaction that may change runs."""
         with self.database.write() as session:
-            writer = Writer(session, self.auditor)
+            writer = Writer(session, self.auditor, self.ends)
             yield writer
         for number in writer.changed:
             for listener in self.listeners:

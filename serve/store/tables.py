@@ -160,6 +160,28 @@ class IdempotencyRow(Base):
     created: Mapped[float]
 
 
+class DeliveryRow(Base):
+    """A message of the outbox: to be sent to `url` from `not_before` on, until it has `ended`: delivered, or given up.
+    `tries` were made; `status` and `error` are those of the last."""
+
+    __tablename__ = "deliveries"
+
+    number: Mapped[int] = mapped_column(Identity, primary_key=True)
+    id: Mapped[str] = mapped_column(String(32), unique=True)
+    run: Mapped[int] = mapped_column(ForeignKey("runs.number"))
+    url: Mapped[str] = mapped_column(Text)
+    body: Mapped[str] = mapped_column(Text)
+    created: Mapped[float]
+    tries: Mapped[int]
+    not_before: Mapped[float]
+    ended: Mapped[float | None]
+    is_delivered: Mapped[bool]
+    status: Mapped[int | None]
+    error: Mapped[str | None] = mapped_column(Text)
+
+    __table_args__ = (Index("deliveries_due", "ended", "not_before"), {"sqlite_autoincrement": True})
+
+
 class AuditRow(Base):
     """An entry of the audit log: encrypted, and chained to the one before by `digest`."""
 

@@ -214,8 +214,9 @@ def test_others_trainings_are_ended_by_admins_alone(tmp_path: Path) -> None:
             assert admin.resume_training(row.id).state == State.QUEUED
 
 
-def test_of_the_steps_of_a_piece_the_last_is_kept_with_all_else() -> None:
+def test_of_later_steps_of_a_piece_the_last_is_kept_with_all_else() -> None:
     kinds = ["training", "step", "step", "validation", "checkpoint", "step", "end"]
-    kept = TrainingWork().kept([{"kind": kind, "seq": seq} for seq, kind in enumerate(kinds)])
-    assert [event["seq"] for event in kept] == [0, 3, 4, 5, 6]
-    assert kept[-1]["kind"] == "training.ended"
+    for first, expected in ((500, [0, 3, 4, 5, 6]), (1, [0, 1, 2, 3, 4, 5, 6])):
+        kept = TrainingWork().kept([{"kind": kind, "seq": n, "step": first + n} for n, kind in enumerate(kinds)])
+        assert [event["seq"] for event in kept] == expected
+        assert kept[-1]["kind"] == "training.ended"
