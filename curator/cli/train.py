@@ -12,6 +12,7 @@ from typing import cast
 from curator.cli.local import need_local
 from curator.cli.output import print_json, print_line, print_note
 from curator.cli.packages import require
+from curator.errors import UserError
 from curator.run.events import Event
 from curator.training import load_training_config
 
