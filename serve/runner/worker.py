@@ -126,6 +126,8 @@ def _train(task: TrainingTask, folder: Path) -> None:
         task.device,
         task.resume,
         (),
+        ray=None,
+        workers=0,
         as_json=False,
     )
 
