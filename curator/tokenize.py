@@ -55,12 +55,11 @@ class Tokenizer(ABC):
 
         Halves of surrogate pairs, which are no text, count as U+FFFD.
         """
-        whole = [text if text.isascii() else _SURROGATE.sub("\ufffd", text) for text in texts]
-        return [np.array(ids, np.int32) for ids in self._encode(whole)]
+        return [np.array(ids, np.int32) for ids in self._encode(_without_surrogates(texts))]
 
     def count(self, texts: Sequence[str]) -> NDArray[np.int64]:
         """How many ids `encode` gives each text: int64[texts]."""
-        return np.fromiter((self._count(text) for text in texts), np.int64, len(texts))
+        return np.fromiter((self._count(text) for text in _without_surrogates(texts)), np.int64, len(texts))
 
     def decode(self, ids: Sequence[int]) -> str:
         """The text of token ids; `begin` and `end` have none."""
@@ -137,7 +136,7 @@ class SentencePieceTokenizer(Tokenizer):
         return found
 
     def _count(self, text: str) -> int:
-        return len(self._processor.encode(text, out_type=int))
+        return len(self._encode([text])[0])
 
     def _decode(self, ids: list[int]) -> str:
         return str(self._processor.decode(ids))
@@ -237,6 +236,10 @@ def _read_json(data: bytes, file: str) -> JsonTokenizer:
 
 def _not_a_tokenizer(file: str) -> UserError:
     return UserError("is no tokenizer", file=file, hint="expected a model of SentencePiece or a tokenizer.json")
+
+
+def _without_surrogates(texts: Sequence[str]) -> list[str]:
+    return [text if text.isascii() else _SURROGATE.sub("\ufffd", text) for text in texts]
 
 
 def _first(tokenizer: TokenizerFile, names: Sequence[str]) -> int | None:
