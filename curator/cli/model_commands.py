@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from curator.cli.tokenizer_commands import tokenizer_app
+
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on standard output, nothing else.")]
 RunsArgument = Annotated[list[str], typer.Argument(metavar="RUN...", help="Directories of finished runs.")]
 ModelArgument = Annotated[Path, typer.Argument(metavar="MODEL", help="A model directory.")]
@@ -18,8 +20,6 @@ SetOption = Annotated[
 ]
 DeviceOption = Annotated[str, typer.Option(metavar="cpu|cuda", help="Where to compute.")]
 BestOption = Annotated[bool, typer.Option("--best", help="The checkpoint of the lowest validation loss.")]
-
-tokenizer_app = typer.Typer(help="Make tokenizers.", no_args_is_help=True, rich_markup_mode=None)
 
 
 def train(
@@ -156,23 +156,6 @@ def ablate(
         resume,
         as_json,
     )
-
-
-@tokenizer_app.command("train")
-def tokenizer_train(
-    runs: RunsArgument,
-    output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="The file to write.")],
-    vocabulary: Annotated[int, typer.Option(help="Tokens, with 256 bytes and 3 marks.", min=300)] = 8192,
-    kind: Annotated[str, typer.Option(metavar="unigram|bpe", help="The algorithm.")] = "bpe",
-    alpha: Annotated[float, typer.Option(help="Exponent over the sizes of languages.", min=0, max=1)] = 0.5,
-    sample: Annotated[str, typer.Option(metavar="SIZE", help="Text that it is trained on.")] = "20MB",
-    seed: Annotated[int, typer.Option(help="Seed of the sample.", min=0)] = 0,
-    as_json: Json = False,
-) -> None:
-    """Train a SentencePiece tokenizer on the shards of runs, with a quota of text for each language."""
-    from curator.cli.train import tokenizer_train_command
-
-    tokenizer_train_command(runs, output, vocabulary, kind, alpha, sample, seed, as_json)
 
 
 def add_model_commands(app: typer.Typer) -> None:

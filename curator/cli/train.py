@@ -1,4 +1,4 @@
-"""`curator train`, `curator generate` and `curator tokenizer train`."""
+"""`curator train` and `curator generate`."""
 
 from __future__ import annotations
 
@@ -10,13 +10,11 @@ from pathlib import Path
 from typing import cast
 
 from curator.cli.local import need_local
-from curator.cli.output import print_json, print_line, print_note, print_table
+from curator.cli.output import print_json, print_line, print_note
 from curator.cli.packages import require
 from curator.errors import UserError
 from curator.run.events import Event
-from curator.run.store import make_folder, put
-from curator.sizes import format_size, parse_size
-from curator.training import TokenizerSection, load_training_config, parse_training_config
+from curator.training import load_training_config
 
 _PLAIN_SECONDS = 5.0
 
@@ -116,45 +114,6 @@ def generate_command(
         print_json({"text": text, "tokens": len(ids), "step": step, "tokens_per_second": round(len(ids) / seconds, 1)})
         return
     print_line(text)
-
-
-def tokenizer_train_command(
-    runs: Sequence[str],
-    output: Path,
-    vocabulary: int,
-    kind: str,
-    alpha: float,
-    sample: str,
-    seed: int,
-    as_json: bool,
-) -> None:
-    """Train a tokenizer, write its file, and tell how many bytes of each language it saw."""
-    need_local(output)
-    values = {"vocabulary": vocabulary, "kind": kind, "alpha": alpha, "sample_bytes": _size(sample)}
-    section: TokenizerSection = parse_training_config({"tokenizer": values}).tokenizer
-    if output.exists():
-        raise UserError("is there already", file=str(output), hint="choose another output")
-    require("sentencepiece", extra="tokenizer")
-    from model.data.shards import open_corpus
-    from model.tokenizer_training import train_tokenizer
-
-    trained = train_tokenizer([open_corpus(run) for run in runs], section, seed)
-    make_folder(output.absolute().parent)
-    put(output, trained.data)
-    if as_json:
-        print_json({"file": str(output), "vocabulary": vocabulary, "sample_bytes": trained.sample_bytes})
-        return
-    largest = sorted(trained.sample_bytes.items(), key=lambda item: -item[1])[:10]
-    print_table(["lang", "sample"], [[name, format_size(size)] for name, size in largest])
-    print_line(f"{len(trained.sample_bytes)} languages, {format_size(sum(trained.sample_bytes.values()))} of text")
-    print_line(f"tokenizer: {output}")
-
-
-def _size(text: str) -> int:
-    try:
-        return parse_size(text)
-    except ValueError as error:
-        raise UserError(f"cannot use --sample {text}", hint=str(error)) from error
 
 
 class _Progress:
