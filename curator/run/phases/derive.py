@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 
-from curator.document import DOCUMENT_SCHEMA, Batch
+from curator.document import DOCUMENT_SCHEMA, UNDETERMINED, Batch
 from curator.keys import child_keys
+from curator.language.tags import list_language
 from curator.run.part import Part
 from curator.run.phases.judge import candidates
 from curator.run.phases.languages import identify_languages
@@ -24,6 +25,8 @@ from curator.verdict import round_score
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from curator.recipe.model import Language
 
 
 @dataclass(frozen=True)
@@ -59,12 +62,32 @@ class DeriveTask:
         writer = PartWriter(pipeline, outputs)
         found = candidates(item.part, pipeline.recipe.tokenizer, stage, state)
         children = stage.derive(*found, state) if found is not None else ()
+        made = len(children)
+        if found is not None:
+            children = in_their_language(found[0], children, pipeline.recipe.language)
         if found is not None and children:
             documents = child_documents(found[0], children)
             identified = identify_languages(documents.column("text"), pipeline.recipe.language)
             writer.write(documents, identified.checked(documents.column("lang")), CREATED)
         writer.close()
-        return writer.result()
+        return {**writer.result(), "in_another_language": made - len(children)}
+
+
+def in_their_language(batch: Batch, children: Sequence[Child], language: Language | None) -> list[Child]:
+    """The children that are identified as what they are to be: their tag, or what their parent is identified as, or
+    nothing where the parent is not identified as its tag either. All of them where no language is identified."""
+    if language is None or not children:
+        return list(children)
+    rows = sorted({child.row for child in children})
+    texts = [*(batch.text[row].as_py() for row in rows), *(child.text for child in children)]
+    detected = identify_languages(pa.array(texts, pa.string()), language).detected.to_pylist()
+    of_parents = dict(zip(rows, detected, strict=False))
+    kept = []
+    for child, found in zip(children, detected[len(rows) :], strict=True):
+        own, parent = list_language(child.lang), of_parents[child.row]
+        if found in (own, parent) or (found == UNDETERMINED and parent != own):
+            kept.append(child)
+    return kept
 
 
 def child_documents(batch: Batch, children: Sequence[Child]) -> pa.RecordBatch:
