@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import cast
 
@@ -54,6 +55,16 @@ def test_a_child_that_is_like_a_document_or_another_child_is_dropped(tmp_path: P
     assert dropped == {"first#a1": ("dedup", "there"), "third#a1": ("dedup", "second#a1")}
     kept = {row["id"] for row in rows(run, "shards") if row["parent"] is not None}
     assert kept == {"second#a1", "fourth#a1"}
+    examples = cast("list[dict[str, str]]", json.loads((run / "manifest.json").read_text())["examples"])
+    shown = [example for example in examples if example["action"] == "derive"]
+    assert [(example["id"], example["rule"]) for example in shown] == [
+        ("second#a1", "augmentation.back-translation"),
+        ("fourth#a1", "augmentation.back-translation"),
+    ]
+    assert "ostal" in shown[0]["excerpt"]
+    assert "casa" in shown[0]["beside"]
+    report = (run / "report.html").read_text()
+    assert report.count('<div class="beside">') == 2
     scored = {row["id"]: row["entropy.bits"] for row in rows(run, "scores")}
     assert all(scored[name] is not None for name in kept)
 
