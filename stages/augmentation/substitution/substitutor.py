@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Protocol
 
 from curator.stage import Requirement
 from stages.augmentation.substitution.english import EnglishSubstitution
+from stages.augmentation.substitution.phrases import PhraseSubstitution
+from stages.augmentation.substitution.tagger import Tagger
 
 if TYPE_CHECKING:
     import numpy as np
@@ -31,5 +33,12 @@ class Substitutor(Protocol):
         ...
 
 
-SUBSTITUTORS: Mapping[str, Callable[[], Substitutor]] = {"en": EnglishSubstitution}
-"""By list language."""
+SUBSTITUTORS: Mapping[str, Callable[[], Substitutor]] = {
+    "en": EnglishSubstitution,
+    "br": lambda: PhraseSubstitution("br", Tagger("br-fr", "apertium apertium-br-fr"), "before"),
+    "es": lambda: PhraseSubstitution("es", Tagger("spa-arg", "apertium apertium-spa-arg"), "before"),
+    "is": lambda: PhraseSubstitution("is", Tagger("isl-swe", "apertium apertium-isl-swe"), "within"),
+    "mk": lambda: PhraseSubstitution("mk", Tagger("mkd-bul", "apertium apertium-mkd-bul"), "within"),
+    "oc": lambda: PhraseSubstitution("oc", Tagger("oci-fra", "apertium apertium-oci-fra"), "before"),
+}
+"""By list language. The pairs are those of Debian 12 that were tried; what a pair translates into does not matter."""
