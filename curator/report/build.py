@@ -51,6 +51,7 @@ from curator.run.tally import (
     parse_event,
 )
 from curator.stage import Column, Parameters, Stage
+from curator.storage.parquet import parquet_table
 from curator.storage.path import matching, readable
 from curator.text.tokens import UNIT
 from curator.verdict import DROP, REPEAT
@@ -346,10 +347,7 @@ def _failures(directory: RunDirectory) -> list[Failure]:
     counts: dict[tuple[str, str], int] = {}
     for path in matching(directory.failed, "*.parquet"):
         for row in (
-            pq.read_table(readable(path), columns=["code", FILE])
-            .group_by(["code", FILE])
-            .aggregate([([], "count_all")])
-            .to_pylist()
+            parquet_table(path, ["code", FILE]).group_by(["code", FILE]).aggregate([([], "count_all")]).to_pylist()
         ):
             key = (row["code"], row[FILE])
             counts[key] = counts.get(key, 0) + row["count_all"]

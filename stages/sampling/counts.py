@@ -99,7 +99,7 @@ def counts_of_run(directory: RunDirectory, stage: Sampling, token: str) -> pa.Ta
 def _shard_rows(directory: RunDirectory) -> Iterator[tuple[str, str, int, int]]:
     for path in matching(directory.shards, "part-*.parquet"):
         with pq.ParquetFile(readable(path)) as file:
-            for batch in file.iter_batches(columns=["lang", "source", "tokens", "parent"]):
+            for batch in file.iter_batches(columns=["lang", "source", "tokens", "parent"], use_threads=False):
                 table = pa.Table.from_batches([batch])
                 originals = table.filter(pc.is_null(table["parent"]))
                 sums = originals.group_by(["lang", "source"]).aggregate([("tokens", "sum"), ("tokens", "count")])

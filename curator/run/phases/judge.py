@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from curator.document import Batch, string_buffer
+from curator.document import MIXTURE, Batch, string_buffer
 from curator.run.journal import Journal, crash_rule
 from curator.run.part import EDITED_SCHEMA, JUDGED_SCHEMA, WITHOUT_TEXT, Edits, Measures, Part, write_table
 from curator.run.phases.read import dimensions
@@ -107,7 +107,9 @@ class _View:
     def batch(self, rows: NDArray[np.int64], *, text: bool) -> Batch:
         """The documents of these rows, with their text as edited so far or without."""
         documents = self.edits.apply(self.documents) if text else self.documents.select(list(WITHOUT_TEXT))
-        return Batch(documents if len(rows) == len(self) else documents.take(pa.array(rows)))
+        mixture = {name: self.plain.column(name) for name in MIXTURE if name in self.plain.schema.names}
+        whole = Batch(documents, mixture)
+        return whole if len(rows) == len(self) else whole.select(rows)
 
     def columns_for(self, stage: AnyStage, rows: NDArray[np.int64]) -> dict[str, pa.Array]:
         """The columns that `stage` may read, for these rows: its own as far as they are there, `tokens`, `units` and

@@ -117,7 +117,7 @@ class PartWriter:
         """Add one batch: its documents, and their columns `language.*`."""
         if documents.num_rows == 0:
             return
-        batch = Batch(documents)
+        batch = Batch(documents, languages)
         columns = annotate(batch, languages, self._recipe.tokenizer, self._stages, self._clock)
         if self._recipe.holdout is not None:
             held_out = members(batch, self._recipe.holdout, self._recipe.seed)
@@ -188,7 +188,7 @@ def sift(
         with journal.about(position):
             documents, _, languages = ingest(Records(raw.slice(row, 1), ()), split, pipeline, clock)
             if documents.num_rows:
-                annotate(Batch(documents), languages, pipeline.recipe.tokenizer, pipeline.early(), clock)
+                annotate(Batch(documents, languages), languages, pipeline.recipe.tokenizer, pipeline.early(), clock)
     return (records if harmless.all() else replace(records, records=raw.filter(pa.array(harmless)))), failures
 
 
