@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from model.config import ModelConfig
-from model.kernels import grouped_gemm, route, sort_by_expert, swiglu
+from model.kernels import grouped_gemm, linear, route, sort_by_expert, swiglu
 
 
 class RouterStatistics(NamedTuple):
@@ -51,6 +51,6 @@ class Experts(nn.Module):
         packed_SG = grouped_gemm(x_TD, self.gate_up_EDG.to(dtype), order.offsets_E, gather=order)
         y_TD = grouped_gemm(swiglu(packed_SG, scale_S), self.down_EFD.to(dtype), order.offsets_E, scatter=order)
         if config.shared_expert_width:
-            hidden_TF = swiglu(nn.functional.linear(x_TD, self.shared_gate_up_GD.to(dtype)))
-            y_TD = y_TD + nn.functional.linear(hidden_TF, self.shared_down_DF.to(dtype))
+            hidden_TF = swiglu(linear(x_TD, self.shared_gate_up_GD.to(dtype)))
+            y_TD = y_TD + linear(hidden_TF, self.shared_down_DF.to(dtype))
         return y_TD, RouterStatistics(routing.counts_E, routing.probability_sums_E, routing.squared_logsumexp)
