@@ -19,6 +19,7 @@ from curator.run.events import EventLog, Listener
 from curator.run.store import make_folder
 from curator.tokenize import Tokenizer, load_tokenizer, read_tokenizer
 from curator.training import TrainingConfig
+from model.beginning import Beginning, choose_beginning
 from model.build import describe_shape
 from model.checkpoint import CheckpointWriter, checkpoints, latest, sweep_unfinished
 from model.data.batch import Batch
@@ -45,7 +46,10 @@ STOPPING = (signal.SIGTERM, signal.SIGINT)
 
 @dataclass(frozen=True)
 class Request:
-    """What to train, on which runs, and where to. `tokenizer` None: the model's own, or one trained on the runs."""
+    """What to train, on which runs, and where to. `tokenizer` None: the model's own, or one trained on the runs.
+
+    `initialise_from` is a model whose parameters this one begins with, `alignment` a file of pieces to tie.
+    """
 
     runs: tuple[str, ...]
     output: Path
@@ -53,6 +57,8 @@ class Request:
     tokenizer: Path | None = None
     device: str = "cpu"
     resume: bool = False
+    initialise_from: Path | None = None
+    alignment: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -85,6 +91,7 @@ def train(request: Request, listeners: tuple[Listener, ...] = (), ranks: Ranks |
         raise UserError("the output is not empty", file=str(directory.root), hint=hint)
     corpora = [open_corpus(run) for run in request.runs]
     tokenizer = _tokenizer(request, directory, corpora, resuming=resuming)
+    beginning = choose_beginning(request.initialise_from, request.alignment, directory, tokenizer, resuming=resuming)
     sources = [Source(corpus.root, corpus.name, corpus.fingerprint, corpus.identity) for corpus in corpora]
     description = describe(request.config, tokenizer, sources)
     if resuming:
@@ -94,6 +101,7 @@ def train(request: Request, listeners: tuple[Listener, ...] = (), ranks: Ranks |
     ranks.agree(False)
     if ranks.rank == 0:
         write_description(directory, description, tokenizer)
+        beginning.write(directory)
         sweep_unfinished(directory.root)
     ranks.agree(False)
     finished = False
@@ -101,7 +109,9 @@ def train(request: Request, listeners: tuple[Listener, ...] = (), ranks: Ranks |
         with ExitStack() as stack:
             if ranks.rank == 0:
                 stack.enter_context(RunLock(RunDirectory(directory.root)))
-            training = _Training(request, directory, description, tokenizer, corpora, validation, device, ranks)
+            training = _Training(
+                request, directory, description, tokenizer, corpora, validation, device, ranks, beginning
+            )
             outcome = training.run(listeners)
         finished = True
     except RuntimeError as error:
@@ -128,6 +138,7 @@ class _Training:
         validation: Sequence[Batch],
         device: torch.device,
         ranks: Ranks,
+        beginning: Beginning,
     ) -> None:
         self._config = request.config
         self._directory = directory
@@ -140,6 +151,7 @@ class _Training:
             self._config, shape, device, ranks, Meter(shape, self._config.data.sequence, peak * ranks.size)
         )
         found = latest(directory.root) if request.resume and checkpoints(directory.root) else None
+        beginning.apply(self._trainer, tokenizer, restores=found is not None)
         state: Mapping[str, list[dict[str, object]]] | None = None
         if found is not None:
             self._trainer.restore(found)

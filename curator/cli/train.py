@@ -23,6 +23,8 @@ def train_command(
     output: Path,
     config: Path | None,
     tokenizer: Path | None,
+    initialise_from: Path | None,
+    alignment: Path | None,
     steps: int | None,
     device: str,
     resume: bool,
@@ -39,7 +41,8 @@ def train_command(
     from model.train import Request, train
 
     with connected(device) as ranks:
-        outcome = train(Request(tuple(runs), output, loaded, tokenizer, device, resume), (_Progress(),), ranks)
+        request = Request(tuple(runs), output, loaded, tokenizer, device, resume, initialise_from, alignment)
+        outcome = train(request, (_Progress(),), ranks)
     if ranks.rank:
         return  # the first rank tells
     if outcome.signal is not None:
