@@ -17,7 +17,7 @@ from curator.errors import DataError, UserError
 from curator.run.store import put
 from curator.tokenize import Tokenizer
 from model.checkpoint import latest
-from model.directory import ModelDirectory
+from model.directory import ModelDirectory, read_description, read_own_tokenizer
 from model.initialise import initialise_from, share_rows, tie_embedding
 from model.vocabulary.alignment import read_alignment
 
@@ -36,10 +36,14 @@ class Origin:
 
 @dataclass(frozen=True)
 class Beginning:
-    """Where first parameters come from, and which pieces share an embedding; each may be nothing."""
+    """Where first parameters come from, and which pieces are alike; each may be nothing.
+
+    `tied` are the groups without pieces that have a row in the origin, save the first: what was learned stays.
+    """
 
     origin: Origin | None = None
     groups: tuple[tuple[int, ...], ...] = ()
+    tied: tuple[tuple[int, ...], ...] = ()
 
     def write(self, directory: ModelDirectory) -> None:
         """Keep it in a model's directory; nothing is written where there is nothing to keep."""
@@ -54,7 +58,6 @@ class Beginning:
         """
         model = trainer.model
         if not restores:
-            keep: frozenset[int] = frozenset()
             if self.origin is not None:
                 origin = ModelDirectory(Path(self.origin.place))
                 if _origin(origin.root) != self.origin:
@@ -62,12 +65,12 @@ class Beginning:
                     raise DataError(
                         "is not the model any more that this one began from", file=str(origin.root), hint=hint
                     )
-                keep = frozenset(initialise_from(model, tokenizer, origin).copied)
-            share_rows(model, self.groups, keep)
+                initialise_from(model, tokenizer, origin)
+            share_rows(model, self.tied)
             parameters = dict(model.named_parameters())
             for name, average in trainer.average.items():
                 average.copy_(parameters[name])
-        tie_embedding(model, self.groups)
+        tie_embedding(model, self.tied)
 
 
 def choose_beginning(
@@ -76,10 +79,8 @@ def choose_beginning(
     """What options say, or when a training goes on what it began with.
 
     UserError where these differ, or the alignment is of another tokenizer."""
-    asked = Beginning(
-        None if origin is None else _origin(origin),
-        () if alignment is None else read_alignment(alignment, tokenizer).groups,
-    )
+    groups = () if alignment is None else read_alignment(alignment, tokenizer).groups
+    asked = Beginning(None if origin is None else _origin(origin), groups, _untaught(groups, tokenizer, origin))
     if not resuming:
         return asked
     began = _read(directory)
@@ -91,6 +92,19 @@ def choose_beginning(
             hint = f"leave out {option} to go on as it began"
             raise UserError(f"the training began with another {option}", file=str(directory.root), hint=hint)
     return began
+
+
+def _untaught(
+    groups: tuple[tuple[int, ...], ...], tokenizer: Tokenizer, origin: Path | None
+) -> tuple[tuple[int, ...], ...]:
+    """The groups of two or more that are left without what the origin has learned, save the first of each."""
+    if origin is None or not groups:
+        return groups
+    directory = ModelDirectory(origin)
+    known = set(read_own_tokenizer(directory, read_description(directory)).pieces())
+    pieces = tokenizer.pieces()
+    left = [(first, *(token for token in others if pieces[token] not in known)) for first, *others in groups]
+    return tuple(group for group in left if len(group) > 1)
 
 
 def _origin(place: Path) -> Origin:
@@ -107,4 +121,5 @@ def _read(directory: ModelDirectory) -> Beginning:
     except (OSError, ValueError) as error:
         raise DataError("cannot be read", file=str(directory.beginning)) from error
     origin = values["origin"]
-    return Beginning(None if origin is None else Origin(**origin), tuple(tuple(group) for group in values["groups"]))
+    groups, tied = (tuple(tuple(group) for group in values[name]) for name in ("groups", "tied"))
+    return Beginning(None if origin is None else Origin(**origin), groups, tied)

@@ -73,12 +73,11 @@ def initialise_from(decoder: Decoder, tokenizer: Tokenizer, directory: ModelDire
 
 
 @torch.no_grad()
-def share_rows(decoder: Decoder, groups: Sequence[Sequence[int]], keep: frozenset[int] = frozenset()) -> None:
-    """Begin the embedding of each group with the row of its first piece, save for pieces in `keep`."""
+def share_rows(decoder: Decoder, groups: Sequence[Sequence[int]]) -> None:
+    """Begin the embedding of each group with the row of its first piece."""
     for first, *others in groups:
         for token in others:
-            if token not in keep:
-                decoder.embedding_VD[token] = decoder.embedding_VD[first]
+            decoder.embedding_VD[token] = decoder.embedding_VD[first]
 
 
 def tie_embedding(decoder: Decoder, groups: Sequence[Sequence[int]]) -> None:
