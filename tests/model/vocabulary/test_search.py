@@ -17,8 +17,9 @@ SECTION = TokenizerSection(vocabulary=380, sample_bytes=1_000_000)
 
 @pytest.mark.slow
 def test_the_exponent_whose_worst_language_is_best_is_taken(tmp_path: Path) -> None:
-    """Much Hindi and little Greek."""
-    documents = [row for row in make_documents(900) if row["lang"] != "el" or str(row["id"]).endswith("0")]
+    """Much English, and a fifth as much Hindi, which needs more tokens a word."""
+    rows = make_documents(3000)
+    documents = [row for row in rows if row["lang"] == "en" or (row["lang"] == "hi" and str(row["id"])[-1] in "01")]
     corpora = [open_corpus(write_run(tmp_path / "run", documents, shards=1, rows=1000))]
     told: list[Trial] = []
     found = search_alpha(corpora, SECTION, 0, told.append)
@@ -28,7 +29,7 @@ def test_the_exponent_whose_worst_language_is_best_is_taken(tmp_path: Path) -> N
     assert found.best.alpha < 1.0
     assert found.left_out == ()
     (natural,) = (trial for trial in found.trials if trial.alpha == 1.0)
-    assert natural.worst == "el"
+    assert natural.worst == "hi"
     assert found.best.worst_tokens_per_word < natural.worst_tokens_per_word
 
 
