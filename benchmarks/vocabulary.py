@@ -2,12 +2,14 @@
 
     python benchmarks/vocabulary.py speed [--corpus FILE] [--kind bpe]
     python benchmarks/vocabulary.py fairness [--corpus FILE]
+    python benchmarks/vocabulary.py alignment [--corpus FILE]
 
 `speed` trains 32,000 pieces on 100 MB in a process of its own: wall and CPU seconds, and its highest memory. `fairness`
 makes a mix of 20 languages, the largest with a hundred times the text of the smallest, and compares the language with
 the most tokens a word: of SentencePiece with its own defaults and byte fallback on the mix as it is, and of `curator
 tokenizer train --alpha search`. Both are asked about text of each language that none saw, and about the Universal
-Declaration of Human Rights.
+Declaration of Human Rights. `alignment` aligns Spanish with Portuguese and asks Apertium (`apertium-es-pt`) for the
+translation of each Spanish word that is a piece: of the pairs whose translation is a piece as well, how many are it.
 
 Without `--corpus`, one of 100 MB is built from packages first (`build_corpus.py`).
 """
@@ -28,13 +30,18 @@ from pathlib import Path
 import zstandard
 
 from curator.tokenize import Tokenizer, read_tokenizer
+from curator.training import TokenizerSection
+from model.tokenizer_training import train_on
+from model.vocabulary.align import align_pieces
 from model.vocabulary.fairness import measure_cost
+from model.vocabulary.hugging_face import SPACE
 from model.vocabulary.parallel import load_parallel
+from model.vocabulary.sample import COUNT_STEPS, Sample
 
 LANGUAGES = 20
 SKEW = 100
 LARGEST_BYTES, JUDGED_BYTES = 4_000_000, 200_000
-VOCABULARY, FAIR_VOCABULARY = 32_000, 16_000
+VOCABULARY, FAIR_VOCABULARY, ALIGNED_VOCABULARY = 32_000, 16_000, 12_000
 RECIPE = "name: raw\nlanguage: off\nstages:\n  - sampling: {alpha: 1.0}\n"
 
 
@@ -171,10 +178,44 @@ def fairness(corpus: Path, folder: Path) -> None:
         print(f"{what}, {len(texts)} languages: SentencePiece {told[0]}, ours {told[1]}: {less:.1%} less")
 
 
+def translations(words: list[str]) -> dict[str, str]:
+    """What Apertium makes of Spanish words in Portuguese; without those that it does not know."""
+    done = subprocess.run(
+        ["apertium", "es-pt"], input="\n\n".join(words), check=True, capture_output=True, text=True
+    ).stdout.split("\n\n")
+    pairs = zip(words, (line.strip() for line in done), strict=True)
+    return {word: line for word, line in pairs if line and line[0] not in "*@#"}
+
+
+def alignment(corpus: Path) -> None:
+    """Pairs of Spanish and Portuguese, by their cosine."""
+    texts: dict[str, list[str]] = {"es": [], "pt": []}
+    for record in records(corpus):
+        if record["lang"] in texts:
+            texts[record["lang"]].append(record["text"])
+    every = [(text, name) for name, own in texts.items() for text in own]
+    counts = dict.fromkeys(texts, COUNT_STEPS)
+    sample = Sample([text for text, _ in every], [name for _, name in every], counts, counts)
+    tokenizer = read_tokenizer(train_on(sample, TokenizerSection(vocabulary=ALIGNED_VOCABULARY)), "es and pt")
+    pieces = set(tokenizer.pieces())
+    began = time.process_time()
+    found, _ = align_pieces(tokenizer, texts, pivot="pt", threshold=0.0)
+    seconds = time.process_time() - began
+    words = [pair.piece[1:] for pair in found.pairs if pair.piece[:1] == SPACE and pair.piece[1:].isalpha()]
+    known = {SPACE + word: SPACE + line for word, line in translations(words).items() if SPACE + line in pieces}
+    print(f"{sum(map(len, texts['es'])):,} and {sum(map(len, texts['pt'])):,} characters, {seconds:.0f} CPU s")
+    for threshold in (0.0, 0.5, 0.7, 0.8, 0.85, 0.9):
+        pairs = [pair for pair in found.pairs if pair.similarity >= threshold]
+        asked = [pair for pair in pairs if pair.piece in known]
+        right = sum(known[pair.piece] == pair.pivot_piece for pair in asked)
+        share = right / max(len(asked), 1)
+        print(f"cosine {threshold}: {len(pairs)} pairs; {right} of {len(asked)} are Apertium's ({share:.0%})")
+
+
 def main() -> None:
     """Measure what was asked for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("speed", "fairness"))
+    parser.add_argument("what", choices=("speed", "fairness", "alignment"))
     parser.add_argument("--corpus", type=Path)
     parser.add_argument("--kind", choices=("bpe", "unigram"), default="bpe")
     given = parser.parse_args()
@@ -187,8 +228,10 @@ def main() -> None:
             subprocess.run([sys.executable, script, corpus, "--megabytes", "100"], check=True)
         if given.what == "speed":
             speed(corpus, folder, given.kind)
-        else:
+        elif given.what == "fairness":
             fairness(corpus, folder)
+        else:
+            alignment(corpus)
 
 
 if __name__ == "__main__":
