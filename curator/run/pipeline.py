@@ -48,6 +48,10 @@ class Pipeline:
         """The columns that need no stage."""
         return BUILTIN_COLUMNS if self.recipe.holdout is None else (*BUILTIN_COLUMNS, HELD_OUT)
 
+    def before(self, stage: AnyStage) -> tuple[AnyStage, ...]:
+        """The stages that stand before one."""
+        return self.stages[: self.stages.index(stage)]
+
     def early(self) -> Iterator[AnyStage]:
         """Stages whose `annotate` runs while reading: cheap ones, up to and including the first that edits text."""
         for stage in self.stages:
