@@ -10,6 +10,7 @@ from __future__ import annotations
 import configparser
 import importlib.util
 import json
+import re
 from collections.abc import Mapping, Sequence
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -29,6 +30,11 @@ if TYPE_CHECKING:
 PIECE: Final = 20_000
 """Code points of a text that are read at a time; spaCy takes up to 10 KB for each (its error E088)."""
 _BATCH: Final = 64
+_LONG: Final = re.compile(r"\S{201,}")
+"""More than any word has. spaCy takes signs off the ends of a word one by one and looks at the rest each time, so that
+20,000 brackets took minutes; it is shown blanks instead."""
+_UNSPACED: Final = frozenset(("ja", "th", "zh"))
+"""Languages that spaCy cuts into words by other means."""
 LABELS: Final = dict.fromkeys(("PERSON", "PER", "PRS", "PS", "persName"), "name")
 """What a person is called by the models of spaCy: most, those of WikiNER, Swedish, Korean, Polish."""
 _LEARNED: Final = frozenset(("ner", "beam_ner"))
@@ -76,7 +82,9 @@ class Spacy:
         """The entities of each text whose label is a kind of personal data."""
         cut = [(row, begin, piece) for row, text in enumerate(texts) for begin, piece in pieces(text, PIECE)]
         found: list[list[Finding]] = [[] for _ in texts]
-        documents = self._model.pipe((piece for _, _, piece in cut), batch_size=_BATCH)
+        blanked = self._meta.get("lang") not in _UNSPACED
+        read = (_LONG.sub(_blanks, piece) if blanked else piece for _, _, piece in cut)
+        documents = self._model.pipe(read, batch_size=_BATCH)
         for (row, begin, piece), document in zip(cut, documents, strict=True):
             for entity in document.ents:
                 kind = self._kind_of.get(entity.label_)
@@ -174,6 +182,10 @@ class Spacy:
                 stage="pii",
                 hint="was it made for this version of spaCy? its meta.json says for which (`spacy_version`)",
             ) from error
+
+
+def _blanks(word: re.Match[str]) -> str:
+    return " " * len(word[0])
 
 
 def _components(config: configparser.RawConfigParser, factories: frozenset[str] | None) -> list[str]:

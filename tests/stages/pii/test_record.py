@@ -35,7 +35,7 @@ def test_failed_records_decisions_events_and_the_log_have_kinds_and_places_only(
         '{"text": "' + "[" * 10_000 + sentence + '"',
     ]
     source = tmp_path / "in.jsonl"
-    source.write_bytes("\n".join([*good, *broken]).encode() + b'\n{"text": "\xff\xfe ' + sentence.encode() + b'\n')
+    source.write_bytes("\n".join([*good, *broken]).encode() + b'\n{"text": "\xff\xfe ' + sentence.encode() + b"\n")
     recipe = tmp_path / "recipe.yaml"
     recipe.write_text("name: x\nstages:\n  - pii: {actions: {phone: flag, card: drop}}\nmax_error_rate: 1.0\n")
     done = curator("process", source, "-o", tmp_path / "run", "-r", recipe, "--workers", "1")

@@ -60,6 +60,12 @@ def test_the_english_model_finds_names_that_no_list_has_and_alone_as_together(en
     assert together[1:3] == [[], []]
 
 
+@pytest.mark.parametrize("piece", ["[", "'s", "ab1-", "a", "1.", "http://"])
+def test_a_megabyte_without_a_space_is_read_and_hides_no_name(english: Spacy, piece: str) -> None:
+    text = f"Angela Merkel spoke. {piece * (1_000_000 // len(piece))} Angela Merkel left."
+    assert {text[begin:end] for begin, end, _ in english.find([text])[0]} == {"Angela Merkel"}
+
+
 def stage(model: str, language: str, **parameters: object) -> Pii:
     choice = {"name": "spacy", "languages": [language], "options": {"model": model}}
     return Pii(PiiParameters.model_validate({"recognisers": [choice], **parameters}))
