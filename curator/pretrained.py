@@ -111,7 +111,8 @@ class PretrainedFolder:
     def labels(self) -> dict[int, str]:
         """The labels of the model by number; {} where the configuration names none."""
         labels = self.config.get("id2label")
-        return {int(key): str(label) for key, label in labels.items()} if isinstance(labels, dict) else {}
+        pairs = labels.items() if isinstance(labels, dict) else ()
+        return {int(key): str(label) for key, label in pairs if str(key).isdecimal()}
 
     @property
     def max_tokens(self) -> int:

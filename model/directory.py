@@ -15,14 +15,16 @@ import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Literal, cast
+
+from pydantic import BaseModel, ValidationError
 
 from curator.errors import DataError, UserError
 from curator.run.store import make_folder, put
 from curator.tokenize import Tokenizer, read_tokenizer
 from curator.training import TrainingConfig, parse_training_config
 from model.build import model_config
-from model.config import AttentionPattern, ModelConfig
+from model.config import ModelConfig
 
 if TYPE_CHECKING:
     import torch
@@ -35,8 +37,10 @@ CHECKPOINTS = "checkpoints"
 
 _FREE = {
     "steps",
+    "seconds",
     "accumulation",
     "recompute",
+    "parallel",
     "threads",
     "alarms",
     "checkpoint",
@@ -105,6 +109,18 @@ class Description:
     sources: tuple[Source, ...]
 
 
+class _WrittenTokenizer(BaseModel):
+    file: Literal["tokenizer.model", "tokenizer.json"]
+    sha256: str
+
+
+class _Written(BaseModel):
+    config: dict[str, object]
+    shape: ModelConfig
+    tokenizer: _WrittenTokenizer
+    sources: tuple[Source, ...]
+
+
 def write_description(directory: ModelDirectory, description: Description, tokenizer: Tokenizer) -> None:
     """Put the tokenizer, then the description. UserError when the directory cannot be written."""
     values = {
@@ -131,14 +147,18 @@ def read_description(directory: ModelDirectory) -> Description:
         raise DataError("cannot be read", file=str(path)) from error
     if not isinstance(values, dict) or values.get("format") != FORMAT:
         raise DataError(f"is no model of format {FORMAT}", file=str(path), hint="made by another version?")
-    shape = dict(values["shape"])
-    shape["pattern"] = AttentionPattern(**shape["pattern"])
+    try:
+        written = _Written.model_validate(values)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        key = ".".join(str(part) for part in first["loc"])
+        raise DataError(f"{key}: {first['msg']}", file=str(path), hint="was it changed by hand?") from error
     return Description(
-        parse_training_config(values["config"], str(path)),
-        ModelConfig(**shape),
-        values["tokenizer"]["file"],
-        values["tokenizer"]["sha256"],
-        tuple(Source(**source) for source in values["sources"]),
+        parse_training_config(written.config, str(path)),
+        written.shape,
+        written.tokenizer.file,
+        written.tokenizer.sha256,
+        written.sources,
     )
 
 
@@ -211,7 +231,10 @@ def load_decoder(
 
 
 def fill(targets: Mapping[str, torch.Tensor], tensors: Mapping[str, torch.Tensor], file: str) -> None:
-    """Copy tensors into those of the same names. DataError when names or shapes differ."""
+    """Copy tensors into those of the same names, or this rank's part of them. DataError when names or shapes
+    differ."""
+    from model.sharded import assign
+
     wrong = sorted(set(targets) ^ set(tensors)) or [
         name for name, target in targets.items() if target.shape != tensors[name].shape
     ]
@@ -220,7 +243,7 @@ def fill(targets: Mapping[str, torch.Tensor], tensors: Mapping[str, torch.Tensor
             f"the checkpoint is of another model: {', '.join(wrong[:3])}", file=file, hint="was training.json changed?"
         )
     for name, target in targets.items():
-        target.copy_(tensors[name])
+        assign(target, tensors[name])
 
 
 def describe(config: TrainingConfig, tokenizer: Tokenizer, sources: Sequence[Source]) -> Description:
