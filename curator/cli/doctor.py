@@ -14,7 +14,7 @@ import psutil
 from curator.cli.output import print_json, print_line, print_table
 from curator.errors import UserError
 from curator.recipe import load_recipe
-from curator.registry import MASKS, STAGES, TRANSLATORS, distribution, names
+from curator.registry import MASKS, RECOGNISERS, STAGES, TRANSLATORS, distribution, names
 from curator.run.fingerprint import DISTRIBUTION
 from curator.run.pipeline import make_pipeline
 from curator.sizes import format_size
@@ -34,6 +34,7 @@ def doctor_command(recipe: str, overlay: Path | None, overrides: Sequence[str], 
                 "stages": {name: distribution(STAGES, name) for name in names(STAGES)},
                 "translators": _translators(),
                 "parsers": _parsers(),
+                "recognisers": names(RECOGNISERS),
                 "masks": names(MASKS),
                 "recipe": loaded.name,
                 "needs": [
@@ -48,6 +49,7 @@ def doctor_command(recipe: str, overlay: Path | None, overrides: Sequence[str], 
         print_table(["package", "installed"], [[name, found] for name, found in _packages().items()], left=2)
         print_line()
         print_line(f"stages: {', '.join(names(STAGES))}")
+        print_line(f"recognisers: {', '.join(names(RECOGNISERS))}")
         for name, found in _translators().items():
             print_line(f"translator {name}: {found}")
         for name, found in _parsers().items():
