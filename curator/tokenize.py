@@ -55,8 +55,11 @@ class Tokenizer(ABC):
 
         Halves of surrogate pairs, which are no text, count as U+FFFD.
         """
-        whole = [text if text.isascii() else _SURROGATE.sub("\ufffd", text) for text in texts]
-        return [np.array(ids, np.int32) for ids in self._encode(whole)]
+        return [np.array(ids, np.int32) for ids in self._encode(_without_surrogates(texts))]
+
+    def count(self, texts: Sequence[str]) -> NDArray[np.int64]:
+        """How many ids `encode` gives each text: int64[texts]."""
+        return np.fromiter((self._count(text) for text in _without_surrogates(texts)), np.int64, len(texts))
 
     def decode(self, ids: Sequence[int]) -> str:
         """The text of token ids; `begin` and `end` have none."""
@@ -82,6 +85,9 @@ class Tokenizer(ABC):
 
     @abstractmethod
     def _encode(self, texts: list[str]) -> list[list[int]]: ...
+
+    @abstractmethod
+    def _count(self, text: str) -> int: ...
 
     @abstractmethod
     def _decode(self, ids: list[int]) -> str: ...
@@ -129,6 +135,9 @@ class SentencePieceTokenizer(Tokenizer):
         found: list[list[int]] = self._processor.encode(texts, out_type=int, num_threads=1)
         return found
 
+    def _count(self, text: str) -> int:
+        return len(self._encode([text])[0])
+
     def _decode(self, ids: list[int]) -> str:
         return str(self._processor.decode(ids))
 
@@ -174,6 +183,10 @@ class JsonTokenizer(Tokenizer):
     def _encode(self, texts: list[str]) -> list[list[int]]:
         return [encoding.ids for encoding in self._tokenizer.encode_batch_fast(texts, add_special_tokens=False)]
 
+    def _count(self, text: str) -> int:
+        # The way for batches starts threads, which a process that is forked later would lose.
+        return len(self._tokenizer.encode(text, add_special_tokens=False))
+
     def _decode(self, ids: list[int]) -> str:
         return str(self._tokenizer.decode(ids))
 
@@ -215,11 +228,18 @@ def _read_json(data: bytes, file: str) -> JsonTokenizer:
         tokenizer = TokenizerFile.from_buffer(data)
     except ValueError as error:
         raise _not_a_tokenizer(file) from error
+    # A published file may carry the limits of the model that it was used with.
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
     return JsonTokenizer(data, tokenizer, file)
 
 
 def _not_a_tokenizer(file: str) -> UserError:
     return UserError("is no tokenizer", file=file, hint="expected a model of SentencePiece or a tokenizer.json")
+
+
+def _without_surrogates(texts: Sequence[str]) -> list[str]:
+    return [text if text.isascii() else _SURROGATE.sub("\ufffd", text) for text in texts]
 
 
 def _first(tokenizer: TokenizerFile, names: Sequence[str]) -> int | None:

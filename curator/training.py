@@ -67,8 +67,10 @@ class DataSection(_Strict):
 class OptimizerSection(_Strict):
     """How parameters follow gradients."""
 
-    name: Literal["adamw", "lion", "hybrid"] = Field(
-        "adamw", description="hybrid: AdamW, and Lion in steps whose gradient norm is above switch_norm"
+    name: Literal["adamw", "lion", "hybrid", "muon"] = Field(
+        "adamw",
+        description="hybrid: AdamW, and Lion in steps whose gradient norm is above switch_norm; muon: Muon for hidden "
+        "matrices, AdamW for the rest",
     )
     learning_rate: float = Field(1e-3, gt=0, description="the highest, after the warm-up")
     weight_decay: float = Field(0.1, ge=0, description="of matrices; norms have none")
@@ -80,6 +82,7 @@ class OptimizerSection(_Strict):
     lion_beta2: float = Field(0.99, ge=0, lt=1, description="Lion's decay of the mean of gradients")
     lion_rate: float = Field(0.2, gt=0, description="Lion's learning rate as a share of AdamW's")
     switch_norm: float = Field(2.0, gt=0, description="gradient norm, before clipping, above which hybrid takes Lion")
+    muon_momentum: float = Field(0.95, ge=0, lt=1, description="Muon's decay of the mean of gradients")
 
 
 class ScheduleSection(_Strict):
@@ -138,12 +141,22 @@ class TrainingConfig(_Strict):
     """All of a training that is not the data and the machine."""
 
     steps: int = Field(1000, ge=1, description="batches to learn from")
+    seconds: float | None = Field(
+        None,
+        gt=0,
+        description="end after so many seconds of steps, if they come first; the rate follows them; null: steps alone",
+    )
     seed: int = Field(0, ge=0, lt=2**63, description="seed of the first parameters")
     accumulation: int = Field(1, ge=1, description="parts that a batch is computed in, one after the other")
     precision: Literal["fp32", "bf16", "fp16"] = Field(
         "fp32", description="of activations; bf16 and fp16 are slow on a CPU"
     )
     recompute: bool = Field(False, description="compute activations again instead of keeping them")
+    parallel: Literal["data", "fsdp", "experts"] = Field(
+        "data",
+        description="what several processes do: each has the whole model; each has a part of every parameter; or, "
+        "besides, whole experts that tokens travel to",
+    )
     threads: int | None = Field(None, ge=1, le=1024, description="threads that compute on the CPU; null: one a core")
     average: float | None = Field(None, gt=0, lt=1, description="decay of an average of the parameters; null: none")
     model: ModelSection = ModelSection()

@@ -106,16 +106,11 @@ class CheckpointWriter:
 
     def write(self, step: int, tensors: Tensors, state: Mapping[str, object], keep: set[int] | None = None) -> None:
         """Begin to write the state after `step`, once the one before is written; then remove the checkpoints of steps
-        that are not in `keep`. The tensors may change as soon as this returns."""
+        that are not in `keep`. The tensors are the writer's from now on (`model.sharded.host_copies` makes such)."""
         self.wait()
-        copies = {
-            kind: {name: tensor.detach().to("cpu", copy=True).contiguous() for name, tensor in found.items()}
-            for kind, found in tensors.items()
-            if found
-        }
         # The state is turned into text here: its lists go on changing, too.
         text = json.dumps({"format": FORMAT, "step": step, "state": state}, indent=1, sort_keys=True, allow_nan=False)
-        self._thread = threading.Thread(target=self._write, args=(step, copies, text, keep), name="checkpoint")
+        self._thread = threading.Thread(target=self._write, args=(step, tensors, text, keep), name="checkpoint")
         self._thread.start()
 
     def wait(self) -> None:

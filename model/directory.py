@@ -36,8 +36,10 @@ CHECKPOINTS = "checkpoints"
 
 _FREE = {
     "steps",
+    "seconds",
     "accumulation",
     "recompute",
+    "parallel",
     "threads",
     "alarms",
     "checkpoint",
@@ -217,7 +219,10 @@ def load_decoder(
 
 
 def fill(targets: Mapping[str, torch.Tensor], tensors: Mapping[str, torch.Tensor], file: str) -> None:
-    """Copy tensors into those of the same names. DataError when names or shapes differ."""
+    """Copy tensors into those of the same names, or this rank's part of them. DataError when names or shapes
+    differ."""
+    from model.sharded import assign
+
     wrong = sorted(set(targets) ^ set(tensors)) or [
         name for name, target in targets.items() if target.shape != tensors[name].shape
     ]
@@ -226,7 +231,7 @@ def fill(targets: Mapping[str, torch.Tensor], tensors: Mapping[str, torch.Tensor
             f"the checkpoint is of another model: {', '.join(wrong[:3])}", file=file, hint="was training.json changed?"
         )
     for name, target in targets.items():
-        target.copy_(tensors[name])
+        assign(target, tensors[name])
 
 
 def describe(config: TrainingConfig, tokenizer: Tokenizer, sources: Sequence[Source]) -> Description:

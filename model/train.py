@@ -38,6 +38,7 @@ from model.directory import (
 )
 from model.metrics import Board, Meter, StepMetrics, measure_peak
 from model.ranks import Alone, Ranks
+from model.sharded import host_copies
 from model.tokenizer_training import train_tokenizer
 from model.trainer import DTYPES, AlarmError, Trainer, out_of_memory
 
@@ -74,8 +75,16 @@ class Outcome:
     signal: int | None
 
 
-def train(request: Request, listeners: tuple[Listener, ...] = (), ranks: Ranks | None = None) -> Outcome:
+def train(
+    request: Request,
+    listeners: tuple[Listener, ...] = (),
+    ranks: Ranks | None = None,
+    stopped: list[int] | None = None,
+) -> Outcome:
     """Train to the last step, or until a signal; whatever ends it, the state is in a checkpoint.
+
+    `stopped` is where a listener of the first rank puts the number of a signal; without it, those of this process are
+    noted.
 
     UserError and DataError for what the request or the data cannot be, before anything is written; AlarmError when the
     training stops by itself.
@@ -84,6 +93,7 @@ def train(request: Request, listeners: tuple[Listener, ...] = (), ranks: Ranks |
     device = find_device(request.device)
     # The command sets one thread for a process, since its engine has many of them.
     torch.set_num_threads(request.config.threads or len(os.sched_getaffinity(0)))
+    _need_whole_parts(request.config, ranks)
     directory = ModelDirectory(request.output)
     resuming = request.resume and directory.description.exists()
     if directory.is_used() and not resuming and ranks.rank == 0:
@@ -92,6 +102,7 @@ def train(request: Request, listeners: tuple[Listener, ...] = (), ranks: Ranks |
     corpora = [open_corpus(run) for run in request.runs]
     tokenizer = _tokenizer(request, directory, corpora, resuming=resuming)
     beginning = choose_beginning(request.initialise_from, request.alignment, directory, tokenizer, resuming=resuming)
+    beginning.need_whole(divided=ranks.size > 1 and request.config.parallel != "data")
     sources = [Source(corpus.root, corpus.name, corpus.fingerprint, corpus.identity) for corpus in corpora]
     description = describe(request.config, tokenizer, sources)
     if resuming:
@@ -112,7 +123,7 @@ def train(request: Request, listeners: tuple[Listener, ...] = (), ranks: Ranks |
             training = _Training(
                 request, directory, description, tokenizer, corpora, validation, device, ranks, beginning
             )
-            outcome = training.run(listeners)
+            outcome = training.run(listeners, stopped)
         finished = True
     except RuntimeError as error:
         told = out_of_memory(error)
@@ -164,13 +175,14 @@ class _Training:
         self._saved = None if found is None else found.step
         self._last_validation: float | None = None
 
-    def run(self, listeners: tuple[Listener, ...]) -> Outcome:
+    def run(self, listeners: tuple[Listener, ...], told: list[int] | None) -> Outcome:
         trainer, config = self._trainer, self._config
         last: StepMetrics | None = None
-        stopped: list[int] = []
+        stopped: list[int] = [] if told is None else told
         with ExitStack() as stack:
             stack.callback(self._loader.close)
-            stack.enter_context(noting(stopped))
+            if told is None:
+                stack.enter_context(noting(stopped))
             emit = self._start_log(stack, listeners)
             emit(
                 "training",
@@ -180,7 +192,8 @@ class _Training:
                 tokens_per_step=config.data.batch * config.data.sequence,
             )
             stack.callback(self._writer.wait)
-            while trainer.progress.step < config.steps and not self._ranks.agree(bool(stopped)):
+            trainer.skip_time()
+            while not trainer.is_over and not self._ranks.agree(bool(stopped)):
                 before = self._lanes
                 batch = self._loader.next()
                 self._lanes = self._loader.lane_states
@@ -210,7 +223,7 @@ class _Training:
             last,
             self._last_validation,
             None if progress.best_step is None else progress.best_loss,
-            stopped[0] if stopped and progress.step < config.steps else None,
+            stopped[0] if stopped and not trainer.is_over else None,
         )
 
     def _start_log(self, stack: ExitStack, listeners: tuple[Listener, ...]) -> Callable[..., None]:
@@ -225,7 +238,7 @@ class _Training:
 
     def _after_step(self, emit: Callable[..., None]) -> None:
         step = self._trainer.progress.step
-        last = step == self._config.steps
+        last = self._trainer.is_over
         better = False
         if self._validation and (last or step % self._config.validation.every == 0):
             before = self._trainer.progress.best_step
@@ -239,21 +252,32 @@ class _Training:
             self._save(emit)
 
     def _save(self, emit: Callable[..., None]) -> None:
-        """Begin to write a checkpoint. All ranks have the same state, except for their lanes, which are gathered."""
+        """Begin to write a checkpoint. What is not the same on all ranks is gathered: lanes, and what of the model is
+        divided."""
         trainer = self._trainer
         step = trainer.progress.step
         self._saved = step
+        self._writer.wait()
         lanes = self._ranks.gather(self._lanes)
+        tensors = host_copies(trainer.tensors(), keep=self._ranks.rank == 0)
         if self._ranks.rank:
             return
-        self._writer.wait()
         there = sorted({found.step for found in checkpoints(self._directory.root)} | {step})
         keep = set(there[-self._config.checkpoint.keep_last :])
         if self._config.checkpoint.keep_best and trainer.progress.best_step is not None:
             keep.add(trainer.progress.best_step)
-        self._writer.write(step, trainer.tensors(), trainer.state(self._loader.binding, lanes), keep)
+        self._writer.write(step, tensors, trainer.state(self._loader.binding, lanes), keep)
         emit("checkpoint", step=step)
         trainer.skip_time()
+
+
+def _need_whole_parts(config: TrainingConfig, ranks: Ranks) -> None:
+    parts = ranks.size * config.accumulation
+    if config.data.batch % parts:
+        raise UserError(
+            f"{config.data.batch} sequences cannot be cut into {config.accumulation} parts for {ranks.size} ranks",
+            hint=f"make data.batch a multiple of {parts}",
+        )
 
 
 def find_device(name: str) -> torch.device:

@@ -42,13 +42,33 @@ def train(
     device: DeviceOption = "cpu",
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a training that was stopped.")] = False,
     overrides: SetOption = None,
+    ray: Annotated[
+        str | None,
+        typer.Option(metavar="ADDRESS", help="Train in processes of a Ray cluster: HOST:PORT of its head, or auto."),
+    ] = None,
+    workers: Annotated[
+        int,
+        typer.Option(help="Processes with --ray; 0 means one for each GPU, or each node without --device cuda.", min=0),
+    ] = 0,
     as_json: Json = False,
 ) -> None:
     """Train a compact Mixture-of-Experts model on the shards of runs."""
     from curator.cli.train import train_command
 
     train_command(
-        runs, output, config, tokenizer, initialise_from, align, steps, device, resume, overrides or [], as_json
+        runs,
+        output,
+        config,
+        tokenizer,
+        initialise_from,
+        align,
+        steps,
+        device,
+        resume,
+        overrides or [],
+        ray,
+        workers,
+        as_json,
     )
 
 
@@ -120,12 +140,18 @@ def ablate(
     ],
     output: Annotated[Path, typer.Option("--output", "-o", metavar="FOLDER", help="The folder to write.")],
     tokens: Annotated[int, typer.Option(help="Tokens that each model is trained on.", min=1)] = 1_000_000,
+    seconds: Annotated[
+        float | None, typer.Option(help="Train as many models more for so many seconds each.", min=0.1)
+    ] = None,
     seeds: Annotated[int, typer.Option(help="Models of each arm.", min=1)] = 1,
     config: ConfigOption = None,
     overrides: SetOption = None,
     held_out: Annotated[float, typer.Option("--held-out", help="Share of each language that is held out.")] = 0.01,
     by_stage: Annotated[
         bool, typer.Option("--by-stage", help="Compare each beginning of a recipe's stages as well.")
+    ] = False,
+    each_stage: Annotated[
+        bool, typer.Option("--each-stage", help="Compare a recipe with itself without each of its stages as well.")
     ] = False,
     workers: Annotated[int, typer.Option(help="Worker processes that curate; 0 means one a core.", min=0)] = 0,
     device: DeviceOption = "cpu",
@@ -140,11 +166,13 @@ def ablate(
         inputs,
         output,
         tokens,
+        seconds,
         seeds,
         config,
         overrides or [],
         held_out,
         by_stage,
+        each_stage,
         workers,
         device,
         resume,

@@ -12,6 +12,7 @@ from typing import cast
 from curator.cli.local import need_local
 from curator.cli.output import print_json, print_line, print_note
 from curator.cli.packages import require
+from curator.errors import UserError
 from curator.run.events import Event
 from curator.training import load_training_config
 
@@ -29,6 +30,8 @@ def train_command(
     device: str,
     resume: bool,
     overrides: Sequence[str],
+    ray: str | None,
+    workers: int,
     as_json: bool,
 ) -> None:
     """Train a model, tell how it goes on standard error, and what came out on standard output."""
@@ -36,15 +39,23 @@ def train_command(
     loaded = load_training_config(config, overrides)
     if steps is not None:
         loaded = loaded.model_copy(update={"steps": steps})
+    if workers and ray is None:
+        raise UserError("--workers is for --ray", hint="torchrun --nproc-per-node starts processes on one machine")
     require("torch", "safetensors", "tensorboard", extra="train")
     from model.parallel import connected
     from model.train import Request, train
 
-    with connected(device) as ranks:
-        request = Request(tuple(runs), output, loaded, tokenizer, device, resume, initialise_from, alignment)
-        outcome = train(request, (_Progress(),), ranks)
-    if ranks.rank:
-        return  # the first rank tells
+    request = Request(tuple(runs), output, loaded, tokenizer, device, resume, initialise_from, alignment)
+    if ray is not None:
+        require("ray", "pandas", "tensorboardX", extra="ray")
+        from model.ray_train import train_on_ray
+
+        outcome = train_on_ray(request, ray, workers, (_Progress(),))
+    else:
+        with connected(device) as ranks:
+            outcome = train(request, (_Progress(),), ranks)
+        if ranks.rank:
+            return  # the first rank tells
     if outcome.signal is not None:
         print_note(
             f"curator: stopped after step {outcome.step}; the state is in {output}: "

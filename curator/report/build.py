@@ -51,7 +51,9 @@ from curator.run.tally import (
     parse_event,
 )
 from curator.stage import Column, Parameters, Stage
+from curator.storage.parquet import parquet_table
 from curator.storage.path import matching, readable
+from curator.text.tokens import UNIT
 from curator.verdict import DROP, REPEAT
 
 SOURCES_SHOWN = 50
@@ -78,7 +80,7 @@ def build_report(directory: RunDirectory, manifest: Mapping[str, object]) -> Rep
         name=recipe.name,
         fingerprint=cast("str", manifest["fingerprint"])[:16],
         recipe=_recipe_yaml(recipe),
-        token_unit="units (words; characters in scripts without spaces)",  # noqa: S106 (a unit, no password)
+        token_unit=_token_unit(cast("str", manifest["token"])),
         stages=stages,
         totals=_totals(tally),
         steps=_steps(tally, stages),
@@ -344,15 +346,19 @@ def _failures(directory: RunDirectory) -> list[Failure]:
     counts: dict[tuple[str, str], int] = {}
     for path in matching(directory.failed, "*.parquet"):
         for row in (
-            pq.read_table(readable(path), columns=["code", FILE])
-            .group_by(["code", FILE])
-            .aggregate([([], "count_all")])
-            .to_pylist()
+            parquet_table(path, ["code", FILE]).group_by(["code", FILE]).aggregate([([], "count_all")]).to_pylist()
         ):
             key = (row["code"], row[FILE])
             counts[key] = counts.get(key, 0) + row["count_all"]
     words = {code: meaning.words for code, meaning in MEANINGS.items()}
     return [Failure(code, words.get(code, ""), file, count) for (code, file), count in sorted(counts.items())]
+
+
+def _token_unit(token: str) -> str:
+    if token == UNIT:
+        return "a unit (a word; a character in scripts without spaces)"
+    kind, _, digest = token.partition(" sha256:")
+    return f"a piece of the tokenizer of the recipe ({kind}, SHA-256 {digest[:16]}…)"
 
 
 def _recipe_yaml(recipe: Recipe) -> str:

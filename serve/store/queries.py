@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from sqlalchemy import Select, func, select
 from sqlalchemy.orm import Session
 
+from serve.kinds import Kind
 from serve.models import Run, StoredEvent
 from serve.states import ACTIVE, State
 from serve.store.runs import run_model
@@ -41,15 +42,25 @@ class Waiting:
 def list_runs(session: Session, chosen: Filter, before: int | None, limit: int) -> tuple[list[Run], int | None]:
     """The newest runs of a filter whose internal number is below `before`; the number to go on from, None at the
     end."""
-    query = select(RunRow, AttemptRow).join(
-        AttemptRow, (AttemptRow.run == RunRow.number) & (AttemptRow.number == RunRow.attempt)
+    rows, following = list_rows(session, Kind.RUN, chosen, before, limit)
+    return [run_model(run, attempt) for run, attempt in rows], following
+
+
+def list_rows(
+    session: Session, kind: Kind, chosen: Filter, before: int | None, limit: int
+) -> tuple[list[tuple[RunRow, AttemptRow]], int | None]:
+    """The same of any kind, as the store has them."""
+    query = (
+        select(RunRow, AttemptRow)
+        .join(AttemptRow, (AttemptRow.run == RunRow.number) & (AttemptRow.number == RunRow.attempt))
+        .where(RunRow.kind == kind)
     )
     query = _filtered(query, chosen)
     if before is not None:
         query = query.where(RunRow.number < before)
-    rows = session.execute(query.order_by(RunRow.number.desc()).limit(limit + 1)).all()
-    shown = [run_model(run, attempt) for run, attempt in rows[:limit]]
-    return shown, rows[limit - 1][0].number if len(rows) > limit else None
+    found = session.execute(query.order_by(RunRow.number.desc()).limit(limit + 1)).all()
+    rows = [(run, attempt) for run, attempt in found[:limit]]
+    return rows, rows[-1][0].number if len(found) > limit else None
 
 
 def _filtered(query: Select[RunRow, AttemptRow], chosen: Filter) -> Select[RunRow, AttemptRow]:
@@ -67,9 +78,14 @@ def _filtered(query: Select[RunRow, AttemptRow], chosen: Filter) -> Select[RunRo
     return query
 
 
-def run_number(session: Session, id: str) -> int | None:  # noqa: A002 (as users call it)
+def run_number(session: Session, id: str, kind: Kind) -> int | None:  # noqa: A002 (as users call it)
     """The internal number of a run."""
-    return session.scalar(select(RunRow.number).where(RunRow.id == id))
+    return session.scalar(select(RunRow.number).where(RunRow.id == id, RunRow.kind == kind))
+
+
+def state_of(session: Session, run: int) -> State:
+    """The state of a run that is there."""
+    return State(session.scalars(select(RunRow.state).where(RunRow.number == run)).one())
 
 
 def events_after(session: Session, run: int, after: int, limit: int) -> list[StoredEvent]:

@@ -61,10 +61,11 @@ def train_until(step: int, request: Request) -> Outcome:
         {},
         {"optimizer__name": "hybrid", "optimizer__switch_norm": 0.9, "average": 0.9},
         {"optimizer__name": "lion", "loss__balance": "bias", "accumulation": 2, "recompute": True},
+        {"optimizer__name": "muon", "accumulation": 2},
         {"precision": "fp16", "loss__balance": "switch"},
         {"precision": "bf16", "model__router": "sigmoid", "model__shared_expert_width": 16},
     ],
-    ids=["adamw", "hybrid", "lion", "fp16", "bf16"],
+    ids=["adamw", "hybrid", "lion", "muon", "fp16", "bf16"],
 )
 def test_a_training_that_was_stopped_ends_bit_by_bit_as_one_that_was_not(
     tmp_path: Path, place: str, tokenizer: Tokenizer, changes: dict[str, object]
@@ -96,6 +97,25 @@ def test_the_loss_falls(tmp_path: Path, place: str) -> None:
     train(Request((place,), tmp_path / "model", tiny_config(steps=40, optimizer__learning_rate=0.01)))
     found = losses(tmp_path / "model")
     assert found[40] < found[1] - 1
+
+
+def test_a_training_ends_when_its_seconds_are_gone_and_its_rate_has_come_down(
+    tmp_path: Path, place: str, trained: Path
+) -> None:
+    assert trained.exists()  # the first step of a process is slow
+    config = tiny_config(steps=1_000_000, seconds=2.0, checkpoint__every=1_000_000, schedule__floor=0.1)
+    outcome = train(Request((place,), tmp_path / "model", config))
+    steps = [event for event in read_events(tmp_path / "model" / "events") if event["kind"] == "step"]
+    seconds = [128 / float(str(event["tokens_per_second"])) for event in steps]
+    assert sum(seconds) >= 2.0 > sum(seconds[:-1])
+    assert (outcome.step, outcome.signal) == (len(steps), None)
+    assert latest(tmp_path / "model").step == outcome.step
+    rates = [float(str(event["learning_rate"])) for event in steps]
+    assert max(rates) > 5 * rates[-1]
+    # One whose seconds are gone is left as it is; with more of them it goes on.
+    again = replace(Request((place,), tmp_path / "model", config), resume=True)
+    assert train(again).step == outcome.step
+    assert train(replace(again, config=config.model_copy(update={"seconds": 2.1}))).step > outcome.step
 
 
 def test_only_the_last_and_the_best_checkpoints_stay(tmp_path: Path, place: str) -> None:

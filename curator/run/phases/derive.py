@@ -57,7 +57,7 @@ class DeriveTask:
             for name, array in load_state(path).items()
         }
         writer = PartWriter(pipeline, outputs)
-        found = candidates(item.part, stage, state)
+        found = candidates(item.part, pipeline.recipe.tokenizer, stage, state)
         children = stage.derive(*found, state) if found is not None else ()
         if found is not None and children:
             documents = child_documents(found[0], children)

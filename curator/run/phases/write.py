@@ -158,7 +158,8 @@ def _shard_tables(group: Group, *, held_out: bool) -> Iterator[pa.Table]:
         written = np.where(part.held_out == held_out, part.copies, 0)
         if not written.any():
             continue
-        tokens, size = part.measures()
+        measures = part.measures()
+        tokens, size = measures.tokens, measures.size
         weights = part.weights()
         begin = 0
         for batch in part.documents():
