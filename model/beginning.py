@@ -50,13 +50,6 @@ class Beginning:
         if self != Beginning():
             put(directory.beginning, (json.dumps(asdict(self), indent=1, sort_keys=True) + "\n").encode())
 
-    def need_whole(self, *, divided: bool) -> None:
-        """UserError where a rank has only a part of the rows that are to be set and tied."""
-        if divided and self != Beginning():
-            hint = "take parallel: data, or begin with one process and go on with --resume"
-            message = "a model that processes divide cannot begin from another one, or with aligned pieces"
-            raise UserError(message, hint=hint if not self.tied else "take parallel: data")
-
     @torch.no_grad()
     def apply(self, trainer: Trainer, tokenizer: Tokenizer, *, restores: bool) -> None:
         """Set the parameters, unless a checkpoint is to be restored, and tie what is aligned.

@@ -16,14 +16,16 @@ import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Literal, cast
+
+from pydantic import BaseModel, ValidationError
 
 from curator.errors import DataError, UserError
 from curator.run.store import make_folder, put
 from curator.tokenize import Tokenizer, read_tokenizer
 from curator.training import TrainingConfig, parse_training_config
 from model.build import model_config
-from model.config import AttentionPattern, ModelConfig
+from model.config import ModelConfig
 
 if TYPE_CHECKING:
     import torch
@@ -113,6 +115,18 @@ class Description:
     sources: tuple[Source, ...]
 
 
+class _WrittenTokenizer(BaseModel):
+    file: Literal["tokenizer.model", "tokenizer.json"]
+    sha256: str
+
+
+class _Written(BaseModel):
+    config: dict[str, object]
+    shape: ModelConfig
+    tokenizer: _WrittenTokenizer
+    sources: tuple[Source, ...]
+
+
 def write_description(directory: ModelDirectory, description: Description, tokenizer: Tokenizer) -> None:
     """Put the tokenizer, then the description. UserError when the directory cannot be written."""
     values = {
@@ -139,14 +153,18 @@ def read_description(directory: ModelDirectory) -> Description:
         raise DataError("cannot be read", file=str(path)) from error
     if not isinstance(values, dict) or values.get("format") != FORMAT:
         raise DataError(f"is no model of format {FORMAT}", file=str(path), hint="made by another version?")
-    shape = dict(values["shape"])
-    shape["pattern"] = AttentionPattern(**shape["pattern"])
+    try:
+        written = _Written.model_validate(values)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        key = ".".join(str(part) for part in first["loc"])
+        raise DataError(f"{key}: {first['msg']}", file=str(path), hint="was it changed by hand?") from error
     return Description(
-        parse_training_config(values["config"], str(path)),
-        ModelConfig(**shape),
-        values["tokenizer"]["file"],
-        values["tokenizer"]["sha256"],
-        tuple(Source(**source) for source in values["sources"]),
+        parse_training_config(written.config, str(path)),
+        written.shape,
+        written.tokenizer.file,
+        written.tokenizer.sha256,
+        written.sources,
     )
 
 

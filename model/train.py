@@ -39,8 +39,9 @@ from model.directory import (
 from model.metrics import Board, Meter, StepMetrics, measure_peak
 from model.ranks import Alone, Ranks
 from model.sharded import host_copies
+from model.state import as_lanes, training_state
 from model.tokenizer_training import train_tokenizer
-from model.trainer import DTYPES, AlarmError, Trainer, out_of_memory
+from model.trainer import DTYPES, AlarmError, Trainer, lost_process, out_of_memory
 
 STOPPING = (signal.SIGTERM, signal.SIGINT)
 
@@ -96,13 +97,19 @@ def train(
     _need_whole_parts(request.config, ranks)
     directory = ModelDirectory(request.output)
     resuming = request.resume and directory.description.exists()
+    if directory.root.is_file():
+        raise UserError("is a file, not a folder", file=str(directory.root), hint="choose another output")
     if directory.is_used() and not resuming and ranks.rank == 0:
         hint = "choose another output" if request.resume else "go on with --resume, or choose another output"
         raise UserError("the output is not empty", file=str(directory.root), hint=hint)
     corpora = [open_corpus(run) for run in request.runs]
     tokenizer = _tokenizer(request, directory, corpora, resuming=resuming)
     beginning = choose_beginning(request.initialise_from, request.alignment, directory, tokenizer, resuming=resuming)
-    beginning.need_whole(divided=ranks.size > 1 and request.config.parallel != "data")
+    if beginning != Beginning() and request.config.parallel != "data":
+        hint = "take `parallel: data`, or begin without --initialise-from and --align"
+        raise UserError(
+            f"parameters are not taken over where they are divided (`parallel: {request.config.parallel}`)", hint=hint
+        )
     sources = [Source(corpus.root, corpus.name, corpus.fingerprint, corpus.identity) for corpus in corpora]
     description = describe(request.config, tokenizer, sources)
     if resuming:
@@ -111,8 +118,9 @@ def train(
     # All ranks have looked at the directory before the first one writes there, and go on when it is ready.
     ranks.agree(False)
     if ranks.rank == 0:
-        write_description(directory, description, tokenizer)
-        beginning.write(directory)
+        if not resuming:
+            write_description(directory, description, tokenizer)
+            beginning.write(directory)
         sweep_unfinished(directory.root)
     ranks.agree(False)
     finished = False
@@ -123,10 +131,12 @@ def train(
             training = _Training(
                 request, directory, description, tokenizer, corpora, validation, device, ranks, beginning
             )
+            if resuming and ranks.rank == 0:  # now that its checkpoint is read
+                write_description(directory, description, tokenizer)
             outcome = training.run(listeners, stopped)
         finished = True
-    except RuntimeError as error:
-        told = out_of_memory(error)
+    except (RuntimeError, MemoryError) as error:
+        told = out_of_memory(error) or lost_process(error)
         if told is None:
             raise
         raise told from error
@@ -163,13 +173,13 @@ class _Training:
         )
         found = latest(directory.root) if request.resume and checkpoints(directory.root) else None
         beginning.apply(self._trainer, tokenizer, restores=found is not None)
-        state: Mapping[str, list[dict[str, object]]] | None = None
+        state: Mapping[str, object] | None = None
         if found is not None:
             self._trainer.restore(found)
-            state = cast("Mapping[str, list[dict[str, object]]]", found.state["data"])
+            state = as_lanes(training_state(found).data)
         self._loader = Loader(corpora, tokenizer, self._config.data, state=state, rank=ranks.rank, ranks=ranks.size)
         each = self._config.data.batch // ranks.size
-        lanes = [] if state is None else state["lanes"]
+        lanes = [] if state is None else cast("list[dict[str, object]]", state["lanes"])
         self._lanes = lanes[ranks.rank * each : (ranks.rank + 1) * each]
         self._writer = CheckpointWriter(directory.root)
         self._saved = None if found is None else found.step
