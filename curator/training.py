@@ -16,6 +16,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from curator.errors import UserError
 
+MOST = 1 << 20
+"""Of a width, or of what a batch has: no machine can hold more, and products of these do not overflow."""
+
 
 class _Strict(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -38,13 +41,17 @@ class ModelSection(_Strict):
 
     size: Literal["tiny", "small", "base"] = Field("tiny", description="a depth of 4, 8 or 16")
     depth: int | None = Field(None, ge=1, le=128, description="layers; instead of size")
-    width: int | None = Field(None, ge=8, description="width of the residual stream; 64 a layer")
-    heads: int | None = Field(None, ge=1, description="query heads; one for each 64 of the width")
-    key_value_heads: int | None = Field(None, ge=1, description="heads of keys and values; half the query heads")
+    width: int | None = Field(None, ge=8, le=MOST, description="width of the residual stream; 64 a layer")
+    heads: int | None = Field(None, ge=1, le=MOST, description="query heads; one for each 64 of the width")
+    key_value_heads: int | None = Field(
+        None, ge=1, le=MOST, description="heads of keys and values; half the query heads"
+    )
     experts: int = Field(8, ge=1, le=128, description="experts of a layer")
     experts_per_token: int = Field(2, ge=1, description="experts that a token goes to")
-    expert_width: int | None = Field(None, ge=8, description="inner width of an expert; twice the width")
-    shared_expert_width: int = Field(0, ge=0, description="inner width of an expert that all tokens go to; 0: none")
+    expert_width: int | None = Field(None, ge=8, le=MOST, description="inner width of an expert; twice the width")
+    shared_expert_width: int = Field(
+        0, ge=0, le=MOST, description="inner width of an expert that all tokens go to; 0: none"
+    )
     router: Literal["softmax", "sigmoid"] = Field("softmax", description="how router logits become probabilities")
     attention: AttentionSection = AttentionSection()
     rope_base: float = Field(10_000.0, gt=1, description="base of the rotary embedding")
@@ -54,8 +61,8 @@ class ModelSection(_Strict):
 class DataSection(_Strict):
     """What is trained on, and in which order."""
 
-    sequence: int = Field(256, ge=2, description="tokens of a sequence")
-    batch: int = Field(8, ge=1, description="sequences of a step, over all ranks and accumulated parts")
+    sequence: int = Field(256, ge=2, le=MOST, description="tokens of a sequence")
+    batch: int = Field(8, ge=1, le=MOST, description="sequences of a step, over all ranks and accumulated parts")
     weights: tuple[float, ...] = Field((), description="share of tokens of each run, in their order; empty: by size")
     languages: tuple[str, ...] = Field((), description="only documents of these tags; empty: all")
     validation_share: float = Field(0.01, ge=0, lt=1, description="share of documents kept for validation")

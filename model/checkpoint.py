@@ -20,7 +20,6 @@ import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
 
 import torch
 from safetensors import SafetensorError
@@ -54,20 +53,21 @@ class Checkpoint:
         try:
             whole = _sha256(path) == self.hashes.get(path.name)
         except FileNotFoundError as error:
-            raise DataError("a file of a checkpoint is missing", file=str(path), hint=_EARLIER) from error
+            raise DataError("a file of a checkpoint is missing", file=str(path), hint=EARLIER) from error
         if not whole:
-            raise DataError("a checkpoint is not as it was written", file=str(path), hint=_EARLIER)
+            raise DataError("a checkpoint is not as it was written", file=str(path), hint=EARLIER)
         try:
             tensors = load_file(path)
         except SafetensorError as error:
-            raise DataError("a checkpoint cannot be read", file=str(path), hint=_EARLIER) from error
+            raise DataError("a checkpoint cannot be read", file=str(path), hint=EARLIER) from error
         for name, tensor in tensors.items():
             if not bool(torch.isfinite(tensor).all()):
-                raise DataError(f"{name} holds what is no number", file=str(path), hint=_EARLIER)
+                raise DataError(f"{name} holds what is no number", file=str(path), hint=EARLIER)
         return tensors
 
 
-_EARLIER = "remove this checkpoint's folder to go on from an earlier one"
+EARLIER = "remove this checkpoint's folder to go on from an earlier one"
+"""What to do about a checkpoint that cannot be used."""
 
 
 def checkpoints(model: Path) -> list[Checkpoint]:
@@ -90,10 +90,13 @@ def _read(folder: Path) -> Checkpoint:
     try:
         values = json.loads(path.read_bytes())
     except (OSError, ValueError) as error:
-        raise DataError("the state of a checkpoint cannot be read", file=str(path), hint=_EARLIER) from error
+        raise DataError("the state of a checkpoint cannot be read", file=str(path), hint=EARLIER) from error
     if not isinstance(values, dict) or values.get("format") != FORMAT:
         raise DataError(f"is no checkpoint of format {FORMAT}", file=str(path), hint="made by another version?")
-    return Checkpoint(folder, cast("int", values["step"]), cast("dict[str, object]", values["state"]), values["files"])
+    step, state, files = (values.get(name) for name in ("step", "state", "files"))
+    if not (isinstance(step, int) and isinstance(state, dict) and isinstance(files, dict)):
+        raise DataError("has no step, state and files", file=str(path), hint=EARLIER)
+    return Checkpoint(folder, step, state, files)
 
 
 class CheckpointWriter:

@@ -17,7 +17,7 @@ from typing import Any
 import ray
 import torch
 
-from curator.engine.ray import connect, resources_of_cluster
+from curator.engine.ray import connect
 from curator.errors import CuratorError, TransientError, UserError
 from curator.run.events import Event, Listener
 from model.parallel import TIMEOUT, Connected
@@ -166,9 +166,15 @@ def _absolute(request: Request) -> Request:
         request,
         runs=tuple(run if "://" in run else str(Path(run).absolute()) for run in request.runs),
         output=request.output.absolute(),
-        tokenizer=None if request.tokenizer is None else request.tokenizer.absolute(),
+        tokenizer=_whole(request.tokenizer),
+        initialise_from=_whole(request.initialise_from),
+        alignment=_whole(request.alignment),
         config=request.config.model_copy(update={"threads": request.config.threads or 1}),
     )
+
+
+def _whole(path: Path | None) -> Path | None:
+    return None if path is None else path.absolute()
 
 
 def _each(request: Request) -> dict[str, float]:
@@ -177,19 +183,26 @@ def _each(request: Request) -> dict[str, float]:
     return cpus | {"GPU": 1.0} if request.device == "cuda" else cpus
 
 
+def _nodes() -> list[dict[str, float]]:
+    """What each node that lives has, by Ray's names."""
+    found: list[dict[str, Any]] = ray.nodes()  # type: ignore[no-untyped-call]  # Ray leaves it without types
+    return [node["Resources"] for node in found if node["Alive"]]
+
+
 def _places(request: Request) -> int:
+    """How many processes there are when nobody says: one for each GPU, or for each node with a CPU."""
     if request.device == "cuda":
-        return max(1, int(resources_of_cluster().get("GPU", 0)))
-    return sum(node["Alive"] for node in ray.nodes())  # type: ignore[no-untyped-call]  # Ray leaves it without types
+        return max(1, sum(int(node.get("GPU", 0)) for node in _nodes()))
+    return max(1, sum(node.get("CPU", 0) > 0 for node in _nodes()))
 
 
 def _need_room(request: Request, workers: int) -> None:
-    """Ray itself would wait for ever for what a cluster does not have."""
-    found = resources_of_cluster()
-    for name, each in _each(request).items():
-        if found.get(name, 0) < workers * each:
-            raise UserError(
-                f"the cluster has {found.get(name, 0):g} {name}s, {workers} processes with {each:g} each need "
-                f"{workers * each:g}",
-                hint="lower --workers or threads, or start more nodes",
-            )
+    """Ray itself would wait for ever for what no node has."""
+    each = _each(request)
+    room = sum(min(int(node.get(name, 0) // count) for name, count in each.items()) for node in _nodes())
+    if room < workers:
+        wanted = " and ".join(f"{count:g} {name}" for name, count in each.items())
+        raise UserError(
+            f"the cluster has room for {room} processes with {wanted} each, not for {workers}",
+            hint="lower --workers or threads, or start more nodes",
+        )

@@ -19,6 +19,7 @@ from curator.run.events import EventLog, Listener
 from curator.run.store import make_folder
 from curator.tokenize import Tokenizer, load_tokenizer, read_tokenizer
 from curator.training import TrainingConfig
+from model.beginning import Beginning, choose_beginning
 from model.build import describe_shape
 from model.checkpoint import CheckpointWriter, checkpoints, latest, sweep_unfinished
 from model.data.batch import Batch
@@ -38,15 +39,19 @@ from model.directory import (
 from model.metrics import Board, Meter, StepMetrics, measure_peak
 from model.ranks import Alone, Ranks
 from model.sharded import host_copies
+from model.state import as_lanes, training_state
 from model.tokenizer_training import train_tokenizer
-from model.trainer import DTYPES, AlarmError, Trainer, out_of_memory
+from model.trainer import DTYPES, AlarmError, Trainer, lost_process, out_of_memory
 
 STOPPING = (signal.SIGTERM, signal.SIGINT)
 
 
 @dataclass(frozen=True)
 class Request:
-    """What to train, on which runs, and where to. `tokenizer` None: the model's own, or one trained on the runs."""
+    """What to train, on which runs, and where to. `tokenizer` None: the model's own, or one trained on the runs.
+
+    `initialise_from` is a model whose parameters this one begins with, `alignment` a file of pieces to tie.
+    """
 
     runs: tuple[str, ...]
     output: Path
@@ -54,6 +59,8 @@ class Request:
     tokenizer: Path | None = None
     device: str = "cpu"
     resume: bool = False
+    initialise_from: Path | None = None
+    alignment: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -90,11 +97,19 @@ def train(
     _need_whole_parts(request.config, ranks)
     directory = ModelDirectory(request.output)
     resuming = request.resume and directory.description.exists()
+    if directory.root.is_file():
+        raise UserError("is a file, not a folder", file=str(directory.root), hint="choose another output")
     if directory.is_used() and not resuming and ranks.rank == 0:
         hint = "choose another output" if request.resume else "go on with --resume, or choose another output"
         raise UserError("the output is not empty", file=str(directory.root), hint=hint)
     corpora = [open_corpus(run) for run in request.runs]
     tokenizer = _tokenizer(request, directory, corpora, resuming=resuming)
+    beginning = choose_beginning(request.initialise_from, request.alignment, directory, tokenizer, resuming=resuming)
+    if beginning != Beginning() and request.config.parallel != "data":
+        hint = "take `parallel: data`, or begin without --initialise-from and --align"
+        raise UserError(
+            f"parameters are not taken over where they are divided (`parallel: {request.config.parallel}`)", hint=hint
+        )
     sources = [Source(corpus.root, corpus.name, corpus.fingerprint, corpus.identity) for corpus in corpora]
     description = describe(request.config, tokenizer, sources)
     if resuming:
@@ -103,7 +118,9 @@ def train(
     # All ranks have looked at the directory before the first one writes there, and go on when it is ready.
     ranks.agree(False)
     if ranks.rank == 0:
-        write_description(directory, description, tokenizer)
+        if not resuming:
+            write_description(directory, description, tokenizer)
+            beginning.write(directory)
         sweep_unfinished(directory.root)
     ranks.agree(False)
     finished = False
@@ -111,11 +128,15 @@ def train(
         with ExitStack() as stack:
             if ranks.rank == 0:
                 stack.enter_context(RunLock(RunDirectory(directory.root)))
-            training = _Training(request, directory, description, tokenizer, corpora, validation, device, ranks)
+            training = _Training(
+                request, directory, description, tokenizer, corpora, validation, device, ranks, beginning
+            )
+            if resuming and ranks.rank == 0:  # now that its checkpoint is read
+                write_description(directory, description, tokenizer)
             outcome = training.run(listeners, stopped)
         finished = True
-    except RuntimeError as error:
-        told = out_of_memory(error)
+    except (RuntimeError, MemoryError) as error:
+        told = out_of_memory(error) or lost_process(error)
         if told is None:
             raise
         raise told from error
@@ -138,6 +159,7 @@ class _Training:
         validation: Sequence[Batch],
         device: torch.device,
         ranks: Ranks,
+        beginning: Beginning,
     ) -> None:
         self._config = request.config
         self._directory = directory
@@ -150,13 +172,14 @@ class _Training:
             self._config, shape, device, ranks, Meter(shape, self._config.data.sequence, peak * ranks.size)
         )
         found = latest(directory.root) if request.resume and checkpoints(directory.root) else None
-        state: Mapping[str, list[dict[str, object]]] | None = None
+        beginning.apply(self._trainer, tokenizer, restores=found is not None)
+        state: Mapping[str, object] | None = None
         if found is not None:
             self._trainer.restore(found)
-            state = cast("Mapping[str, list[dict[str, object]]]", found.state["data"])
+            state = as_lanes(training_state(found).data)
         self._loader = Loader(corpora, tokenizer, self._config.data, state=state, rank=ranks.rank, ranks=ranks.size)
         each = self._config.data.batch // ranks.size
-        lanes = [] if state is None else state["lanes"]
+        lanes = [] if state is None else cast("list[dict[str, object]]", state["lanes"])
         self._lanes = lanes[ranks.rank * each : (ranks.rank + 1) * each]
         self._writer = CheckpointWriter(directory.root)
         self._saved = None if found is None else found.step

@@ -6,12 +6,11 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import cast
 
 import torch
 from torch import Tensor
 
-from curator.errors import DataError, UserError
+from curator.errors import DataError, TransientError, UserError
 from curator.training import TrainingConfig
 from model.alarms import Alarms, alarm_state
 from model.checkpoint import Checkpoint
@@ -27,6 +26,7 @@ from model.muon import matrices_of
 from model.optimizers import LossScaler, Optimizer, OptimizerSettings, gradient_norm
 from model.ranks import Ranks
 from model.schedule import rate_share
+from model.state import training_state
 from model.step import StepLosses, Tensors, add_gradients, to_tensors
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -186,21 +186,18 @@ class Trainer:
             fill(self.optimizer.tensors(), checkpoint.tensors("optimizer"), file)
             if self.average:
                 fill(self.average, checkpoint.tensors("average"), file)
-        state = checkpoint.state
-        best = cast("Mapping[str, float | None]", state["best"])
+        state = training_state(checkpoint)
         self.progress = Progress(
             step=checkpoint.step,
-            tokens=cast("int", state["tokens"]),
-            seconds=cast("float", state.get("seconds", 0.0)),
-            best_loss=math.inf if best["loss"] is None else best["loss"],
-            best_step=cast("int | None", best["step"]),
+            tokens=state.tokens,
+            seconds=state.seconds,
+            best_loss=math.inf if state.best.loss is None else state.best.loss,
+            best_step=state.best.step,
         )
-        optimizer = cast("Mapping[str, int]", state["optimizer"])
-        self.optimizer.steps, self.optimizer.switches = optimizer["steps"], optimizer["switches"]
-        self.alarms = Alarms(self.config.alarms, alarm_state(cast("dict[str, object]", state["alarms"])))
-        if self._scaler is not None:
-            scale, good_steps = cast("tuple[float, int]", state["scaler"])
-            self._scaler = LossScaler(scale, good_steps)
+        self.optimizer.steps, self.optimizer.switches = state.optimizer.steps, state.optimizer.switches
+        self.alarms = Alarms(self.config.alarms, alarm_state(state.alarms.model_dump()))
+        if self._scaler is not None and state.scaler is not None:
+            self._scaler = LossScaler(*state.scaler)
 
     def _steps_in_all(self) -> int:
         """How many steps the training will have taken: those of the configuration, or what its seconds seem to be
@@ -257,11 +254,23 @@ class Trainer:
                 self._parameters[name].copy_(before)
 
 
-def out_of_memory(error: RuntimeError) -> UserError | None:
-    """The error to tell when torch found no memory; None when this is another error."""
-    if isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error):
+def out_of_memory(error: RuntimeError | MemoryError) -> UserError | None:
+    """The error to tell when torch or NumPy found no memory; None when this is another error."""
+    told = isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in str(error)
+    if told:
         return UserError(
             "out of memory",
             hint="make data.batch or data.sequence smaller, accumulation larger, or set recompute; --resume goes on",
+        )
+    return None
+
+
+def lost_process(error: RuntimeError | MemoryError) -> TransientError | None:
+    """The error to tell when another process of the training is gone; None when this is another error."""
+    # gloo's errors have no class of their own, but say where in its sources they arose.
+    if isinstance(error, torch.distributed.DistError) or "gloo" in str(error):
+        return TransientError(
+            "another process of the training is gone",
+            hint="what it told says why; --resume goes on from the last checkpoint",
         )
     return None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import cast
 
 import numpy as np
@@ -20,6 +20,7 @@ from curator.registry import STAGES, names, stage_class
 from curator.report.html import render
 from curator.report.model import (
     Action,
+    ArmComparison,
     EvaluationRow,
     Example,
     Failure,
@@ -61,9 +62,12 @@ LANGUAGES_WITH_HISTOGRAM = 6
 BINS = 48
 
 
-def write_report(directory: RunDirectory, manifest: Mapping[str, object]) -> None:
-    """Write `report.html`."""
-    put(directory.report, render(build_report(directory, manifest)).encode())
+def write_report(
+    directory: RunDirectory, manifest: Mapping[str, object], comparisons: Sequence[ArmComparison] = ()
+) -> None:
+    """Write `report.html`, with what models learned if they were asked."""
+    report = replace(build_report(directory, manifest), comparisons=comparisons)
+    put(directory.report, render(report).encode())
 
 
 def build_report(directory: RunDirectory, manifest: Mapping[str, object]) -> Report:

@@ -175,6 +175,46 @@ class EvaluationRow:
 
 
 @dataclass(frozen=True)
+class ArmRow:
+    """What models learned from the shards of one recipe. It left `documents`, which were seen `epochs` times at most.
+
+    `difference` in bits per byte of held-out text is to the raw arm (below 0 is better), with the interval from `low`
+    to `high`; `filtered` is that on the documents that every recipe keeps. `bought` is what the stage or the recipe of
+    this row bought, None for the raw arm.
+    """
+
+    arm: str
+    documents: int
+    epochs: int
+    bits_per_byte: float
+    difference: float
+    low: float
+    high: float
+    filtered: float | None
+    bought: float | None
+    bought_low: float | None
+    bought_high: float | None
+
+
+@dataclass(frozen=True)
+class ArmComparison:
+    """Recipes compared by models that were all given the same tokens, or the same seconds (`budget`).
+
+    `tokens` and `seconds` are the least and the most that one of them took. `languages` has a tag, its held-out
+    documents and the arms on these, the largest first.
+    """
+
+    budget: str
+    tokens: tuple[float, float]
+    seconds: tuple[float, float]
+    seeds: int
+    documents: int
+    kept_by_all: int
+    rows: Sequence[ArmRow]
+    languages: Sequence[tuple[str, int, Sequence[ArmRow]]] = ()
+
+
+@dataclass(frozen=True)
 class StageNote:
     """A stage of the recipe: what it does, and facts about this run (name, value) that the figures do not show."""
 
@@ -218,6 +258,7 @@ class Report:
     sampling: Sequence[SamplingRow] = ()
     sampling_sources: Sequence[SamplingRow] = ()
     evaluation: Sequence[EvaluationRow] = ()
+    comparisons: Sequence[ArmComparison] = ()
     notes: Sequence[StageNote] = ()
     failures: Sequence[Failure] = ()
     warnings: Sequence[str] = ()

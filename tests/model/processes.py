@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import time
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -15,9 +16,9 @@ from model.train import Request, train
 PATIENCE_S = 150
 
 
-def train_on(count: int, request: Request, meeting: Path) -> None:
+def train_on(count: int, request: Request, meeting: Path, *, killed_at: int | None = None) -> None:
     """Train with so many ranks over gloo, which meet in a file that is not there yet. RuntimeError when a rank
-    fails, with what it failed of."""
+    fails, with what it failed of. The last rank is killed when there is a checkpoint of `killed_at` steps."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([__name__, "model.divide", "torch.utils.tensorboard"])
     ends, running = [], []
@@ -28,6 +29,9 @@ def train_on(count: int, request: Request, meeting: Path) -> None:
         other.close()
         ends.append(end)
         running.append(process)
+    if killed_at is not None:
+        _wait_for(request.output, killed_at)
+        running[-1].kill()
     failed = [told for end in ends if (told := _wait(end))]
     for process in running:
         process.join(PATIENCE_S)
@@ -45,6 +49,15 @@ def _rank(rank: int, count: int, request: Request, meeting: str, end: Connection
         end.send(f"rank {rank}: {type(error).__name__}: {error}")
     else:
         end.send("")
+
+
+def _wait_for(output: Path, steps: int) -> None:
+    until = time.monotonic() + PATIENCE_S
+    while time.monotonic() < until:
+        folder = output / "checkpoints"
+        if folder.is_dir() and any(path.name >= f"step-{steps:08d}" for path in folder.glob("step-*")):
+            return
+        time.sleep(0.05)
 
 
 def _wait(end: Connection) -> str:

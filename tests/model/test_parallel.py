@@ -3,6 +3,11 @@ parameters, up to the order in which floats are added; and a training goes on wi
 
 from __future__ import annotations
 
+import json
+import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -11,6 +16,7 @@ import torch
 from curator.run.events import read_events
 from curator.tokenize import Tokenizer
 from model.checkpoint import latest
+from model.kernels import grouped_gemm, sort_by_expert, swiglu
 from model.train import Request, train
 from tests.model.corpora import tiny_config
 from tests.model.processes import train_on
@@ -19,6 +25,10 @@ TOLERANCE = 1e-5
 """Of a loss and of a gradient's norm, as a share. Gradients are sums over the parts of a batch instead of one."""
 MOVED = 1e-4
 """Of a parameter's norm after 6 steps. Adam divides by a root of squares, so small differences grow."""
+
+DRIFT = 1e-3
+"""Of a loss, after as many steps as a training took until it was stopped."""
+PATIENCE_S = 400
 
 DATA, FSDP, EXPERTS = "data", "fsdp", "experts"
 
@@ -62,7 +72,7 @@ slow = pytest.mark.slow
         ),
         pytest.param({"loss__balance": "bias"}, [(2, FSDP), (4, FSDP)], id="fsdp bias", marks=long),
         pytest.param(
-            {"loss__balance": "switch", "recompute": True, "accumulation": 2}, [(2, EXPERTS), (4, FSDP)],
+            {"loss__balance": "switch", "recompute": True, "accumulation": 2}, [(2, EXPERTS), (3, FSDP)],
             id="experts switch", marks=long,
         ),
         pytest.param(
@@ -97,3 +107,68 @@ def test_several_processes_learn_what_one_learns(
         else:
             train_on(count, request, tmp_path / f"meeting-{number}")
     assert_same_training(tmp_path / "one", output)
+
+
+def test_experts_that_no_token_comes_to_answer_nothing_and_learn_nothing() -> None:
+    rows = torch.zeros(0, 8, requires_grad=True)
+    gate_up, down = torch.randn(2, 8, 6, requires_grad=True), torch.randn(2, 3, 8, requires_grad=True)
+    order = sort_by_expert(torch.zeros(0, 1, dtype=torch.int32), 2)
+    packed = grouped_gemm(rows, gate_up, order.offsets_E, gather=order)
+    answers = grouped_gemm(swiglu(packed), down, order.offsets_E, scatter=order)
+    torch.autograd.backward(answers.sum())
+    assert answers.shape == (0, 8)
+    for weight in (gate_up, down):
+        assert weight.grad is not None
+        assert not weight.grad.any()
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("parallel", [DATA, FSDP, EXPERTS])
+def test_torchrun_stops_with_a_checkpoint_and_goes_on(
+    tmp_path: Path, place: str, tokenizer: Tokenizer, parallel: str
+) -> None:
+    one, several, tokens = tmp_path / "one", tmp_path / "several", tmp_path / "tokenizer.model"
+    tokens.write_bytes(tokenizer.data)
+    config = tiny_config(parallel=parallel, steps=100_000, checkpoint__every=100_000, schedule__cycle=4)
+    file = tmp_path / "config.json"
+    file.write_text(json.dumps(config.model_dump(mode="json")))
+    arguments = ["train", place, "-o", str(several), "-c", str(file), "--tokenizer", str(tokens)]
+    running = torchrun(*arguments)
+    assert running.stderr is not None
+    for line in running.stderr:
+        if "loss" in line:
+            break
+    running.send_signal(signal.SIGTERM)
+    _, errors = running.communicate(timeout=PATIENCE_S)
+    assert "go on with the same command and --resume" in errors
+    stopped = latest(several).step
+    assert 0 < stopped < 100_000
+    running = torchrun(*arguments, "--resume", "--steps", str(stopped + 3))
+    _, errors = running.communicate(timeout=PATIENCE_S)
+    assert running.returncode == 0, errors
+    train(Request((place,), one, config.model_copy(update={"steps": stopped + 3}), tokens))
+    assert numbers(several, "loss") == pytest.approx(numbers(one, "loss"), rel=DRIFT)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("parallel", [DATA, EXPERTS])
+def test_a_process_that_is_killed_ends_the_others_in_one_line(
+    tmp_path: Path, place: str, tokenizer: Tokenizer, parallel: str
+) -> None:
+    tokens = tmp_path / "tokenizer.model"
+    tokens.write_bytes(tokenizer.data)
+    config = tiny_config(parallel=parallel, steps=1_000_000)
+    with pytest.raises(RuntimeError, match="TransientError: another process of the training is gone"):
+        train_on(2, Request((place,), tmp_path / "model", config, tokens), tmp_path / "meeting", killed_at=2)
+    step = latest(tmp_path / "model").step
+    assert step >= 2
+    longer = config.model_copy(update={"steps": step + 1})
+    assert train(Request((place,), tmp_path / "model", longer, tokens, resume=True)).step == step + 1
+
+
+def torchrun(*arguments: str) -> subprocess.Popen[str]:
+    """Two processes of `curator`, as a user starts them."""
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--rdzv-backend", "c10d"]
+    command += ["--rdzv-endpoint", "127.0.0.1:0", "--local-addr", "127.0.0.1", "-m", "curator", *arguments]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    return subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment)

@@ -61,10 +61,10 @@ def test_every_language_is_held_out_and_left(raw: Path, tmp_path: Path) -> None:
 def test_recipes_are_compared_on_the_same_documents(raw: Path, tmp_path: Path) -> None:
     told: list[str] = []
     outcome = ablate(
-        request(raw, tmp_path / "out", seconds=0.3, by_stage=True, each_stage=True),
+        request(raw, tmp_path / "out", seconds=0.3, each_stage=True),
         lambda event: told.append(str(event["arm"])) if event["kind"] == "arm" else None,
     )
-    arms = ["raw", "curated to dedup", "curated", "curated without dedup", "curated without entropy"]
+    arms = ["raw", "curated", "curated without dedup", "curated without entropy"]
     assert [(score.arm, score.budget) for score in outcome.scores] == [
         *((arm, "tokens") for arm in arms),
         *((arm, "seconds") for arm in arms),
