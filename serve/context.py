@@ -91,11 +91,12 @@ def unknown_training(id: str) -> ProblemError:  # noqa: A002 (as users call it)
     return ProblemError("training.unknown", f"no training has the id {id!r}", hint="GET /v1/trainings lists them")
 
 
-def _service(request: Request) -> Service:
+# Without `async` each of these would be called in a thread of its own.
+async def _service(request: Request) -> Service:
     return cast("Service", request.app.state.service)
 
 
-def _principal(request: Request) -> Principal:
+async def _principal(request: Request) -> Principal:
     found = getattr(request.state, PRINCIPAL)
     if not isinstance(found, Principal):
         raise ProblemError("token.missing", "send Authorization: Bearer TOKEN")

@@ -6,13 +6,16 @@ from collections.abc import Sequence
 from typing import Annotated
 
 from fastapi import Query
+from pydantic import StringConstraints
 
-from serve.problems import ProblemError
 from serve.states import State
 from serve.store.queries import Filter
 
 StatesQuery = Annotated[list[State] | None, Query(description="in one of these states")]
-LabelsQuery = Annotated[list[str] | None, Query(description="with this label: NAME=VALUE", examples=[["team=web"]])]
+LabelsQuery = Annotated[
+    list[Annotated[str, StringConstraints(pattern="^[^=]+=")]] | None,
+    Query(description="with this label: NAME=VALUE", examples=[["team=web"]]),
+]
 OwnerQuery = Annotated[str | None, Query(max_length=64, description="made by this token")]
 AfterQuery = Annotated[float | None, Query(description="made at this time or later")]
 BeforeQuery = Annotated[float | None, Query(description="made before this time")]
@@ -27,11 +30,6 @@ def make_filter(
     created_after: float | None,
     created_before: float | None,
 ) -> Filter:
-    """What a list is narrowed to. ProblemError for a label that is none."""
-    named: dict[str, str] = {}
-    for given in labels or ():
-        name, equals, value = given.partition("=")
-        if not equals:
-            raise ProblemError("request.invalid", f"label {given!r} is not of the form NAME=VALUE")
-        named[name] = value
+    """What a list is narrowed to."""
+    named = {name: value for name, _, value in (given.partition("=") for given in labels or ())}
     return Filter(tuple(states or ()), owner, named, created_after, created_before)

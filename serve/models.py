@@ -20,7 +20,7 @@ Place = Annotated[str, StringConstraints(min_length=1, max_length=4096)]
 LabelName = Annotated[str, StringConstraints(pattern=LABEL_NAME)]
 LabelValue = Annotated[str, StringConstraints(max_length=255, pattern=r"^[^\x00]*$")]
 WebhookUrl = Annotated[str, StringConstraints(min_length=8, max_length=1000)]
-Override = Annotated[str, StringConstraints(min_length=3, max_length=1000)]
+Override = Annotated[str, StringConstraints(min_length=3, max_length=1000, pattern="^[^=]+=")]
 Scope = Literal["read", "submit", "admin"]
 """What a token may do; each holds what stands before it."""
 

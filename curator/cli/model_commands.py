@@ -30,6 +30,14 @@ def train(
         Path | None,
         typer.Option(metavar="FILE", help="A SentencePiece model or tokenizer.json; trained on the runs if not given."),
     ] = None,
+    initialise_from: Annotated[
+        Path | None,
+        typer.Option("--initialise-from", metavar="MODEL", help="Begin with the parameters of a model of this shape."),
+    ] = None,
+    align: Annotated[
+        Path | None,
+        typer.Option("--align", metavar="FILE", help="Tie the embeddings of pieces that `tokenizer align` found."),
+    ] = None,
     steps: Annotated[int | None, typer.Option(help="Steps to train; those of the configuration else.", min=1)] = None,
     device: DeviceOption = "cpu",
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a training that was stopped.")] = False,
@@ -47,7 +55,21 @@ def train(
     """Train a compact Mixture-of-Experts model on the shards of runs."""
     from curator.cli.train import train_command
 
-    train_command(runs, output, config, tokenizer, steps, device, resume, overrides or [], ray, workers, as_json)
+    train_command(
+        runs,
+        output,
+        config,
+        tokenizer,
+        initialise_from,
+        align,
+        steps,
+        device,
+        resume,
+        overrides or [],
+        ray,
+        workers,
+        as_json,
+    )
 
 
 def generate(

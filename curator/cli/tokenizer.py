@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,6 +17,7 @@ from curator.training import TokenizerSection, parse_training_config
 
 if TYPE_CHECKING:
     from model.vocabulary.fairness import LanguageCost, TokenizerCost
+    from model.vocabulary.sample import LanguageSize
     from model.vocabulary.search import AlphaSearch, Trial
 
 SEARCH = "search"
@@ -99,7 +100,7 @@ def report_tokenizers_command(
 def export_tokenizer_command(tokenizer: Path, output: Path, as_json: bool) -> None:
     """Write a folder that `AutoTokenizer.from_pretrained` loads."""
     need_local(output)
-    require("sentencepiece", "google.protobuf", extra="tokenizer")
+    require("sentencepiece", extra="tokenizer")
     from curator.tokenize import load_tokenizer
     from model.vocabulary.hugging_face import fast_tokenizer
 
@@ -114,6 +115,106 @@ def export_tokenizer_command(tokenizer: Path, output: Path, as_json: bool) -> No
         print_json({"folder": str(output), "vocabulary": loaded.vocabulary})
         return
     print_line(f"{output}: {loaded.vocabulary:,} tokens")
+
+
+def extend_tokenizer_command(
+    tokenizer: Path,
+    runs: Sequence[str],
+    output: Path,
+    languages: Sequence[str],
+    pieces: int,
+    sample: str,
+    seed: int,
+    as_json: bool,
+) -> None:
+    """Extend a tokenizer, write its file, and tell what the languages cost before and after, on text that it has not
+    seen."""
+    need_new_file(output)
+    size = parse_sample(sample)
+    require("sentencepiece", extra="tokenizer")
+    from curator.tokenize import load_tokenizer, read_tokenizer
+    from model.data.shards import open_corpus
+    from model.vocabulary.extend import extend_tokenizer
+    from model.vocabulary.fairness import measure_cost
+    from model.vocabulary.sample import measure_languages, take_held_out, take_sample
+    from model.vocabulary.search import HELD_OUT, HELD_OUT_BYTES
+
+    before = load_tokenizer(tokenizer)
+    corpora = [open_corpus(run) for run in runs]
+    sizes = _only(measure_languages(corpora), languages)
+    taken = take_sample(corpora, sizes, alpha=0.0, sample_bytes=size, seed=seed, held_out=HELD_OUT)
+    extension = extend_tokenizer(before.data, taken.texts, pieces, str(tokenizer))
+    after = read_tokenizer(extension.data, str(output))
+    judged = take_held_out(corpora, sizes, each_bytes=HELD_OUT_BYTES, seed=seed, share=HELD_OUT)
+    costs = {name: (measure_cost(before, texts), measure_cost(after, texts)) for name, texts in judged.items()}
+    make_folder(output.absolute().parent)
+    put(output, extension.data)
+    if as_json:
+        print_json(
+            {
+                "file": str(output),
+                "vocabulary": after.vocabulary,
+                "first_new_id": before.vocabulary,
+                "characters": extension.characters,
+                "tokens_per_word": {
+                    name: {"before": old.tokens_per_word, "after": new.tokens_per_word}
+                    for name, (old, new) in costs.items()
+                },
+            }
+        )
+        return
+    rows = [[name, f"{old.tokens_per_word:.3f}", f"{new.tokens_per_word:.3f}"] for name, (old, new) in costs.items()]
+    print_table(["lang", "tokens/word before", "after"], rows)
+    print_line(
+        f"{after.vocabulary:,} tokens: {before.vocabulary:,} as they were, {extension.characters:,} new characters, "
+        f"{len(extension.added) - extension.characters:,} new pieces"
+    )
+    print_line(f"tokenizer: {output}")
+
+
+def align_tokenizer_command(
+    tokenizer: Path,
+    runs: Sequence[str],
+    output: Path,
+    pivot: str,
+    threshold: float,
+    sample: str,
+    seed: int,
+    as_json: bool,
+) -> None:
+    """Align the pieces of a tokenizer, write the file, and show the closest pairs."""
+    need_new_file(output)
+    size = parse_sample(sample)
+    from curator.document import UNDETERMINED
+    from curator.tokenize import load_tokenizer
+    from model.data.shards import open_corpus
+    from model.vocabulary.align import align_pieces
+    from model.vocabulary.sample import measure_languages, take_sample
+
+    loaded = load_tokenizer(tokenizer)
+    corpora = [open_corpus(run) for run in runs]
+    taken = take_sample(corpora, measure_languages(corpora), alpha=0.0, sample_bytes=size, seed=seed)
+    texts: dict[str, list[str]] = {}
+    for name, text in zip(taken.languages, taken.texts, strict=True):
+        if name != UNDETERMINED:
+            texts.setdefault(name, []).append(text)
+    alignment, left_out = align_pieces(loaded, texts, pivot=pivot, threshold=threshold, seed=seed)
+    make_folder(output.absolute().parent)
+    put(output, alignment.dump())
+    groups = alignment.groups
+    if as_json:
+        print_json({"file": str(output), "pairs": len(alignment.pairs), "groups": len(groups), "left_out": left_out})
+        return
+    closest = sorted(alignment.pairs, key=lambda pair: -pair.similarity)[:_LARGEST]
+    print_table(
+        ["lang", "piece", f"in {pivot}", "cosine"],
+        [[pair.language, pair.piece, pair.pivot_piece, f"{pair.similarity:.3f}"] for pair in closest],
+        left=3,
+    )
+    print_line(f"{len(alignment.pairs):,} pairs in {len(groups):,} groups")
+    if left_out:
+        print_line(f"left out, for lack of text or of pieces in common: {', '.join(sorted(left_out))}")
+    print_line(f"alignment: {output}")
 
 
 def need_new_file(output: Path) -> None:
@@ -195,3 +296,14 @@ def _cost_json(cost: TokenizerCost) -> dict[str, object]:
             for row in cost.languages
         ],
     }
+
+
+def _only(sizes: Mapping[str, LanguageSize], languages: Sequence[str]) -> dict[str, LanguageSize]:
+    """The sizes of these languages. UserError where there is no text in one."""
+    from curator.language.tags import list_language
+
+    wanted = sorted({list_language(tag) for tag in languages})
+    missing = [name for name in wanted if name not in sizes or not sizes[name].bytes]
+    if missing:
+        raise UserError(f"there is no text in {', '.join(missing)}", hint=f"there is text in {', '.join(sizes)}")
+    return {name: sizes[name] for name in wanted}

@@ -70,3 +70,39 @@ def tokenizer_export(
     from curator.cli.tokenizer import export_tokenizer_command
 
     export_tokenizer_command(tokenizer, output, as_json)
+
+
+@tokenizer_app.command("extend")
+def tokenizer_extend(
+    tokenizer: TokenizerArgument,
+    runs: RunsArgument,
+    output: FileOption,
+    languages: Annotated[
+        list[str], typer.Option("--lang", metavar="TAG", help="A language that it is extended for; repeatable.")
+    ],
+    pieces: Annotated[int, typer.Option(help="New pieces.", min=1)] = 1000,
+    sample: SampleOption = "20MB",
+    seed: SeedOption = 0,
+    as_json: Json = False,
+) -> None:
+    """Add pieces for more languages behind those of a BPE tokenizer, whose ids stay."""
+    from curator.cli.tokenizer import extend_tokenizer_command
+
+    extend_tokenizer_command(tokenizer, runs, output, languages, pieces, sample, seed, as_json)
+
+
+@tokenizer_app.command("align")
+def tokenizer_align(
+    tokenizer: Annotated[Path, typer.Argument(metavar="TOKENIZER", help="A SentencePiece model or tokenizer.json.")],
+    runs: RunsArgument,
+    output: FileOption,
+    pivot: Annotated[str, typer.Option(metavar="TAG", help="The language that others are aligned with.")] = "en",
+    threshold: Annotated[float, typer.Option(help="Cosine from which two pieces are alike.", min=0, max=1)] = 0.85,
+    sample: SampleOption = "20MB",
+    seed: SeedOption = 0,
+    as_json: Json = False,
+) -> None:
+    """Find pieces of different languages that mean the same, for `curator train --align`."""
+    from curator.cli.tokenizer import align_tokenizer_command
+
+    align_tokenizer_command(tokenizer, runs, output, pivot, threshold, sample, seed, as_json)

@@ -24,6 +24,8 @@ def train_command(
     output: Path,
     config: Path | None,
     tokenizer: Path | None,
+    initialise_from: Path | None,
+    alignment: Path | None,
     steps: int | None,
     device: str,
     resume: bool,
@@ -43,7 +45,7 @@ def train_command(
     from model.parallel import connected
     from model.train import Request, train
 
-    request = Request(tuple(runs), output, loaded, tokenizer, device, resume)
+    request = Request(tuple(runs), output, loaded, tokenizer, device, resume, initialise_from, alignment)
     if ray is not None:
         require("ray", "pandas", "tensorboardX", extra="ray")
         from model.ray_train import train_on_ray

@@ -243,6 +243,7 @@ def _example(values: Mapping[str, object]) -> Example:
         score=cast("float | None", values["score"]),
         threshold=cast("float | None", values["threshold"]),
         keeper=cast("str | None", values["keeper"]),
+        beside=cast("str | None", values.get("beside")),
     )
 
 

@@ -124,7 +124,8 @@ class Threshold:
 class Example:
     """A document that a rule applied to.
 
-    `excerpt` is masked; `language` is a tag; `keeper` is the id of the document that was kept instead.
+    `excerpt` is masked; `language` is a tag; `keeper` is the id of the document that was kept instead; `beside` is of
+    the text that a child was made of.
     """
 
     stage: str
@@ -136,6 +137,7 @@ class Example:
     score: float | None = None
     threshold: float | None = None
     keeper: str | None = None
+    beside: str | None = None
 
 
 @dataclass(frozen=True)

@@ -117,3 +117,10 @@ def _parse(data: bytes, file: str) -> Any:
 
 def _serialise(proto: Any) -> bytes:
     return bytes(proto.SerializeToString(deterministic=True))
+
+
+def without_prefix(data: bytes, file: str) -> bytes:
+    """The model without the space that it puts before a text: it cuts parts of words as they stand."""
+    proto = _parse(data, file)
+    proto.normalizer_spec.add_dummy_prefix = False
+    return _serialise(proto)

@@ -224,7 +224,7 @@ def _take(
         ranks, sizes = random_words(seed, "tokenizer", keys), _sizes(table)
         apart = random_fractions(seed, "tokenizer.held_out", keys) < held_out
         names = np.array([list_language(tag) for tag in table["lang"].to_pylist()], object)
-        for name in sorted(set(names.tolist())):
+        for name in sorted(set(names.tolist()) & set(chosen)):
             rows = np.flatnonzero((names == name) & (apart == wanted))
             chosen[name].add(ranks[rows], sizes[rows], np.stack([np.full(len(rows), number), rows], axis=1))
     places = np.concatenate([np.empty((0, 2), np.int64), *(found.cut() for found in chosen.values())])

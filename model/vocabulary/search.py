@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
+from curator.document import UNDETERMINED
 from curator.errors import UserError
 from curator.tokenize import read_tokenizer
 from curator.training import TokenizerSection
@@ -54,7 +55,9 @@ def search_alpha(
 ) -> AlphaSearch:
     """Try exponents; `section.alpha` is not looked at. UserError where no language has enough text to be judged by."""
     sizes = measure_languages(corpora)
-    judged = take_held_out(corpora, sizes, each_bytes=HELD_OUT_BYTES, seed=seed, share=HELD_OUT)
+    # What is of no known language is a mix that no exponent can serve.
+    known = {name: size for name, size in sizes.items() if name != UNDETERMINED}
+    judged = take_held_out(corpora, known, each_bytes=HELD_OUT_BYTES, seed=seed, share=HELD_OUT)
     trials: dict[float, Trial] = {}
     left_out: set[str] = set()
 
@@ -66,7 +69,7 @@ def search_alpha(
             tokenizer = read_tokenizer(train_on(sample, section), f"the tokenizer with alpha {alpha}")
             costs = {name: measure_cost(tokenizer, texts) for name, texts in judged.items()}
             rates = {name: cost.tokens_per_word for name, cost in costs.items() if cost.words >= LEAST_WORDS}
-            left_out.update(set(sizes) - set(rates))
+            left_out.update(set(known) - set(rates))
             if not rates:
                 raise UserError(
                     f"no language has {LEAST_WORDS} words of held-out text to judge a tokenizer by",

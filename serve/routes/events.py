@@ -15,9 +15,7 @@ from serve.streaming import answer_events, answer_log
 
 ROUTES = Routes("events")
 
-LastEvent = Annotated[
-    str | None, Header(alias="Last-Event-ID", pattern="^[0-9]{1,18}$", description="go on after this event")
-]
+LastEvent = Annotated[str, Header(alias="Last-Event-ID", pattern="^[0-9]{1,18}$", description="go on after this event")]
 After = Annotated[int, Query(ge=0, lt=2**62, description="the same, for pages")]
 EventLimit = Annotated[int, Query(ge=1, le=1000, description="events of a page")]
 AttemptNumber = Annotated[int | None, Query(ge=1, lt=2**31, description="the last one if not given")]
@@ -34,14 +32,14 @@ async def follow_events(
     run: str,
     request: Request,
     service: ServiceOf,
-    last_event_id: LastEvent = None,
+    last_event_id: LastEvent = "0",
     after: After = 0,
     limit: EventLimit = 200,
 ) -> Response:
     """The events of a run from the first on: as server-sent events where `Accept` is `text/event-stream`, else a page.
     Ids are numbers that grow, so a stream that breaks off goes on with `Last-Event-ID`, without loss and without
     repeats. It ends with an event `end` when the run has ended."""
-    return await answer_events(service, Kind.RUN, run, request, max(after, int(last_event_id or 0)), limit)
+    return await answer_events(service, Kind.RUN, run, request, max(after, int(last_event_id)), limit)
 
 
 @ROUTES.add("GET", "/v1/runs/{run}/logs", "read", model=Log, problems=("run.unknown", *_LOG_PROBLEMS))
@@ -68,12 +66,12 @@ async def follow_training_events(
     training: str,
     request: Request,
     service: ServiceOf,
-    last_event_id: LastEvent = None,
+    last_event_id: LastEvent = "0",
     after: After = 0,
     limit: EventLimit = 200,
 ) -> Response:
     """The events of a training, as those of a run. Of its later steps there is one every two seconds."""
-    return await answer_events(service, Kind.TRAINING, training, request, max(after, int(last_event_id or 0)), limit)
+    return await answer_events(service, Kind.TRAINING, training, request, max(after, int(last_event_id)), limit)
 
 
 @ROUTES.add("GET", "/v1/trainings/{training}/logs", "read", model=Log, problems=("training.unknown", *_LOG_PROBLEMS))

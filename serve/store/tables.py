@@ -30,7 +30,7 @@ class RunRow(Base):
     number: Mapped[int] = mapped_column(Identity, primary_key=True)
     id: Mapped[str] = mapped_column(String(32), unique=True)
     kind: Mapped[str] = mapped_column(String(16))
-    owner: Mapped[str] = mapped_column(String(64), index=True)
+    owner: Mapped[str] = mapped_column(String(64))
     recipe: Mapped[str] = mapped_column(String(100))
     output: Mapped[str] = mapped_column(Text, index=True)
     request: Mapped[dict[str, object]]
@@ -49,6 +49,8 @@ class RunRow(Base):
     __table_args__ = (
         Index("runs_by_state", "state", "number"),
         Index("runs_by_kind", "kind", "number"),
+        Index("runs_by_kind_and_state", "kind", "state", "number"),
+        Index("runs_by_kind_and_owner", "kind", "owner", "number"),
         {"sqlite_autoincrement": True},
     )
 

@@ -155,7 +155,7 @@ def load_model(path: Path = MODEL_PATH) -> Model:
         if arrays[name].shape != (count,) or not np.isfinite(arrays[name]).all():
             raise _FILE.unusable(path, f"has {name} that are no numbers, one a language")
     return Model(
-        weights=arrays["weights"],
+        weights=arrays["weights"].astype(np.int8),
         languages=tuple(arrays["languages"].tolist()),
         slopes=arrays["slopes"].astype(np.float64),
         intercepts=arrays["intercepts"].astype(np.float64),

@@ -92,6 +92,8 @@ _SIGN_FLAG = np.int64(1) << np.int64(32)
 """In the table of skeletons: stands for a letter, and is none."""
 _ZERO_WIDTH_SPACE = 0x200B
 _LATIN, _CYRILLIC, _GREEK = 1, 2, 4
+_PLAIN, _LETTER, _LOOK = np.uint8(0), np.uint8(1), np.uint8(2)
+"""Kinds of bytes: says nothing, ASCII letter, to be looked at with those around it."""
 
 
 @dataclass(frozen=True)
@@ -160,6 +162,16 @@ def _skeletons() -> NDArray[np.int64]:
     return found
 
 
+@cache
+def _kinds() -> NDArray[np.uint8]:
+    """The kind of each byte: uint8[256]."""
+    found = np.full(256, _PLAIN, dtype=np.uint8)
+    found[[*range(0x41, 0x5B), *range(0x61, 0x7B)]] = _LETTER
+    # Signs; first bytes of letters of two bytes; that of U+200B and U+20AC.
+    found[[*b"0123456789@$!|", *range(0xC3, 0xDC), 0xE2]] = _LOOK
+    return found
+
+
 def match_disguises(
     data: NDArray[np.uint8],
     offsets: NDArray[np.int64],
@@ -184,6 +196,7 @@ def match_disguises(
         characters.folds,
         characters.expansions,
         table.skeletons,
+        _kinds(),
         table.keys,
         table.severities,
         plain.keys,
@@ -240,6 +253,28 @@ def _is_odd(data: NDArray[np.uint8], place: np.int64, begin: np.int64, end: np.i
         hidden = place + 2 < end and data[place + 1] == 0x80 and data[place + 2] == 0x8B
         return bool(after_two or hidden)
     return False
+
+
+@inline_kernel
+def _next_odd(
+    data: NDArray[np.uint8], place: np.int64, begin: np.int64, end: np.int64, kinds: NDArray[np.uint8]
+) -> np.int64:
+    """The first byte from `place` on around which a disguised word may stand, `end` without one."""
+    # Nearly all bytes are letters unlike the one before, or nothing of interest: those take a look into a table.
+    before = np.uint8(0x20)
+    while place < end:
+        byte = data[place]
+        kind = kinds[byte]
+        folded = byte | np.uint8(0x20)
+        if kind == _PLAIN or (kind == _LETTER and folded != before and before < np.uint8(0x80)):
+            before = byte if kind == _PLAIN else folded
+            place += 1
+            continue
+        if _is_odd(data, place, begin, end):
+            return place
+        before = folded if kind == _LETTER else byte
+        place += 1
+    return end
 
 
 @inline_kernel
@@ -370,6 +405,7 @@ def _walk(
     folds: NDArray[np.int32],
     expansions: NDArray[np.int32],
     skeletons: NDArray[np.int64],
+    kinds: NDArray[np.uint8],
     keys: NDArray[np.uint64],
     severities: NDArray[np.int64],
     plain_keys: NDArray[np.uint64],
@@ -389,9 +425,9 @@ def _walk(
         place = text_begin
         done = text_begin
         while place < text_end:
-            if not _is_odd(data, place, text_begin, text_end):
-                place += 1
-                continue
+            place = _next_odd(data, place, text_begin, text_end, kinds)
+            if place == text_end:
+                break
             begin = place
             while begin > done:
                 first = begin - 1

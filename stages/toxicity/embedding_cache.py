@@ -1,7 +1,7 @@
 """A folder of sentence embeddings that were made, for training and benchmarks. Not used in a run.
 
-Embedding is slow (a text of 30 tokens takes 35 ms), and training is tried again and again. The folder holds numbered
-.npz files of plain arrays: `digests` (of texts) and `vectors`. It belongs to one embedder.
+Embedding is slow (a text of 30 tokens takes 35 ms), and training is tried again and again. The folder holds .npz
+files of plain arrays: `digests` (of texts) and `vectors`. It belongs to one embedder.
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from blake3 import blake3
 
 from curator.embeddings import DIMENSIONS, embed_sentences, embedder_identity
 from curator.errors import UserError
+from stages.toxicity.training_data import Text
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-
-    from stages.toxicity.training_data import Text
 
 PIECE_TEXTS = 100
 """Texts that are embedded before a file is written: what is lost when a run ends early."""
@@ -32,8 +32,7 @@ class EmbeddingCache:
         self._identity = embedder_identity()
         self._known: dict[str, NDArray[np.float32]] = {}
         folder.mkdir(parents=True, exist_ok=True)
-        self._pieces = sorted(folder.glob("*.npz"))
-        for path in self._pieces:
+        for path in sorted(folder.glob("*.npz")):
             with np.load(path, allow_pickle=False) as stored:
                 if str(stored["embedder"]) != self._identity:
                     raise UserError(
@@ -52,14 +51,15 @@ class EmbeddingCache:
             return np.zeros((0, DIMENSIONS), dtype=np.float32)
         return np.stack([self._known[text.digest] for text in texts])
 
-    def has(self, text: Text) -> bool:
-        """Whether the embedding of a text is there."""
-        return text.digest in self._known
+    def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """What `embed_sentences` gives, from what is kept where it is kept."""
+        return self.vectors([Text(text, "") for text in texts])
 
     def _add(self, texts: list[Text]) -> None:
         vectors = embed_sentences([text.text for text in texts])
         digests = [text.digest for text in texts]
-        path = self._folder / f"{len(self._pieces):06d}.npz"
+        # By content, so that two processes may fill a folder.
+        path = self._folder / f"{blake3(''.join(digests).encode()).hexdigest(length=16)}.npz"
         beside = path.with_suffix(".part")
         with beside.open("wb") as file:
             np.savez(
@@ -70,5 +70,4 @@ class EmbeddingCache:
                 embedder=np.array(self._identity),
             )
         beside.replace(path)
-        self._pieces.append(path)
         self._known |= dict(zip(digests, vectors, strict=True))

@@ -37,7 +37,7 @@ TEXTS = 300
 """Labelled texts of a language that are embedded."""
 CLEAN_TEXTS = 25
 """Clean documents of a language of which a window and a sentence are embedded."""
-INVERSE_PENALTY = 100.0
+INVERSE_PENALTY = 30.0
 """C of the logistic regression on vectors of length 1."""
 
 
@@ -89,13 +89,16 @@ def clean_pieces(chosen: Sequence[Text]) -> list[Text]:
     return pieces + [next(iter(first_sentences([text])), text) for text in some]
 
 
-def embed_labelled(texts: Sequence[Text], linear: NDArray[np.float64], cache: EmbeddingCache) -> Embedded:
-    """Labelled texts with the log odds by a linear classifier that has not seen their template (float64[texts])."""
+def embed_labelled(
+    texts: Sequence[Text], linear: NDArray[np.float64], cache: EmbeddingCache, seed: int = 0
+) -> Embedded:
+    """Labelled texts with the log odds by a linear classifier that has not seen their template (float64[texts]); `seed`
+    cuts the folds."""
     return Embedded(
         cache.vectors(texts),
         np.array([text.label for text in texts], dtype=np.int64),
         np.array([model_language(text.lang) for text in texts], dtype=np.str_),
-        np.array([fold_of(text.template) for text in texts], dtype=np.int64),
+        np.array([fold_of(text.template, seed) for text in texts], dtype=np.int64),
         linear,
     )
 
@@ -154,10 +157,9 @@ def fit_mix(scores: NDArray[np.float64], linear: NDArray[np.float64], labels: ND
     return float(model.coef_[0, 1] / model.coef_[0, 0])
 
 
-def linear_odds(labelled: Examples, clean: Examples) -> NDArray[np.float64]:
-    """The calibrated log odds of each labelled example by a linear classifier that has not seen its template:
-    float64[rows]."""
-    scores = cross_validate_linear(labelled, clean)
+def linear_odds(labelled: Examples, scores: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The calibrated log odds of labelled examples by their scores (float64[rows]) by a linear classifier that has not
+    seen their template: float64[rows]."""
     odds = np.zeros(len(scores))
     for language in set(labelled.languages.tolist()):
         rows = labelled.languages == language
@@ -181,7 +183,8 @@ def embed_and_train(
         raise UserError("a labelled text has no unit", hint="take it out: it says nothing about hate")
     cache = EmbeddingCache(folder)
     chosen = choose_labelled(texts)
-    part = embed_labelled([texts[place] for place in chosen.tolist()], linear_odds(labelled, clean)[chosen], cache)
+    odds = linear_odds(labelled, cross_validate_linear(labelled, clean))
+    part = embed_labelled([texts[place] for place in chosen.tolist()], odds[chosen], cache)
     pieces = clean_pieces(clean_texts)
     languages = np.array([model_language(piece.lang) for piece in pieces], dtype=np.str_)
     counts = {"embedded": len(chosen), "clean_embedded": len(pieces)}

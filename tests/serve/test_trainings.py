@@ -100,7 +100,7 @@ def test_its_losses_are_those_of_its_event_log(working: Running, finished: Train
     assert events[-1].fields["final"] is True
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_training_is_cancelled_with_a_checkpoint_and_goes_on_from_there(working: Running, trained_on: str) -> None:
     with working.client() as client:
         training = client.train(request_of(trained_on, "stopped", ENDLESS)).id

@@ -29,8 +29,8 @@ from model.kernels.native.vectors import (
     transpose_square,
 )
 
-DEPTH: Final = 1024
-"""Largest depth of a panel: 64 KiB of them."""
+DEPTH: Final = 512
+"""Largest depth of a panel."""
 TILE_SPACE: Final = TILE_ROWS * (TILE_BYTES + 8)
 _BLOCK_BYTES: Final = 160 * 1024
 """Rows of the left factor that are multiplied with all panels before the next: less than half of a second cache."""
@@ -73,7 +73,7 @@ def pack_panel(source: int, row_step: int, column_step: int, depth: int, columns
             target[k * wide + j] = (
                 numba.carray(pointer(source + (k * row_step + j * column_step) * size, like), 1)[0]
                 if j < columns
-                else 0
+                else like
             )
 
 
@@ -99,7 +99,13 @@ def pack_rows(table: int, depth: int, column: int, columns: int, panels: int, wi
             for k in range(first, until):
                 source = numba.carray(pointer(rows[k] + (column + whole * width) * size, like), rest)
                 for j in range(width):
-                    target[k * width + j] = source[j] if j < rest else 0
+                    target[k * width + j] = source[j] if j < rest else like
+
+
+@compiled
+def rows_of_a_block(depth: int, size: int) -> int:
+    """How many rows of so many numbers of `size` bytes are multiplied together: a multiple of TILE_ROWS."""
+    return max(1, _BLOCK_BYTES // (depth * size * TILE_ROWS)) * TILE_ROWS
 
 
 @compiled
@@ -110,6 +116,7 @@ def multiply_panels(
     rows: int,
     depth: int,
     panels: int,
+    panel_step: int,
     columns: int,
     results: int,
     offset: int,
@@ -119,14 +126,15 @@ def multiply_panels(
 ) -> None:
     """Multiply `rows` rows with all panels that cover `columns` columns.
 
-    `left` and `results` are tables of addresses, filled up to a multiple of TILE_ROWS (`results` with that of a row that
-    nobody reads). Offsets and the step count bytes. `tile` is the address of TILE_SPACE bytes.
+    `left` and `results` are tables of addresses, filled up to a multiple of TILE_ROWS (`results` with that of a row
+    that nobody reads). Panels follow each other at `panel_step`. Offsets, steps and addresses count bytes. `tile` is
+    the address of TILE_SPACE bytes.
     """
     size = bytes_of(like)
     wide = TILE_BYTES // size
     whole = columns // wide
     rest = columns - whole * wide
-    block = max(1, _BLOCK_BYTES // (depth * size * TILE_ROWS)) * TILE_ROWS
+    block = rows_of_a_block(depth, size)
     values = numba.carray(pointer(tile, like), TILE_ROWS * wide)
     tile_table = tile + TILE_ROWS * TILE_BYTES
     tile_rows = table_at(tile_table, TILE_ROWS)
@@ -135,7 +143,7 @@ def multiply_panels(
     for first in range(0, rows, block):
         until = min(first + block, rows)
         for number in range(whole):
-            panel = panels + number * depth * TILE_BYTES
+            panel = panels + number * panel_step
             place = offset + number * TILE_BYTES
             for row in range(first, until, TILE_ROWS):
                 multiply_tile(
@@ -150,7 +158,7 @@ def multiply_panels(
                     like,
                 )
         if rest:
-            panel = panels + whole * depth * TILE_BYTES
+            panel = panels + whole * panel_step
             for row in range(first, until, TILE_ROWS):
                 multiply_tile(
                     left + 8 * row,

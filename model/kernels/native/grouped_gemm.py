@@ -17,12 +17,14 @@ from model.kernels.native.gemm import (
     new_workspace,
     pack_panel,
     pack_rows,
+    rows_of_a_block,
     share,
     table_at,
     whole_tiles,
 )
 from model.kernels.native.regions import Region, address, compiled, next_part, numbers_of
 from model.kernels.native.vectors import TILE_BYTES, TILE_ROWS, bytes_of, pointer
+
 
 @compiled
 def _multiply_part(data: int, part: int, like: Any) -> None:
@@ -80,6 +82,7 @@ def _multiply_part(data: int, part: int, like: Any) -> None:
                 rows,
                 deep,
                 panels,
+                deep * TILE_BYTES,
                 mine,
                 result_table,
                 first * TILE_BYTES,
@@ -114,9 +117,13 @@ def multiply(
     gather_S: Tensor | None,
     scatter_S: Tensor | None,
     tokens: int,
+    into: Tensor | None = None,
 ) -> Tensor:
-    """[R, D], [E, D, F] -> [tokens, F]: row s is read from `gather_S[s]` and added to `scatter_S[s]`, or has its own."""
-    y = x_RD.new_empty(tokens, weight_EDF.shape[2])
+    """[R, D], [E, D, F] -> [tokens, F], in `into` if given.
+
+    Row s is read from `gather_S[s]`, or from row s, and added to `scatter_S[s]`, or is row s.
+    """
+    y = x_RD.new_empty(tokens, weight_EDF.shape[2]) if into is None else into
     if y.numel() == 0:
         return y
     x = x_RD if x_RD.stride(1) == 1 else x_RD.contiguous()
@@ -156,65 +163,74 @@ def multiply(
 
 @compiled
 def _sum_part(data: int, part: int, like: Any) -> None:
-    """The gradient of the weights: for each expert, x^T y over its rows."""
+    """The gradient of the weights: for each expert, x^T y over its rows. Parts share its rows, or its columns."""
     numbers = numbers_of(data)
     parts, x, x_step, gather, y, y_step, scatter, offsets = numbers[:8]
-    experts, result, expert_step, row_step, rows, columns = numbers[8:14]
-    workspace, space = numbers[14:16]
+    experts, result, expert_step, row_step, all_rows, all_columns, add, by_rows = numbers[8:16]
+    workspace, space = numbers[16:18]
     size = bytes_of(like)
     wide = TILE_BYTES // size
-    first, until = share((columns + wide - 1) // wide, part, parts)
-    if first == until:
+    first_row, last_row = 0, whole_tiles(all_rows) // TILE_ROWS
+    first, until = 0, (all_columns + wide - 1) // wide
+    if by_rows:
+        first_row, last_row = share(last_row, part, parts)
+    else:
+        first, until = share(until, part, parts)
+    first_row *= TILE_ROWS
+    rows = min(last_row * TILE_ROWS, all_rows) - first_row
+    columns = min(until * wide, all_columns) - first * wide
+    if rows <= 0 or columns <= 0:
         return
-    mine = min(until * wide, columns) - first * wide
     ends = numba.carray(pointer(offsets, np.int32(0)), experts)
     gathered = numba.carray(pointer(gather, np.int32(0)), ends[experts - 1])
     scattered = numba.carray(pointer(scatter, np.int32(0)), ends[experts - 1])
-    filled = whole_tiles(rows)
-    tiles = filled // TILE_ROWS
+    block = rows_of_a_block(DEPTH, size)
     panels = workspace + part * space
     lefts = panels + (until - first) * DEPTH * TILE_BYTES
-    unread = lefts + filled * DEPTH * size
-    tile_space = unread + (columns + wide) * size
+    unread = lefts + block * DEPTH * size
+    tile_space = unread + (all_columns + wide) * size
     left_table = tile_space + TILE_SPACE
-    result_table = left_table + 8 * filled
-    left, results = table_at(left_table, filled), table_at(result_table, filled)
-    x_table = result_table + 8 * filled
+    result_table = left_table + 8 * block
+    x_table = result_table + 8 * block
     y_table = x_table + 8 * DEPTH
+    left, results = table_at(left_table, block), table_at(result_table, block)
     x_rows, y_rows = table_at(x_table, DEPTH), table_at(y_table, DEPTH)
     start = 0
     for expert in range(experts):
-        for row in range(rows):
-            results[row] = result + (expert * expert_step + row * row_step) * size
-        fill_up(results, rows, unread)
-        if ends[expert] == start:
+        target = result + (expert * expert_step + first_row * row_step) * size
+        if ends[expert] == start and not add:
             for row in range(rows):
-                target = numba.carray(pointer(results[row] + first * TILE_BYTES, like), mine)
-                target[:] = 0
+                numba.carray(pointer(target + row * row_step * size + first * TILE_BYTES, like), columns)[:] = 0
         for begin in range(start, ends[expert], DEPTH):
             deep = min(DEPTH, ends[expert] - begin)
             for k in range(deep):
                 x_rows[k] = x + (gathered[begin + k] if gather else begin + k) * x_step * size
                 y_rows[k] = y + (scattered[begin + k] if scatter else begin + k) * y_step * size
-            pack_rows(y_table, deep, first * wide, mine, panels, wide, like)
-            pack_rows(x_table, deep, 0, rows, lefts, TILE_ROWS, like)
-            for tile in range(tiles):
-                for i in range(TILE_ROWS):
-                    left[tile * TILE_ROWS + i] = lefts + (tile * deep * TILE_ROWS + i) * size
-            multiply_panels(
-                left_table,
-                0,
-                TILE_ROWS * size,
-                rows,
-                deep,
-                panels,
-                mine,
-                result_table,
-                first * TILE_BYTES,
-                begin > start,
-                tile_space,
-                like,
-            )
+            pack_rows(y_table, deep, first * wide, columns, panels, wide, like)
+            for top in range(0, rows, block):
+                here = min(block, rows - top)
+                pack_rows(x_table, deep, first_row + top, here, lefts, TILE_ROWS, like)
+                for row in range(here):
+                    left[row] = lefts + (row // TILE_ROWS * deep * TILE_ROWS + row % TILE_ROWS) * size
+                    results[row] = target + (top + row) * row_step * size
+                for row in range(here, whole_tiles(here)):
+                    left[row] = left[row - 1] + size
+                    results[row] = unread
+                multiply_panels(
+                    left_table,
+                    0,
+                    TILE_ROWS * size,
+                    here,
+                    deep,
+                    panels,
+                    deep * TILE_BYTES,
+                    columns,
+                    result_table,
+                    first * TILE_BYTES,
+                    begin > start or add != 0,
+                    tile_space,
+                    like,
+                )
         start = ends[expert]
 
 
@@ -245,27 +261,45 @@ def multiply_transposed(
 ) -> Tensor:
     """The gradient of the weights [E, D, F], laid out as they are."""
     weight_grad_EDF = torch.empty_like(like_EDF)
-    if weight_grad_EDF.numel() == 0:
-        return weight_grad_EDF
-    if weight_grad_EDF.stride(2) == 1:
-        left, left_rows, right, right_rows, target = x_RD, gather_S, grad_RF, scatter_S, weight_grad_EDF
+    add_transposed(x_RD, grad_RF, weight_grad_EDF, offsets_E, gather_S, scatter_S, add=False)
+    return weight_grad_EDF
+
+
+def add_transposed(
+    x_RD: Tensor,
+    grad_RF: Tensor,
+    total_EDF: Tensor,
+    offsets_E: Tensor,
+    gather_S: Tensor | None = None,
+    scatter_S: Tensor | None = None,
+    *,
+    add: bool,
+) -> None:
+    """Write the gradient of the weights into `total_EDF`, or add it to what is there."""
+    if total_EDF.numel() == 0:
+        return
+    if total_EDF.stride(2) == 1:
+        left, left_rows, right, right_rows, target = x_RD, gather_S, grad_RF, scatter_S, total_EDF
     else:
         left, left_rows, right, right_rows = grad_RF, scatter_S, x_RD, gather_S
-        target = weight_grad_EDF.transpose(1, 2)
+        target = total_EDF.transpose(1, 2)
     left, right = (rows if rows.stride(1) == 1 else rows.contiguous() for rows in (left, right))
     parts = torch.get_num_threads()
-    filled, columns, size = whole_tiles(target.shape[1]), target.shape[2], x_RD.itemsize
+    by_rows = target.shape[1] > target.shape[2]
+    columns, size = target.shape[2], left.itemsize
+    block = rows_of_a_block(DEPTH, size)
+    panels = -(-columns * size // TILE_BYTES) if by_rows else _panels_of_a_part(columns, size, parts)
     space = (
-        _panels_of_a_part(columns, size, parts) * DEPTH * TILE_BYTES
-        + filled * DEPTH * size
+        panels * DEPTH * TILE_BYTES
+        + block * DEPTH * size
         + columns * size
         + TILE_BYTES
         + TILE_SPACE
-        + 16 * (filled + DEPTH)
+        + 16 * (block + DEPTH)
     )
     workspace = new_workspace(parts, space)
     _SUM.run(
-        x_RD.dtype,
+        left.dtype,
         parts,
         parts,
         left.data_ptr(),
@@ -281,13 +315,13 @@ def multiply_transposed(
         target.stride(1),
         target.shape[1],
         columns,
+        int(add),
+        int(by_rows),
         workspace.data_ptr(),
         workspace.stride(0),
     )
-    return weight_grad_EDF
 
 
 def _panels_of_a_part(columns: int, size: int, parts: int) -> int:
     panels = -(-columns * size // TILE_BYTES)
     return -(-panels // parts)
-

@@ -1,7 +1,7 @@
 """Parallel regions on torch's own threads, whose work Numba has compiled.
 
-A region is a function of the address of its numbers: how many parts there are, which one is next, and what the parts
-need to know. Threads take parts until none is left, so what comes out hangs neither on how many threads there are nor
+A region is a function of the address of its numbers: how many parts there are, which one is next, how many threads have
+come, and what the parts need to know. Threads take parts until none is left, so what comes out hangs neither on how many threads there are nor
 on which of them takes what. The threads are those of the OpenMP runtime that torch has loaded; a second set of threads
 would wait in the way of the first.
 """
@@ -22,14 +22,12 @@ from model.kernels.native.vectors import claim, pointer
 _types = numba.core.types
 
 NUMBERS: Final = 32
-"""Integers that a region is given, its two of bookkeeping included."""
+"""Integers that a region is given, its three of bookkeeping included."""
 
 
 def compiled(function: Callable[..., Any]) -> Any:
     """A part of a kernel: as `curator.kernel.kernel`, with sums that may be taken in vectors and fused products."""
-    return numba.njit(
-        cache=True, nogil=True, error_model="numpy", fastmath={"contract", "reassoc", "nsz"}
-    )(function)
+    return numba.njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract", "reassoc", "nsz"})(function)
 
 
 @compiled
@@ -40,9 +38,15 @@ def next_part(data: int) -> int:
 
 
 @compiled
+def new_slot(data: int) -> int:
+    """A number that no other thread of the region has, from 0: for memory of its own."""
+    return claim(data + 16)
+
+
+@compiled
 def numbers_of(data: int) -> Any:
     """What the caller of a region gave it."""
-    return numba.carray(pointer(data + 16, 0), NUMBERS - 2)
+    return numba.carray(pointer(data + 24, 0), NUMBERS - 3)
 
 
 class Region:
@@ -58,7 +62,7 @@ class Region:
             self._compiled[dtype] = numba.cfunc(_types.void(_types.int64), cache=True)(self._functions[dtype])
         data = np.zeros(NUMBERS, dtype=np.int64)
         data[0] = parts
-        data[2 : 2 + len(numbers)] = numbers
+        data[3 : 3 + len(numbers)] = numbers
         _parallel()(self._compiled[dtype].address, data.ctypes.data, min(parts, torch.get_num_threads()), 0)
 
 

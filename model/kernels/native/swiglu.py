@@ -12,7 +12,7 @@ from curator.kernel import numba
 from model.kernels.native.gemm import share
 from model.kernels.native.mathematics import exponential
 from model.kernels.native.regions import Region, address, compiled, next_part, numbers_of
-from model.kernels.native.vectors import bytes_of, pointer
+from model.kernels.native.vectors import bytes_of, number, pointer
 
 
 @compiled
@@ -21,13 +21,14 @@ def _forward_part(data: int, part: int, like: Any) -> None:
     size = bytes_of(like)
     first, until = share(rows, part, parts)
     scales = numba.carray(pointer(scale, like), rows)
+    one = number(1, like)
     for row in range(first, until):
         gate = numba.carray(pointer(packed + 2 * row * width * size, like), width)
         up = numba.carray(pointer(packed + (2 * row + 1) * width * size, like), width)
         target = numba.carray(pointer(y + row * width * size, like), width)
-        factor = scales[row] if scale else like + 1
+        factor = scales[row] if scale else one
         for column in range(width):
-            target[column] = factor * up[column] * gate[column] / (1 + exponential(-gate[column]))
+            target[column] = factor * up[column] * gate[column] / (one + exponential(-gate[column]))
 
 
 @compiled
@@ -36,6 +37,7 @@ def _backward_part(data: int, part: int, like: Any) -> None:
     size = bytes_of(like)
     first, until = share(rows, part, parts)
     scales = numba.carray(pointer(scale, like), rows)
+    one = number(1, like)
     scale_grads = numba.carray(pointer(scale_grad, like), rows)
     for row in range(first, until):
         gate = numba.carray(pointer(packed + 2 * row * width * size, like), width)
@@ -43,15 +45,15 @@ def _backward_part(data: int, part: int, like: Any) -> None:
         gate_grad = numba.carray(pointer(packed_grad + 2 * row * width * size, like), width)
         up_grad = numba.carray(pointer(packed_grad + (2 * row + 1) * width * size, like), width)
         upstream = numba.carray(pointer(grad + row * width * size, like), width)
-        factor = scales[row] if scale else like + 1
+        factor = scales[row] if scale else one
         total = like
         for column in range(width):
-            sigmoid = 1 / (1 + exponential(-gate[column]))
+            sigmoid = one / (one + exponential(-gate[column]))
             silu = gate[column] * sigmoid
             inner = upstream[column] * factor
             total += upstream[column] * silu * up[column]
             up_grad[column] = inner * silu
-            gate_grad[column] = inner * up[column] * sigmoid * (1 + gate[column] * (1 - sigmoid))
+            gate_grad[column] = inner * up[column] * sigmoid * (one + gate[column] * (one - sigmoid))
         if scale:
             scale_grads[row] = total
 
@@ -95,9 +97,7 @@ def forward(packed_SG: Tensor, scale_S: Tensor | None) -> Tensor:
     rows, width = packed.shape[0], packed.shape[1] // 2
     y_SF = packed.new_empty(rows, width)
     parts = torch.get_num_threads()
-    _FORWARD.run(
-        packed.dtype, parts, parts, packed.data_ptr(), address(scale), y_SF.data_ptr(), rows, width
-    )
+    _FORWARD.run(packed.dtype, parts, parts, packed.data_ptr(), address(scale), y_SF.data_ptr(), rows, width)
     return y_SF
 
 

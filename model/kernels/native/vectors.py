@@ -1,6 +1,6 @@
 """What Numba's Python has no words for: addresses, vectors, a counter that threads share.
 
-`like` is a number of the type that an address leads to (float32 or float64); only its type is looked at.
+`like` is a 0 of the type that an address leads to: float32 or float64.
 """
 
 from __future__ import annotations
@@ -48,6 +48,18 @@ def bytes_of(_context: Any, like: Any) -> Any:
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         return ir.Constant(ir.IntType(64), signature.args[0].bitwidth // 8)
+
+    return signature, generate
+
+
+@_register
+def number(_context: Any, value: Any, like: Any) -> Any:
+    """The value as a number of the type of `like`: an integer beside a float32 would make a float64 of both."""
+    like = _types.unliteral(like)
+    signature = like(_types.unliteral(value), like)
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return context.cast(builder, arguments[0], signature.args[0], signature.return_type)
 
     return signature, generate
 
@@ -136,9 +148,7 @@ def multiply_tile(
         def spread(value: Any) -> Any:
             nothing = ir.Constant(vector, ir.Undefined)
             one = builder.insert_element(nothing, value, ir.Constant(ir.IntType(32), 0))
-            return builder.shuffle_vector(
-                one, nothing, ir.Constant(ir.VectorType(ir.IntType(32), lanes), [0] * lanes)
-            )
+            return builder.shuffle_vector(one, nothing, ir.Constant(ir.VectorType(ir.IntType(32), lanes), [0] * lanes))
 
         left = [
             builder.add(load(builder.add(left_rows, constant(8 * row)), integer, 8), left_offset)
@@ -170,7 +180,9 @@ def multiply_tile(
         new = []
         for row in range(TILE_ROWS):
             factor = spread(load(builder.add(left[row], shift), number, number_bytes))
-            new.append([builder.call(product, [factor, columns[part], sums[row][part]]) for part in range(TILE_VECTORS)])
+            new.append(
+                [builder.call(product, [factor, columns[part], sums[row][part]]) for part in range(TILE_VECTORS)]
+            )
         next_count = builder.add(count, constant(1))
         count.add_incoming(next_count, loop)
         shift.add_incoming(builder.add(shift, left_step), loop)

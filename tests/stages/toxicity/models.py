@@ -31,15 +31,15 @@ def save_classifier(path: Path, labels: tuple[str, ...]) -> Path:
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             parameter.fill_(1.0 if name.endswith("LayerNorm.weight") else 0.0)
+        weights = dict(model.named_parameters())
         for place, word in enumerate(WORDS):
-            model.bert.embeddings.word_embeddings.weight[place, MEANINGS.get(word, 0)] = 1.0
-        attention = model.bert.encoder.layer[0].attention
-        attention.self.value.weight.copy_(torch.eye(8) * 100)
-        attention.output.dense.weight.copy_(torch.eye(8))
-        model.bert.pooler.dense.weight.copy_(torch.eye(8))
+            weights["bert.embeddings.word_embeddings.weight"][place, MEANINGS.get(word, 0)] = 1.0
+        weights["bert.encoder.layer.0.attention.self.value.weight"].copy_(torch.eye(8) * 100)
+        weights["bert.encoder.layer.0.attention.output.dense.weight"].copy_(torch.eye(8))
+        weights["bert.pooler.dense.weight"].copy_(torch.eye(8))
         for number in range(len(labels)):
             dimension = 1 if len(labels) == 1 else number
-            model.classifier.weight[number, dimension] = 20.0 if dimension else 0.0
+            weights["classifier.weight"][number, dimension] = 20.0 if dimension else 0.0
     model.save_pretrained(path)
     tokenizer = Tokenizer(models.WordPiece({word: place for place, word in enumerate(WORDS)}, unk_token=WORDS[1]))
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()

@@ -83,6 +83,23 @@ def test_a_language_that_training_has_not_seen_is_judged_if_the_embedder_knows_i
     assert np.isnan(judge(head, texts, tags, unseen=False).judgement.worst).all()
 
 
+@pytest.mark.parametrize(
+    ("tag", "known"),
+    [
+        ("sv", True),
+        ("zh-TW", True),
+        ("sr-Latn", True),
+        ("ar-Latn", False),
+        ("tlh", False),
+        ("und", False),
+        ("??", False),
+    ],
+)
+def test_the_embedder_knows_languages_in_the_script_that_they_are_written_in(tag: str, known: bool) -> None:
+    assert CascadeParameters().knows(tag) is known
+    assert CascadeParameters(unseen=False).knows(tag) is False
+
+
 def test_a_text_is_judged_the_same_alone_and_among_others(head: Path) -> None:
     texts, tags = [KIND, MILD * 20, UNKIND, "Hej på dig!"], ["en", "de", "en", "sv"]
     together = judge(head, texts, tags)

@@ -32,7 +32,8 @@ def parameters(folder: Path, **values: object) -> NeuralParameters:
 
 
 def worst(folder: Path, *texts: str, **values: object) -> list[float]:
-    return NeuralClassifier(parameters(folder, **values)).judge(texts).worst.round(2).tolist()
+    found = NeuralClassifier(parameters(folder, **values)).judge(texts).worst
+    return [round(float(value), 2) for value in found]
 
 
 def test_a_label_that_excludes_others_has_a_share_and_several_add_up(folder: Path) -> None:
