@@ -19,7 +19,7 @@ from pathlib import Path
 import httpx2
 import uvicorn
 
-from curator.run.progress import ProgressFold
+from serve.folds import RunFold
 from serve.models import RunRequest
 from serve.server import Server, build, listen
 from serve.settings import Limits, Settings, default_store
@@ -39,7 +39,7 @@ def fill(server: Server, finished: int, working: int) -> list[RunRow]:
             writer.take(run, 1, Launch())
             writer.take(run, 1, Begin())
             events = [{"attempt": 1, "seq": seq, "time": 0.0, "kind": "task.done", "rows": 10} for seq in range(100)]
-            writer.take_in(run, "000001.jsonl", events, ProgressFold())
+            writer.take_in(run, "000001.jsonl", events, RunFold())
             if number < finished:
                 writer.take(run, 1, Succeed())
         runs.append(run)
@@ -56,7 +56,7 @@ def work(server: Server, runs: list[RunRow], until: float) -> None:
             with server.service.runs.write() as writer:
                 row = writer.session.get_one(RunRow, run.number)
                 event = {"attempt": 1, "seq": 100 + piece, "time": time.time(), "kind": "task.done"}
-                writer.take_in(row, f"{piece:06d}.jsonl", [event], ProgressFold())
+                writer.take_in(row, f"{piece:06d}.jsonl", [event], RunFold())
         time.sleep(max(0.0, began + 1.0 - time.monotonic()))
 
 

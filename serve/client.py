@@ -23,6 +23,7 @@ from curator.errors import Bug, TransientError, UserError
 from serve.models import (
     DecisionPage,
     Explanations,
+    FailureList,
     Funnel,
     Log,
     Me,
@@ -39,13 +40,19 @@ from serve.models import (
     ValidRecipe,
 )
 from serve.states import State
+from serve.training_models import Curve, Training, TrainingDetails, TrainingPage, TrainingRequest
 
 TIMEOUT_S = 60.0
 TRIES = 5
 """How often a request is sent where no answer comes, or one that says to try again."""
 LONGEST_WAIT_S = 30.0
 
+PAGE = 200
+"""The most that a page of a list may hold."""
+LOG_BYTES = 65_536
+
 Told = TypeVar("Told", bound=BaseModel)
+Page = TypeVar("Page", RunPage, TrainingPage)
 Query = Mapping[str, str | int | float | Sequence[str]]
 
 
@@ -98,22 +105,15 @@ class Client:
         self, states: Sequence[State] = (), labels: Mapping[str, str] | None = None, most: int | None = None
     ) -> Iterator[Run]:
         """Runs, the newest first."""
-        query: dict[str, str | int | float | Sequence[str]] = {"limit": min(most or 200, 200)}
-        if states:
-            query["state"] = [*states]
-        if labels:
-            query["label"] = [f"{name}={value}" for name, value in labels.items()]
-        seen = 0
-        while True:
-            page = self._get(RunPage, "/v1/runs", query)
-            for run in page.runs:
-                yield run
-                seen += 1
-                if seen == most:
-                    return
-            if page.next is None:
-                return
-            query["cursor"] = page.next
+        for page in self._pages(RunPage, "/v1/runs", states, labels, most):
+            yield from page.runs
+
+    def trainings(
+        self, states: Sequence[State] = (), labels: Mapping[str, str] | None = None, most: int | None = None
+    ) -> Iterator[Training]:
+        """Trainings, the newest first."""
+        for page in self._pages(TrainingPage, "/v1/trainings", states, labels, most):
+            yield from page.trainings
 
     def run(self, run: str) -> RunDetails:
         """A run with its attempts and history."""
@@ -127,12 +127,44 @@ class Client:
         """Go on with a run that has ended without success."""
         return self._post(Run, _path(run, "resume"))
 
+    def train(self, request: TrainingRequest, key: str | None = None) -> Training:
+        """Make a training; the one that this key made before, if it did."""
+        headers = {"Idempotency-Key": key or secrets.token_hex(16)}
+        return self._post(Training, "/v1/trainings", request.model_dump(mode="json", exclude_unset=True), headers)
+
+    def training(self, training: str) -> TrainingDetails:
+        """A training with its attempts and history."""
+        return self._get(TrainingDetails, _training(training))
+
+    def cancel_training(self, training: str) -> Training:
+        """End a training, with a checkpoint."""
+        return self._post(Training, _training(training, "cancel"))
+
+    def resume_training(self, training: str) -> Training:
+        """Go on with a training from its last checkpoint."""
+        return self._post(Training, _training(training, "resume"))
+
+    def training_events(self, training: str, after: int = 0) -> Iterator[StoredEvent]:
+        """The events of a training as they come, until it has ended."""
+        return self._follow(_training(training, "events"), after)
+
+    def training_log(self, training: str, *, attempt: int | None = None, begin: int | None = None) -> Log:
+        """A range of what an attempt of a training wrote, its end if no beginning is given."""
+        return self._log(_training(training, "logs"), attempt, begin, LOG_BYTES)
+
+    def curve(self, training: str, points: int = 400) -> Curve:
+        """The losses of a training by step."""
+        return self._get(Curve, _training(training, "curve"), {"points": points})
+
     def events(self, run: str, after: int = 0) -> Iterator[StoredEvent]:
         """The events of a run as they come, until it has ended."""
+        return self._follow(_path(run, "events"), after)
+
+    def _follow(self, path: str, after: int) -> Iterator[StoredEvent]:
         silent = 0
         while True:
             try:
-                for event in self._stream(run, after):
+                for event in self._stream(path, after):
                     if event is None:
                         return
                     after, silent = event.id, 0
@@ -149,14 +181,17 @@ class Client:
             pass
         return self.run(run)
 
-    def log(self, run: str, *, attempt: int | None = None, begin: int | None = None, limit: int = 65_536) -> Log:
+    def log(self, run: str, *, attempt: int | None = None, begin: int | None = None, limit: int = LOG_BYTES) -> Log:
         """A range of what an attempt wrote, its end if no beginning is given."""
+        return self._log(_path(run, "logs"), attempt, begin, limit)
+
+    def _log(self, path: str, attempt: int | None, begin: int | None, limit: int) -> Log:
         query: dict[str, str | int | float | Sequence[str]] = {"limit": limit}
         if attempt is not None:
             query["attempt"] = attempt
         if begin is not None:
             query["begin"] = begin
-        return self._get(Log, _path(run, "logs"), query)
+        return self._get(Log, path, query)
 
     def funnel(self, run: str) -> Funnel:
         """What came in, what each rule took, what is left."""
@@ -168,6 +203,10 @@ class Client:
         if cursor is not None:
             query["cursor"] = cursor
         return self._get(DecisionPage, _path(run, "decisions"), query)
+
+    def failures(self, run: str) -> FailureList:
+        """What could not be read, by reason and file."""
+        return self._get(FailureList, _path(run, "failures"))
 
     def explain(self, run: str, document: str) -> Explanations:
         """What happened to a document, and why."""
@@ -193,6 +232,30 @@ class Client:
     def validate(self, choice: RecipeChoice) -> ValidRecipe:
         """Whether a recipe can run on the service."""
         return self._post(ValidRecipe, "/v1/recipes/validate", choice.model_dump(mode="json", exclude_unset=True))
+
+    def _pages(
+        self,
+        model: type[Page],
+        path: str,
+        states: Sequence[State],
+        labels: Mapping[str, str] | None,
+        most: int | None,
+    ) -> Iterator[Page]:
+        """Pages with at most so many of what they list; the last may hold more than are left."""
+        query: dict[str, str | int | float | Sequence[str]] = {}
+        if states:
+            query["state"] = [*states]
+        if labels:
+            query["label"] = [f"{name}={value}" for name, value in labels.items()]
+        left = most
+        while left is None or left > 0:
+            query["limit"] = PAGE if left is None else min(left, PAGE)
+            page = self._get(model, path, query)
+            yield page
+            if page.next is None:
+                return
+            query["cursor"] = page.next
+            left = None if left is None else left - PAGE
 
     def _get(self, model: type[Told], path: str, query: Query | None = None) -> Told:
         return self._parse(model, self._send("GET", path, query=query))
@@ -239,10 +302,10 @@ class Client:
             time.sleep(wait)
         raise Bug("the last try returns or raises")
 
-    def _stream(self, run: str, after: int) -> Iterator[StoredEvent | None]:
-        """The events of one connection; None when the run has ended."""
+    def _stream(self, path: str, after: int) -> Iterator[StoredEvent | None]:
+        """The events of one connection; None when what it tells of has ended."""
         headers = {"Accept": "text/event-stream", "Last-Event-ID": str(after)}
-        with self._http.stream("GET", _path(run, "events"), headers=headers) as response:
+        with self._http.stream("GET", path, headers=headers) as response:
             if response.status_code != 200:
                 response.read()
                 self._check(response)
@@ -279,6 +342,11 @@ class Client:
 
 def _wait(tries: int) -> float:
     return min(0.25 * 2.0**tries, LONGEST_WAIT_S)
+
+
+def _training(training: str, rest: str = "") -> str:
+    path = f"/v1/trainings/{quote(training, safe='')}"
+    return f"{path}/{rest}" if rest else path
 
 
 def _path(run: str, rest: str = "") -> str:

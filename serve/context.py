@@ -11,14 +11,20 @@ from curator.run.directory import RunDirectory
 from curator.storage.path import as_path
 from serve.gate import PRINCIPAL
 from serve.guarded.call import Guard
+from serve.kinds import Kind
 from serve.models import Run
 from serve.notices import Notices
 from serve.problems import ProblemError
 from serve.runner.runner import Runner
 from serve.settings import Settings
 from serve.states import State
+from serve.store.queries import run_number
 from serve.store.runs import RunStore
+from serve.store.trainings import find_training
 from serve.tokens import Principal, Tokens
+from serve.training_models import Training
+from serve.webhooks.deliverer import Deliverer
+from serve.webhooks.outbox import Outbox
 
 
 @dataclass(frozen=True)
@@ -31,6 +37,18 @@ class Service:
     runner: Runner
     notices: Notices
     guard: Guard
+    outbox: Outbox
+    deliverer: Deliverer
+
+    def start(self) -> None:
+        """Begin to work on runs and to deliver messages. UserError where another server has the state folder."""
+        self.runner.start()
+        self.deliverer.start()
+
+    def stop(self) -> None:
+        """End that. Processes go on, and the next server of this state folder adopts them."""
+        self.deliverer.stop()
+        self.runner.stop()
 
     def run(self, id: str) -> Run:  # noqa: A002 (as users call it)
         """A run by its id. ProblemError where there is none."""
@@ -38,6 +56,22 @@ class Service:
         if found is None:
             raise unknown_run(id)
         return found
+
+    def training(self, id: str) -> Training:  # noqa: A002 (as users call it)
+        """A training by its id. ProblemError where there is none."""
+        with self.runs.database.read() as session:
+            found = find_training(session, id)
+        if found is None:
+            raise unknown_training(id)
+        return found
+
+    def number(self, kind: Kind, id: str) -> int:  # noqa: A002 (as users call it)
+        """The internal number of a run or training. ProblemError where there is none."""
+        with self.runs.database.read() as session:
+            number = run_number(session, id, kind)
+        if number is None:
+            raise unknown_run(id) if kind == Kind.RUN else unknown_training(id)
+        return number
 
     def finished(self, id: str) -> RunDirectory:  # noqa: A002 (as users call it)
         """The directory of a run that has succeeded. ProblemError otherwise."""
@@ -52,11 +86,17 @@ def unknown_run(id: str) -> ProblemError:  # noqa: A002 (as users call it)
     return ProblemError("run.unknown", f"no run has the id {id!r}", hint="GET /v1/runs lists them")
 
 
-def _service(request: Request) -> Service:
+def unknown_training(id: str) -> ProblemError:  # noqa: A002 (as users call it)
+    """The problem of an id that no training has."""
+    return ProblemError("training.unknown", f"no training has the id {id!r}", hint="GET /v1/trainings lists them")
+
+
+# Without `async` each of these would be called in a thread of its own.
+async def _service(request: Request) -> Service:
     return cast("Service", request.app.state.service)
 
 
-def _principal(request: Request) -> Principal:
+async def _principal(request: Request) -> Principal:
     found = getattr(request.state, PRINCIPAL)
     if not isinstance(found, Principal):
         raise ProblemError("token.missing", "send Authorization: Bearer TOKEN")

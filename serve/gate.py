@@ -48,6 +48,9 @@ _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 """Those that are counted by name: anybody can make up others."""
 _LOOPBACK_HOSTS = ("localhost", "127.0.0.1", "[::1]")
 
+DISK_FULL = "53100"
+"""PostgreSQL, appendix A: error codes."""
+
 _log = logging.getLogger("curator.serve")
 
 
@@ -220,7 +223,10 @@ class _Replay:
 def store_problem(error: Exception) -> ProblemError:
     """The problem of a store that does not answer, or cannot write."""
     cause = error.orig if isinstance(error, DBAPIError) else None
-    is_full = isinstance(cause, sqlite3.OperationalError) and cause.sqlite_errorcode == sqlite3.SQLITE_FULL
+    if isinstance(cause, sqlite3.OperationalError):
+        is_full = cause.sqlite_errorcode == sqlite3.SQLITE_FULL
+    else:
+        is_full = getattr(cause, "sqlstate", None) == DISK_FULL
     code = "service.full" if is_full else "store.unavailable"
     return ProblemError(code, "nothing was changed", hint="try again later", headers={"Retry-After": "5"})
 

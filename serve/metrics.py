@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
+from serve.kinds import Kind
+from serve.webhooks.outbox import counts
+
 if TYPE_CHECKING:
     from serve.context import Service
 
@@ -37,8 +40,14 @@ def exposition(service: Service) -> bytes:
     """All that is counted."""
     registry = CollectorRegistry()
     runs = Gauge("curator_runs", "Runs in each state", ("state",), registry=registry)
-    for state, count in service.runs.counts().items():
-        runs.labels(state.value).set(count)
+    trainings = Gauge("curator_trainings", "Trainings in each state", ("state",), registry=registry)
+    for gauge, kind in ((runs, Kind.RUN), (trainings, Kind.TRAINING)):
+        for state, count in service.runs.counts(kind).items():
+            gauge.labels(state.value).set(count)
+    deliveries = Gauge("curator_webhook_deliveries", "Messages to webhooks", ("standing",), registry=registry)
+    with service.runs.database.read() as session:
+        for standing, count in counts(session).items():
+            deliveries.labels(standing).set(count)
     Gauge("curator_streams", "Event streams that are open", registry=registry).set(service.notices.count())
     turned = Gauge("curator_runner_idle_seconds", "Seconds since the runner's last turn", registry=registry)
     turned.set(max(0.0, time.time() - service.runner.turned))

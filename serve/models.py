@@ -14,29 +14,44 @@ from serve.states import State
 LABEL_NAME = r"^[a-z0-9]([a-z0-9._/-]{0,61}[a-z0-9])?$"
 MAX_LABELS = 20
 MAX_INPUTS = 1000
+MAX_NOTIFIED = 5
 
 Place = Annotated[str, StringConstraints(min_length=1, max_length=4096)]
 LabelName = Annotated[str, StringConstraints(pattern=LABEL_NAME)]
 LabelValue = Annotated[str, StringConstraints(max_length=255, pattern=r"^[^\x00]*$")]
-Override = Annotated[str, StringConstraints(min_length=3, max_length=1000)]
+WebhookUrl = Annotated[str, StringConstraints(min_length=8, max_length=1000)]
+Override = Annotated[str, StringConstraints(min_length=3, max_length=1000, pattern="^[^=]+=")]
 Scope = Literal["read", "submit", "admin"]
 """What a token may do; each holds what stands before it."""
 
 
-class _Given(BaseModel):
+class Given(BaseModel):
+    """What is sent to the service."""
+
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class _Told(BaseModel):
+class Told(BaseModel):
+    """What the service answers."""
+
     model_config = ConfigDict(frozen=True)
 
 
-class RecipeChoice(_Given):
-    """A recipe: the name of a packaged one, or the whole recipe inline; values overridden by `stage.param=value`."""
+class OverlayText(Given):
+    """An overlay that `curator calibrate` wrote: the name of its file, which the manifest keeps, and its text."""
+
+    name: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
+    text: Annotated[str, StringConstraints(min_length=1, pattern=r"^[^\x00]*$")]
+
+
+class RecipeChoice(Given):
+    """A recipe: the name of a packaged one, or the whole recipe inline; thresholds of an overlay laid over it; values
+    overridden by `stage.param=value`."""
 
     recipe: Annotated[str, StringConstraints(min_length=1, max_length=100)] | dict[str, object] = Field(
         "web", description="the name of a packaged recipe, or a recipe", examples=["web"]
     )
+    overlay: OverlayText | None = Field(None, description="thresholds laid over the recipe")
     overrides: tuple[Override, ...] = Field((), max_length=100, examples=[["dedup.threshold=0.9"]])
 
     @field_validator("recipe")
@@ -53,17 +68,25 @@ class RecipeChoice(_Given):
         return recipe
 
 
-class RunRequest(RecipeChoice):
-    """A run to be made."""
+class WorkRequest(Given):
+    """What every kind of work is asked with: where to, and how it is queued and tried."""
 
-    inputs: tuple[Place, ...] = Field(
-        min_length=1, max_length=MAX_INPUTS, description="files, directories or globs below an input root"
-    )
     output: Place = Field(description="a new directory below an output root; relative to the first if not absolute")
     labels: dict[LabelName, LabelValue] = Field({}, max_length=MAX_LABELS, examples=[{"team": "web"}])
     priority: int = Field(0, ge=-100, le=100, description="higher ones first; above 0 for admin tokens only")
     timeout_s: float | None = Field(None, gt=0, le=10_000_000, description="seconds that an attempt may take")
     attempts: int = Field(3, ge=1, le=20, description="attempts made at most where one is lost or may be tried again")
+    notify: tuple[WebhookUrl, ...] = Field(
+        (), max_length=MAX_NOTIFIED, description="webhooks that are told how it ends, of those that the service allows"
+    )
+
+
+class RunRequest(RecipeChoice, WorkRequest):
+    """A run to be made."""
+
+    inputs: tuple[Place, ...] = Field(
+        min_length=1, max_length=MAX_INPUTS, description="files, directories or globs below an input root"
+    )
     workers: int | None = Field(None, ge=1, le=1024, description="worker processes; those of the service if not given")
     memory: Size | None = Field(None, gt=0, description="bytes, or text as 4GB; those of the service if not given")
 
@@ -84,7 +107,7 @@ class RunRequest(RecipeChoice):
     )
 
 
-class Progress(_Told):
+class Progress(Told):
     """How far an attempt is, by the events of its run: phase `number` of `phases`, `tasks` of it done; `documents` and
     `bytes_read` of `bytes_total` read from the input."""
 
@@ -99,7 +122,7 @@ class Progress(_Told):
     began: float | None = None
 
 
-class Attempt(_Told):
+class Attempt(Told):
     """One attempt. `ask` says who wants it to end (`user`, `timeout`, empty); `exit_code`, `error` and `message` how it
     ended."""
 
@@ -115,12 +138,11 @@ class Attempt(_Told):
     message: str | None = None
 
 
-class Run(_Told):
-    """A run. `state` is that of its last attempt, `attempt` the number of that."""
+class Work(Told):
+    """What is worked on. `state` is that of its last attempt, `attempt` the number of that."""
 
     id: str
     owner: str
-    recipe: str
     output: str
     labels: Mapping[str, str]
     priority: int
@@ -129,13 +151,19 @@ class Run(_Told):
     state: State
     attempt: int
     version: int
-    progress: Progress
     exit_code: int | None = None
     error: str | None = None
     message: str | None = None
 
 
-class Change(_Told):
+class Run(Work):
+    """A run. `state` is that of its last attempt, `attempt` the number of that."""
+
+    recipe: str
+    progress: Progress
+
+
+class Change(Told):
     """A transition that was taken."""
 
     version: int
@@ -155,14 +183,14 @@ class RunDetails(Run):
     history: tuple[Change, ...]
 
 
-class RunPage(_Told):
+class RunPage(Told):
     """Some runs, the newest first; `next` is the cursor of those that follow, null at the end."""
 
     runs: tuple[Run, ...]
     next: str | None
 
 
-class StoredEvent(_Told):
+class StoredEvent(Told):
     """An event. `id` grows along the stream; `origin` tells whether the run wrote it or the service."""
 
     id: int
@@ -174,21 +202,21 @@ class StoredEvent(_Told):
     fields: Mapping[str, object]
 
 
-class EventPage(_Told):
+class EventPage(Told):
     """Some events, in order; `next` is what to give as `after` for those that follow."""
 
     events: tuple[StoredEvent, ...]
     next: int
 
 
-class Count(_Told):
+class Count(Told):
     """Documents and tokens."""
 
     documents: int
     tokens: int
 
 
-class Funnel(_Told):
+class Funnel(Told):
     """What came in, what each rule took, what is left: in all, and per language. Events are `in`, `failed`, `created`,
     `kept`, `copies`, `erased` and `STAGE/ACTION/RULE`. Of a run that has not succeeded it is what was counted so far,
     in all by task, per language by phase."""
@@ -201,7 +229,7 @@ class Funnel(_Told):
     fingerprint: str | None = None
 
 
-class Decision(_Told):
+class Decision(Told):
     """A verdict other than keep."""
 
     id: str
@@ -215,14 +243,34 @@ class Decision(_Told):
     keeper: str | None
 
 
-class DecisionPage(_Told):
+class DecisionPage(Told):
     """Some decisions, in the order of the record; `next` is the cursor of those that follow, null at the end."""
 
     decisions: tuple[Decision, ...]
     next: str | None
 
 
-class ExplainedDocument(_Told):
+class Failure(Told):
+    """Records of a file that could not be read for one reason: how many, and where the first is (`position` in bytes of
+    what is read, `line` where there are lines). `meaning` says the code in words, `advice` what to do."""
+
+    code: str
+    file: str
+    records: int
+    position: int
+    line: int | None
+    meaning: str
+    advice: str
+
+
+class FailureList(Told):
+    """What could not be read, the most frequent first; `records` in all."""
+
+    failures: tuple[Failure, ...]
+    records: int
+
+
+class ExplainedDocument(Told):
     """What happened to one document, and why."""
 
     id: str
@@ -233,13 +281,13 @@ class ExplainedDocument(_Told):
     decisions: tuple[Mapping[str, object], ...]
 
 
-class Explanations(_Told):
+class Explanations(Told):
     """All documents of an id."""
 
     documents: tuple[ExplainedDocument, ...]
 
 
-class Shard(_Told):
+class Shard(Told):
     """A file of the output, as the manifest has it."""
 
     name: str
@@ -249,13 +297,13 @@ class Shard(_Told):
     sha256: str
 
 
-class ShardList(_Told):
+class ShardList(Told):
     """The shards of a run."""
 
     shards: tuple[Shard, ...]
 
 
-class PreviewRow(_Told):
+class PreviewRow(Told):
     """A document of a shard, its text cut."""
 
     id: str
@@ -267,7 +315,7 @@ class PreviewRow(_Told):
     is_cut: bool
 
 
-class ShardPreview(_Told):
+class ShardPreview(Told):
     """Some documents of a shard."""
 
     name: str
@@ -276,7 +324,7 @@ class ShardPreview(_Told):
     documents: tuple[PreviewRow, ...]
 
 
-class Log(_Told):
+class Log(Told):
     """A part of what an attempt wrote: bytes `begin` to `end` of `bytes`."""
 
     attempt: int
@@ -286,20 +334,20 @@ class Log(_Told):
     text: str
 
 
-class RecipeSummary(_Told):
+class RecipeSummary(Told):
     """A packaged recipe."""
 
     name: str
     about: str
 
 
-class RecipeList(_Told):
+class RecipeList(Told):
     """The packaged recipes."""
 
     recipes: tuple[RecipeSummary, ...]
 
 
-class ValidRecipe(_Told):
+class ValidRecipe(Told):
     """A recipe that can run here."""
 
     name: str
@@ -307,7 +355,7 @@ class ValidRecipe(_Told):
     phases: tuple[str, ...]
 
 
-class StageSummary(_Told):
+class StageSummary(Told):
     """A stage that is installed, with the JSON schema of its parameters."""
 
     name: str
@@ -316,13 +364,40 @@ class StageSummary(_Told):
     parameters: Mapping[str, object]
 
 
-class StageList(_Told):
+class StageList(Told):
     """The stages that are installed."""
 
     stages: tuple[StageSummary, ...]
 
 
-class Me(_Told):
+Standing = Literal["waiting", "delivered", "given up"]
+"""Where a message stands."""
+
+
+class Delivery(Told):
+    """A message to a webhook about the end of a run or training (`run`): where it stands, how often it was tried, when
+    it is tried again at the earliest, and how the last try went."""
+
+    id: str
+    run: str
+    url: str
+    created: float
+    standing: Standing
+    tries: int
+    not_before: float
+    ended: float | None
+    status: int | None
+    error: str | None
+
+
+class DeliveryPage(Told):
+    """Some messages, the newest first; `next` is the cursor of those that follow, null at the end."""
+
+    deliveries: tuple[Delivery, ...]
+    next: str | None
+
+
+class Me(Told):
     """Whose token it is, and what it may do."""
 
     name: str
@@ -330,21 +405,21 @@ class Me(_Told):
     expires: float | None
 
 
-class Health(_Told):
+class Health(Told):
     """That the server answers, and with which version."""
 
     status: Literal["ok"]
     version: str
 
 
-class Violation(_Told):
+class Violation(Told):
     """One value of a request that will not do."""
 
     place: str
     message: str
 
 
-class Problem(_Told):
+class Problem(Told):
     """What went wrong (RFC 9457). `code` is stable and what programs look at; `hint` says what to do."""
 
     type: str

@@ -1,7 +1,8 @@
 """Which places the service reads and writes: below configured roots alone, after links are resolved.
 
 A recipe names files too (a language model, an index, evaluation sets); they are held against the input roots as well.
-Programs, addresses and environment variables that a recipe may name elsewhere are the server's own, and are refused.
+Programs, addresses and environment variables that a recipe may name elsewhere are the server's own, and are refused
+unless its administrator allows them.
 Whoever may write below a root can change what lies there between this look and the reading: roots belong to people who
 are trusted with that.
 """
@@ -9,9 +10,11 @@ are trusted with that.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict
 
 from curator.errors import UserError
 from curator.readers.base import InputFile
@@ -31,6 +34,39 @@ SERVERS_OWN = {
 (server-side request forgery), or hand out what its environment holds."""
 
 
+class Endpoint(BaseModel):
+    """An address that recipes may name, and the variable whose value is sent there and nowhere else."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    url: str
+    key_variable: str | None = None
+
+
+class Allowances(BaseModel):
+    """What of the server's own recipes may name: programs, addresses with their keys, variables that keep a key of
+    `pii`. Each is compared letter by letter."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    programs: tuple[str, ...] = ()
+    endpoints: tuple[Endpoint, ...] = ()
+    environment: tuple[str, ...] = ()
+
+    def refused(self, values: Mapping[str, object]) -> str | None:
+        """The first key of a mapping that names what is not allowed."""
+        program, url = values.get("program"), values.get("url")
+        key, variable = values.get("key_variable"), values.get("environment")
+        if program is not None and program not in self.programs:
+            return "program"
+        endpoints = [endpoint for endpoint in self.endpoints if endpoint.url == url]
+        if url is not None and not endpoints:
+            return "url"
+        if key is not None and not any(endpoint.key_variable == key for endpoint in endpoints):
+            return "key_variable"
+        return "environment" if variable is not None and variable not in self.environment else None
+
+
 class PlaceError(UserError):
     """A place that is not below a root."""
 
@@ -41,6 +77,7 @@ class Places:
 
     input_roots: tuple[str, ...] = ()
     output_roots: tuple[str, ...] = ()
+    allowances: Allowances = field(default_factory=Allowances)
 
     def inputs(self, given: Sequence[str]) -> tuple[str, ...]:
         """Inputs as they are read. PlaceError for one that is not below an input root, before anything is looked at."""
@@ -52,6 +89,13 @@ class Places:
         for file in files:
             self._check(str(file.path), self.input_roots, "input")
         return files
+
+    def file(self, given: str) -> str:
+        """A file that is there. PlaceError unless it lies below an input root."""
+        place = self._input(given)
+        if any(sign in place for sign in _MAGIC) or is_url(place) or not Path(place).is_file():
+            raise PlaceError("is no file", file=given, hint="name one file below an input root")
+        return place
 
     def output(self, given: str) -> str:
         """The output as it is written. PlaceError unless it is below an output root."""
@@ -73,14 +117,18 @@ class Places:
         """PlaceError where a recipe names a file that is not below an input root, or what is the server's own."""
         if recipe.language is not None and recipe.language.model != SHIPPED_MODEL:
             self._input(recipe.language.model)
+        if recipe.tokenizer is not None:
+            self._input(recipe.tokenizer)
         for entry in recipe.stages:
-            for name in _keys(entry.parameters):
-                if name in SERVERS_OWN:
+            for values in _mappings(entry.parameters):
+                name = self.allowances.refused(values)
+                if name is not None:
+                    what = SERVERS_OWN[name]
                     raise PlaceError(
-                        f"{entry.name}: {name} names {SERVERS_OWN[name]}, which a service does not take from a recipe",
-                        hint="run such a recipe with `curator process`",
+                        f"{entry.name}: {name} names {what}, which this service does not take from a recipe",
+                        hint="its administrator may allow it, or run such a recipe with `curator process`",
                     )
-            for text in _strings(entry.parameters):
+            for text in _strings(_without_servers_own(entry.parameters)):
                 if "/" in text or "\\" in text or text.startswith("~") or text in (".", ".."):
                     self._input(text)
 
@@ -131,16 +179,24 @@ def _refuse_parents(given: str) -> None:
         raise PlaceError("holds `..` or a NUL", file=given.replace("\0", "\\0"), hint="write the path without it")
 
 
-def _keys(value: object) -> Iterator[str]:
-    """The keys that have a value, at any depth."""
+def _mappings(value: object) -> Iterator[Mapping[str, object]]:
+    """The mappings of a value, at any depth."""
     if isinstance(value, dict):
-        for name, inner in value.items():
-            if inner is not None:
-                yield name
-            yield from _keys(inner)
+        yield value
+        for inner in value.values():
+            yield from _mappings(inner)
     elif isinstance(value, (list, tuple)):
         for inner in value:
-            yield from _keys(inner)
+            yield from _mappings(inner)
+
+
+def _without_servers_own(value: object) -> object:
+    """The value without what `Allowances` looks at: a program or an address is no input."""
+    if isinstance(value, dict):
+        return {name: _without_servers_own(inner) for name, inner in value.items() if name not in SERVERS_OWN}
+    if isinstance(value, (list, tuple)):
+        return [_without_servers_own(inner) for inner in value]
+    return value
 
 
 def _strings(value: object) -> Iterator[str]:

@@ -35,6 +35,9 @@ from serve.settings import Settings
 from serve.store import Database
 from serve.store.runs import RunStore
 from serve.tokens import Tokens
+from serve.webhooks.deliverer import Deliverer
+from serve.webhooks.outbox import Outbox
+from serve.webhooks.signing import load_secret
 
 GRACE_SECONDS = 5
 """How long requests may take to end when the server shall."""
@@ -54,11 +57,15 @@ def build(settings: Settings) -> Server:
     database = Database(settings.store)
     database.upgrade()
     auditor = Auditor(load_key(settings.audit_key_file, create=True))
-    runs = RunStore(database, auditor)
+    outbox = Outbox(settings.webhooks)
+    runs = RunStore(database, auditor, outbox)
+    secrets = [load_secret(path) for path in settings.webhooks.secrets]
+    deliverer = Deliverer(database, settings.webhooks, outbox, secrets)
     notices = Notices()
     runner = Runner(runs, settings)
-    runs.listeners += [notices.tell, runner.wake]
-    service = Service(settings, runs, Tokens(database, auditor), runner, notices, Guard(settings.limits))
+    runs.listeners += [notices.tell, runner.wake, deliverer.wake]
+    tokens, guard = Tokens(database, auditor), Guard(settings.limits)
+    service = Service(settings, runs, tokens, runner, notices, guard, outbox, deliverer)
     api = make_api()
     api.state.service = service
     return Server(Gate(api, ALL_ROUTES, service.tokens, settings), api, service)
@@ -118,7 +125,7 @@ def run(server: Server, listening: socket.socket) -> None:
     try:
         uvicorn.Server(config).run(sockets=[listening])
     finally:
-        server.service.runner.stop()
+        server.service.stop()
         server.service.runs.database.close()
 
 

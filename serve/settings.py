@@ -7,6 +7,7 @@ import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from serve.config import WebhookSection
 from serve.places import Places
 
 STATE_VARIABLE = "CURATOR_STATE"
@@ -48,6 +49,7 @@ class Settings:
     origins: tuple[str, ...] = ()
     audit_key: Path | None = None
     ray: str | None = None
+    webhooks: WebhookSection = field(default_factory=WebhookSection)
     limits: Limits = Limits()
 
     @property

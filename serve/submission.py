@@ -1,31 +1,36 @@
-"""A run that is asked for, looked at completely before it is taken: recipe, places, files, memory."""
+"""A run or training that is asked for, looked at completely before it is taken: recipe, places, files, memory."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from curator.cli.packages import require
 from curator.errors import DataError, UserError
 from curator.plan import make_plan
-from curator.recipe import Recipe, load_recipe, load_recipe_text, packaged_recipes
+from curator.recipe import Recipe, load_overlay_text, load_recipe, load_recipe_text, packaged_recipes
 from curator.registry import nearest
 from curator.run.checks import check_metadata, check_place, check_requirements
 from curator.run.directory import RunDirectory
 from curator.run.memory import workers_within
 from curator.run.pipeline import Pipeline, make_pipeline
-from curator.storage.path import as_path
-from serve.models import RecipeChoice, RunRequest
+from curator.storage.path import as_path, is_url
+from serve.models import RecipeChoice, Run, RunRequest, WorkRequest
 from serve.places import PlaceError, Places
 from serve.problems import ProblemError
 from serve.settings import Settings
+from serve.states import State
+from serve.training_models import TrainingRequest
 
 
 @dataclass(frozen=True)
 class Checked:
-    """A request that can become a run: its recipe, and its output as an absolute place."""
+    """A request that can become work: the name of its recipe or model, and its output as an absolute place."""
 
-    recipe: Recipe
+    name: str
     output: str
 
 
@@ -68,10 +73,39 @@ def check_run(request: RunRequest, settings: Settings) -> Checked:
         raise place_problem(error) from error
     except (UserError, DataError) as error:
         raise ProblemError("run.refused", _said(error), hint=error.hint) from error
-    return Checked(pipeline.recipe, output)
+    return Checked(pipeline.recipe.name, output)
 
 
-def request_digest(request: RunRequest) -> str:
+def check_training(request: TrainingRequest, settings: Settings, runs: Sequence[Run]) -> Checked:
+    """A training on these runs that can begin. ProblemError where it cannot."""
+    places = settings.places
+    if not places.output_roots or (request.tokenizer is not None and not places.input_roots):
+        missing = "--input-root" if places.output_roots else "--output-root"
+        raise ProblemError("roots.missing", "trainings are refused", hint=f"start the service with {missing} DIRECTORY")
+    for run in runs:
+        if run.state != State.SUCCEEDED:
+            raise ProblemError("run.not_finished", f"run {run.id} is {run.state}", hint="wait until it has succeeded")
+    try:
+        require("torch", "safetensors", "tensorboard", "sentencepiece", extra="train")
+        if request.tokenizer is not None:
+            places.file(request.tokenizer)
+        output = places.output(request.output)
+        if is_url(output):
+            raise UserError("a model cannot be written to object storage", file=output, hint="choose a directory")
+        if os.path.lexists(output):
+            raise UserError("the output is there already", file=output, hint="choose another")
+        weights = request.config.data.weights
+        if weights and len(weights) != len(runs):
+            raise UserError(f"data.weights has {len(weights)} values for {len(runs)} runs", hint="one for each run")
+    except PlaceError as error:
+        raise place_problem(error) from error
+    except UserError as error:
+        raise ProblemError("training.refused", _said(error), hint=error.hint) from error
+    model = request.config.model
+    return Checked(model.size if model.depth is None else f"depth {model.depth}", output)
+
+
+def request_digest(request: WorkRequest) -> str:
     """SHA-256 of a request, the same for the same values however they were written."""
     text = json.dumps(request.model_dump(mode="json"), sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
@@ -83,13 +117,17 @@ def place_problem(error: PlaceError) -> ProblemError:
 
 
 def _load(choice: RecipeChoice) -> Recipe:
+    given = choice.overlay
+    overlay = None if given is None else load_overlay_text(given.text.encode(), given.name, given.name)
     if isinstance(choice.recipe, str):
         known = packaged_recipes()
         if choice.recipe not in known:  # the command would take it for a file
             hint = nearest(choice.recipe, known) or f"one of: {', '.join(known)}; or give the recipe itself"
             raise UserError(f"there is no recipe {choice.recipe!r}", hint=hint)
-        return load_recipe(choice.recipe, choice.overrides)
-    return load_recipe_text(json.dumps(choice.recipe, ensure_ascii=False, indent=1), "recipe", choice.overrides)
+        return load_recipe(choice.recipe, choice.overrides, overlay)
+    return load_recipe_text(
+        json.dumps(choice.recipe, ensure_ascii=False, indent=1), "recipe", choice.overrides, overlay
+    )
 
 
 def _said(error: UserError | DataError) -> str:

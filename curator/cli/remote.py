@@ -39,6 +39,7 @@ class Submission:
     inputs: Sequence[str]
     output: str
     recipe: str
+    overlay: Path | None
     overrides: Sequence[str]
     workers: int | None
     memory_bytes: int | None
@@ -122,6 +123,7 @@ def remote_submit(remote: Remote, submission: Submission, wait: bool, as_json: b
             "output": submission.output,
             "recipe": _recipe(submission.recipe),
             "overrides": list(submission.overrides),
+            **({} if submission.overlay is None else {"overlay": _overlay(submission.overlay)}),
             **({} if submission.workers is None else {"workers": submission.workers}),
             **({} if submission.memory_bytes is None else {"memory": submission.memory_bytes}),
         }
@@ -160,6 +162,14 @@ def _recipe(given: str) -> str | dict[str, object]:
     load_recipe(given)  # an error names the line in the file
     loaded: dict[str, object] = yaml.safe_load(Path(given).read_text(encoding="utf-8"))
     return loaded
+
+
+def _overlay(path: Path) -> dict[str, str]:
+    """An overlay as it is sent: the name of its file, and what stands in it."""
+    from curator.recipe.load import load_overlay
+
+    load_overlay(path)  # an error names the line in the file
+    return {"name": path.name, "text": path.read_text(encoding="utf-8")}
 
 
 def _tell(client: Client, run: Run, wait: bool, as_json: bool) -> None:

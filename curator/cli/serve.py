@@ -30,11 +30,13 @@ class ServeOptions:
     origins: tuple[str, ...]
     audit_key: Path | None
     ray: str | None
+    config: Path | None
 
 
 def serve_command(options: ServeOptions, as_json: bool) -> None:
     """Serve until the process is told to end."""
     check_installed()
+    from serve.config import ServiceConfig, load_config
     from serve.places import Places, root_of
     from serve.server import build, check_exposure, listen, run
     from serve.settings import Settings, default_state, default_store
@@ -43,8 +45,11 @@ def serve_command(options: ServeOptions, as_json: bool) -> None:
     for name in ("alembic", "uvicorn.error"):
         logging.getLogger(name).setLevel(logging.WARNING)
     state = (options.state or default_state()).absolute()
+    config = ServiceConfig() if options.config is None else load_config(options.config)
     places = Places(
-        tuple(root_of(root) for root in options.input_roots), tuple(root_of(root) for root in options.output_roots)
+        tuple(root_of(root) for root in options.input_roots),
+        tuple(root_of(root) for root in options.output_roots),
+        config.recipes,
     )
     settings = Settings(
         state=state,
@@ -59,13 +64,14 @@ def serve_command(options: ServeOptions, as_json: bool) -> None:
         origins=options.origins,
         audit_key=options.audit_key,
         ray=options.ray,
+        webhooks=config.webhooks,
     )
     server = build(settings)
     token = check_exposure(settings, server.service.tokens)
     listening = listen(settings)
     host, port = listening.getsockname()[:2]
     url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-    server.service.runner.start()
+    server.service.start()
     if as_json:
         print_json({"url": url, "state": str(state), "token": token})
         sys.stdout.flush()

@@ -55,6 +55,10 @@ def serve(
         str | None,
         typer.Option(metavar="ADDRESS", help="Let a Ray cluster do the tasks of runs: HOST:PORT of its head, or auto."),
     ] = None,
+    config: Annotated[
+        Path | None,
+        typer.Option("--config", metavar="FILE", help="Webhooks, and what recipes may name beyond files, in YAML."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Serve runs over REST and on a web page."""
@@ -75,6 +79,7 @@ def serve(
             tuple(origins or ()),
             audit_key,
             ray,
+            config,
         ),
         as_json,
     )

@@ -69,7 +69,6 @@ def submit_to_server(
 
     for name, given in (
         ("--address", address is not None),
-        ("--overlay", overlay is not None),
         ("--resume", resume),
         ("--install", install),
     ):
@@ -77,7 +76,7 @@ def submit_to_server(
             hint = "`curator runs resume ID --server URL` goes on with a run" if name == "--resume" else "leave it out"
             raise UserError(f"{name} does not go with --server", hint=hint)
     memory_bytes = None if memory is None else parse_memory(memory)
-    submission = Submission(inputs, output, recipe, overrides, workers or None, memory_bytes, key)
+    submission = Submission(inputs, output, recipe, overlay, overrides, workers or None, memory_bytes, key)
     remote_submit(Remote(server, token_file), submission, wait, as_json)
 
 

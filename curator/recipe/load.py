@@ -54,14 +54,14 @@ def packaged_recipes() -> dict[str, Path]:
     return {path.stem: path for path in sorted(found)}
 
 
-def load_recipe(name_or_path: str, overrides: Sequence[str] = (), overlay: Path | None = None) -> Recipe:
+def load_recipe(name_or_path: str, overrides: Sequence[str] = (), overlay: Path | Overlay | None = None) -> Recipe:
     """The recipe of a file, or a packaged one by its name, with the values of an overlay and then the `overrides`
     (`stage.param=value`) in place of its own. UserError when wrong."""
     return load_with_origins(name_or_path, overrides, overlay)[0]
 
 
 def load_with_origins(
-    name_or_path: str, overrides: Sequence[str] = (), overlay: Path | None = None
+    name_or_path: str, overrides: Sequence[str] = (), overlay: Path | Overlay | None = None
 ) -> tuple[Recipe, Origins]:
     """The same, and where the parameters of its stages came from."""
     packaged = packaged_recipes()
@@ -75,23 +75,31 @@ def load_with_origins(
         raise UserError("is a directory, not a recipe", file=str(path)) from error
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"cannot be read: {error}", file=str(path)) from error
-    return _load(text, str(path), overrides, None if overlay is None else load_overlay(overlay))
+    return _load(text, str(path), overrides, load_overlay(overlay) if isinstance(overlay, Path) else overlay)
 
 
-def load_recipe_text(text: str, label: str, overrides: Sequence[str] = ()) -> Recipe:
-    """The recipe written in `text`; `label` names it in errors."""
-    return _load(text, label, overrides, None)[0]
+def load_recipe_text(text: str, label: str, overrides: Sequence[str] = (), overlay: Overlay | None = None) -> Recipe:
+    """The recipe written in `text`, with the values of an overlay and then the overrides in place of its own; `label`
+    names it in errors."""
+    return _load(text, label, overrides, overlay)[0]
 
 
 def load_overlay(path: Path) -> Overlay:
     """The overlay of a file. UserError when wrong."""
-    label = str(path)
     try:
         raw = path.read_bytes()
+    except OSError as error:
+        hint = "an overlay is a YAML file"
+        raise UserError(f"cannot be read: {error.strerror}", file=str(path), hint=hint) from error
+    return load_overlay_text(raw, path.name, str(path))
+
+
+def load_overlay_text(raw: bytes, name: str, label: str) -> Overlay:
+    """The overlay of the bytes of a file of this name; `label` names it in errors. UserError when wrong."""
+    try:
         text = raw.decode("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        problem = error.strerror if isinstance(error, OSError) else "not UTF-8"
-        raise UserError(f"cannot be read: {problem}", file=label, hint="an overlay is a YAML file") from error
+    except UnicodeDecodeError as error:
+        raise UserError("cannot be read: not UTF-8", file=label, hint="an overlay is a YAML file") from error
     places: dict[Location, Place] = {}
     data = _parse(text, label, "overlay", places, MAX_OVERLAY_VALUES)
     if not isinstance(data, dict) or not isinstance(data.get("stages"), list):
@@ -115,7 +123,7 @@ def load_overlay(path: Path) -> Overlay:
             calibration = Calibration.model_validate(data["calibration"])
         except ValidationError as error:
             raise _explain(error, Calibration, ("calibration",), places, label) from error
-    origin = OverlayOrigin(name=path.name, digest=blake3.blake3(raw).hexdigest(), calibration=calibration)
+    origin = OverlayOrigin(name=name, digest=blake3.blake3(raw).hexdigest(), calibration=calibration)
     return Overlay(label, stages, found, origin)
 
 

@@ -49,7 +49,15 @@ class ExplainQuestion(_Strict):
     document: str
 
 
-Question = PreviewQuestion | DecisionsQuestion | ExplainQuestion
+class FailuresQuestion(_Strict):
+    """Which records of a run could not be read, by code and file; the `limit` most frequent."""
+
+    kind: Literal["failures"] = "failures"
+    run: str
+    limit: int
+
+
+Question = PreviewQuestion | DecisionsQuestion | ExplainQuestion | FailuresQuestion
 
 
 class Answer(_Strict):
@@ -99,6 +107,8 @@ def _answer(asked: Question) -> Json:
         return _preview(asked)
     if isinstance(asked, DecisionsQuestion):
         return _decisions(asked)
+    if isinstance(asked, FailuresQuestion):
+        return _failures(asked)
     from curator.explain import explain
     from curator.run.directory import RunDirectory
     from curator.storage.path import as_path
@@ -143,6 +153,35 @@ def _preview(asked: PreviewQuestion) -> Json:
         for row in found
     ]
     return {"rows": rows, "documents": documents}
+
+
+def _failures(asked: FailuresQuestion) -> Json:
+    import pyarrow as pa
+
+    from curator.errors import DataError
+    from curator.run.directory import RunDirectory
+    from curator.run.failures import failures_of
+    from curator.storage.path import as_path
+
+    try:
+        found = failures_of(RunDirectory(as_path(asked.run)).failed)
+    except pa.ArrowMemoryError:
+        raise
+    except (pa.ArrowException, OSError) as error:
+        raise DataError("cannot be read", hint="`curator verify` tells what is damaged") from error
+    rows = [
+        {
+            "code": each.code,
+            "file": each.file,
+            "records": each.records,
+            "position": each.position,
+            "line": each.line,
+            "meaning": each.meaning.words,
+            "advice": each.meaning.advice,
+        }
+        for each in found[: asked.limit]
+    ]
+    return {"failures": rows, "records": sum(each.records for each in found)}
 
 
 _DECISION_COLUMNS = ["id", "key", "stage", "action", "rule", "score", "threshold", "lang", "keeper"]

@@ -6,6 +6,7 @@ import { showList } from "./list.js";
 import { showRun } from "./live.js";
 import { showCompare } from "./results.js";
 import { showSubmit } from "./submit.js";
+import { showTrain, showTraining, showTrainings } from "./trainings.js";
 
 const main = document.getElementById("main");
 let shown = new AbortController();
@@ -15,6 +16,9 @@ const PAGES = [
   [/^\/runs\/([0-9a-f]+)$/, showRun],
   [/^\/compare(?:\/([0-9a-f]+)\/([0-9a-f]+))?$/, showCompare],
   [/^\/submit$/, showSubmit],
+  [/^\/trainings$/, showTrainings],
+  [/^\/trainings\/([0-9a-f]+)$/, showTraining],
+  [/^\/train(?:\/([0-9a-f]+))?$/, showTrain],
 ];
 
 async function route() {
@@ -23,7 +27,7 @@ async function route() {
   const { signal } = shown;
   const path = location.hash.slice(1);
   for (const link of document.querySelectorAll("nav a")) {
-    const here = link.hash === "#/" ? path === "" || path === "/" || path.startsWith("/runs/") : path.startsWith(link.hash.slice(1));
+    const here = link.hash === "#/" ? path === "" || path === "/" || path.startsWith("/runs/") : `${path}/`.startsWith(`${link.hash.slice(1)}/`);
     if (here) link.setAttribute("aria-current", "page"); else link.removeAttribute("aria-current");
   }
   if (!token.get()) return showSignIn();

@@ -52,12 +52,17 @@ export function runPath(run, rest) {
   return rest ? `${path}/${rest}` : path;
 }
 
-// Reads the events of a run until it has ended; goes on after the last event where the connection breaks.
-export async function follow(run, onEvents, onEnd, signal) {
+export function trainingPath(training, rest) {
+  const path = `/v1/trainings/${encodeURIComponent(training)}`;
+  return rest ? `${path}/${rest}` : path;
+}
+
+// Reads the events of a run or training until it has ended; goes on after the last event where the connection breaks.
+export async function follow(path, onEvents, onEnd, signal) {
   let last = 0, wait = 500;
   while (!signal.aborted) {
     try {
-      const response = await fetch(runPath(run, "events"), {
+      const response = await fetch(path, {
         headers: headers({ Accept: "text/event-stream", "Last-Event-ID": String(last) }), signal, cache: "no-store",
       });
       await check(response);

@@ -75,6 +75,12 @@ export function bar(parts, whole) {
   return svg;
 }
 
+// Labels as people write them: NAME=VALUE, with commas between.
+export function labelsOf(text) {
+  const named = text.split(",").map((label) => label.trim()).filter(Boolean).map((label) => label.split(/=(.*)/s).slice(0, 2));
+  return Object.fromEntries(named.map(([name, value]) => [name, value || ""]));
+}
+
 export function field(label, control, hint) {
   const id = `f-${label.toLowerCase().replace(/[^a-z0-9]+/g, "-")}-${field.number++}`;
   control.id = id;

@@ -1,18 +1,17 @@
 // One run: live while it works, with its results when it has succeeded.
 
 import { follow, get, post, runPath } from "./client.js";
-import { bytes, count, duration, fill, h, say, state, table, told, when } from "./elements.js";
-import { funnelView, resultsView } from "./results.js";
+import { bytes, count, duration, fill, h, say, state, told } from "./elements.js";
+import { failuresView, funnelView, resultsView } from "./results.js";
+import { ENDED, actions, figure, logView, recordView } from "./work.js";
 
-const ENDED = ["succeeded", "failed", "cancelled", "lost"];
 const LOOK_MILLISECONDS = 700;
 
 export async function showRun(main, signal, id) {
   document.title = `Run ${id} · Curator`;
   const head = h("div", { class: "live" }), progress = h("div"), funnel = h("div"), results = h("div"), record = h("div");
-  const log = h("pre", { tabindex: "0" }), logs = h("details", { ontoggle: () => logs.open && showLog() },
-    h("summary", {}, "What it wrote"), log);
-  fill(main, head, progress, funnel, results, logs, record);
+  const failures = h("div"), logs = logView(() => get(runPath(id, "logs"), signal));
+  fill(main, head, progress, funnel, failures, results, logs.element, record);
   let run = await get(runPath(id), signal);
   let pending = null;
   render();
@@ -21,17 +20,10 @@ export async function showRun(main, signal, id) {
 
   function render() {
     fill(head, h("h1", {}, `${run.recipe} `, h("span", { class: "muted small" }, run.id)), h("p", {}, state(run.state),
-      run.attempt > 1 ? h("span", { class: "muted" }, ` attempt ${run.attempt}`) : null), buttons(),
+      run.attempt > 1 ? h("span", { class: "muted" }, ` attempt ${run.attempt}`) : null), actions(run.state, act),
       run.message && ENDED.includes(run.state) ? h("div", { class: "warnings" }, h("p", {}, `${run.error || ""}: ${run.message}`)) : null);
     fill(progress, figures());
     fill(record, recordView(run));
-  }
-
-  function buttons() {
-    const able = [];
-    if (!ENDED.includes(run.state) && run.state !== "cancelling") able.push(h("button", { type: "button", onclick: () => act("cancel") }, "Cancel"));
-    if (ENDED.includes(run.state) && run.state !== "succeeded") able.push(h("button", { type: "button", class: "main", onclick: () => act("resume") }, "Resume"));
-    return able.length ? h("p", { class: "row" }, able) : null;
   }
 
   async function act(what) {
@@ -66,18 +58,13 @@ export async function showRun(main, signal, id) {
   async function refresh() {
     run = await get(runPath(id), signal);
     render();
-    if (run.progress.phase || run.state === "succeeded") fill(funnel, funnelView(await get(runPath(id, "funnel"), signal)));
-    if (run.state === "succeeded" && !results.hasChildNodes()) fill(results, await resultsView(run, signal));
-    if (logs.open) await showLog();
-  }
-
-  async function showLog() {
-    try {
-      const found = await get(runPath(id, "logs"), signal);
-      log.textContent = found.text || "nothing yet";
-    } catch (error) {
-      log.textContent = told(error);
+    if (run.progress.phase || run.state === "succeeded") {
+      const found = await get(runPath(id, "funnel"), signal);
+      fill(funnel, funnelView(found));
+      if (run.state === "succeeded" && found.all.failed && !failures.hasChildNodes()) fill(failures, await failuresView(id, signal));
     }
+    if (run.state === "succeeded" && !results.hasChildNodes()) fill(results, await resultsView(run, signal));
+    await logs.refresh();
   }
 
   function listen() {
@@ -86,16 +73,6 @@ export async function showRun(main, signal, id) {
     const soon = () => {
       pending ??= setTimeout(() => { pending = null; if (!signal.aborted) refresh().catch((error) => say(told(error), true)); }, LOOK_MILLISECONDS);
     };
-    follow(id, soon, soon, signal).catch((error) => say(told(error), true));
+    follow(runPath(id, "events"), soon, soon, signal).catch((error) => say(told(error), true));
   }
-}
-
-const figure = (name, value) => h("div", {}, h("dt", {}, name), h("dd", {}, value));
-
-function recordView(run) {
-  return [h("h2", {}, "What happened"),
-    table(null, [["time", "", (each) => when(each.time)], ["state", "", (each) => state(each.after)],
-      ["attempt", "n wide", (each) => String(each.attempt)], ["why", "", (each) => each.why], ["by", "wide", (each) => each.actor]], run.history, { class: "cards" }),
-    h("h2", {}, "What was asked"), h("pre", { tabindex: "0" }, JSON.stringify(run.request, null, 1)),
-    h("p", { class: "muted small" }, "Output: ", h("code", {}, run.output))];
 }

@@ -58,11 +58,24 @@ function languageView({ languages, stages }) {
     rows.length > LANGUAGES_SHOWN ? h("details", {}, h("summary", {}, `${rows.length - LANGUAGES_SHOWN} more`), view(rows.slice(LANGUAGES_SHOWN))) : null];
 }
 
+const FAILURES_SHOWN = 20;
+
+// What could not be read: by reason and file, with what to do about it.
+export async function failuresView(run, signal) {
+  const { failures, records } = await get(runPath(run, "failures"), signal);
+  if (!failures.length) return null;
+  const view = (some) => table(null, [["file", "", (row) => row.file], ["records", "n", (row) => count(row.records)],
+    ["what is wrong", "", (row) => [row.meaning, " ", h("code", { class: "muted" }, row.code)]], ["the first", "wide", (row) => (row.line === null ? `at byte ${count(row.position)}` : `in line ${count(row.line)}`)],
+    ["what to do", "wide", (row) => row.advice]], some, { class: "cards" });
+  return [h("h2", {}, "Could not be read"), h("p", { class: "muted" }, `${count(records)} ${records === 1 ? "record" : "records"}; the rest was processed.`), view(failures.slice(0, FAILURES_SHOWN)),
+    failures.length > FAILURES_SHOWN ? h("details", {}, h("summary", {}, `${failures.length - FAILURES_SHOWN} more`), view(failures.slice(FAILURES_SHOWN))) : null];
+}
+
 export async function resultsView(run, signal) {
   const { shards } = await get(runPath(run.id, "shards"), signal);
   return [h("h2", {}, "Explain a document"), explainView(run), h("h2", {}, "Shards"), shardView(run, shards),
     h("p", { class: "row" }, h("button", { type: "button", onclick: () => save(run) }, "Save the report"),
-      h("a", { href: `#/compare/${run.id}/${run.id}` }, "Compare with another run"))];
+      h("a", { href: `#/compare/${run.id}/${run.id}` }, "Compare with another run"), h("a", { href: `#/train/${run.id}` }, "Train a model on it"))];
 }
 
 function explainView(run) {

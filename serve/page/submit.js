@@ -1,7 +1,7 @@
 // A form for a new run: places, and the parameters of the recipe's stages from their schemas.
 
 import { get, post } from "./client.js";
-import { field, fill, h, say, told } from "./elements.js";
+import { field, fill, h, labelsOf, say, told } from "./elements.js";
 
 export async function showSubmit(main, signal) {
   document.title = "Submit · Curator";
@@ -55,8 +55,7 @@ export async function showSubmit(main, signal) {
     event.preventDefault();
     const lines = inputs.value.split("\n").map((line) => line.trim()).filter(Boolean);
     const body = { recipe: recipe.value, inputs: lines, output: output.value.trim(), overrides: overrides() };
-    const named = labels.value.split(",").map((label) => label.trim()).filter(Boolean).map((label) => label.split(/=(.*)/s).slice(0, 2));
-    if (named.length) body.labels = Object.fromEntries(named.map(([name, value]) => [name, value || ""]));
+    body.labels = labelsOf(labels.value);
     if (timeout.value) body.timeout_s = Number(timeout.value);
     send.disabled = true;
     try {

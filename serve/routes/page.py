@@ -17,7 +17,17 @@ TYPES = {
     ".css": "text/css; charset=utf-8",
     ".svg": "image/svg+xml",
 }
-SCRIPTS = ("app.js", "client.js", "elements.js", "list.js", "live.js", "results.js", "submit.js")
+SCRIPTS = (
+    "app.js",
+    "client.js",
+    "elements.js",
+    "list.js",
+    "live.js",
+    "results.js",
+    "submit.js",
+    "trainings.js",
+    "work.js",
+)
 OTHERS = ("style.css", "icon.svg")
 
 

@@ -14,11 +14,12 @@ from curator.run.funnel import funnel_json
 from curator.run.manifest import Manifest, load_manifest
 from curator.run.progress import Counts
 from serve.context import ServiceOf
-from serve.guarded.read import DecisionsQuestion, ExplainQuestion, PreviewQuestion
+from serve.guarded.read import DecisionsQuestion, ExplainQuestion, FailuresQuestion, PreviewQuestion
 from serve.models import (
     Count,
     DecisionPage,
     Explanations,
+    FailureList,
     Funnel,
     Shard,
     ShardList,
@@ -32,6 +33,7 @@ ROUTES = Routes("results")
 
 SHARDS = "shards/"
 PREVIEW_CHARACTERS = 2000
+FAILURES_SHOWN = 1000
 
 _OF_FINISHED = ("run.unknown", "run.not_finished", "run.damaged", "request.invalid")
 _GUARDED = (*_OF_FINISHED, "preview.failed", "service.busy")
@@ -78,6 +80,14 @@ def list_decisions(
     directory = service.finished(run)
     question = DecisionsQuestion(run=str(directory.root), equal=equal, file=file, row=row, limit=limit)
     return DecisionPage.model_validate(service.guard.ask(question))
+
+
+@ROUTES.add("GET", "/v1/runs/{run}/failures", "read", model=FailureList, problems=_GUARDED)
+def list_failures(run: str, service: ServiceOf) -> FailureList:
+    """Which records could not be read, by reason and file, the 1,000 most frequent of these first, and what to do."""
+    directory = service.finished(run)
+    question = FailuresQuestion(run=str(directory.root), limit=FAILURES_SHOWN)
+    return FailureList.model_validate(service.guard.ask(question))
 
 
 @ROUTES.add(

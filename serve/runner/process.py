@@ -12,7 +12,7 @@ from pathlib import Path
 
 from curator.run.store import OWNER_ONLY, make_folder, put
 from serve.audit import KEY_VARIABLE
-from serve.runner.task import HEARTBEAT, LOCK, LOG, PID, TASK, Outcome, Task, read_outcome
+from serve.runner.task import HEARTBEAT, LOCK, LOG, PID, TASK, AnyTask, Outcome, read_outcome
 
 CLIENT_VARIABLE = "CURATOR_TOKEN"
 
@@ -29,7 +29,7 @@ class WorkerProcess:
     folder: Path
     child: subprocess.Popen[bytes] | None = None
 
-    def launch(self, task: Task) -> None:
+    def launch(self, task: AnyTask) -> None:
         """Start it, unless it lives. The lock is taken here and handed on, so that there is no moment without it."""
         make_folder(self.folder.parent.parent, OWNER_ONLY)
         make_folder(self.folder.parent, OWNER_ONLY)

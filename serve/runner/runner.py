@@ -10,28 +10,26 @@ holds the lock of its attempt for as long as it lives.
 from __future__ import annotations
 
 import fcntl
-import json
 import logging
 import os
 import secrets
 import threading
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from typing import cast
 
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from curator.errors import INTERRUPTED, CuratorError, TransientError, UserError
-from curator.run.directory import RunDirectory
 from curator.run.events import Event, EventReader
-from curator.run.progress import ProgressFold
 from curator.run.store import OWNER_ONLY, make_folder, put
-from curator.storage.path import AnyPath, as_path
-from serve.models import RunRequest
+from serve.folds import Fold
 from serve.runner.choose import choose_next
 from serve.runner.process import WorkerProcess
-from serve.runner.task import Outcome, Task
+from serve.runner.task import Outcome
+from serve.runner.work import WORK, Work
 from serve.settings import Settings, attempt_folder
 from serve.states import (
     AskToCancel,
@@ -51,8 +49,6 @@ from serve.store.tables import AttemptRow, RunRow
 TURN_SECONDS = 0.25
 LEASE_SECONDS = 30.0
 RENEW_SECONDS = 5.0
-GRACE_SECONDS = 20.0
-"""How long a process may take to end when it is told to, before it is killed."""
 SILENT_SECONDS = 120.0
 """A process that lives and has not been heard of for so long is killed: it hangs, or its disk does."""
 BACKOFF_SECONDS = (1.0, 5.0, 30.0, 120.0, 600.0)
@@ -66,9 +62,15 @@ class _Watched:
     """What this process knows of an attempt that it watches."""
 
     process: WorkerProcess
+    work: Work
+    timeout_s: float | None
     reader: EventReader
-    fold: ProgressFold = field(default_factory=ProgressFold)
+    fold: Fold
     told: float | None = None
+
+    def read_anew(self, run: RunRow) -> None:
+        """Read the events from the beginning."""
+        self.reader, self.fold = EventReader(self.work.events(run)), self.work.new_fold()
 
 
 class Runner:
@@ -163,7 +165,10 @@ class Runner:
         if key not in self._watched:
             # Read from the beginning: what is in the store already is passed over, and shows how far the run is.
             folder = attempt_folder(self._settings.state, run.id, attempt.number)
-            self._watched[key] = _Watched(WorkerProcess(folder), EventReader(_events_of(run)))
+            work, timeout_s = WORK[run.kind], cast("float | None", run.request["timeout_s"])
+            self._watched[key] = _Watched(
+                WorkerProcess(folder), work, timeout_s, EventReader(work.events(run)), work.new_fold()
+            )
         return self._watched[key]
 
     def _take_in(self, run: RunRow, attempt: AttemptRow, watched: _Watched) -> None:
@@ -175,7 +180,7 @@ class Runner:
             is_done = True
         finally:
             if not is_done:
-                watched.reader, watched.fold = EventReader(_events_of(run)), ProgressFold()
+                watched.read_anew(run)
 
     def _take_in_piece(
         self, run: RunRow, attempt: AttemptRow, watched: _Watched, piece: str, events: Sequence[Event]
@@ -184,41 +189,40 @@ class Runner:
             watched.fold.add(event)
         if piece <= run.piece:
             return
-        began = any(event["kind"] == "run.started" for event in events)
+        began = any(event["kind"] == watched.work.FIRST for event in events)
         with self._store.write() as writer:
             row = _row(writer, run)
-            writer.take_in(row, piece, events, watched.fold)
+            writer.take_in(row, piece, watched.work.kept(events), watched.fold)
             if began and writer.attempt_of(row).state == State.STARTING:
-                writer.take(row, attempt.number, Begin())
+                writer.take(row, attempt.number, Begin(watched.work.BEGAN))
 
     def _press(self, run: RunRow, attempt: AttemptRow, watched: _Watched, heartbeat: float) -> None:
         """End a process that shall end: asked to, out of time, or silent."""
-        now = time.time()
-        request = RunRequest.model_validate(run.request)
+        now, timeout_s = time.time(), watched.timeout_s
         if now - heartbeat > SILENT_SECONDS:
             _log.warning("run %s has not been heard of for %d s: killed", run.id, now - heartbeat)
             watched.process.kill()
         elif attempt.state == State.CANCELLING:
             if watched.told is None:
                 watched.told = now if watched.process.ask_to_end() else None
-            elif now - watched.told > GRACE_SECONDS:
+            elif now - watched.told > watched.work.GRACE_SECONDS:
                 watched.process.kill()
-        elif request.timeout_s is not None and now - (attempt.started or now) > request.timeout_s:
+        elif timeout_s is not None and now - (attempt.started or now) > timeout_s:
             with self._store.write() as writer:
                 row = _row(writer, run)
-                if writer.take(row, attempt.number, AskToCancel(f"its {request.timeout_s:g} s are over")):
+                if writer.take(row, attempt.number, AskToCancel(f"its {timeout_s:g} s are over")):
                     writer.attempt_of(row).ask = "timeout"
             self._wake.set()
 
     def _settle(self, run: RunRow, attempt: AttemptRow, watched: _Watched) -> None:
         """Say how an attempt ended whose process is gone, and try again where that may help."""
         outcome = watched.process.outcome()
-        finished = outcome is None and RunDirectory(as_path(run.output)).manifest.exists()
+        finished = outcome is None and watched.work.is_finished(run)
         with self._store.write() as writer:
             row = _row(writer, run)
             asked = writer.attempt_of(row).ask
             state = State(writer.attempt_of(row).state)
-            transition, ended = _how_it_ended(outcome, state, asked, finished=finished)
+            transition, ended = _how_it_ended(watched.work, outcome, state, asked, finished=finished)
             again = transition.TO == State.LOST or (ended.exit_code == TransientError.exit_code and not asked)
             again = again and attempt.retries_left > 0
             if writer.take(row, attempt.number, transition, ended=ended, is_final=not again) and again:
@@ -267,37 +271,22 @@ class Runner:
             if attempt.number != chosen.attempt or attempt.state != State.QUEUED:
                 return True  # cancelled, or taken by another server meanwhile
             attempt.lease, attempt.lease_until = self.lease, time.time() + LEASE_SECONDS
-            if run.piece and not RunDirectory(as_path(run.output)).is_used():
+            if run.piece and not WORK[run.kind].is_used(run):
                 writer.begin_anew(run)
             writer.take(run, attempt.number, Launch())
         watched = self._watch(run, attempt)
         try:
-            watched.process.launch(self._task(run, attempt))
+            watched.process.launch(watched.work.task(run, attempt.number, self._settings, self._store))
         except (OSError, CuratorError) as error:
             _log.warning("run %s could not be started: %s", run.id, error)  # settled in the next turn, as lost
         return True
 
-    def _task(self, run: RunRow, attempt: AttemptRow) -> Task:
-        request, settings = RunRequest.model_validate(run.request), self._settings
-        workers, memory = (settings.workers, settings.memory_bytes) if settings.ray is None else (0, None)
-        return Task(
-            inputs=request.inputs,
-            output=run.output,
-            recipe=request.recipe if isinstance(request.recipe, str) else run.recipe,
-            recipe_text=None if isinstance(request.recipe, str) else json.dumps(request.recipe, ensure_ascii=False),
-            overrides=request.overrides,
-            workers=request.workers or workers,
-            memory_bytes=request.memory or memory,
-            ray=settings.ray,
-            resume=attempt.number > 1,
-            input_roots=settings.places.input_roots,
-            output_roots=settings.places.output_roots,
-        )
 
-
-def _how_it_ended(outcome: Outcome | None, state: State, asked: str, *, finished: bool) -> tuple[Transition, Ended]:
+def _how_it_ended(
+    work: Work, outcome: Outcome | None, state: State, asked: str, *, finished: bool
+) -> tuple[Transition, Ended]:
     if finished or (outcome is not None and outcome.exit_code == 0):
-        return Succeed(), Ended(0)
+        return Succeed(work.SUCCEEDED), Ended(0)
     if outcome is not None and outcome.exit_code != INTERRUPTED:
         message = outcome.message
         return Fail(f"it ended with exit code {outcome.exit_code}"), Ended(outcome.exit_code, outcome.error, message)
@@ -306,10 +295,6 @@ def _how_it_ended(outcome: Outcome | None, state: State, asked: str, *, finished
     if asked == "timeout":
         return Fail("its time was up"), Ended(TransientError.exit_code, "Timeout", "its time was up; resume goes on")
     return Cancel(), Ended(INTERRUPTED, KeyboardInterrupt.__name__)
-
-
-def _events_of(run: RunRow) -> AnyPath:
-    return RunDirectory(as_path(run.output)).events
 
 
 def _row(writer: Writer, run: RunRow) -> RunRow:

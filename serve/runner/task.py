@@ -11,8 +11,13 @@ outcome.json   how it ended; missing when it was killed
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+
+from curator.training import TrainingConfig
+from serve.models import OverlayText
+from serve.places import Allowances
 
 TASK = "task.json"
 LOCK = "lock"
@@ -25,15 +30,17 @@ HEARTBEAT_SECONDS = 2.0
 
 
 class Task(BaseModel):
-    """One attempt. `recipe` is the name of a packaged one, else `recipe_text` its text; places are resolved already.
-    `workers` 0 and `memory_bytes` None mean what the Ray cluster at the address `ray` has."""
+    """One attempt of a run. `recipe` is the name of a packaged one, else `recipe_text` its text; places are resolved
+    already. `workers` 0 and `memory_bytes` None mean what the Ray cluster at the address `ray` has."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    kind: Literal["run"] = "run"
     inputs: tuple[str, ...]
     output: str
     recipe: str
     recipe_text: str | None
+    overlay: OverlayText | None = None
     overrides: tuple[str, ...]
     workers: int
     memory_bytes: int | None
@@ -41,10 +48,37 @@ class Task(BaseModel):
     resume: bool
     input_roots: tuple[str, ...]
     output_roots: tuple[str, ...]
+    allowances: Allowances = Allowances()
+
+
+class TrainingTask(BaseModel):
+    """One attempt of a training, on the directories of these runs."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: Literal["training"] = "training"
+    runs: tuple[str, ...]
+    output: str
+    config: TrainingConfig
+    tokenizer: str | None
+    device: str
+    resume: bool
+    input_roots: tuple[str, ...]
+    output_roots: tuple[str, ...]
+
+
+AnyTask = Task | TrainingTask
+
+_TASK: TypeAdapter[AnyTask] = TypeAdapter(Annotated[AnyTask, Field(discriminator="kind")])
+
+
+def read_task(folder: Path) -> AnyTask:
+    """The task of a folder."""
+    return _TASK.validate_json((folder / TASK).read_bytes())
 
 
 class Outcome(BaseModel):
-    """How a worker ended: the exit code of `curator process`, and what stopped it."""
+    """How a worker ended: the exit code of `curator process` or `train`, and what stopped it."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

@@ -1,8 +1,8 @@
 """The process of an attempt: `python -m serve.runner.worker FOLDER DESCRIPTOR`.
 
-It runs `curator process` on the task of its folder and leaves how that ended. It is a session of its own, so that it
-goes on when the server ends; the descriptor is the lock, which the kernel lets go when the process ends, however that
-happens.
+It runs `curator process`, or `curator train`, on the task of its folder and leaves how that ended. It is a session of
+its own, so that it goes on when the server ends; the descriptor is the lock, which the kernel lets go when the process
+ends, however that happens.
 """
 
 from __future__ import annotations
@@ -19,11 +19,27 @@ from curator.cli.process import process_command
 from curator.collector import collect_seldom
 from curator.errors import INTERRUPTED, Bug, CuratorError
 from curator.recipe import load_recipe
-from curator.run.store import put
+from curator.run.store import make_folder, put
+from curator.training import dump_training_config
 from serve.places import Places
-from serve.runner.task import HEARTBEAT, HEARTBEAT_SECONDS, OUTCOME, PID, TASK, Outcome, Task
+from serve.runner.task import (
+    HEARTBEAT,
+    HEARTBEAT_SECONDS,
+    OUTCOME,
+    PID,
+    AnyTask,
+    Outcome,
+    Task,
+    TrainingTask,
+    read_task,
+)
 
 _RECIPE = "recipe.yaml"
+_CONFIG = "training.json"
+_OVERLAY = "overlay"
+
+_TOLD_TO_END = tuple(128 + int(number) for number in (signal.SIGINT, signal.SIGTERM))
+"""Exit codes of commands that ended because they were told to."""
 
 
 def main(folder: Path, descriptor: int) -> None:
@@ -35,7 +51,7 @@ def main(folder: Path, descriptor: int) -> None:
     threading.Thread(target=_beat, args=(folder / HEARTBEAT,), name="heartbeat", daemon=True).start()
     outcome = Outcome(exit_code=Bug.exit_code, error=Bug.__name__, message="a fault in Curator; the log has more")
     try:
-        outcome = _run(Task.model_validate_json((folder / TASK).read_bytes()), folder)
+        outcome = _work(read_task(folder), folder)
     except KeyboardInterrupt:
         outcome = Outcome(exit_code=INTERRUPTED, error=KeyboardInterrupt.__name__)
     finally:
@@ -43,39 +59,79 @@ def main(folder: Path, descriptor: int) -> None:
         put(folder / OUTCOME, outcome.model_dump_json().encode())
 
 
-def _run(task: Task, folder: Path) -> Outcome:
-    recipe = task.recipe
-    if task.recipe_text is not None:
-        recipe = str(folder / _RECIPE)
-        put(Path(recipe), task.recipe_text.encode())
-    places = Places(task.input_roots, task.output_roots)
+def _work(task: AnyTask, folder: Path) -> Outcome:
     try:
-        # A second look: what lies below the roots may have changed while the run waited.
-        loaded = load_recipe(recipe, task.overrides)
-        places.check_recipe(loaded)
-        places.output(task.output)
-        places.discover(task.inputs, loaded.input.format)
-        process_command(
-            task.inputs,
-            task.output,
-            recipe,
-            None,
-            task.workers,
-            None if task.memory_bytes is None else str(task.memory_bytes),
-            task.overrides,
-            task.resume,
-            keep_work=False,
-            ray=task.ray,
-            as_json=False,
-        )
+        if isinstance(task, TrainingTask):
+            _train(task, folder)
+        else:
+            _run(task, folder)
     except CuratorError as error:
         if error.exit_code == Bug.exit_code:
             traceback.print_exc()
         return Outcome(exit_code=error.exit_code, error=type(error).__name__, message=str(error))
     except SystemExit as ended:
         code = ended.code if isinstance(ended.code, int) else 1
-        return Outcome(exit_code=code, error=KeyboardInterrupt.__name__ if code == INTERRUPTED else None)
+        if code in _TOLD_TO_END:
+            return Outcome(exit_code=INTERRUPTED, error=KeyboardInterrupt.__name__)
+        return Outcome(exit_code=code)
     return Outcome(exit_code=0)
+
+
+def _run(task: Task, folder: Path) -> None:
+    recipe = task.recipe
+    if task.recipe_text is not None:
+        recipe = str(folder / _RECIPE)
+        put(Path(recipe), task.recipe_text.encode())
+    overlay = None
+    if task.overlay is not None:
+        # In a folder of its own, by its own name, which the manifest has.
+        make_folder(folder / _OVERLAY)
+        overlay = folder / _OVERLAY / task.overlay.name
+        put(overlay, task.overlay.text.encode())
+    # A second look: what lies below the roots may have changed while the run waited.
+    places = Places(task.input_roots, task.output_roots, task.allowances)
+    loaded = load_recipe(recipe, task.overrides, overlay)
+    places.check_recipe(loaded)
+    places.output(task.output)
+    places.discover(task.inputs, loaded.input.format)
+    process_command(
+        task.inputs,
+        task.output,
+        recipe,
+        overlay,
+        task.workers,
+        None if task.memory_bytes is None else str(task.memory_bytes),
+        task.overrides,
+        task.resume,
+        keep_work=False,
+        ray=task.ray,
+        as_json=False,
+    )
+
+
+def _train(task: TrainingTask, folder: Path) -> None:
+    from curator.cli.train import train_command
+
+    config = folder / _CONFIG
+    put(config, dump_training_config(task.config).encode())
+    places = Places(task.input_roots, task.output_roots)
+    places.output(task.output)
+    tokenizer = None if task.tokenizer is None else Path(places.file(task.tokenizer))
+    train_command(
+        task.runs,
+        Path(task.output),
+        config,
+        tokenizer,
+        initialise_from=None,
+        alignment=None,
+        steps=None,
+        device=task.device,
+        resume=task.resume,
+        overrides=(),
+        ray=None,
+        workers=0,
+        as_json=False,
+    )
 
 
 def _beat(path: Path) -> None:

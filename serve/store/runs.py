@@ -1,4 +1,4 @@
-"""Runs in the store: made, moved from state to state, asked for.
+"""Runs in the store: made, moved from state to state, asked for. A training is a run of another kind here.
 
 Whatever changes a run does it through a `Writer`: one transaction, alone among writers. A transition names the attempt
 that it is about; where another has begun meanwhile, or the attempt has ended, nothing is changed.
@@ -11,15 +11,17 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from sqlalchemy import Select, func, select, update
 from sqlalchemy.orm import Session
 
 from curator.errors import Bug
 from curator.run.events import Event
-from curator.run.progress import ProgressFold
 from serve.audit import Auditor
-from serve.models import Attempt, Change, Progress, Run, RunDetails, RunRequest
+from serve.folds import Fold, finite
+from serve.kinds import Kind
+from serve.models import Attempt, Change, Progress, Run, RunDetails, RunRequest, WorkRequest
 from serve.states import ACTIVE, State, Transition, check_transition
 from serve.store.database import Database
 from serve.store.tables import AttemptRow, EventRow, HistoryRow, LabelRow, RunRow
@@ -40,19 +42,28 @@ class Ended:
     message: str | None = None
 
 
+class Ends(Protocol):
+    """Who is told of the end of a run, in the transaction in which it ends."""
+
+    def add(self, session: Session, run: RunRow, attempt: AttemptRow) -> None:
+        """Note that a run has ended with this attempt."""
+
+
 @dataclass
 class Writer:
     """One transaction on runs."""
 
     session: Session
     auditor: Auditor
+    ends: Ends | None = None
     changed: set[int] = field(default_factory=set)
 
-    def create(self, request: RunRequest, recipe: str, output: str, owner: str) -> RunRow:
+    def create(self, request: WorkRequest, recipe: str, output: str, owner: str, kind: Kind = Kind.RUN) -> RunRow:
         """A new run, its first attempt queued."""
         now = time.time()
         run = RunRow(
             id=secrets.token_hex(6),
+            kind=kind,
             owner=owner,
             recipe=recipe,
             output=output,
@@ -74,12 +85,12 @@ class Writer:
         self.session.add_all(LabelRow(run=run.number, name=name, value=value) for name, value in run.labels.items())
         self.session.add(_attempt(run.number, 1, request.attempts - 1, 0.0))
         self._note(run, None, State.QUEUED, "submitted", owner, is_final=False)
-        self.auditor.append(self.session, owner, "run.submit", run.id, None, run.request)
+        self.auditor.append(self.session, owner, f"{kind}.submit", run.id, None, run.request)
         return run
 
-    def run(self, id: str) -> RunRow | None:  # noqa: A002 (as users call it)
+    def run(self, id: str, kind: Kind = Kind.RUN) -> RunRow | None:  # noqa: A002 (as users call it)
         """The run of this id."""
-        return self.session.scalars(select(RunRow).where(RunRow.id == id)).first()
+        return self.session.scalars(select(RunRow).where(RunRow.id == id, RunRow.kind == kind)).first()
 
     def attempt_of(self, run: RunRow, number: int | None = None) -> AttemptRow:
         """An attempt of a run, the last one if no number is given."""
@@ -117,8 +128,15 @@ class Writer:
         self._note(
             run, before, transition.TO, transition.reason, actor, is_final=is_final and transition.TO.is_terminal
         )
+        if is_final and transition.TO.is_terminal and self.ends is not None:
+            self.ends.add(self.session, run, attempt)
         self.auditor.append(
-            self.session, actor, "run.state", run.id, {"state": before, "attempt": number}, {"state": transition.TO}
+            self.session,
+            actor,
+            f"{run.kind}.state",
+            run.id,
+            {"state": before, "attempt": number},
+            {"state": transition.TO},
         )
         return True
 
@@ -131,9 +149,11 @@ class Writer:
         run.state = State.QUEUED
         self.session.add(_attempt(run.number, run.attempt, retries_left, not_before))
         self._note(run, before, State.QUEUED, why, actor, is_final=False)
-        self.auditor.append(self.session, actor, "run.attempt", run.id, {"state": before}, {"attempt": run.attempt})
+        self.auditor.append(
+            self.session, actor, f"{run.kind}.attempt", run.id, {"state": before}, {"attempt": run.attempt}
+        )
 
-    def take_in(self, run: RunRow, piece: str, events: Sequence[Event], fold: ProgressFold) -> None:
+    def take_in(self, run: RunRow, piece: str, events: Sequence[Event], fold: Fold) -> None:
         """Take in a piece of a run's events, each once, with how far the run is after them."""
         if piece <= run.piece:
             return
@@ -143,8 +163,8 @@ class Writer:
             if place not in known:
                 self.session.add(_event(run, event, *place))
         run.piece = piece
-        run.progress = vars(fold.reached)
-        run.counted = {"all": fold.counts, "languages": fold.languages}
+        run.progress = fold.progress()
+        run.counted = fold.counted()
         run.updated = time.time()
         self.changed.add(run.number)
 
@@ -216,16 +236,17 @@ class Writer:
 class RunStore:
     """The runs of a store. `listeners` are told the number of each run that was changed, after the commit."""
 
-    def __init__(self, database: Database, auditor: Auditor) -> None:
+    def __init__(self, database: Database, auditor: Auditor, ends: Ends | None = None) -> None:
         self.database = database
         self.auditor = auditor
+        self.ends = ends
         self.listeners: list[Callable[[int], None]] = []
 
     @contextmanager
     def write(self) -> Iterator[Writer]:
         """A transaction that may change runs."""
         with self.database.write() as session:
-            writer = Writer(session, self.auditor)
+            writer = Writer(session, self.auditor, self.ends)
             yield writer
         for number in writer.changed:
             for listener in self.listeners:
@@ -234,28 +255,20 @@ class RunStore:
     def find(self, id: str) -> Run | None:  # noqa: A002 (as users call it)
         """The run of this id."""
         with self.database.read() as session:
-            found = session.execute(_with_attempt().where(RunRow.id == id)).first()
+            found = session.execute(with_attempt(id, Kind.RUN)).first()
             return None if found is None else run_model(found[0], found[1])
 
     def details(self, id: str) -> RunDetails | None:  # noqa: A002 (as users call it)
         """The run of this id, with its attempts and history."""
         with self.database.read() as session:
-            found = session.execute(_with_attempt().where(RunRow.id == id)).first()
+            found = session.execute(with_attempt(id, Kind.RUN)).first()
             if found is None:
                 return None
-            run = run_model(found[0], found[1])
-            number = found[0].number
-            attempts = session.scalars(
-                select(AttemptRow).where(AttemptRow.run == number).order_by(AttemptRow.number)
-            ).all()
-            history = session.scalars(
-                select(HistoryRow).where(HistoryRow.run == number).order_by(HistoryRow.version)
-            ).all()
             return RunDetails(
-                **dict(run),
+                **dict(run_model(found[0], found[1])),
                 request=RunRequest.model_validate(found[0].request),
-                attempts=tuple(attempt_model(row) for row in attempts),
-                history=tuple(_change(row) for row in history),
+                attempts=attempts_of(session, found[0].number),
+                history=history_of(session, found[0].number),
             )
 
     def counted(self, id: str) -> dict[str, object]:  # noqa: A002 (as users call it)
@@ -263,10 +276,24 @@ class RunStore:
         with self.database.read() as session:
             return session.scalar(select(RunRow.counted).where(RunRow.id == id)) or {}
 
-    def counts(self) -> dict[State, int]:
-        """How many runs are in each state."""
+    def outputs(self, ids: Sequence[str]) -> tuple[str, ...]:
+        """The directories of these runs, in this order. Bug where there is no such run."""
         with self.database.read() as session:
-            rows = session.execute(select(RunRow.state, func.count()).group_by(RunRow.state)).all()
+            found = {
+                row.id: row.output
+                for row in session.execute(
+                    select(RunRow.id, RunRow.output).where(RunRow.id.in_(ids), RunRow.kind == Kind.RUN)
+                )
+            }
+        if missing := set(ids) - set(found):
+            raise Bug(f"there is no run {', '.join(sorted(missing))}")
+        return tuple(found[id] for id in ids)  # noqa: A001 (as users call it)
+
+    def counts(self, kind: Kind = Kind.RUN) -> dict[State, int]:
+        """How many runs are in each state."""
+        query = select(RunRow.state, func.count()).where(RunRow.kind == kind).group_by(RunRow.state)
+        with self.database.read() as session:
+            rows = session.execute(query).all()
         found = {State(state): count for state, count in rows}
         return {state: found.get(state, 0) for state in State}
 
@@ -283,6 +310,18 @@ def is_output_in_use(session: Session, output: str) -> str | None:
     """The id of a run that has not ended and works in this output."""
     live = [state for state in State if not state.is_terminal]
     return session.scalars(select(RunRow.id).where(RunRow.output == output, RunRow.state.in_(live)).limit(1)).first()
+
+
+def attempts_of(session: Session, run: int) -> tuple[Attempt, ...]:
+    """The attempts of a run, in order."""
+    rows = session.scalars(select(AttemptRow).where(AttemptRow.run == run).order_by(AttemptRow.number))
+    return tuple(attempt_model(row) for row in rows)
+
+
+def history_of(session: Session, run: int) -> tuple[Change, ...]:
+    """The transitions of a run, in order."""
+    rows = session.scalars(select(HistoryRow).where(HistoryRow.run == run).order_by(HistoryRow.version))
+    return tuple(_change(row) for row in rows)
 
 
 def run_model(run: RunRow, attempt: AttemptRow) -> Run:
@@ -320,6 +359,11 @@ def attempt_model(row: AttemptRow) -> Attempt:
         error=row.error,
         message=row.message,
     )
+
+
+def with_attempt(id: str, kind: Kind) -> Select[RunRow, AttemptRow]:  # noqa: A002 (as users call it)
+    """The query of a run of this id, with its last attempt."""
+    return _with_attempt().where(RunRow.id == id, RunRow.kind == kind)
 
 
 def _with_attempt() -> Select[RunRow, AttemptRow]:
@@ -364,7 +408,7 @@ def _event(run: RunRow, event: Event, attempt: int, seq: int) -> EventRow:
         seq=seq,
         time=float(moment) if isinstance(moment, (int, float)) else 0.0,
         kind=str(event["kind"])[:32],
-        fields={name: value for name, value in event.items() if name not in named},
+        fields={name: finite(value) for name, value in event.items() if name not in named},
     )
 
 

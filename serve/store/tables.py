@@ -21,15 +21,16 @@ class Base(DeclarativeBase):
 
 
 class RunRow(Base):
-    """A run: what was asked, and where it stands. `version` counts its transitions; `generation` the times that its
-    directory began anew, `piece` is the last piece of events taken in,
-    `counted` the funnel as far as it is."""
+    """A run, or a training (`kind`): what was asked, and where it stands. `recipe` is the name of the recipe, of a
+    training the size of its model; `version` counts its transitions, `generation` the times that its directory began
+    anew; `piece` is the last piece of events taken in, `counted` the funnel as far as it is."""
 
     __tablename__ = "runs"
 
     number: Mapped[int] = mapped_column(Identity, primary_key=True)
     id: Mapped[str] = mapped_column(String(32), unique=True)
-    owner: Mapped[str] = mapped_column(String(64), index=True)
+    kind: Mapped[str] = mapped_column(String(16))
+    owner: Mapped[str] = mapped_column(String(64))
     recipe: Mapped[str] = mapped_column(String(100))
     output: Mapped[str] = mapped_column(Text, index=True)
     request: Mapped[dict[str, object]]
@@ -45,7 +46,13 @@ class RunRow(Base):
     generation: Mapped[int]
     piece: Mapped[str] = mapped_column(String(32))
 
-    __table_args__ = (Index("runs_by_state", "state", "number"), {"sqlite_autoincrement": True})
+    __table_args__ = (
+        Index("runs_by_state", "state", "number"),
+        Index("runs_by_kind", "kind", "number"),
+        Index("runs_by_kind_and_state", "kind", "state", "number"),
+        Index("runs_by_kind_and_owner", "kind", "owner", "number"),
+        {"sqlite_autoincrement": True},
+    )
 
 
 class LabelRow(Base):
@@ -153,6 +160,28 @@ class IdempotencyRow(Base):
     digest: Mapped[str] = mapped_column(String(64))
     answer: Mapped[dict[str, object]]
     created: Mapped[float]
+
+
+class DeliveryRow(Base):
+    """A message of the outbox: to be sent to `url` from `not_before` on, until it has `ended`: delivered, or given up.
+    `tries` were made; `status` and `error` are those of the last."""
+
+    __tablename__ = "deliveries"
+
+    number: Mapped[int] = mapped_column(Identity, primary_key=True)
+    id: Mapped[str] = mapped_column(String(32), unique=True)
+    run: Mapped[int] = mapped_column(ForeignKey("runs.number"))
+    url: Mapped[str] = mapped_column(Text)
+    body: Mapped[str] = mapped_column(Text)
+    created: Mapped[float]
+    tries: Mapped[int]
+    not_before: Mapped[float]
+    ended: Mapped[float | None]
+    is_delivered: Mapped[bool]
+    status: Mapped[int | None]
+    error: Mapped[str | None] = mapped_column(Text)
+
+    __table_args__ = (Index("deliveries_due", "ended", "not_before"), {"sqlite_autoincrement": True})
 
 
 class AuditRow(Base):

@@ -84,7 +84,7 @@ def running(settings: Settings, *, work: bool = True) -> Iterator[Running]:
     web = uvicorn.Server(config)
     thread = threading.Thread(target=web.run, kwargs={"sockets": [listening]})
     if work:
-        server.service.runner.start()
+        server.service.start()
     thread.start()
     try:
         await_that(lambda: web.started)
@@ -93,7 +93,7 @@ def running(settings: Settings, *, work: bool = True) -> Iterator[Running]:
         web.should_exit = True
         thread.join()
         if work:
-            server.service.runner.stop()
+            server.service.stop()
         server.service.runs.database.close()
 
 

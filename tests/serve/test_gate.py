@@ -26,7 +26,7 @@ PUBLIC = {
     ("GET", "/readyz"),
     ("GET", "/"),
     *(("GET", f"/{name}") for name in ("style.css", "icon.svg", "app.js", "client.js", "elements.js", "list.js")),
-    *(("GET", f"/{name}") for name in ("live.js", "results.js", "submit.js")),
+    *(("GET", f"/{name}") for name in ("live.js", "results.js", "submit.js", "trainings.js", "work.js")),
 }
 """All that is answered without a token."""
 

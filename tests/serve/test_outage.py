@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from sqlalchemy import event, text
+from sqlalchemy import Connection, create_engine, event, text
 
 from serve.models import RunRequest
 from serve.states import State
+from serve.store import Database
 from serve.store.tables import RunRow
 from tests.serve.databases import PROBLEM, open_database
 from tests.serve.servers import Running, await_state, await_that, make_settings, running, small_request
@@ -100,3 +103,76 @@ def test_a_run_on_postgresql_succeeds_also_where_its_connections_are_cut(tmp_pat
             assert [found.kind for found in client.events(run)].count("run.finished") == 1
             with server.server.service.runs.database.read() as session:
                 assert session.get_one(RunRow, 1).id == run
+
+
+@contextmanager
+def administering(database: Database) -> Iterator[Connection]:
+    """A connection to the same PostgreSQL, in another database."""
+    engine = create_engine(database.url.set(database="postgres"), isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        yield connection
+    engine.dispose()
+
+
+def allow(connection: Connection, name: str | None, *, connections: bool) -> None:
+    """Let nobody connect to a database, and end who has; or let them again."""
+    connection.execute(text(f"ALTER DATABASE {name} WITH ALLOW_CONNECTIONS {connections}"))
+    if not connections:
+        connection.execute(
+            text("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = :name"), {"name": name}
+        )
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(bool(PROBLEM), reason=PROBLEM)
+def test_a_postgresql_that_is_down_is_told_and_runs_go_on(tmp_path: Path) -> None:
+    with open_database("postgresql", tmp_path) as database, administering(database) as admin:
+        settings = make_settings(tmp_path, store=database.url.render_as_string(hide_password=False))
+        with running(settings) as server, server.client() as client:
+            run = client.submit(RunRequest.model_validate(small_request(tmp_path, "x"))).id
+            await_that(lambda: client.run(run).state in (State.STARTING, State.RUNNING))
+            allow(admin, database.url.database, connections=False)
+            with server.http() as http:
+                body = small_request(tmp_path, "y")
+                refused = http.post("/v1/runs", json=body, headers={"Idempotency-Key": "y"})
+                assert (refused.status_code, refused.json()["code"]) == (503, "store.unavailable")
+                assert refused.headers["Retry-After"]
+                assert http.get("/readyz").status_code == 503
+                assert http.get("/healthz").status_code == 200
+                await_that((settings.state / "attempts" / run / "1" / "outcome.json").exists)
+                allow(admin, database.url.database, connections=True)
+                assert await_state(client, run).state == State.SUCCEEDED
+                assert [found.kind for found in client.events(run)].count("run.finished") == 1
+                again = http.post("/v1/runs", json=body, headers={"Idempotency-Key": "y"})
+                assert again.status_code == 202
+                assert len(list(client.runs())) == 2
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(bool(PROBLEM), reason=PROBLEM)
+def test_a_postgresql_that_says_that_its_disk_is_full_is_told_and_nothing_is_lost(tmp_path: Path) -> None:
+    with open_database("postgresql", tmp_path) as database:
+        settings = make_settings(tmp_path, store=database.url.render_as_string(hide_password=False))
+        with running(settings, work=False) as server, server.http() as client:
+            first = client.post("/v1/runs", json=small_request(tmp_path, "first")).json()["id"]
+            # Not a disk that is full, but the same error of the same server, in the middle of the transaction.
+            with database.engine.begin() as connection:
+                connection.execute(
+                    text(
+                        "CREATE FUNCTION full_disk() RETURNS trigger LANGUAGE plpgsql AS "
+                        "$$ BEGIN RAISE EXCEPTION 'no space left' USING ERRCODE = 'disk_full'; END $$"
+                    )
+                )
+                connection.execute(
+                    text("CREATE TRIGGER full_disk BEFORE INSERT ON history EXECUTE FUNCTION full_disk()")
+                )
+            body = small_request(tmp_path, "second")
+            refused = client.post("/v1/runs", json=body, headers={"Idempotency-Key": "k"})
+            assert (refused.status_code, refused.json()["code"]) == (503, "service.full")
+            assert refused.headers["Retry-After"]
+            assert [run["id"] for run in client.get("/v1/runs").json()["runs"]] == [first]
+            with database.engine.begin() as connection:
+                connection.execute(text("DROP TRIGGER full_disk ON history"))
+            assert client.post("/v1/runs", json=body, headers={"Idempotency-Key": "k"}).status_code == 202
+            with server.server.service.runs.database.read() as session:
+                assert server.server.service.runs.auditor.verify(session).count == 2

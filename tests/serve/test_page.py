@@ -3,6 +3,7 @@ in CURATOR_SCREENSHOTS, if that is set."""
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -14,8 +15,10 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from serve.models import RunRequest
 from serve.states import State
+from serve.training_models import TrainingRequest
 from tests.runs import make_texts, write_jsonl
-from tests.serve.servers import Running, await_state, make_settings, running, small_request
+from tests.serve.servers import Running, await_state, await_that, make_settings, running, small_request
+from tests.serve.test_trainings import TINY
 
 expect.set_options(timeout=20_000)
 
@@ -34,17 +37,24 @@ HOSTILE = "<img src=x onerror=alert(1)><script>alert(1)</script>"
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Running, list[str]]]:
-    """A server with two runs that succeeded, of documents with hostile ids and texts."""
+    """A server with two runs that succeeded, of documents with hostile ids and texts and a line that is broken, and a
+    training on the first."""
     folder = tmp_path_factory.mktemp("page")
     with running(make_settings(folder, concurrency=1)) as server, server.client() as client:
         texts = make_texts(60)
         texts.append({"id": HOSTILE, "text": f"{HOSTILE} " * 10, "source": "web"})
         write_jsonl(folder / "in" / "texts.jsonl", texts)
+        with (folder / "in" / "texts.jsonl").open("a") as file:
+            file.write("{broken\n")
         runs = []
         for output in ("first", "second"):
             body = small_request(folder, output, labels={"team": "web"})
             runs.append(client.submit(RunRequest.model_validate(body)).id)
             assert await_state(client, runs[-1]).state == State.SUCCEEDED
+        config = {**TINY, "steps": 30}
+        request = TrainingRequest.model_validate({"runs": [runs[0]], "output": "model", "config": config})
+        training = client.train(request).id
+        await_that(lambda: client.training(training).state.is_terminal, seconds=120)
         # More than is done in the time that a test looks.
         once = make_texts(4000, units=(100, 300))
         large = [{**text, "id": f"{text['id']}-{n}", "text": f"{n} {text['text']}"} for n in range(8) for text in once]
@@ -117,6 +127,30 @@ def test_a_run_shows_its_funnel_languages_documents_and_shards(page: Page, serve
     expect(page.get_by_text("[4/4] write")).to_be_visible()
 
 
+def test_what_could_not_be_read_is_shown_with_what_to_do(page: Page, served: tuple[Running, list[str]]) -> None:
+    server, runs = served
+    page.goto(f"{server.url}/#/runs/{runs[0]}")
+    expect(page.get_by_role("heading", name="Could not be read")).to_be_visible()
+    expect(page.get_by_text("the line is not valid JSON").first).to_be_visible()
+
+
+def test_a_training_shows_its_losses(page: Page, served: tuple[Running, list[str]]) -> None:
+    page.goto(f"{served[0].url}/#/trainings")
+    expect(page.get_by_text("succeeded")).to_be_visible()
+    page.get_by_role("rowheader").get_by_role("link").click()
+    expect(page.get_by_role("heading", name="Loss")).to_be_visible()
+    expect(page.get_by_role("img", name=re.compile("^Loss from step 1 to 30"))).to_be_visible()
+    expect(page.get_by_text("30 of 30")).to_be_visible()
+
+
+def test_the_form_for_trainings_names_the_runs(page: Page, served: tuple[Running, list[str]]) -> None:
+    server, runs = served
+    page.goto(f"{server.url}/#/runs/{runs[0]}")
+    page.get_by_role("link", name="Train a model on it").click()
+    expect(page.get_by_role("option", name=re.compile(runs[0]))).to_be_attached()
+    assert page.get_by_label("Runs", exact=True).evaluate("one => one.selectedOptions[0].value") == runs[0]
+
+
 def test_two_runs_are_compared(page: Page, served: tuple[Running, list[str]]) -> None:
     server, runs = served
     page.goto(f"{server.url}/#/compare")
@@ -163,6 +197,21 @@ def test_a_run_is_submitted_from_the_form_with_the_keyboard_and_followed(
         plain.get_by_role("button", name="Cancel").press("Enter")
         expect(plain.get_by_role("button", name="Resume")).to_be_visible()
         assert client.run(run.id).state == State.CANCELLED
+
+
+def test_a_training_is_submitted_from_the_form_and_followed(plain: Page, served: tuple[Running, list[str]]) -> None:
+    server, runs = served
+    sign_in(plain, server)
+    plain.goto(f"{server.url}/#/train/{runs[0]}")
+    plain.get_by_label("Output").fill("formed-model")
+    plain.get_by_label("Steps").fill("100000")
+    plain.get_by_label("More of the configuration").fill(json.dumps({**TINY, "checkpoint": {"every": 100_000}}))
+    plain.get_by_role("button", name="Train").press("Enter")
+    plain.get_by_role("button", name="Cancel").press("Enter")
+    expect(plain.get_by_role("button", name="Resume")).to_be_visible(timeout=60_000)
+    with server.client() as client:
+        made = next(client.trainings())
+    assert (made.runs, made.output.rpartition("/")[2]) == ((runs[0],), "formed-model")
 
 
 def test_a_token_that_is_no_good_is_said_and_forgotten(plain: Page, served: tuple[Running, list[str]]) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from curator.errors import UserError
 from curator.recipe import load_recipe_text
-from serve.places import PlaceError, Places, root_of
+from serve.places import Allowances, Endpoint, PlaceError, Places, root_of
 from tests.runs import recipe_text, write_jsonl
 
 
@@ -148,6 +149,46 @@ def test_a_recipe_names_nothing_that_is_the_servers_own(roots: Path, stage: str,
     recipe = load_recipe_text(recipe_text(stage.replace("%s", str(roots))), "r")
     with pytest.raises(PlaceError, match=said):
         places_of(roots).check_recipe(recipe)
+
+
+ENDPOINT = (
+    "augmentation: {translators: [{name: endpoint, pivots: {oc: fr}, options: "
+    "{url: '%s', model: m, cache: '{roots}/in/c', key_variable: %s}}]}"
+)
+
+
+@pytest.mark.parametrize(
+    ("stage", "said"),
+    [
+        ("augmentation: {translators: [{name: apertium, options: {program: /usr/bin/apertium}}]}", None),
+        ("augmentation: {translators: [{name: apertium, options: {program: apertium}}]}", "program names"),
+        ("pii: {actions: {email: hash}, key: {environment: PII_KEY}}", None),
+        ("pii: {actions: {email: hash}, key: {environment: ONE_KEY}}", "environment names"),
+        (ENDPOINT % ("https://one.example/v1", "ONE_KEY"), None),
+        (ENDPOINT % ("https://two.example/v1", "null"), None),
+        (ENDPOINT % ("https://one.example/v1/", "ONE_KEY"), "url names"),
+        (ENDPOINT % ("https://two.example/v1", "ONE_KEY"), "key_variable names"),
+        (ENDPOINT % ("https://one.example/v1", "PII_KEY"), "key_variable names"),
+    ],
+)
+def test_what_an_administrator_allows_a_recipe_may_name_and_keys_go_to_their_own_address_alone(
+    roots: Path, stage: str, said: str | None
+) -> None:
+    allowances = Allowances(
+        programs=("/usr/bin/apertium",),
+        endpoints=(
+            Endpoint(url="https://one.example/v1", key_variable="ONE_KEY"),
+            Endpoint(url="https://two.example/v1"),
+        ),
+        environment=("PII_KEY",),
+    )
+    places = replace(places_of(roots), allowances=allowances)
+    recipe = load_recipe_text(recipe_text(stage.replace("{roots}", str(roots))), "r")
+    if said is None:
+        places.check_recipe(recipe)
+    else:
+        with pytest.raises(PlaceError, match=said):
+            places.check_recipe(recipe)
 
 
 def test_a_root_must_be_there(tmp_path: Path) -> None:

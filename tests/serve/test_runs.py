@@ -383,6 +383,39 @@ def test_no_more_runs_work_at_a_time_than_there_is_room_for(tmp_path: Path) -> N
     assert all(ended <= started for (_, ended), (started, _) in itertools.pairwise(times))
 
 
+OVERLAY = "stages: [{entropy: {min_bits: 6.5}}]\n"
+
+
+def test_an_overlay_is_looked_at_with_its_recipe(resting: Running) -> None:
+    choice = {"recipe": "web", "overlay": {"name": "ours.yaml", "text": OVERLAY}}
+    with resting.http() as client:
+        assert client.post("/v1/recipes/validate", json=choice).status_code == 200
+        for text, said in ((OVERLAY.replace("min_bits", "min_bit"), "min_bit"), ("stages: 1", "overlay")):
+            answer = client.post("/v1/recipes/validate", json={**choice, "overlay": {"name": "o.yaml", "text": text}})
+            assert (answer.json()["code"], said in answer.json()["detail"]) == ("recipe.invalid", True), answer.text
+        program = "stages: [{augmentation: {translators: [{name: apertium, options: {program: rm}}]}}]"
+        answer = client.post("/v1/recipes/validate", json={**choice, "overlay": {"name": "o.yaml", "text": program}})
+        assert answer.json()["code"] == "place.refused"
+        answer = client.post("/v1/recipes/validate", json={**choice, "overlay": {"name": "../o.yaml", "text": OVERLAY}})
+        assert answer.json()["code"] == "request.invalid"
+
+
+@pytest.mark.long
+def test_a_run_with_an_overlay_has_the_bytes_that_the_command_gives(working: Running, tmp_path: Path) -> None:
+    (tmp_path / "ours.yaml").write_text(OVERLAY)
+    done = curator(
+        "submit", root_of(working) / "in", "-o", "overlaid", "-r", "web", "--overlay", tmp_path / "ours.yaml",
+        "--server", working.url, "--wait", env={"CURATOR_TOKEN": working.token},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    direct = curator(
+        "process", root_of(working) / "in", "-o", tmp_path / "direct", "-r", "web", "--overlay", tmp_path / "ours.yaml",
+        "--workers", "1",
+    )  # fmt: skip
+    assert direct.returncode == 0, direct.stderr
+    assert hashes(root_of(working) / "out" / "overlaid") == hashes(tmp_path / "direct")
+
+
 def test_what_is_asked_of_a_recipe_is_answered(resting: Running) -> None:
     with resting.http() as client:
         names = [recipe["name"] for recipe in client.get("/v1/recipes").json()["recipes"]]

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from curator.run.progress import ProgressFold
+from serve.folds import RunFold
 from serve.models import RunRequest, StoredEvent
 from serve.states import Begin, CancelQueued, Launch, Lose, State, Succeed, Transition
 from serve.store.tables import RunRow
@@ -31,7 +31,7 @@ def put_events(server: Running, run: RunRow, piece: int, seqs: Sequence[int]) ->
     events = [{"attempt": 1, "seq": seq, "time": time.time(), "kind": "note"} for seq in seqs]
     with server.server.service.runs.write() as writer:
         row = writer.session.get_one(RunRow, run.number)
-        writer.take_in(row, f"{piece:06d}.jsonl", events, ProgressFold())
+        writer.take_in(row, f"{piece:06d}.jsonl", events, RunFold())
 
 
 def finish(server: Running, run: RunRow, *transitions: Transition) -> None:

@@ -1,0 +1,97 @@
+"""The configuration file of the service: what an administrator allows beyond the command line.
+
+webhooks:
+  secrets: [/etc/curator/webhook.secret]
+  targets:
+    - {url: https://hooks.example/curator, states: [failed, lost]}
+  allow: [https://hooks.example/teams/]
+  networks: [10.20.0.0/16]
+recipes:
+  programs: [/usr/bin/apertium]
+  endpoints:
+    - {url: https://translate.example/v1, key_variable: TRANSLATE_KEY}
+  environment: [PII_KEY]
+"""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Network, IPv6Network
+from pathlib import Path
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from curator.errors import UserError
+from serve.places import Allowances
+from serve.states import TERMINAL, State
+from serve.webhooks.addresses import check_url
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class WebhookTarget(_Strict):
+    """An address that is told of every run and training that ends in one of these states."""
+
+    url: str
+    states: tuple[State, ...] = Field(tuple(sorted(TERMINAL)), min_length=1)
+
+    @field_validator("url")
+    @classmethod
+    def _is_address(cls, url: str) -> str:
+        return check_url(url, any_scheme=True)
+
+    @field_validator("states")
+    @classmethod
+    def _ends(cls, states: tuple[State, ...]) -> tuple[State, ...]:
+        if any(not state.is_terminal for state in states):
+            raise ValueError(f"expected some of {', '.join(sorted(TERMINAL))}")
+        return states
+
+
+class WebhookSection(_Strict):
+    """Who is told, with what it is signed, and which addresses may be reached."""
+
+    secrets: tuple[Path, ...] = Field((), description="files with secrets; a message is signed with each")
+    targets: tuple[WebhookTarget, ...] = Field((), description="told of every run and training")
+    allow: tuple[str, ...] = Field((), description="what submissions may name: addresses that begin so")
+    networks: tuple[IPv4Network | IPv6Network, ...] = Field((), description="reached though they are not public")
+
+    @field_validator("allow")
+    @classmethod
+    def _are_addresses(cls, allow: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(check_url(url, any_scheme=True) for url in allow)
+
+    @property
+    def is_used(self) -> bool:
+        """Whether anything may ever be delivered."""
+        return bool(self.targets or self.allow)
+
+
+class ServiceConfig(_Strict):
+    """All of it; what is not given is not allowed."""
+
+    webhooks: WebhookSection = WebhookSection()
+    recipes: Allowances = Allowances()
+
+
+def load_config(path: Path) -> ServiceConfig:
+    """The configuration of a file. UserError where it cannot be read, or names the first key that is wrong."""
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    except OSError as error:
+        raise UserError(f"cannot be read: {error.strerror}", file=str(path)) from error
+    except (UnicodeDecodeError, yaml.YAMLError) as error:
+        raise UserError("is not YAML", file=str(path), hint="expected the configuration of a service") from error
+    try:
+        config = ServiceConfig.model_validate(values)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        key = ".".join(str(part) for part in first["loc"])
+        what = first["msg"].removeprefix("Value error, ")
+        raise UserError(f"{key}: {what}" if key else what, file=str(path), hint="see docs/service.md") from error
+    if config.webhooks.is_used and not config.webhooks.secrets:
+        hint = "name a file with at least 24 random bytes in base64"
+        raise UserError("webhooks.secrets: webhooks are signed, and no secret is given", file=str(path), hint=hint)
+    return config

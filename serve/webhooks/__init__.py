@@ -1,0 +1,1 @@
+"""Webhooks: messages about work that has ended, kept until they are delivered."""

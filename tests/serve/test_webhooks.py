@@ -1,0 +1,362 @@
+"""Webhooks: signed, kept until they are delivered, and sent to no address that they may not go to. Real receivers."""
+
+from __future__ import annotations
+
+import base64
+import datetime
+import hashlib
+import hmac
+import json
+import ssl
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from ipaddress import ip_network
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+from sqlalchemy import update
+
+from curator.errors import UserError
+from serve.config import ServiceConfig, WebhookSection, load_config
+from serve.states import Begin, Fail, Launch, Lose, Succeed
+from serve.store.runs import Ended
+from serve.store.tables import DeliveryRow, RunRow
+from serve.webhooks import outbox
+from serve.webhooks.addresses import AddressError, Pinned, check_url, is_allowed, pin
+from serve.webhooks.deliverer import post
+from serve.webhooks.signing import load_secret, sign
+from tests.serve.servers import Running, await_that, make_settings, running, small_request
+from tests.serve.test_stream import make_run
+
+LOOPBACK = (ip_network("127.0.0.0/8"), ip_network("::1/128"))
+SECRET = b"0123456789abcdef0123456789abcdef"
+
+
+@dataclass
+class Receiver:
+    """What a receiver got, and what it answers."""
+
+    url: str = ""
+    statuses: list[int] = field(default_factory=list)
+    got: list[tuple[dict[str, str], bytes]] = field(default_factory=list)
+
+
+@contextmanager
+def receiving(*statuses: int, context: ssl.SSLContext | None = None) -> Iterator[Receiver]:
+    """A receiver on loopback that gives these answers, and 204 after them."""
+    receiver = Receiver(statuses=list(statuses))
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            receiver.got.append(({name.lower(): value for name, value in self.headers.items()}, body))
+            status = receiver.statuses.pop(0) if receiver.statuses else 204
+            self.send_response(status)
+            if 300 <= status < 400:
+                self.send_header("Location", receiver.url)
+            self.end_headers()
+
+        def log_message(self, *_arguments: object) -> None:
+            """Say nothing."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    scheme = "http"
+    if context is not None:
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+        scheme = "https"
+    receiver.url = f"{scheme}://localhost:{server.server_address[1]}/hook"
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield receiver
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def section(folder: Path, url: str, **more: object) -> WebhookSection:
+    path = folder / "webhook.secret"
+    path.write_text("whsec_" + base64.b64encode(SECRET).decode())
+    path.chmod(0o600)
+    values = {"secrets": [path], "networks": ["127.0.0.0/8", "::1/128"], **more}
+    return ServiceConfig.model_validate({"webhooks": {"targets": [{"url": url}], **values}}).webhooks
+
+
+def finish(server: Running, run: RunRow) -> None:
+    for transition in (Launch(), Begin(), Succeed()):
+        with server.server.service.runs.write() as writer:
+            writer.take(writer.session.get_one(RunRow, run.number), 1, transition, ended=Ended(0))
+
+
+@contextmanager
+def delivering(folder: Path, url: str, **more: object) -> Iterator[Running]:
+    """A server that delivers, and whose runner rests."""
+    with running(make_settings(folder, webhooks=section(folder, url, **more)), work=False) as server:
+        server.server.service.deliverer.start()
+        try:
+            yield server
+        finally:
+            server.server.service.deliverer.stop()
+
+
+def deliveries(server: Running) -> list[dict[str, object]]:
+    with server.http() as client:
+        found: list[dict[str, object]] = client.get("/v1/deliveries").json()["deliveries"]
+    return found
+
+
+def test_an_end_is_told_once_signed_by_the_standard(tmp_path: Path) -> None:
+    with receiving() as receiver, delivering(tmp_path, receiver.url) as server:
+        run = make_run(server, "x")
+        finish(server, run)
+        await_that(lambda: bool(receiver.got))
+        await_that(lambda: deliveries(server)[0]["standing"] == "delivered")
+        headers, body = receiver.got[0]
+    told = json.loads(body)
+    assert (told["type"], told["data"]["id"], told["data"]["exit_code"]) == ("run.succeeded", run.id, 0)
+    assert abs(int(headers["webhook-timestamp"]) - time.time()) < 60
+    signed = f"{headers['webhook-id']}.{headers['webhook-timestamp']}.".encode() + body
+    expected = base64.b64encode(hmac.new(SECRET, signed, hashlib.sha256).digest()).decode()
+    assert headers["webhook-signature"] == f"v1,{expected}"
+    assert len(receiver.got) == 1
+    assert deliveries_of(headers) == {"application/json", receiver.url.split("/")[2]}
+
+
+def deliveries_of(headers: dict[str, str]) -> set[str]:
+    return {headers["content-type"], headers["host"]}
+
+
+def test_the_signature_is_that_of_the_published_example() -> None:
+    secret = base64.b64decode("MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")  # that of Svix's manual on verifying by hand
+    headers = sign("msg_p5jXN8AQM9LWM0D4loKWxJek", 1614265330, b'{"test": 2432232314}', [secret])
+    assert headers["webhook-signature"] == "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="
+
+
+def test_a_receiver_that_fails_is_tried_again_with_the_same_id(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outbox, "BACKOFF_SECONDS", (0.0,))
+    with receiving(500, 302) as receiver, delivering(tmp_path, receiver.url) as server:
+        finish(server, make_run(server, "x"))
+        await_that(lambda: len(receiver.got) == 3)
+        await_that(lambda: deliveries(server)[0]["standing"] == "delivered")
+        (found,) = deliveries(server)
+    assert len({headers["webhook-id"] for headers, _ in receiver.got}) == 1
+    assert (found["tries"], found["status"], found["error"]) == (3, 204, None)
+
+
+def test_a_receiver_that_is_gone_or_fails_for_good_is_given_up_and_can_be_sent_to_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outbox, "BACKOFF_SECONDS", (0.0,))
+    monkeypatch.setattr(outbox, "TRIES", 2)
+    with receiving(410, 500, 500) as receiver, delivering(tmp_path, receiver.url) as server:
+        for output in ("gone", "failing"):
+            finish(server, make_run(server, output))
+            await_that(lambda: all(each["standing"] == "given up" for each in deliveries(server)))
+        failing, gone = deliveries(server)
+        assert (gone["tries"], gone["status"]) == (1, 410)
+        assert (failing["tries"], failing["status"], failing["error"]) == (2, 500, "answered 500")
+        with server.http() as client:
+            assert client.post(f"/v1/deliveries/{gone['id']}/send").json()["standing"] == "waiting"
+            assert client.post("/v1/deliveries/msg_none/send").json()["code"] == "delivery.unknown"
+        await_that(lambda: deliveries(server)[1]["standing"] == "delivered")
+
+
+def test_a_message_is_kept_over_a_restart_and_an_end_that_is_not_committed_leaves_none(tmp_path: Path) -> None:
+    with receiving() as receiver:
+        settings = make_settings(tmp_path, webhooks=section(tmp_path, receiver.url))
+        with running(settings, work=False) as server:
+            finish(server, make_run(server, "kept"))
+            other = make_run(server, "other")
+            with pytest.raises(ZeroDivisionError), server.server.service.runs.write() as writer:  # noqa: PT012
+                row = writer.session.get_one(RunRow, other.number)
+                writer.take(row, 1, Launch())
+                writer.take(row, 1, Fail())
+                raise ZeroDivisionError
+            assert receiver.got == []
+        with running(settings, work=False) as server:
+            server.server.service.deliverer.start()
+            await_that(lambda: len(receiver.got) == 1)
+            server.server.service.deliverer.stop()
+            assert [each["run"] for each in deliveries(server)] != []
+    assert json.loads(receiver.got[0][1])["data"]["output"] == "/kept"
+
+
+def test_a_message_that_one_server_sends_is_not_sent_by_another(tmp_path: Path) -> None:
+    with (
+        receiving() as receiver,
+        running(make_settings(tmp_path, webhooks=section(tmp_path, receiver.url)), work=False) as server,
+    ):
+        finish(server, make_run(server, "x"))
+        database = server.server.service.runs.database
+        with database.write() as session:
+            assert len(outbox.claim(session, time.time(), 10)) == 1
+        with database.write() as session:
+            assert outbox.claim(session, time.time(), 10) == []
+            session.execute(update(DeliveryRow).values(not_before=0.0))  # its server was killed
+            (message,) = outbox.claim(session, time.time(), 10)
+        assert message.tries == 2
+
+
+def test_an_attempt_that_is_followed_by_another_is_no_end(tmp_path: Path) -> None:
+    settings = make_settings(tmp_path, webhooks=section(tmp_path, "http://localhost:9/"))
+    with running(settings, work=False) as server:
+        run = make_run(server, "x")
+        with server.server.service.runs.write() as writer:
+            row = writer.session.get_one(RunRow, run.number)
+            writer.take(row, 1, Launch())
+            writer.take(row, 1, Lose(), is_final=False)
+            writer.try_again(row, "again", "service", 0)
+        assert deliveries(server) == []
+
+
+def test_a_submission_names_those_webhooks_alone_that_are_allowed(tmp_path: Path) -> None:
+    with receiving() as receiver:
+        base = receiver.url.removesuffix("hook")
+        with delivering(tmp_path, "http://localhost:9/", allow=[f"{base}teams/"]) as server, server.http() as client:
+            for url in (receiver.url, f"{base}teamster", f"{base}teams/../hook", "http://127.0.0.1:9/teams/"):
+                body = small_request(tmp_path, "x", notify=[url])
+                assert client.post("/v1/runs", json=body).json()["code"] == "webhook.refused", url
+            body = small_request(tmp_path, "x", notify=[f"{base}teams/a"])
+            run = client.post("/v1/runs", json=body).json()["id"]
+            client.post(f"/v1/runs/{run}/cancel")
+            await_that(lambda: bool(receiver.got))
+    assert json.loads(receiver.got[0][1])["type"] == "run.cancelled"
+
+
+@pytest.mark.parametrize(
+    "host",
+    ["127.0.0.1", "localhost", "10.1.2.3", "192.168.0.1", "169.254.169.254", "0", "[::1]", "[::ffff:10.0.0.1]",
+     "[64:ff9b::a00:1]", "[2002:a00:1::]", "[fe80::1]", "[fd00::1]", "100.64.0.1", "224.0.0.1", "0x7f.1", "2130706433"],
+)  # fmt: skip
+def test_an_address_that_is_not_public_is_not_reached(host: str) -> None:
+    with pytest.raises(AddressError):
+        pin(f"https://{host}/x", ())
+
+
+def test_a_network_that_is_allowed_is_reached_and_a_public_address_is() -> None:
+    assert pin("https://10.1.2.3:8443/x?y=1", (ip_network("10.1.0.0/16"),)) == Pinned(
+        "https", "10.1.2.3", 8443, ("10.1.2.3",), "/x?y=1"
+    )
+    assert pin("https://8.8.8.8/", ()).addresses == ("8.8.8.8",)
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["http://a.example/", "ftp://a.example/", "https://", "https://u:p@a.example/", "https://a.example/#x", "x",
+     "https://a.example/../b", "https://a.example\\@b.example/", "https://a.example:0/", "https://a.example:x/",
+     "https://ä.example/", "https://a.example/ x", "https://a.example/" + "x" * 1000],
+)  # fmt: skip
+def test_a_url_that_will_not_do_is_refused(url: str) -> None:
+    with pytest.raises(ValueError, match=r"address|URL|host|fragment"):
+        check_url(url)
+
+
+def test_what_lies_below_an_allowed_address_is_allowed() -> None:
+    allowed = ("https://a.example/teams/", "https://b.example/one")
+    assert is_allowed("https://a.example/teams/x?y", allowed)
+    assert is_allowed("https://a.example:443/teams/", allowed)
+    assert is_allowed("https://b.example/one", allowed)
+    for url in ("https://b.example/one/two", "https://a.example/teams", "https://a.example:444/teams/x",
+                "http://a.example/teams/x", "https://a.example.evil/teams/x", "https://b.example/one?x"):  # fmt: skip
+        assert not is_allowed(url, allowed), url
+
+
+def certificate(folder: Path, name: str) -> tuple[Path, ssl.SSLContext]:
+    """A certificate that nobody but itself signed, and a server's context with it."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    now = datetime.datetime.now(datetime.UTC)
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(subject)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(days=1))
+        .not_valid_after(now + datetime.timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    public, private = folder / f"{name}.pem", folder / f"{name}.key"
+    public.write_bytes(made.public_bytes(serialization.Encoding.PEM))
+    private.write_bytes(
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    )
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(public, private)
+    return public, context
+
+
+@pytest.mark.parametrize(("name", "is_reached"), [("localhost", True), ("other.example", False)])
+def test_a_certificate_must_be_of_the_host_that_was_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, is_reached: bool
+) -> None:
+    public, context = certificate(tmp_path, name)
+    monkeypatch.setenv("SSL_CERT_FILE", str(public))
+    with receiving(context=context) as receiver:
+        if is_reached:
+            assert post(pin(receiver.url, LOOPBACK), b"{}", {}) == 204
+        else:
+            with pytest.raises(ssl.SSLCertVerificationError):
+                post(pin(receiver.url, LOOPBACK), b"{}", {})
+
+
+def test_a_receiver_that_drips_is_let_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("serve.webhooks.deliverer.WHOLE_SECONDS", 0.3)
+    with receiving() as receiver, ThreadPoolExecutor(1) as pool:
+        monkeypatch.setattr(receiver, "statuses", _Slow([200]))
+        with pytest.raises(Exception, match=r"(?i)remote|closed|reset|abort"):
+            pool.submit(post, pin(receiver.url, (ip_network("127.0.0.0/8"), ip_network("::1/128"))), b"{}", {}).result(
+                5
+            )
+
+
+class _Slow(list[int]):
+    """Answers that take their time."""
+
+    def pop(self, index: int = -1) -> int:  # type: ignore[override] # of list alone
+        time.sleep(1.0)
+        return super().pop(index)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("webhooks: {targets: [{url: 'https://a.example'}]}", "no secret is given"),
+        ("webhooks: {targets: [{url: 'ftp://a.example'}], secrets: [x]}", "targets.0.url"),
+        ("webhooks: {targets: [{url: 'https://a.example', states: [running]}], secrets: [x]}", "targets.0.states"),
+        ("webhooks: {networks: [10.0.0.1/8]}", "networks.0"),
+        ("recipes: {programs: apertium}", "recipes.programs"),
+        ("recipe: {}", "recipe"),
+        ("[", "is not YAML"),
+    ],
+)
+def test_a_configuration_that_will_not_do_names_the_key(tmp_path: Path, text: str, said: str) -> None:
+    path = tmp_path / "service.yaml"
+    path.write_text(text)
+    with pytest.raises(UserError, match=said):
+        load_config(path)
+
+
+def test_a_secret_that_others_may_read_or_that_is_short_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "secret"
+    path.write_text(base64.b64encode(SECRET).decode())
+    path.chmod(0o640)
+    with pytest.raises(UserError, match="others may read"):
+        load_secret(path)
+    path.chmod(0o600)
+    assert load_secret(path) == SECRET
+    path.write_text("c2hvcnQ=")
+    with pytest.raises(UserError, match="24 to 64 bytes"):
+        load_secret(path)
