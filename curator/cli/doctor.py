@@ -7,6 +7,7 @@ import platform
 import shutil
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, requires, version
+from importlib.util import find_spec
 from pathlib import Path
 
 import psutil
@@ -72,7 +73,18 @@ def _machine() -> dict[str, str]:
         "cores": str(len(os.sched_getaffinity(0))),
         "memory": format_size(psutil.virtual_memory().total),
         "disk free here": format_size(disk.free),
+        "training on the CPU": _training(),
     }
+
+
+def _training() -> str:
+    """Which kernels a training on the CPU takes."""
+    from model.openmp import native_problem
+
+    if find_spec("torch") is None:
+        return "not installed (extra train)"
+    problem = native_problem()
+    return "compiled kernels" if problem is None else f"plain torch: {problem}"
 
 
 def _packages() -> dict[str, str]:
