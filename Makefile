@@ -37,6 +37,7 @@ demo: $(STAMP) ## Curate the packaged sample corpus, train on it, and print what
 	$(BIN)/curator process pipelines/sample/*.jsonl.zst -o runs/demo -r $$recipe
 	$(BIN)/curator ablate demo --on 'pipelines/sample/*.jsonl.zst' -o runs/demo-comparison --tokens 200000 \
 	  --set model.depth=2 --set data.sequence=128 --set tokenizer.vocabulary=4096
+	$(BIN)/curator report runs/demo --comparison runs/demo-comparison | tail -n 1
 
 # A process a core, four at most, since tests start workers of their own; each with whole files, whose tests share what
 # they make.

@@ -164,7 +164,7 @@ class Work:
     def on(documents: Sequence[dict[str, str]], stage: Decontamination) -> Work:
         """The stage on documents, up to `fit`."""
         made = list(batches(documents))
-        columns: list[Columns] = [{**stage.annotate(batch), "tokens": pa.array(batch.units.counts)} for batch in made]
+        columns: list[Columns] = [{**stage.annotate(batch), "units": pa.array(batch.units.counts)} for batch in made]
         pairs = zip(made, columns, strict=True)
         return Work(stage, made, columns, stage.fit(stage.merge([stage.observe(*pair) for pair in pairs])))
 

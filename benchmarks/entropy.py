@@ -87,7 +87,7 @@ def judge(texts: list[Text], least_units: int, removal: Removal) -> None:
     columns = stage.annotate(batch)
     removal.cpu_s += time.process_time() - begin
     removal.bytes += len(batch.text_buffer[0])
-    table = stage.decide(batch, {**columns, "tokens": pa.array(counts)}, {}).table
+    table = stage.decide(batch, {**columns, "units": pa.array(counts)}, {}).table
     removal.judged.update(group for (group, _, _), count in zip(texts, counts, strict=True) if count >= least_units)
     for row, rule in zip(table["row"].to_pylist(), table["rule"].to_pylist(), strict=True):
         if counts[row] >= least_units:

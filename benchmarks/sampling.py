@@ -35,7 +35,14 @@ def counts(sources: tuple[str, ...]) -> pa.Table:
         for source, share in zip(sources, chosen.dirichlet(np.ones(len(sources))), strict=True):
             count = int(documents * share)
             rows.append(
-                {"language": f"l{place}", "source": source, "bin": None, "documents": count, "tokens": 500 * count}
+                {
+                    "language": f"l{place}",
+                    "source": source,
+                    "cluster": 0,
+                    "bin": None,
+                    "documents": count,
+                    "tokens": 500 * count,
+                }
             )
     return pa.Table.from_pylist(rows, schema=SUMMARY_SCHEMA)
 

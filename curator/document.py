@@ -6,7 +6,7 @@ Arrow record batch of documents, cut by bytes at places that depend on the input
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -61,11 +61,17 @@ class Codes:
         return np.asarray(values, dtype=np.float64)[self.codes] if self.names else np.zeros(0)
 
 
-class Batch:
-    """Documents as stages see them, with the views that several stages share, each computed once."""
+MIXTURE = ("language.dominant", "language.second")
+"""The columns that name the two languages of most letters of a document that mixes several, null elsewhere."""
 
-    def __init__(self, documents: pa.RecordBatch) -> None:
+
+class Batch:
+    """Documents as stages see them, with the views that several stages share, each computed once. `languages` are the
+    columns `language.*` of these rows, as far as the caller has them."""
+
+    def __init__(self, documents: pa.RecordBatch, languages: Mapping[str, pa.Array] | None = None) -> None:
         self.documents = documents
+        self._mixture = {name: languages[name] for name in MIXTURE if name in languages} if languages else {}
 
     def __len__(self) -> int:
         return int(self.documents.num_rows)
@@ -99,10 +105,18 @@ class Batch:
     def languages(self) -> Codes:
         """The language by which lists, thresholds and models are chosen: the primary subtag of `lang`, `und` where the
         tag is not valid BCP 47."""
-        from curator.language.tags import list_language
-
         encoded = encode(self.documents.column("lang"))
-        return _rename(encoded, [list_language(name) for name in encoded.names])
+        return _rename(encoded, [_list_name(name) for name in encoded.names])
+
+    @cached_property
+    def mixed_languages(self) -> tuple[Codes, ...]:
+        """The languages that documents demonstrably mix, as `languages` has them, `und` in documents that mix none.
+        Empty where nobody looked."""
+        found = []
+        for column in self._mixture.values():
+            encoded = encode(pc.fill_null(column, UNDETERMINED))
+            found.append(_rename(encoded, [_list_name(name) for name in encoded.names]))
+        return tuple(found)
 
     @cached_property
     def source_groups(self) -> Codes:
@@ -119,7 +133,9 @@ class Batch:
 
     def select(self, rows: NDArray[np.int64] | NDArray[np.int32]) -> Batch:
         """The batch of these rows."""
-        return Batch(self.documents.take(pa.array(rows)))
+        index = pa.array(rows)
+        mixture = {name: column.take(index) for name, column in self._mixture.items()}
+        return Batch(self.documents.take(index), mixture)
 
 
 def string_buffer(column: pa.StringArray) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
@@ -139,6 +155,12 @@ def encode(column: pa.StringArray) -> Codes:
     """A string column, dictionary-encoded."""
     encoded = pc.dictionary_encode(column)
     return Codes(encoded.indices.to_numpy(zero_copy_only=False).astype(np.int32), tuple(encoded.dictionary.to_pylist()))
+
+
+def _list_name(tag: str) -> str:
+    from curator.language.tags import list_language
+
+    return list_language(tag)
 
 
 def _rename(encoded: Codes, names: Sequence[str]) -> Codes:

@@ -9,7 +9,6 @@ from typing import cast
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from curator.errors import DataError, UserError
 from curator.recipe.model import Recipe
@@ -19,7 +18,8 @@ from curator.run.failures import MEANINGS, Meaning
 from curator.run.journal import CRASH_SENTENCE, is_crash
 from curator.run.manifest import load_manifest
 from curator.run.tally import FAILED
-from curator.storage.path import AnyPath, matching, readable
+from curator.storage.parquet import parquet_tables
+from curator.storage.path import AnyPath, matching
 from curator.verdict import DROP, EDIT, FLAG, REPEAT
 
 
@@ -71,8 +71,8 @@ def explain(directory: RunDirectory, document: str) -> list[Explanation]:
 def _explain(directory: RunDirectory, recipe: Recipe, row: Mapping[str, object]) -> Explanation:
     key = cast("bytes", row["key"])
     decisions = _rows(directory.decisions, pc.field("key") == pa.scalar(key, pa.binary(16)))
-    kept = _rows(directory.shards, pc.field("key") == pa.scalar(key, pa.binary(16)), ["copy", "tokens"])
-    held_out = _rows(directory.heldout, pc.field("key") == pa.scalar(key, pa.binary(16)), ["copy"])
+    kept = _rows(directory.shards, pc.field("key") == pa.scalar(key, pa.binary(16)), ["key", "copy", "tokens"])
+    held_out = _rows(directory.heldout, pc.field("key") == pa.scalar(key, pa.binary(16)), ["key", "copy"])
     sentences = [_sentence(decision) for decision in decisions]
     dropped = next((decision for decision in decisions if decision["action"] == DROP), None)
     if dropped is not None:
@@ -139,8 +139,8 @@ def _rows(folder: AnyPath, condition: pc.Expression, columns: list[str] | None =
     found: list[dict[str, object]] = []
     for path in matching(folder, "*.parquet"):
         try:
-            table = pq.read_table(readable(path), filters=condition, columns=columns, use_threads=False)
-            found.extend(table.to_pylist())
+            for table in parquet_tables(path, columns, condition):
+                found.extend(table.to_pylist())
         except (pa.ArrowException, OSError) as error:
             raise DataError("cannot be read", file=str(path), hint="`curator verify` tells what is damaged") from error
     return found

@@ -39,6 +39,7 @@ def make_plan(pipeline: Pipeline) -> tuple[Phase, ...]:
     phases = [Phase("read", tuple(stage.name for stage in pipeline.early()))]
     pending: list[str] = []
     judged_before = False
+    _check_reads(pipeline)
     closing = [stage for stage in pipeline.stages if stage.repeats or stage.derives]
     for stage in pipeline.stages:
         if stage in closing:
@@ -76,3 +77,17 @@ def make_plan(pipeline: Pipeline) -> tuple[Phase, ...]:
         phases.append(Phase("judge", tuple(stage.name for stage in closing)))
     phases.append(Phase("write"))
     return tuple(phases)
+
+
+def _check_reads(pipeline: Pipeline) -> None:
+    """UserError when a stage reads what no earlier one finds."""
+    found: set[str] = set()
+    for stage in pipeline.stages:
+        missing = next((name for name in stage.reads if name not in found), None)
+        if missing is not None:
+            maker = missing.split(".")[0]
+            raise UserError(
+                f"{stage.name!r} needs what {maker!r} finds ({missing})",
+                hint=f"add `- {maker}` before it, or take out the parameter that needs it",
+            )
+        found.update(column.name for column in stage.relation)

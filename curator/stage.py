@@ -143,9 +143,9 @@ class Stage(abc.ABC, Generic[ParametersT]):
     `edits_text`: `decide` reads the text and may change it. `costly`: `annotate` runs on survivors only. `observes`:
     the stage has `observe`, `merge` and `fit`. `relates`: the stage has `relate`, whose columns `relation` declares.
     `derives`: the stage has `derive`. `repeats`: the stage decides how often a document is written; its decisions come
-    last, after children. `metadata`: fields that it reads of `Batch.documents`' column `metadata`; a recipe must name
-    them in `input.metadata`. `leaves`: the folder of the run directory in which `leave` puts something; such a stage
-    has `erase` and `holds`.
+    last, after children. `reads`: columns of the `relation` of earlier stages that it is given. `metadata`: fields that
+    it reads of `Batch.documents`' column `metadata`; a recipe must name them in `input.metadata`. `leaves`: the folder
+    of the run directory in which `leave` puts something; such a stage has `erase` and `holds`.
 
     `rules` maps each rule that a verdict may name to one sentence in plain words, in which `{score}`, `{threshold}`,
     `{keeper}`, `{copies}`, `{kind}` and `{run}` (of its detail) and `{lang}` stand for the values of the decision;
@@ -167,6 +167,7 @@ class Stage(abc.ABC, Generic[ParametersT]):
     scored: tuple[Column, ...] = ()
     relation: tuple[Column, ...] = ()
     metadata: tuple[str, ...] = ()
+    reads: tuple[str, ...] = ()
     packages: tuple[str, ...] = ()
     resources: Resources = Resources()
 
@@ -256,7 +257,7 @@ class Stage(abc.ABC, Generic[ParametersT]):
         `curator calibrate` fits them: those of the columns that declare a `threshold` and the side that it `drops`.
 
         A stage whose rules look at some documents only, or compare more than a column, says so here. `batch` has no
-        text; `columns` are the scalar ones of this stage, and `tokens`.
+        text; `columns` are the scalar ones of this stage, `tokens` and `units`.
         """
         from curator.thresholds import column_cuts
 

@@ -7,6 +7,9 @@ the JSON of Hugging Face `tokenizers`. Which it is, is told by content. Both nee
 from __future__ import annotations
 
 import hashlib
+import json
+import re
+import unicodedata
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
@@ -24,8 +27,15 @@ if TYPE_CHECKING:
 BEGIN_NAMES = ("<s>", "<|begin_of_text|>", "<bos>", "[BOS]", "<|startoftext|>")
 END_NAMES = ("</s>", "<|end_of_text|>", "<|endoftext|>", "<eos>", "[EOS]")
 """How published tokenizers call the tokens at the two ends of a document."""
+UNKNOWN_NAMES = ("<unk>", "[UNK]", "<|unk|>")
 
-_INSTALL = "pip install 'curator-corpora[tokenizer]'"
+INSTALL = "pip install 'curator-corpora[tokenizer]'"
+"""What to do where a package of a tokenizer is missing."""
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_BYTE = re.compile("<0x([0-9A-F]{2})>")
+_DECOMPOSED, _COMPATIBLE = "e\u0301", "ﬁ"
+"""Texts that tell NFC from no normalisation and from NFKC."""
 
 
 class Tokenizer(ABC):
@@ -41,8 +51,15 @@ class Tokenizer(ABC):
         self.sha256 = hashlib.sha256(data).hexdigest()
 
     def encode(self, texts: Sequence[str]) -> list[NDArray[np.int32]]:
-        """Token ids of each text, without `begin` and `end`; several threads may call this at once."""
-        return [np.array(ids, np.int32) for ids in self._encode(list(texts))]
+        """Token ids of each text, without `begin` and `end`; several threads may call this at once.
+
+        Halves of surrogate pairs, which are no text, count as U+FFFD.
+        """
+        return [np.array(ids, np.int32) for ids in self._encode(_without_surrogates(texts))]
+
+    def count(self, texts: Sequence[str]) -> NDArray[np.int64]:
+        """How many ids `encode` gives each text: int64[texts]."""
+        return np.fromiter((self._count(text) for text in _without_surrogates(texts)), np.int64, len(texts))
 
     def decode(self, ids: Sequence[int]) -> str:
         """The text of token ids; `begin` and `end` have none."""
@@ -53,8 +70,24 @@ class Tokenizer(ABC):
         begin, end = np.array([self.begin], np.int32), np.array([self.end], np.int32)
         return [np.concatenate([begin, ids, end]) for ids in self.encode(texts)]
 
+    @property
+    @abstractmethod
+    def unknown(self) -> int | None:
+        """The id of what has no token; None where there is none."""
+
+    @abstractmethod
+    def pieces(self) -> list[str]:
+        """The text of each token in the tokenizer's own spelling, by id."""
+
+    @abstractmethod
+    def parts_of_characters(self) -> NDArray[np.bool_]:
+        """Which tokens spell a part of a character: bytes for what has no token, and ends of byte sequences."""
+
     @abstractmethod
     def _encode(self, texts: list[str]) -> list[list[int]]: ...
+
+    @abstractmethod
+    def _count(self, text: str) -> int: ...
 
     @abstractmethod
     def _decode(self, ids: list[int]) -> str: ...
@@ -77,9 +110,33 @@ class SentencePieceTokenizer(Tokenizer):
                 hint="train it with bos_id and eos_id, or let `curator tokenizer train` make one",
             )
 
+        # The rules of such a model compose marks that stand in order; full NFC sorts them first.
+        self._is_nfc = unicodedata.normalize("NFC", _DECOMPOSED) in processor.normalize(
+            _DECOMPOSED
+        ) and _COMPATIBLE in processor.normalize(_COMPATIBLE)
+
+    @property
+    def unknown(self) -> int | None:
+        """The id of what has no token; None where there is none."""
+        found = int(self._processor.unk_id())
+        return found if found >= 0 else None
+
+    def pieces(self) -> list[str]:
+        """The text of each token, spaces as `▁`, bytes as `<0x0A>`, by id."""
+        return [str(self._processor.id_to_piece(token)) for token in range(self.vocabulary)]
+
+    def parts_of_characters(self) -> NDArray[np.bool_]:
+        """Which tokens are bytes."""
+        return np.array([self._processor.is_byte(token) for token in range(self.vocabulary)], np.bool_)
+
     def _encode(self, texts: list[str]) -> list[list[int]]:
+        if self._is_nfc:
+            texts = [unicodedata.normalize("NFC", text) for text in texts]
         found: list[list[int]] = self._processor.encode(texts, out_type=int, num_threads=1)
         return found
+
+    def _count(self, text: str) -> int:
+        return len(self._encode([text])[0])
 
     def _decode(self, ids: list[int]) -> str:
         return str(self._processor.decode(ids))
@@ -103,8 +160,32 @@ class JsonTokenizer(Tokenizer):
         self.end = end
         self.begin = end if begin is None else begin
 
+    @property
+    def unknown(self) -> int | None:
+        """The id of what has no token; None where there is none."""
+        named = json.loads(self._tokenizer.to_str())["model"].get("unk_token")
+        return _first(self._tokenizer, [named] if named else UNKNOWN_NAMES)
+
+    def pieces(self) -> list[str]:
+        """The text of each token in the spelling of the file, by id; empty where an id has none."""
+        found = [""] * self.vocabulary
+        for piece, token in self._tokenizer.get_vocab(with_added_tokens=True).items():
+            if token < self.vocabulary:
+                found[token] = piece
+        return found
+
+    def parts_of_characters(self) -> NDArray[np.bool_]:
+        """Which tokens are bytes, or by bytes that are no whole characters (byte-level BPE)."""
+        byte_level = "ByteLevel" in json.dumps(json.loads(self._tokenizer.to_str())["decoder"])
+        spelled = _byte_of_letter() if byte_level else {}
+        return np.array([_is_part(piece, spelled) for piece in self.pieces()], np.bool_)
+
     def _encode(self, texts: list[str]) -> list[list[int]]:
         return [encoding.ids for encoding in self._tokenizer.encode_batch_fast(texts, add_special_tokens=False)]
+
+    def _count(self, text: str) -> int:
+        # The way for batches starts threads, which a process that is forked later would lose.
+        return len(self._tokenizer.encode(text, add_special_tokens=False))
 
     def _decode(self, ids: list[int]) -> str:
         return str(self._tokenizer.decode(ids))
@@ -127,7 +208,7 @@ def read_tokenizer(data: bytes, file: str) -> Tokenizer:
     try:
         from sentencepiece import SentencePieceProcessor
     except ModuleNotFoundError as error:
-        raise UserError("the package sentencepiece is not installed", hint=_INSTALL) from error
+        raise UserError("the package sentencepiece is not installed", hint=INSTALL) from error
     processor = SentencePieceProcessor()
     try:
         loaded = bool(data) and processor.LoadFromSerializedProto(data)
@@ -142,11 +223,14 @@ def _read_json(data: bytes, file: str) -> JsonTokenizer:
     try:
         from tokenizers import Tokenizer as TokenizerFile
     except ModuleNotFoundError as error:
-        raise UserError("the package tokenizers is not installed", hint=_INSTALL) from error
+        raise UserError("the package tokenizers is not installed", hint=INSTALL) from error
     try:
         tokenizer = TokenizerFile.from_buffer(data)
     except ValueError as error:
         raise _not_a_tokenizer(file) from error
+    # A published file may carry the limits of the model that it was used with.
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
     return JsonTokenizer(data, tokenizer, file)
 
 
@@ -154,5 +238,29 @@ def _not_a_tokenizer(file: str) -> UserError:
     return UserError("is no tokenizer", file=file, hint="expected a model of SentencePiece or a tokenizer.json")
 
 
+def _without_surrogates(texts: Sequence[str]) -> list[str]:
+    return [text if text.isascii() else _SURROGATE.sub("\ufffd", text) for text in texts]
+
+
 def _first(tokenizer: TokenizerFile, names: Sequence[str]) -> int | None:
     return next((found for name in names if (found := tokenizer.token_to_id(name)) is not None), None)
+
+
+def _byte_of_letter() -> dict[str, int]:
+    """The letters by which byte-level BPE spells bytes: printable ones by themselves, the rest from U+0100 on (GPT-2,
+    Radford et al. 2019)."""
+    printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
+    others = [byte for byte in range(256) if byte not in printable]
+    return {chr(byte): byte for byte in printable} | {chr(0x100 + place): byte for place, byte in enumerate(others)}
+
+
+def _is_part(piece: str, byte_of_letter: dict[str, int]) -> bool:
+    if not byte_of_letter:
+        return bool(_BYTE.fullmatch(piece))
+    if not all(letter in byte_of_letter for letter in piece):
+        return False
+    try:
+        bytes(byte_of_letter[letter] for letter in piece).decode()
+    except UnicodeDecodeError:
+        return True
+    return False

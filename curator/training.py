@@ -16,6 +16,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from curator.errors import UserError
 
+MOST = 1 << 20
+"""Of a width, or of what a batch has: no machine can hold more, and products of these do not overflow."""
+
 
 class _Strict(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -38,13 +41,17 @@ class ModelSection(_Strict):
 
     size: Literal["tiny", "small", "base"] = Field("tiny", description="a depth of 4, 8 or 16")
     depth: int | None = Field(None, ge=1, le=128, description="layers; instead of size")
-    width: int | None = Field(None, ge=8, description="width of the residual stream; 64 a layer")
-    heads: int | None = Field(None, ge=1, description="query heads; one for each 64 of the width")
-    key_value_heads: int | None = Field(None, ge=1, description="heads of keys and values; half the query heads")
+    width: int | None = Field(None, ge=8, le=MOST, description="width of the residual stream; 64 a layer")
+    heads: int | None = Field(None, ge=1, le=MOST, description="query heads; one for each 64 of the width")
+    key_value_heads: int | None = Field(
+        None, ge=1, le=MOST, description="heads of keys and values; half the query heads"
+    )
     experts: int = Field(8, ge=1, le=128, description="experts of a layer")
     experts_per_token: int = Field(2, ge=1, description="experts that a token goes to")
-    expert_width: int | None = Field(None, ge=8, description="inner width of an expert; twice the width")
-    shared_expert_width: int = Field(0, ge=0, description="inner width of an expert that all tokens go to; 0: none")
+    expert_width: int | None = Field(None, ge=8, le=MOST, description="inner width of an expert; twice the width")
+    shared_expert_width: int = Field(
+        0, ge=0, le=MOST, description="inner width of an expert that all tokens go to; 0: none"
+    )
     router: Literal["softmax", "sigmoid"] = Field("softmax", description="how router logits become probabilities")
     attention: AttentionSection = AttentionSection()
     rope_base: float = Field(10_000.0, gt=1, description="base of the rotary embedding")
@@ -54,8 +61,8 @@ class ModelSection(_Strict):
 class DataSection(_Strict):
     """What is trained on, and in which order."""
 
-    sequence: int = Field(256, ge=2, description="tokens of a sequence")
-    batch: int = Field(8, ge=1, description="sequences of a step, over all ranks and accumulated parts")
+    sequence: int = Field(256, ge=2, le=MOST, description="tokens of a sequence")
+    batch: int = Field(8, ge=1, le=MOST, description="sequences of a step, over all ranks and accumulated parts")
     weights: tuple[float, ...] = Field((), description="share of tokens of each run, in their order; empty: by size")
     languages: tuple[str, ...] = Field((), description="only documents of these tags; empty: all")
     validation_share: float = Field(0.01, ge=0, lt=1, description="share of documents kept for validation")
@@ -67,8 +74,10 @@ class DataSection(_Strict):
 class OptimizerSection(_Strict):
     """How parameters follow gradients."""
 
-    name: Literal["adamw", "lion", "hybrid"] = Field(
-        "adamw", description="hybrid: AdamW, and Lion in steps whose gradient norm is above switch_norm"
+    name: Literal["adamw", "lion", "hybrid", "muon"] = Field(
+        "adamw",
+        description="hybrid: AdamW, and Lion in steps whose gradient norm is above switch_norm; muon: Muon for hidden "
+        "matrices, AdamW for the rest",
     )
     learning_rate: float = Field(1e-3, gt=0, description="the highest, after the warm-up")
     weight_decay: float = Field(0.1, ge=0, description="of matrices; norms have none")
@@ -80,6 +89,7 @@ class OptimizerSection(_Strict):
     lion_beta2: float = Field(0.99, ge=0, lt=1, description="Lion's decay of the mean of gradients")
     lion_rate: float = Field(0.2, gt=0, description="Lion's learning rate as a share of AdamW's")
     switch_norm: float = Field(2.0, gt=0, description="gradient norm, before clipping, above which hybrid takes Lion")
+    muon_momentum: float = Field(0.95, ge=0, lt=1, description="Muon's decay of the mean of gradients")
 
 
 class ScheduleSection(_Strict):
@@ -138,12 +148,22 @@ class TrainingConfig(_Strict):
     """All of a training that is not the data and the machine."""
 
     steps: int = Field(1000, ge=1, description="batches to learn from")
+    seconds: float | None = Field(
+        None,
+        gt=0,
+        description="end after so many seconds of steps, if they come first; the rate follows them; null: steps alone",
+    )
     seed: int = Field(0, ge=0, lt=2**63, description="seed of the first parameters")
     accumulation: int = Field(1, ge=1, description="parts that a batch is computed in, one after the other")
     precision: Literal["fp32", "bf16", "fp16"] = Field(
         "fp32", description="of activations; bf16 and fp16 are slow on a CPU"
     )
     recompute: bool = Field(False, description="compute activations again instead of keeping them")
+    parallel: Literal["data", "fsdp", "experts"] = Field(
+        "data",
+        description="what several processes do: each has the whole model; each has a part of every parameter; or, "
+        "besides, whole experts that tokens travel to",
+    )
     threads: int | None = Field(None, ge=1, le=1024, description="threads that compute on the CPU; null: one a core")
     average: float | None = Field(None, gt=0, lt=1, description="decay of an average of the parameters; null: none")
     model: ModelSection = ModelSection()

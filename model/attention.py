@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from model.config import AttentionPattern, ModelConfig
-from model.kernels import BlockSparse, Dense, Pattern, Window, attention, rotate
+from model.kernels import BlockSparse, Dense, Pattern, Window, attention, linear, rotate
 
 
 class Cache:
@@ -47,17 +47,16 @@ class Attention(nn.Module):
     ) -> Tensor:
         """[T, D] -> [T, D]. With a cache the T tokens go on with its document, and `documents` is not looked at."""
         config = self._config
-        packed_TNH = nn.functional.linear(x_TD, self.query_key_value_CD.to(x_TD.dtype)).view(
-            x_TD.shape[0], -1, config.head_width
-        )
-        rotated_TNH = rotate(packed_TNH[:, : config.heads + config.key_value_heads], cosine_TR, sine_TR)
-        q_TNH, k_TMH = rotated_TNH[:, : config.heads], rotated_TNH[:, config.heads :]
-        v_TMH = packed_TNH[:, config.heads + config.key_value_heads :]
+        packed_TNH = linear(x_TD, self.query_key_value_CD.to(x_TD.dtype)).view(x_TD.shape[0], -1, config.head_width)
+        # Split, not sliced: the gradient is then one copy, where each slice would make zeros to be added.
+        rotated = config.heads + config.key_value_heads
+        turned_TNH, v_TMH = packed_TNH.split((rotated, config.key_value_heads), 1)
+        q_TNH, k_TMH = rotate(turned_TNH, cosine_TR, sine_TR).split((config.heads, config.key_value_heads), 1)
         if cache is None:
             y_TNH = attention(q_TNH, k_TMH, v_TMH, documents, self._pattern)
         else:
             y_TNH = attend_to_cache(q_TNH, *cache.append(k_TMH, v_TMH), config.pattern)
-        return nn.functional.linear(y_TNH.reshape(x_TD.shape[0], -1), self.output_DC.to(x_TD.dtype))
+        return linear(y_TNH.reshape(x_TD.shape[0], -1), self.output_DC.to(x_TD.dtype))
 
 
 def kernel_pattern(pattern: AttentionPattern) -> Pattern:

@@ -20,7 +20,6 @@ import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
 
 import torch
 from safetensors import SafetensorError
@@ -54,20 +53,21 @@ class Checkpoint:
         try:
             whole = _sha256(path) == self.hashes.get(path.name)
         except FileNotFoundError as error:
-            raise DataError("a file of a checkpoint is missing", file=str(path), hint=_EARLIER) from error
+            raise DataError("a file of a checkpoint is missing", file=str(path), hint=EARLIER) from error
         if not whole:
-            raise DataError("a checkpoint is not as it was written", file=str(path), hint=_EARLIER)
+            raise DataError("a checkpoint is not as it was written", file=str(path), hint=EARLIER)
         try:
             tensors = load_file(path)
         except SafetensorError as error:
-            raise DataError("a checkpoint cannot be read", file=str(path), hint=_EARLIER) from error
+            raise DataError("a checkpoint cannot be read", file=str(path), hint=EARLIER) from error
         for name, tensor in tensors.items():
             if not bool(torch.isfinite(tensor).all()):
-                raise DataError(f"{name} holds what is no number", file=str(path), hint=_EARLIER)
+                raise DataError(f"{name} holds what is no number", file=str(path), hint=EARLIER)
         return tensors
 
 
-_EARLIER = "remove this checkpoint's folder to go on from an earlier one"
+EARLIER = "remove this checkpoint's folder to go on from an earlier one"
+"""What to do about a checkpoint that cannot be used."""
 
 
 def checkpoints(model: Path) -> list[Checkpoint]:
@@ -90,10 +90,13 @@ def _read(folder: Path) -> Checkpoint:
     try:
         values = json.loads(path.read_bytes())
     except (OSError, ValueError) as error:
-        raise DataError("the state of a checkpoint cannot be read", file=str(path), hint=_EARLIER) from error
+        raise DataError("the state of a checkpoint cannot be read", file=str(path), hint=EARLIER) from error
     if not isinstance(values, dict) or values.get("format") != FORMAT:
         raise DataError(f"is no checkpoint of format {FORMAT}", file=str(path), hint="made by another version?")
-    return Checkpoint(folder, cast("int", values["step"]), cast("dict[str, object]", values["state"]), values["files"])
+    step, state, files = (values.get(name) for name in ("step", "state", "files"))
+    if not (isinstance(step, int) and isinstance(state, dict) and isinstance(files, dict)):
+        raise DataError("has no step, state and files", file=str(path), hint=EARLIER)
+    return Checkpoint(folder, step, state, files)
 
 
 class CheckpointWriter:
@@ -106,16 +109,11 @@ class CheckpointWriter:
 
     def write(self, step: int, tensors: Tensors, state: Mapping[str, object], keep: set[int] | None = None) -> None:
         """Begin to write the state after `step`, once the one before is written; then remove the checkpoints of steps
-        that are not in `keep`. The tensors may change as soon as this returns."""
+        that are not in `keep`. The tensors are the writer's from now on (`model.sharded.host_copies` makes such)."""
         self.wait()
-        copies = {
-            kind: {name: tensor.detach().to("cpu", copy=True).contiguous() for name, tensor in found.items()}
-            for kind, found in tensors.items()
-            if found
-        }
         # The state is turned into text here: its lists go on changing, too.
         text = json.dumps({"format": FORMAT, "step": step, "state": state}, indent=1, sort_keys=True, allow_nan=False)
-        self._thread = threading.Thread(target=self._write, args=(step, copies, text, keep), name="checkpoint")
+        self._thread = threading.Thread(target=self._write, args=(step, tensors, text, keep), name="checkpoint")
         self._thread.start()
 
     def wait(self) -> None:

@@ -2,6 +2,7 @@
 
 MODEL/
   training.json           configuration, shape, tokenizer, and the runs that it is trained on; written first
+  beginning.json          where first parameters come from and which pieces are tied, if any (`model.beginning`)
   tokenizer.model|json
   checkpoints/            see `model.checkpoint`
   events/                 numbered pieces, as those of a run
@@ -15,14 +16,16 @@ import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Literal, cast
+
+from pydantic import BaseModel, ValidationError
 
 from curator.errors import DataError, UserError
 from curator.run.store import make_folder, put
 from curator.tokenize import Tokenizer, read_tokenizer
 from curator.training import TrainingConfig, parse_training_config
 from model.build import model_config
-from model.config import AttentionPattern, ModelConfig
+from model.config import ModelConfig
 
 if TYPE_CHECKING:
     import torch
@@ -35,8 +38,10 @@ CHECKPOINTS = "checkpoints"
 
 _FREE = {
     "steps",
+    "seconds",
     "accumulation",
     "recompute",
+    "parallel",
     "threads",
     "alarms",
     "checkpoint",
@@ -59,6 +64,11 @@ class ModelDirectory:
         return self.root / "training.json"
 
     @property
+    def beginning(self) -> Path:
+        """What the first parameters were, where they were not drawn."""
+        return self.root / "beginning.json"
+
+    @property
     def events(self) -> Path:
         """Numbered pieces of the event log."""
         return self.root / "events"
@@ -72,7 +82,7 @@ class ModelDirectory:
         """Undo the beginning of a training that left no checkpoint: the folder is as it was before."""
         if (self.root / CHECKPOINTS).exists():
             return
-        for path in (self.description, self.root / tokenizer_file):
+        for path in (self.description, self.beginning, self.root / tokenizer_file):
             path.unlink(missing_ok=True)
         for folder in (self.events, self.tensorboard):
             shutil.rmtree(folder, ignore_errors=True)
@@ -105,6 +115,18 @@ class Description:
     sources: tuple[Source, ...]
 
 
+class _WrittenTokenizer(BaseModel):
+    file: Literal["tokenizer.model", "tokenizer.json"]
+    sha256: str
+
+
+class _Written(BaseModel):
+    config: dict[str, object]
+    shape: ModelConfig
+    tokenizer: _WrittenTokenizer
+    sources: tuple[Source, ...]
+
+
 def write_description(directory: ModelDirectory, description: Description, tokenizer: Tokenizer) -> None:
     """Put the tokenizer, then the description. UserError when the directory cannot be written."""
     values = {
@@ -131,14 +153,18 @@ def read_description(directory: ModelDirectory) -> Description:
         raise DataError("cannot be read", file=str(path)) from error
     if not isinstance(values, dict) or values.get("format") != FORMAT:
         raise DataError(f"is no model of format {FORMAT}", file=str(path), hint="made by another version?")
-    shape = dict(values["shape"])
-    shape["pattern"] = AttentionPattern(**shape["pattern"])
+    try:
+        written = _Written.model_validate(values)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        key = ".".join(str(part) for part in first["loc"])
+        raise DataError(f"{key}: {first['msg']}", file=str(path), hint="was it changed by hand?") from error
     return Description(
-        parse_training_config(values["config"], str(path)),
-        ModelConfig(**shape),
-        values["tokenizer"]["file"],
-        values["tokenizer"]["sha256"],
-        tuple(Source(**source) for source in values["sources"]),
+        parse_training_config(written.config, str(path)),
+        written.shape,
+        written.tokenizer.file,
+        written.tokenizer.sha256,
+        written.sources,
     )
 
 
@@ -211,7 +237,10 @@ def load_decoder(
 
 
 def fill(targets: Mapping[str, torch.Tensor], tensors: Mapping[str, torch.Tensor], file: str) -> None:
-    """Copy tensors into those of the same names. DataError when names or shapes differ."""
+    """Copy tensors into those of the same names, or this rank's part of them. DataError when names or shapes
+    differ."""
+    from model.sharded import assign
+
     wrong = sorted(set(targets) ^ set(tensors)) or [
         name for name, target in targets.items() if target.shape != tensors[name].shape
     ]
@@ -220,7 +249,7 @@ def fill(targets: Mapping[str, torch.Tensor], tensors: Mapping[str, torch.Tensor
             f"the checkpoint is of another model: {', '.join(wrong[:3])}", file=file, hint="was training.json changed?"
         )
     for name, target in targets.items():
-        target.copy_(tensors[name])
+        assign(target, tensors[name])
 
 
 def describe(config: TrainingConfig, tokenizer: Tokenizer, sources: Sequence[Source]) -> Description:

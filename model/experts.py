@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from model.config import ModelConfig
-from model.kernels import grouped_gemm, route, sort_by_expert, swiglu
+from model.kernels import Routing, grouped_gemm, linear, route, sort_by_expert, swiglu
 
 
 class RouterStatistics(NamedTuple):
@@ -30,7 +30,7 @@ class Experts(nn.Module):
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
-        self._config = config
+        self.config = config
         self.router_ED = nn.Parameter(torch.empty(config.experts, config.width))
         self.gate_up_EDG = nn.Parameter(torch.empty(config.experts, config.width, 2 * config.expert_width))
         self.down_EFD = nn.Parameter(torch.empty(config.experts, config.expert_width, config.width))
@@ -42,15 +42,20 @@ class Experts(nn.Module):
 
     def forward(self, x_TD: Tensor) -> tuple[Tensor, RouterStatistics]:
         """[T, D] -> [T, D] and what the tokens of this call did."""
-        config, dtype = self._config, x_TD.dtype
+        config, dtype = self.config, x_TD.dtype
         # Near ties between experts are decided by differences that bf16 does not hold.
         logits_TE = nn.functional.linear(x_TD.to(self.router_ED.dtype), self.router_ED)
         routing = route(logits_TE, config.experts_per_token, config.router, self.router_bias_E)
-        order = sort_by_expert(routing.experts_TK, config.experts)
+        y_TD = self._mix(x_TD, routing)
+        if config.shared_expert_width:
+            hidden_TF = swiglu(linear(x_TD, self.shared_gate_up_GD.to(dtype)))
+            y_TD = y_TD + linear(hidden_TF, self.shared_down_DF.to(dtype))
+        return y_TD, RouterStatistics(routing.counts_E, routing.probability_sums_E, routing.squared_logsumexp)
+
+    def _mix(self, x_TD: Tensor, routing: Routing) -> Tensor:
+        """The weighted sum of each token's experts: [T, D] -> [T, D]."""
+        dtype = x_TD.dtype
+        order = sort_by_expert(routing.experts_TK, self.config.experts)
         scale_S = routing.weights_TK.reshape(-1).index_select(0, order.order_S)
         packed_SG = grouped_gemm(x_TD, self.gate_up_EDG.to(dtype), order.offsets_E, gather=order)
-        y_TD = grouped_gemm(swiglu(packed_SG, scale_S), self.down_EFD.to(dtype), order.offsets_E, scatter=order)
-        if config.shared_expert_width:
-            hidden_TF = swiglu(nn.functional.linear(x_TD, self.shared_gate_up_GD.to(dtype)))
-            y_TD = y_TD + nn.functional.linear(hidden_TF, self.shared_down_DF.to(dtype))
-        return y_TD, RouterStatistics(routing.counts_E, routing.probability_sums_E, routing.squared_logsumexp)
+        return grouped_gemm(swiglu(packed_SG, scale_S), self.down_EFD.to(dtype), order.offsets_E, scatter=order)

@@ -16,7 +16,7 @@ from torch import Tensor
 from curator.errors import DataError, UserError
 from curator.run.store import make_folder, put
 from curator.tokenize import Tokenizer, load_tokenizer
-from curator.training import parse_training_config
+from curator.training import MOST, parse_training_config
 from model.checkpoint import CheckpointWriter
 from model.config import ModelConfig
 from model.decoder import Decoder
@@ -80,7 +80,7 @@ def import_model(folder: Path, output: Path) -> ModelConfig:
         fill(dict(decoder.state_dict()), from_mixtral(_load(folder), shape), str(folder))
     section = {"depth": shape.layers, "width": shape.width, "heads": shape.heads}
     training = parse_training_config(
-        {"model": section, "data": {"sequence": int(config.get("max_position_embeddings", 256))}}
+        {"model": section, "data": {"sequence": min(MOST, int(config.get("max_position_embeddings", 256)))}}
     )
     description = Description(training, shape, f"tokenizer{tokenizer.suffix}", tokenizer.sha256, ())
     write_description(ModelDirectory(output), description, tokenizer)

@@ -80,7 +80,7 @@ def balance_loss(totals: Totals, settings: LossSettings) -> BalanceLoss:
 
 def no_balance_loss(model: Decoder) -> BalanceLoss:
     """The term where no balance loss is wanted: 0."""
-    zeros_LE = model.norm_D.new_zeros(model.config.layers, model.config.experts)
+    zeros_LE = torch.zeros(model.config.layers, model.config.experts, device=model.norm_D.device)
     return BalanceLoss(zeros_LE.sum(), zeros_LE)
 
 

@@ -1,9 +1,10 @@
-"""Data-parallel training: processes that `torchrun` started, each with the whole model and its part of every batch.
+"""Training in several processes that `torchrun` started, each with its part of every batch.
 
     torchrun --nproc-per-node 2 -m curator train RUN -o MODEL
 
-Gradients are averaged by torch's `DistributedDataParallel`, over gloo on CPUs and NCCL on GPUs (not tried on GPUs).
-What losses need of the whole batch is summed before the backward pass, so that they are those of one process.
+Each has the whole model, and torch's `DistributedDataParallel` averages gradients; or a part of it (`model.divide`).
+They speak over gloo on CPUs and NCCL on GPUs (not tried on GPUs). What losses need of the whole batch is summed before
+the backward pass, so that they are those of one process.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ import torch
 from torch import Tensor, distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from model.ranks import Alone, Ranks
+from model.decoder import Decoder
+from model.ranks import Alone, Parallel, Ranks
 
 TIMEOUT = timedelta(minutes=10)
 """How long a rank waits for the others: longer than a validation or a checkpoint takes."""
@@ -39,13 +41,28 @@ class Connected:
             distributed.all_reduce(value)
         return found
 
-    def wrap(self, model: nn.Module) -> nn.Module:
-        """The model as `DistributedDataParallel`. Its only buffers, router biases, are moved alike by every rank."""
-        return DistributedDataParallel(model, broadcast_buffers=False)
+    def wrap(self, model: Decoder, device: torch.device, parallel: Parallel) -> nn.Module:
+        """The model as `DistributedDataParallel`, or divided in place. Its only buffers, router biases, are moved alike
+        by every rank. UserError when it cannot be divided so."""
+        if parallel == "data":
+            return DistributedDataParallel(model.to(device), forward_sync_buffers=False)
+        from torch.distributed.device_mesh import init_device_mesh
+
+        from model.divide import divide
+
+        mesh = init_device_mesh(device.type, (self.size,))
+        return divide(model, mesh, experts=parallel == "experts")
 
     def keep_gradients(self, module: nn.Module) -> AbstractContextManager[None]:
-        """Where a backward pass adds to this rank's gradients without asking the others."""
+        """Where a backward pass adds to this rank's gradients without asking the others. A divided model asks each
+        time: to keep whole gradients is what it is divided for not to do."""
         return module.no_sync() if isinstance(module, DistributedDataParallel) else nullcontext()
+
+    def rest(self, model: nn.Module) -> None:
+        """Give up what is gathered of a divided model, so that its parameters are the ranks' own parts."""
+        from model.divide import rest
+
+        rest(model)
 
     def gather(self, values: Sequence[dict[str, object]]) -> list[dict[str, object]]:
         """The JSON objects of all ranks, in the order of ranks."""

@@ -19,6 +19,7 @@ from curator.run.events import EventLog, Listener
 from curator.run.store import make_folder
 from curator.tokenize import Tokenizer, load_tokenizer, read_tokenizer
 from curator.training import TrainingConfig
+from model.beginning import Beginning, choose_beginning
 from model.build import describe_shape
 from model.checkpoint import CheckpointWriter, checkpoints, latest, sweep_unfinished
 from model.data.batch import Batch
@@ -37,15 +38,20 @@ from model.directory import (
 )
 from model.metrics import Board, Meter, StepMetrics, measure_peak
 from model.ranks import Alone, Ranks
+from model.sharded import host_copies
+from model.state import as_lanes, training_state
 from model.tokenizer_training import train_tokenizer
-from model.trainer import DTYPES, AlarmError, Trainer, out_of_memory
+from model.trainer import DTYPES, AlarmError, Trainer, lost_process, out_of_memory
 
 STOPPING = (signal.SIGTERM, signal.SIGINT)
 
 
 @dataclass(frozen=True)
 class Request:
-    """What to train, on which runs, and where to. `tokenizer` None: the model's own, or one trained on the runs."""
+    """What to train, on which runs, and where to. `tokenizer` None: the model's own, or one trained on the runs.
+
+    `initialise_from` is a model whose parameters this one begins with, `alignment` a file of pieces to tie.
+    """
 
     runs: tuple[str, ...]
     output: Path
@@ -53,6 +59,8 @@ class Request:
     tokenizer: Path | None = None
     device: str = "cpu"
     resume: bool = False
+    initialise_from: Path | None = None
+    alignment: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -68,8 +76,16 @@ class Outcome:
     signal: int | None
 
 
-def train(request: Request, listeners: tuple[Listener, ...] = (), ranks: Ranks | None = None) -> Outcome:
+def train(
+    request: Request,
+    listeners: tuple[Listener, ...] = (),
+    ranks: Ranks | None = None,
+    stopped: list[int] | None = None,
+) -> Outcome:
     """Train to the last step, or until a signal; whatever ends it, the state is in a checkpoint.
+
+    `stopped` is where a listener of the first rank puts the number of a signal; without it, those of this process are
+    noted.
 
     UserError and DataError for what the request or the data cannot be, before anything is written; AlarmError when the
     training stops by itself.
@@ -78,13 +94,22 @@ def train(request: Request, listeners: tuple[Listener, ...] = (), ranks: Ranks |
     device = find_device(request.device)
     # The command sets one thread for a process, since its engine has many of them.
     torch.set_num_threads(request.config.threads or len(os.sched_getaffinity(0)))
+    _need_whole_parts(request.config, ranks)
     directory = ModelDirectory(request.output)
     resuming = request.resume and directory.description.exists()
+    if directory.root.is_file():
+        raise UserError("is a file, not a folder", file=str(directory.root), hint="choose another output")
     if directory.is_used() and not resuming and ranks.rank == 0:
         hint = "choose another output" if request.resume else "go on with --resume, or choose another output"
         raise UserError("the output is not empty", file=str(directory.root), hint=hint)
     corpora = [open_corpus(run) for run in request.runs]
     tokenizer = _tokenizer(request, directory, corpora, resuming=resuming)
+    beginning = choose_beginning(request.initialise_from, request.alignment, directory, tokenizer, resuming=resuming)
+    if beginning != Beginning() and request.config.parallel != "data":
+        hint = "take `parallel: data`, or begin without --initialise-from and --align"
+        raise UserError(
+            f"parameters are not taken over where they are divided (`parallel: {request.config.parallel}`)", hint=hint
+        )
     sources = [Source(corpus.root, corpus.name, corpus.fingerprint, corpus.identity) for corpus in corpora]
     description = describe(request.config, tokenizer, sources)
     if resuming:
@@ -93,7 +118,9 @@ def train(request: Request, listeners: tuple[Listener, ...] = (), ranks: Ranks |
     # All ranks have looked at the directory before the first one writes there, and go on when it is ready.
     ranks.agree(False)
     if ranks.rank == 0:
-        write_description(directory, description, tokenizer)
+        if not resuming:
+            write_description(directory, description, tokenizer)
+            beginning.write(directory)
         sweep_unfinished(directory.root)
     ranks.agree(False)
     finished = False
@@ -101,11 +128,15 @@ def train(request: Request, listeners: tuple[Listener, ...] = (), ranks: Ranks |
         with ExitStack() as stack:
             if ranks.rank == 0:
                 stack.enter_context(RunLock(RunDirectory(directory.root)))
-            training = _Training(request, directory, description, tokenizer, corpora, validation, device, ranks)
-            outcome = training.run(listeners)
+            training = _Training(
+                request, directory, description, tokenizer, corpora, validation, device, ranks, beginning
+            )
+            if resuming and ranks.rank == 0:  # now that its checkpoint is read
+                write_description(directory, description, tokenizer)
+            outcome = training.run(listeners, stopped)
         finished = True
-    except RuntimeError as error:
-        told = out_of_memory(error)
+    except (RuntimeError, MemoryError) as error:
+        told = out_of_memory(error) or lost_process(error)
         if told is None:
             raise
         raise told from error
@@ -128,6 +159,7 @@ class _Training:
         validation: Sequence[Batch],
         device: torch.device,
         ranks: Ranks,
+        beginning: Beginning,
     ) -> None:
         self._config = request.config
         self._directory = directory
@@ -140,25 +172,27 @@ class _Training:
             self._config, shape, device, ranks, Meter(shape, self._config.data.sequence, peak * ranks.size)
         )
         found = latest(directory.root) if request.resume and checkpoints(directory.root) else None
-        state: Mapping[str, list[dict[str, object]]] | None = None
+        beginning.apply(self._trainer, tokenizer, restores=found is not None)
+        state: Mapping[str, object] | None = None
         if found is not None:
             self._trainer.restore(found)
-            state = cast("Mapping[str, list[dict[str, object]]]", found.state["data"])
+            state = as_lanes(training_state(found).data)
         self._loader = Loader(corpora, tokenizer, self._config.data, state=state, rank=ranks.rank, ranks=ranks.size)
         each = self._config.data.batch // ranks.size
-        lanes = [] if state is None else state["lanes"]
+        lanes = [] if state is None else cast("list[dict[str, object]]", state["lanes"])
         self._lanes = lanes[ranks.rank * each : (ranks.rank + 1) * each]
         self._writer = CheckpointWriter(directory.root)
         self._saved = None if found is None else found.step
         self._last_validation: float | None = None
 
-    def run(self, listeners: tuple[Listener, ...]) -> Outcome:
+    def run(self, listeners: tuple[Listener, ...], told: list[int] | None) -> Outcome:
         trainer, config = self._trainer, self._config
         last: StepMetrics | None = None
-        stopped: list[int] = []
+        stopped: list[int] = [] if told is None else told
         with ExitStack() as stack:
             stack.callback(self._loader.close)
-            stack.enter_context(noting(stopped))
+            if told is None:
+                stack.enter_context(noting(stopped))
             emit = self._start_log(stack, listeners)
             emit(
                 "training",
@@ -168,7 +202,8 @@ class _Training:
                 tokens_per_step=config.data.batch * config.data.sequence,
             )
             stack.callback(self._writer.wait)
-            while trainer.progress.step < config.steps and not self._ranks.agree(bool(stopped)):
+            trainer.skip_time()
+            while not trainer.is_over and not self._ranks.agree(bool(stopped)):
                 before = self._lanes
                 batch = self._loader.next()
                 self._lanes = self._loader.lane_states
@@ -198,7 +233,7 @@ class _Training:
             last,
             self._last_validation,
             None if progress.best_step is None else progress.best_loss,
-            stopped[0] if stopped and progress.step < config.steps else None,
+            stopped[0] if stopped and not trainer.is_over else None,
         )
 
     def _start_log(self, stack: ExitStack, listeners: tuple[Listener, ...]) -> Callable[..., None]:
@@ -213,7 +248,7 @@ class _Training:
 
     def _after_step(self, emit: Callable[..., None]) -> None:
         step = self._trainer.progress.step
-        last = step == self._config.steps
+        last = self._trainer.is_over
         better = False
         if self._validation and (last or step % self._config.validation.every == 0):
             before = self._trainer.progress.best_step
@@ -227,21 +262,32 @@ class _Training:
             self._save(emit)
 
     def _save(self, emit: Callable[..., None]) -> None:
-        """Begin to write a checkpoint. All ranks have the same state, except for their lanes, which are gathered."""
+        """Begin to write a checkpoint. What is not the same on all ranks is gathered: lanes, and what of the model is
+        divided."""
         trainer = self._trainer
         step = trainer.progress.step
         self._saved = step
+        self._writer.wait()
         lanes = self._ranks.gather(self._lanes)
+        tensors = host_copies(trainer.tensors(), keep=self._ranks.rank == 0)
         if self._ranks.rank:
             return
-        self._writer.wait()
         there = sorted({found.step for found in checkpoints(self._directory.root)} | {step})
         keep = set(there[-self._config.checkpoint.keep_last :])
         if self._config.checkpoint.keep_best and trainer.progress.best_step is not None:
             keep.add(trainer.progress.best_step)
-        self._writer.write(step, trainer.tensors(), trainer.state(self._loader.binding, lanes), keep)
+        self._writer.write(step, tensors, trainer.state(self._loader.binding, lanes), keep)
         emit("checkpoint", step=step)
         trainer.skip_time()
+
+
+def _need_whole_parts(config: TrainingConfig, ranks: Ranks) -> None:
+    parts = ranks.size * config.accumulation
+    if config.data.batch % parts:
+        raise UserError(
+            f"{config.data.batch} sequences cannot be cut into {config.accumulation} parts for {ranks.size} ranks",
+            hint=f"make data.batch a multiple of {parts}",
+        )
 
 
 def find_device(name: str) -> torch.device:

@@ -6,12 +6,11 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import cast
 
 import torch
 from torch import Tensor
 
-from curator.errors import DataError, UserError
+from curator.errors import DataError, TransientError, UserError
 from curator.training import TrainingConfig
 from model.alarms import Alarms, alarm_state
 from model.checkpoint import Checkpoint
@@ -23,9 +22,11 @@ from model.directory import fill
 from model.kernels import linear_cross_entropy
 from model.losses import LossSettings, move_router_bias
 from model.metrics import Meter, StepMetrics, expert_loads
+from model.muon import matrices_of
 from model.optimizers import LossScaler, Optimizer, OptimizerSettings, gradient_norm
 from model.ranks import Ranks
 from model.schedule import rate_share
+from model.state import training_state
 from model.step import StepLosses, Tensors, add_gradients, to_tensors
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -44,6 +45,8 @@ class Progress:
 
     step: int = 0
     tokens: int = 0
+    seconds: float = 0.0
+    """Of steps alone, without validations and checkpoints."""
     best_loss: float = math.inf
     best_step: int | None = None
 
@@ -58,10 +61,12 @@ class Trainer:
         self.device = device
         self._ranks = ranks
         self._meter = meter
-        self.model = Decoder(shape, dtype=DTYPES[config.precision], recompute=config.recompute).to(device)
+        self.model = Decoder(shape, dtype=DTYPES[config.precision], recompute=config.recompute)
         self.model.initialise(config.seed)
-        self._wrapped = ranks.wrap(self.model)
-        self.optimizer = Optimizer(self.model, OptimizerSettings(**config.optimizer.model_dump()))
+        self._wrapped = ranks.wrap(self.model, device, config.parallel)
+        self._parameters = dict(self.model.named_parameters())
+        settings = OptimizerSettings(**config.optimizer.model_dump())
+        self.optimizer = Optimizer(self.model, settings, matrices_of(self.model))
         self.alarms = Alarms(config.alarms)
         self.progress = Progress()
         self._scaler = LossScaler(FIRST_SCALE) if config.precision == "fp16" else None
@@ -69,7 +74,7 @@ class Trainer:
         self.average = (
             {}
             if config.average is None
-            else {name: parameter.detach().clone() for name, parameter in self.model.named_parameters()}
+            else {name: parameter.detach().clone() for name, parameter in self._parameters.items()}
         )
 
     def take_step(self, batch: Batch, epoch: int) -> tuple[StepMetrics, list[list[float]]]:
@@ -81,7 +86,7 @@ class Trainer:
         parts = [to_tensors(part, self.device) for part in batch.parts(self.config.accumulation)]
         losses, norm = self._gradient(parts)
         rate = self.config.optimizer.learning_rate * rate_share(
-            self.progress.step, self.config.steps, self.config.schedule
+            self.progress.step, self._steps_in_all(), self.config.schedule
         )
         clip = min(1.0, self.config.optimizer.clip_norm / (norm + 1e-6))
         scale = torch.tensor(clip / (self._scaler.scale if self._scaler else 1.0), device=self.device)
@@ -96,6 +101,7 @@ class Trainer:
         self.progress.tokens += tokens
         loads = expert_loads(losses.counts_LE)
         speed, mfu = self._meter.measure(tokens)
+        self.progress.seconds += self._seconds(tokens / speed)
         metrics = StepMetrics(
             step=self.progress.step,
             loss=losses.total.item(),
@@ -119,6 +125,12 @@ class Trainer:
             )
         return metrics, loads
 
+    @property
+    def is_over(self) -> bool:
+        """Whether its steps are taken, or its seconds are gone."""
+        limit = self.config.seconds
+        return self.progress.step >= self.config.steps or (limit is not None and self.progress.seconds >= limit)
+
     @torch.no_grad()
     def validate(self, batches: Sequence[Batch]) -> float:
         """The mean loss of the next token on held-out batches, in nats, by the average where one is kept."""
@@ -131,6 +143,7 @@ class Trainer:
                 found = linear_cross_entropy(hidden_TD, head_VD, part.targets_T, part.weights_T)
                 total += found.total.item()
                 weight += found.weight.item()
+        self._ranks.rest(self.model)
         loss = total / weight
         if loss < self.progress.best_loss:
             self.progress.best_loss, self.progress.best_step = loss, self.progress.step
@@ -154,6 +167,7 @@ class Trainer:
         progress = self.progress
         return {
             "tokens": progress.tokens,
+            "seconds": progress.seconds if self.config.seconds is not None else 0.0,
             "best": {
                 "loss": None if math.isinf(progress.best_loss) else progress.best_loss,
                 "step": progress.best_step,
@@ -172,26 +186,39 @@ class Trainer:
             fill(self.optimizer.tensors(), checkpoint.tensors("optimizer"), file)
             if self.average:
                 fill(self.average, checkpoint.tensors("average"), file)
-        state = checkpoint.state
-        best = cast("Mapping[str, float | None]", state["best"])
+        state = training_state(checkpoint)
         self.progress = Progress(
             step=checkpoint.step,
-            tokens=cast("int", state["tokens"]),
-            best_loss=math.inf if best["loss"] is None else best["loss"],
-            best_step=cast("int | None", best["step"]),
+            tokens=state.tokens,
+            seconds=state.seconds,
+            best_loss=math.inf if state.best.loss is None else state.best.loss,
+            best_step=state.best.step,
         )
-        optimizer = cast("Mapping[str, int]", state["optimizer"])
-        self.optimizer.steps, self.optimizer.switches = optimizer["steps"], optimizer["switches"]
-        self.alarms = Alarms(self.config.alarms, alarm_state(cast("dict[str, object]", state["alarms"])))
-        if self._scaler is not None:
-            scale, good_steps = cast("tuple[float, int]", state["scaler"])
-            self._scaler = LossScaler(scale, good_steps)
+        self.optimizer.steps, self.optimizer.switches = state.optimizer.steps, state.optimizer.switches
+        self.alarms = Alarms(self.config.alarms, alarm_state(state.alarms.model_dump()))
+        if self._scaler is not None and state.scaler is not None:
+            self._scaler = LossScaler(*state.scaler)
+
+    def _steps_in_all(self) -> int:
+        """How many steps the training will have taken: those of the configuration, or what its seconds seem to be
+        enough for."""
+        progress, config = self.progress, self.config
+        if config.seconds is None or not progress.seconds:
+            return config.steps
+        return min(config.steps, max(progress.step + 1, round(progress.step * config.seconds / progress.seconds)))
+
+    def _seconds(self, own: float) -> float:
+        """How long a step took: to all ranks the same, where something depends on it."""
+        if self.config.seconds is None or self._ranks.size == 1:
+            return own
+        (together,) = self._ranks.add([torch.tensor(own, dtype=torch.float64, device=self.device)])
+        return together.item() / self._ranks.size
 
     def _gradient(self, parts: Sequence[Tensors]) -> tuple[StepLosses, float]:
         """Leave the gradient of a batch, scaled, in the parameters; its losses, and its norm without the scale."""
         while True:
             scale = self._scaler.scale if self._scaler else 1.0
-            for parameter in self.model.parameters():
+            for parameter in self._parameters.values():
                 parameter.grad = None
             losses = add_gradients(
                 self.model, parts, self._settings, ranks=self._ranks, wrapped=self._wrapped, scale=scale
@@ -212,27 +239,38 @@ class Trainer:
     @torch.no_grad()
     def _follow(self) -> None:
         if self.config.average is not None:
-            for name, parameter in self.model.named_parameters():
+            for name, parameter in self._parameters.items():
                 self.average[name].lerp_(parameter, 1 - self.config.average)
 
     @contextmanager
     def _averaged(self) -> Iterator[None]:
-        kept = {name: parameter.detach().clone() for name, parameter in self.model.named_parameters() if self.average}
-        parameters = dict(self.model.named_parameters())
+        kept = {name: parameter.detach().clone() for name, parameter in self._parameters.items() if self.average}
         for name, average in self.average.items():
-            parameters[name].copy_(average)
+            self._parameters[name].copy_(average)
         try:
             yield
         finally:
             for name, before in kept.items():
-                parameters[name].copy_(before)
+                self._parameters[name].copy_(before)
 
 
-def out_of_memory(error: RuntimeError) -> UserError | None:
-    """The error to tell when torch found no memory; None when this is another error."""
-    if isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error):
+def out_of_memory(error: RuntimeError | MemoryError) -> UserError | None:
+    """The error to tell when torch or NumPy found no memory; None when this is another error."""
+    told = isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in str(error)
+    if told:
         return UserError(
             "out of memory",
             hint="make data.batch or data.sequence smaller, accumulation larger, or set recompute; --resume goes on",
+        )
+    return None
+
+
+def lost_process(error: RuntimeError | MemoryError) -> TransientError | None:
+    """The error to tell when another process of the training is gone; None when this is another error."""
+    # gloo's errors have no class of their own, but say where in its sources they arose.
+    if isinstance(error, torch.distributed.DistError) or "gloo" in str(error):
+        return TransientError(
+            "another process of the training is gone",
+            hint="what it told says why; --resume goes on from the last checkpoint",
         )
     return None

@@ -117,6 +117,8 @@ class Places:
         """PlaceError where a recipe names a file that is not below an input root, or what is the server's own."""
         if recipe.language is not None and recipe.language.model != SHIPPED_MODEL:
             self._input(recipe.language.model)
+        if recipe.tokenizer is not None:
+            self._input(recipe.tokenizer)
         for entry in recipe.stages:
             for values in _mappings(entry.parameters):
                 name = self.allowances.refused(values)

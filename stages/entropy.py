@@ -223,22 +223,22 @@ class Entropy(Stage[EntropyParameters]):
 
     def cuts(self, batch: Batch, columns: Columns) -> Sequence[Cut]:
         """Each threshold with the documents that it judges, in the order of `rules`."""
-        tokens = columns["tokens"].to_numpy()
+        units = columns["units"].to_numpy()
         score = {column.name: as_scores(columns, column.name) for column in self.columns}
         unspaced = score["entropy.unspaced"] > 0.5
-        judged = tokens >= JUDGED_UNITS
+        judged = units >= JUDGED_UNITS
         usual = np.full(len(batch), MIN_BITS)
         for language in set(batch.languages.names) & set(FEW_FORMS_BITS):
             usual[batch.languages.mask(language)] = FEW_FORMS_BITS[language]
-        long = np.log2(np.maximum(tokens, 1)) >= np.where(unspaced, MIN_BITS_UNSPACED, usual) / ATTAINABLE
+        long = np.log2(np.maximum(units, 1)) >= np.where(unspaced, MIN_BITS_UNSPACED, usual) / ATTAINABLE
         bits = score["entropy.bits"]
-        excess = round_score(bits - _log2_of_running_text(tokens))
+        excess = round_score(bits - _log2_of_running_text(units))
         every = np.ones_like(judged)
         found: tuple[tuple[str, Literal["below", "above"], NDArray[np.float64], NDArray[np.bool_]], ...] = (
             ("min_bits", "below", bits, judged & long & ~unspaced),
             ("min_bits_unspaced", "below", bits, judged & long & unspaced),
             ("min_normalised", "below", score["entropy.normalised"], judged & ~long),
-            ("max_excess", "above", excess, tokens >= EXCESS_UNITS),
+            ("max_excess", "above", excess, units >= EXCESS_UNITS),
             ("min_order", "below", score["entropy.order"], every),
             ("min_characters", "below", score["entropy.characters"], judged),
             ("max_characters", "above", score["entropy.characters"], judged),
@@ -263,7 +263,7 @@ class Entropy(Stage[EntropyParameters]):
         for cut in self.cuts(batch, columns):
             score, limit = cut.score, cut.limit
             if cut.parameter == "max_excess":  # told in bits, as people know them
-                running = _log2_of_running_text(columns["tokens"].to_numpy())
+                running = _log2_of_running_text(columns["units"].to_numpy())
                 score, limit = as_scores(columns, "entropy.bits"), running + limit
             builder.drop(cut.outside(), _RULE_OF[cut.parameter], score, limit)
         return builder.build()
@@ -283,10 +283,10 @@ _RULE_OF = {
 }
 
 
-def _log2_of_running_text(tokens: NDArray[np.int64]) -> NDArray[np.float64]:
+def _log2_of_running_text(units: NDArray[np.int64]) -> NDArray[np.float64]:
     """The bits over which `max_excess` counts: log2 N, less what a longer text repeats of itself: float64[rows]."""
-    doublings = np.log2(np.maximum(tokens, EXCESS_FALLS_FROM) / EXCESS_FALLS_FROM)
-    running: NDArray[np.float64] = np.log2(np.maximum(tokens, 1)) - EXCESS_PER_DOUBLING * doublings
+    doublings = np.log2(np.maximum(units, EXCESS_FALLS_FROM) / EXCESS_FALLS_FROM)
+    running: NDArray[np.float64] = np.log2(np.maximum(units, 1)) - EXCESS_PER_DOUBLING * doublings
     return running
 
 

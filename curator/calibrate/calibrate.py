@@ -207,9 +207,10 @@ def _thresholds(stage: AnyStage) -> list[str]:
 
 
 def _needed(stages: Sequence[AnyStage]) -> dict[str, pa.DataType]:
-    """The columns of `scores/` that cuts are made of."""
+    """The columns that cuts are made of; those of `scores/`, and `units` (see `_scores_of`)."""
     own = [column for stage in stages for column in stage.columns if not column.internal]
-    return {column.name: column.type for column in [Column("tokens", pa.int64(), ""), *own]}
+    measures = [Column(name, pa.int64(), "") for name in ("tokens", "units")]
+    return {column.name: column.type for column in [*measures, *own]}
 
 
 def _check_groups(stage: AnyStage, by: Grouping) -> None:
@@ -277,16 +278,21 @@ def _read(directory: RunDirectory, columns: list[str]) -> Iterator[pa.RecordBatc
 
 
 def _scores_of(directory: RunDirectory, stages: Sequence[AnyStage], documents: int) -> Scores:
-    """The first `documents` rows of `scores/`: children, which nobody wrote, come after what was read."""
+    """The first `documents` rows of `scores/`: children, which nobody wrote, come after what was read. Where the run
+    named no tokenizer, its tokens are the units."""
     columns = _needed(stages)
+    stored = {name: name for name in columns}
+    for path in matching(directory.scores, "*.parquet")[:1]:
+        if "units" not in _schema(path).names:
+            stored["units"] = "tokens"
 
     def batches() -> Iterator[tuple[Batch, Columns]]:
         left = documents
-        for batch in _read(directory, [*GROUPS, *columns]):
+        for batch in _read(directory, list(dict.fromkeys([*GROUPS, *stored.values()]))):
             if left == 0:
                 return
             batch = batch.slice(0, left)
             left -= batch.num_rows
-            yield Batch(batch.select(list(GROUPS))), {name: batch.column(name) for name in columns}
+            yield Batch(batch.select(list(GROUPS))), {name: batch.column(at) for name, at in stored.items()}
 
     return batches

@@ -27,11 +27,13 @@ def ablate_command(
     inputs: Sequence[str],
     output: Path,
     tokens: int,
+    seconds: float | None,
     seeds: int,
     config: Path | None,
     overrides: Sequence[str],
     held_out: float,
     by_stage: bool,
+    each_stage: bool,
     workers: int,
     device: str,
     resume: bool,
@@ -55,9 +57,11 @@ def ablate_command(
             output=output,
             config=loaded,
             tokens=tokens,
+            seconds=seconds,
             seeds=seeds,
             held_out_share=held_out,
             by_stage=by_stage,
+            each_stage=each_stage,
             workers=workers or len(os.sched_getaffinity(0)),
             device=device,
             resume=resume,
@@ -72,7 +76,8 @@ def ablate_command(
         f"{split.held_out_documents:,} documents held out, of which every recipe keeps {outcome.filtered_documents:,}; "
         f"{split.too_similar:,} removed from all arms for being like one of them; {split.raw_documents:,} raw"
     )
-    heading = ["arm", "held out", "lang", "documents", "bits/byte", "95% interval", "to raw", "95% interval", "bought"]
+    heading = ["arm", "same", "held out", "lang", "documents", "bits/byte", "95% interval", "to raw", "95% interval"]
+    heading += ["bought", "95% interval"]
     rows = []
     languages = _largest(outcome.comparisons)
     for found in outcome.comparisons:
@@ -80,6 +85,7 @@ def ablate_command(
             rows.append(
                 [
                     found.arm,
+                    found.budget,
                     found.part,
                     found.language,
                     found.documents,
@@ -88,15 +94,24 @@ def ablate_command(
                     f"{found.difference:+.4f}",
                     f"{found.difference_low:+.4f} to {found.difference_high:+.4f}",
                     "" if found.bought is None else f"{found.bought:+.4f}",
+                    "" if found.bought is None else f"{found.bought_low:+.4f} to {found.bought_high:+.4f}",
                 ]
             )
-    print_table(heading, rows, left=3)
+    print_table(heading, rows, left=4)
     print_line()
-    seconds = [
-        [score.arm, score.seed, score.documents, score.epochs, f"{score.training_seconds:.1f}"]
+    trainings = [
+        [
+            score.arm,
+            score.budget,
+            score.seed,
+            score.documents,
+            score.epochs,
+            f"{score.tokens:,}",
+            f"{score.training_seconds:.1f}",
+        ]
         for score in outcome.scores
     ]
-    print_table(["arm", "seed", "documents", "epochs", "training s"], seconds)
+    print_table(["arm", "same", "seed", "documents", "epochs", "tokens", "training s"], trainings, left=2)
     if seeds == 1:
         print_line("note: with one seed the intervals say nothing of what another seed would give; take --seeds 3")
     print_line(f"all languages: {output / ablation.RESULT}")

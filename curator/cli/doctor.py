@@ -33,6 +33,7 @@ def doctor_command(recipe: str, overlay: Path | None, overrides: Sequence[str], 
                 "packages": _packages(),
                 "stages": {name: distribution(STAGES, name) for name in names(STAGES)},
                 "translators": _translators(),
+                "parsers": _parsers(),
                 "masks": names(MASKS),
                 "recipe": loaded.name,
                 "needs": [
@@ -49,6 +50,8 @@ def doctor_command(recipe: str, overlay: Path | None, overrides: Sequence[str], 
         print_line(f"stages: {', '.join(names(STAGES))}")
         for name, found in _translators().items():
             print_line(f"translator {name}: {found}")
+        for name, found in _parsers().items():
+            print_line(f"parser for {name}: {found}")
         print_line()
         print_line(f"recipe {loaded.name!r} needs:")
         for stage, requirement in needed:
@@ -100,3 +103,11 @@ def _translators() -> dict[str, str]:
         pairs = sorted("-".join(pair) for pair in translator.pairs())
         found[name] = f"version {translator.version}, pairs: {', '.join(pairs) or 'none is installed'}"
     return found
+
+
+def _parsers() -> dict[str, str]:
+    """For each language that has a parser for `substitution`, what there is of it here."""
+    from stages.augmentation.substitution.substitutor import SUBSTITUTORS
+
+    found = {language: make().requirement() for language, make in SUBSTITUTORS.items()}
+    return {language: requirement.problem or requirement.identity for language, requirement in found.items()}

@@ -34,15 +34,16 @@ def explain_command(run: str, document: str, as_json: bool) -> None:
             print_line(f"    {name} = {value:g}" if isinstance(value, float) else f"    {name} = {value}")
 
 
-def report_command(run: str, as_json: bool) -> None:
-    """Write the report of a finished run again."""
+def report_command(run: str, comparison: Path | None, as_json: bool) -> None:
+    """Write the report of a finished run again, with a comparison of recipes in it."""
     from curator.report.build import write_report
+    from curator.report.comparison import read_comparison
     from curator.run.directory import RunDirectory
     from curator.run.manifest import load_manifest
 
     directory = RunDirectory(as_path(run))
     manifest = load_manifest(directory.manifest)
-    write_report(directory, manifest)
+    write_report(directory, manifest, [] if comparison is None else read_comparison(comparison))
     if as_json:
         print_json({"report": str(directory.report), "funnel": funnel_json(manifest), "facts": manifest["facts"]})
         return

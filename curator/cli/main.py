@@ -328,11 +328,18 @@ def explain(
 
 
 @app.command()
-def report(run: RunArgument, as_json: Json = False) -> None:
+def report(
+    run: RunArgument,
+    comparison: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="Show in it what models learned, as `curator ablate` wrote it."),
+    ] = None,
+    as_json: Json = False,
+) -> None:
     """Write report.html of a finished run again, and print its funnel."""
     from curator.cli.inspect import report_command
 
-    report_command(run, as_json)
+    report_command(run, comparison, as_json)
 
 
 @app.command()

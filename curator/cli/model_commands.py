@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from curator.cli.tokenizer_commands import tokenizer_app
+
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on standard output, nothing else.")]
 RunsArgument = Annotated[list[str], typer.Argument(metavar="RUN...", help="Directories of finished runs.")]
 ModelArgument = Annotated[Path, typer.Argument(metavar="MODEL", help="A model directory.")]
@@ -19,8 +21,6 @@ SetOption = Annotated[
 DeviceOption = Annotated[str, typer.Option(metavar="cpu|cuda", help="Where to compute.")]
 BestOption = Annotated[bool, typer.Option("--best", help="The checkpoint of the lowest validation loss.")]
 
-tokenizer_app = typer.Typer(help="Make tokenizers.", no_args_is_help=True, rich_markup_mode=None)
-
 
 def train(
     runs: RunsArgument,
@@ -30,16 +30,46 @@ def train(
         Path | None,
         typer.Option(metavar="FILE", help="A SentencePiece model or tokenizer.json; trained on the runs if not given."),
     ] = None,
+    initialise_from: Annotated[
+        Path | None,
+        typer.Option("--initialise-from", metavar="MODEL", help="Begin with the parameters of a model of this shape."),
+    ] = None,
+    align: Annotated[
+        Path | None,
+        typer.Option("--align", metavar="FILE", help="Tie the embeddings of pieces that `tokenizer align` found."),
+    ] = None,
     steps: Annotated[int | None, typer.Option(help="Steps to train; those of the configuration else.", min=1)] = None,
     device: DeviceOption = "cpu",
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a training that was stopped.")] = False,
     overrides: SetOption = None,
+    ray: Annotated[
+        str | None,
+        typer.Option(metavar="ADDRESS", help="Train in processes of a Ray cluster: HOST:PORT of its head, or auto."),
+    ] = None,
+    workers: Annotated[
+        int,
+        typer.Option(help="Processes with --ray; 0 means one for each GPU, or each node without --device cuda.", min=0),
+    ] = 0,
     as_json: Json = False,
 ) -> None:
     """Train a compact Mixture-of-Experts model on the shards of runs."""
     from curator.cli.train import train_command
 
-    train_command(runs, output, config, tokenizer, steps, device, resume, overrides or [], as_json)
+    train_command(
+        runs,
+        output,
+        config,
+        tokenizer,
+        initialise_from,
+        align,
+        steps,
+        device,
+        resume,
+        overrides or [],
+        ray,
+        workers,
+        as_json,
+    )
 
 
 def generate(
@@ -110,12 +140,18 @@ def ablate(
     ],
     output: Annotated[Path, typer.Option("--output", "-o", metavar="FOLDER", help="The folder to write.")],
     tokens: Annotated[int, typer.Option(help="Tokens that each model is trained on.", min=1)] = 1_000_000,
+    seconds: Annotated[
+        float | None, typer.Option(help="Train as many models more for so many seconds each.", min=0.1)
+    ] = None,
     seeds: Annotated[int, typer.Option(help="Models of each arm.", min=1)] = 1,
     config: ConfigOption = None,
     overrides: SetOption = None,
     held_out: Annotated[float, typer.Option("--held-out", help="Share of each language that is held out.")] = 0.01,
     by_stage: Annotated[
         bool, typer.Option("--by-stage", help="Compare each beginning of a recipe's stages as well.")
+    ] = False,
+    each_stage: Annotated[
+        bool, typer.Option("--each-stage", help="Compare a recipe with itself without each of its stages as well.")
     ] = False,
     workers: Annotated[int, typer.Option(help="Worker processes that curate; 0 means one a core.", min=0)] = 0,
     device: DeviceOption = "cpu",
@@ -130,33 +166,18 @@ def ablate(
         inputs,
         output,
         tokens,
+        seconds,
         seeds,
         config,
         overrides or [],
         held_out,
         by_stage,
+        each_stage,
         workers,
         device,
         resume,
         as_json,
     )
-
-
-@tokenizer_app.command("train")
-def tokenizer_train(
-    runs: RunsArgument,
-    output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="The file to write.")],
-    vocabulary: Annotated[int, typer.Option(help="Tokens, with 256 bytes and 3 marks.", min=300)] = 8192,
-    kind: Annotated[str, typer.Option(metavar="unigram|bpe", help="The algorithm.")] = "bpe",
-    alpha: Annotated[float, typer.Option(help="Exponent over the sizes of languages.", min=0, max=1)] = 0.5,
-    sample: Annotated[str, typer.Option(metavar="SIZE", help="Text that it is trained on.")] = "20MB",
-    seed: Annotated[int, typer.Option(help="Seed of the sample.", min=0)] = 0,
-    as_json: Json = False,
-) -> None:
-    """Train a SentencePiece tokenizer on the shards of runs, with a quota of text for each language."""
-    from curator.cli.train import tokenizer_train_command
-
-    tokenizer_train_command(runs, output, vocabulary, kind, alpha, sample, seed, as_json)
 
 
 def add_model_commands(app: typer.Typer) -> None:

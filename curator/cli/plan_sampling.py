@@ -19,6 +19,7 @@ def plan_sampling_command(
     does not sample, or the counts cannot be read."""
     from curator.run.directory import RunDirectory
     from curator.run.pipeline import make_pipeline
+    from curator.text.tokens import token_name
     from stages.sampling.counts import counts_of_run, counts_of_table
     from stages.sampling.stage import Sampling
 
@@ -30,7 +31,7 @@ def plan_sampling_command(
     found = (
         counts_of_table(path, stage)
         if isinstance(path, Path) and path.is_file()
-        else counts_of_run(RunDirectory(path), stage)
+        else counts_of_run(RunDirectory(path), stage, token_name(pipeline.recipe.tokenizer))
     )
     plan = stage.facts(stage.fit(found))
     if as_json:

@@ -1,4 +1,4 @@
-"""`curator train`, `curator generate` and `curator tokenizer train`."""
+"""`curator train` and `curator generate`."""
 
 from __future__ import annotations
 
@@ -10,13 +10,11 @@ from pathlib import Path
 from typing import cast
 
 from curator.cli.local import need_local
-from curator.cli.output import print_json, print_line, print_note, print_table
+from curator.cli.output import print_json, print_line, print_note
 from curator.cli.packages import require
 from curator.errors import UserError
 from curator.run.events import Event
-from curator.run.store import make_folder, put
-from curator.sizes import format_size, parse_size
-from curator.training import TokenizerSection, load_training_config, parse_training_config
+from curator.training import load_training_config
 
 _PLAIN_SECONDS = 5.0
 
@@ -26,10 +24,14 @@ def train_command(
     output: Path,
     config: Path | None,
     tokenizer: Path | None,
+    initialise_from: Path | None,
+    alignment: Path | None,
     steps: int | None,
     device: str,
     resume: bool,
     overrides: Sequence[str],
+    ray: str | None,
+    workers: int,
     as_json: bool,
 ) -> None:
     """Train a model, tell how it goes on standard error, and what came out on standard output."""
@@ -37,14 +39,23 @@ def train_command(
     loaded = load_training_config(config, overrides)
     if steps is not None:
         loaded = loaded.model_copy(update={"steps": steps})
+    if workers and ray is None:
+        raise UserError("--workers is for --ray", hint="torchrun --nproc-per-node starts processes on one machine")
     require("torch", "safetensors", "tensorboard", extra="train")
     from model.parallel import connected
     from model.train import Request, train
 
-    with connected(device) as ranks:
-        outcome = train(Request(tuple(runs), output, loaded, tokenizer, device, resume), (_Progress(),), ranks)
-    if ranks.rank:
-        return  # the first rank tells
+    request = Request(tuple(runs), output, loaded, tokenizer, device, resume, initialise_from, alignment)
+    if ray is not None:
+        require("ray", "pandas", "tensorboardX", extra="ray")
+        from model.ray_train import train_on_ray
+
+        outcome = train_on_ray(request, ray, workers, (_Progress(),))
+    else:
+        with connected(device) as ranks:
+            outcome = train(request, (_Progress(),), ranks)
+        if ranks.rank:
+            return  # the first rank tells
     if outcome.signal is not None:
         print_note(
             f"curator: stopped after step {outcome.step}; the state is in {output}: "
@@ -105,45 +116,6 @@ def generate_command(
         print_json({"text": text, "tokens": len(ids), "step": step, "tokens_per_second": round(len(ids) / seconds, 1)})
         return
     print_line(text)
-
-
-def tokenizer_train_command(
-    runs: Sequence[str],
-    output: Path,
-    vocabulary: int,
-    kind: str,
-    alpha: float,
-    sample: str,
-    seed: int,
-    as_json: bool,
-) -> None:
-    """Train a tokenizer, write its file, and tell how many bytes of each language it saw."""
-    need_local(output)
-    values = {"vocabulary": vocabulary, "kind": kind, "alpha": alpha, "sample_bytes": _size(sample)}
-    section: TokenizerSection = parse_training_config({"tokenizer": values}).tokenizer
-    if output.exists():
-        raise UserError("is there already", file=str(output), hint="choose another output")
-    require("sentencepiece", extra="tokenizer")
-    from model.data.shards import open_corpus
-    from model.tokenizer_training import train_tokenizer
-
-    trained = train_tokenizer([open_corpus(run) for run in runs], section, seed)
-    make_folder(output.absolute().parent)
-    put(output, trained.data)
-    if as_json:
-        print_json({"file": str(output), "vocabulary": vocabulary, "sample_bytes": trained.sample_bytes})
-        return
-    largest = sorted(trained.sample_bytes.items(), key=lambda item: -item[1])[:10]
-    print_table(["lang", "sample"], [[name, format_size(size)] for name, size in largest])
-    print_line(f"{len(trained.sample_bytes)} languages, {format_size(sum(trained.sample_bytes.values()))} of text")
-    print_line(f"tokenizer: {output}")
-
-
-def _size(text: str) -> int:
-    try:
-        return parse_size(text)
-    except ValueError as error:
-        raise UserError(f"cannot use --sample {text}", hint=str(error)) from error
 
 
 class _Progress:

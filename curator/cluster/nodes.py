@@ -1,6 +1,7 @@
 """What each node is asked before a run begins: has it the packages and models, does it see input and output.
 
-Runs within a job, in tasks pinned to the nodes. A task asks for no CPU, so that a busy node answers too.
+Runs within a job, in tasks pinned to the nodes. A task asks for no CPU, so that a busy node answers too. The driver
+answers for its own node itself: what it imports and sees, tasks beside it do, and a process takes seconds to start.
 """
 
 from __future__ import annotations
@@ -84,13 +85,14 @@ class NodeCheck:
         )
         self._missing: list[Path] = []
         self._asked: dict[Any, str] = {}
+        self._own: tuple[str, str] | None = None
 
     def __enter__(self) -> NodeCheck:
         if isinstance(self._output, Path):
             self._missing = [path for path in (self._output, *self._output.parents) if not path.exists()]
         make_folder(self._output)
         put(self._output / self._question.token, self._question.token.encode(), durable=False)
-        self._asked = _ask_all(self._question)
+        self._asked, self._own = _ask_all(self._question)
         return self
 
     def __exit__(
@@ -104,7 +106,11 @@ class NodeCheck:
 
     def finish(self) -> None:
         """Wait for the answers. UserError that names what is wrong, and where."""
-        problems = list(_problems(self._asked, self._output))
+        problems: list[Problem] = []
+        if self._own is not None:
+            node, called = self._own
+            problems.extend(_named(called, ask(self._question, node), self._output))
+        problems.extend(_problems(self._asked, self._output))
         if problems:
             more = f"; and {len(problems) - LISTED} more" if len(problems) > LISTED else ""
             raise UserError("; ".join(found.text for found in problems[:LISTED]) + more, hint=problems[0].hint)
@@ -126,20 +132,28 @@ def ask(question: Question, node: str) -> Answer:
     return Answer((), written)
 
 
-def _ask_all(question: Question) -> dict[Any, str]:
-    """Start a task on each node; its reference, and what the node is called."""
+def _ask_all(question: Question) -> tuple[dict[Any, str], tuple[str, str] | None]:
+    """Start a task on each other node; its reference, and what the node is called. Id and name of the own node, where
+    tasks can run on it."""
     import ray
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
     nodes: list[dict[str, Any]] = ray.nodes()  # type: ignore[no-untyped-call]  # Ray leaves it without types
+    here = ray.get_runtime_context().get_node_id()
     asked: dict[Any, str] = {}
+    own: tuple[str, str] | None = None
     for node in nodes:
-        if node["Alive"] and node["Resources"].get("CPU", 0) > 0:
+        called = f"node {node['NodeManagerAddress']} ({node['NodeID'][:8]})"
+        if not node["Alive"] or not node["Resources"].get("CPU", 0):
+            continue
+        if node["NodeID"] == here:
+            own = here, called
+        else:
             place = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
             remote = ray.remote(ask).options(num_cpus=0, max_retries=1, scheduling_strategy=place, name="curator")
             ref = remote.remote(question, node["NodeID"])
-            asked[ref] = f"node {node['NodeManagerAddress']} ({node['NodeID'][:8]})"
-    return asked
+            asked[ref] = called
+    return asked, own
 
 
 def _problems(asked: dict[Any, str], output: AnyPath) -> Iterator[Problem]:
@@ -148,14 +162,18 @@ def _problems(asked: dict[Any, str], output: AnyPath) -> Iterator[Problem]:
 
     ready, late = ray.wait(list(asked), num_returns=len(asked), timeout=ANSWER_SECONDS)
     for ref in sorted(ready, key=lambda found: asked[found]):
-        answer = _answer_of(ref)
-        for problem in answer.problems:
-            yield Problem(f"{asked[ref]}: {problem.text}", problem.hint)
-        if answer.written is not None and not (output / answer.written).exists():
-            yield Problem(f"{asked[ref]}: the driver does not see what it writes into {output}", _SHARE)
+        yield from _named(asked[ref], _answer_of(ref), output)
     for ref in late:
         ray.cancel(ref, force=True)
         yield Problem(f"{asked[ref]}: no answer within {ANSWER_SECONDS:.0f} s", _LOOK)
+
+
+def _named(called: str, answer: Answer, output: AnyPath) -> Iterator[Problem]:
+    """The problems of a node, with its name; one more where the driver does not see what it wrote."""
+    for problem in answer.problems:
+        yield Problem(f"{called}: {problem.text}", problem.hint)
+    if answer.written is not None and not (output / answer.written).exists():
+        yield Problem(f"{called}: the driver does not see what it writes into {output}", _SHARE)
 
 
 def _answer_of(ref: Any) -> Answer:

@@ -83,6 +83,11 @@ class Recipe(_Strict):
     input: Input = Input()
     language: Language | None = Language()
     holdout: Holdout | None = None
+    tokenizer: str | None = Field(
+        None,
+        min_length=1,
+        description="a model of SentencePiece or a tokenizer.json, whose pieces count as tokens; null: units count",
+    )
     stages: tuple[StageEntry, ...]
     output: Output = Output()
     seed: int = Field(0, ge=0, lt=2**63)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import cast
 
 import numpy as np
@@ -20,6 +20,7 @@ from curator.registry import STAGES, names, stage_class
 from curator.report.html import render
 from curator.report.model import (
     Action,
+    ArmComparison,
     EvaluationRow,
     Example,
     Failure,
@@ -51,7 +52,9 @@ from curator.run.tally import (
     parse_event,
 )
 from curator.stage import Column, Parameters, Stage
+from curator.storage.parquet import parquet_table
 from curator.storage.path import matching, readable
+from curator.text.tokens import UNIT
 from curator.verdict import DROP, REPEAT
 
 SOURCES_SHOWN = 50
@@ -59,9 +62,12 @@ LANGUAGES_WITH_HISTOGRAM = 6
 BINS = 48
 
 
-def write_report(directory: RunDirectory, manifest: Mapping[str, object]) -> None:
-    """Write `report.html`."""
-    put(directory.report, render(build_report(directory, manifest)).encode())
+def write_report(
+    directory: RunDirectory, manifest: Mapping[str, object], comparisons: Sequence[ArmComparison] = ()
+) -> None:
+    """Write `report.html`, with what models learned if they were asked."""
+    report = replace(build_report(directory, manifest), comparisons=comparisons)
+    put(directory.report, render(report).encode())
 
 
 def build_report(directory: RunDirectory, manifest: Mapping[str, object]) -> Report:
@@ -78,7 +84,7 @@ def build_report(directory: RunDirectory, manifest: Mapping[str, object]) -> Rep
         name=recipe.name,
         fingerprint=cast("str", manifest["fingerprint"])[:16],
         recipe=_recipe_yaml(recipe),
-        token_unit="units (words; characters in scripts without spaces)",  # noqa: S106 (a unit, no password)
+        token_unit=_token_unit(cast("str", manifest["token"])),
         stages=stages,
         totals=_totals(tally),
         steps=_steps(tally, stages),
@@ -237,6 +243,7 @@ def _example(values: Mapping[str, object]) -> Example:
         score=cast("float | None", values["score"]),
         threshold=cast("float | None", values["threshold"]),
         keeper=cast("str | None", values["keeper"]),
+        beside=cast("str | None", values.get("beside")),
     )
 
 
@@ -344,15 +351,19 @@ def _failures(directory: RunDirectory) -> list[Failure]:
     counts: dict[tuple[str, str], int] = {}
     for path in matching(directory.failed, "*.parquet"):
         for row in (
-            pq.read_table(readable(path), columns=["code", FILE])
-            .group_by(["code", FILE])
-            .aggregate([([], "count_all")])
-            .to_pylist()
+            parquet_table(path, ["code", FILE]).group_by(["code", FILE]).aggregate([([], "count_all")]).to_pylist()
         ):
             key = (row["code"], row[FILE])
             counts[key] = counts.get(key, 0) + row["count_all"]
     words = {code: meaning.words for code, meaning in MEANINGS.items()}
     return [Failure(code, words.get(code, ""), file, count) for (code, file), count in sorted(counts.items())]
+
+
+def _token_unit(token: str) -> str:
+    if token == UNIT:
+        return "a unit (a word; a character in scripts without spaces)"
+    kind, _, digest = token.partition(" sha256:")
+    return f"a piece of the tokenizer of the recipe ({kind}, SHA-256 {digest[:16]}…)"
 
 
 def _recipe_yaml(recipe: Recipe) -> str:

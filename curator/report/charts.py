@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup, escape
 
-from curator.report.model import Histogram, SamplingRow, Step, Totals
+from curator.report.model import ArmRow, Histogram, SamplingRow, Step, Totals
 
 BAR_HEIGHT = 16
 HISTOGRAM_HEIGHT = 120
@@ -219,9 +219,8 @@ def sampling_axis(scale: LogScale) -> Markup:
     pieces = []
     for tick in scale.ticks():
         place = scale.place(tick)
-        anchor = "start" if place < 1 else "end" if place > 99 else "middle"
         text = f"{100 * tick:g}%"
-        pieces.append(f'<text x="{_short(place)}%" y="11" text-anchor="{anchor}">{text}</text>')
+        pieces.append(f'<text x="{_short(place)}%" y="11" text-anchor="{_anchor(place)}">{text}</text>')
     return _svg("bar ticks", BAR_HEIGHT, pieces, "Share of tokens, logarithmic scale")
 
 
@@ -235,6 +234,53 @@ def sampling_marks(row: SamplingRow, scale: LogScale) -> Markup:
     pieces.append(f'<circle class="realised" cx="{realised}%" cy="8" r="3.5"/>')
     pieces.append(f'<line class="target" x1="{target}%" x2="{target}%" y1="1" y2="15"/>')
     return _svg("bar marks", BAR_HEIGHT, pieces, "")
+
+
+@dataclass(frozen=True)
+class DifferenceScale:
+    """Differences on a linear scale from `low` to `high`, which holds 0."""
+
+    low: float
+    high: float
+
+    @staticmethod
+    def around(rows: Sequence[ArmRow]) -> DifferenceScale:
+        """The scale that holds the intervals of all rows."""
+        low, high = min([row.low for row in rows] + [0.0]), max([row.high for row in rows] + [0.0])
+        room = 0.04 * (high - low) or 0.001
+        return DifferenceScale(low - room, high + room)
+
+    def place(self, value: float) -> float:
+        """Percent of the width."""
+        return 100 * (value - self.low) / (self.high - self.low)
+
+
+def difference_axis(scale: DifferenceScale) -> Markup:
+    """The tick labels above the marks of differences: 0, and the ends that are not close to it."""
+    pieces = [f'<text x="{_short(scale.place(0))}%" y="11" text-anchor="{_anchor(scale.place(0))}">0</text>']
+    for value, place in ((scale.low, 0.0), (scale.high, 100.0)):
+        if abs(place - scale.place(0)) > 20:
+            pieces.append(f'<text x="{_short(place)}%" y="11" text-anchor="{_anchor(place)}">{_signed(value)}</text>')
+    return _svg("bar ticks", BAR_HEIGHT, pieces, "Difference in bits per byte")
+
+
+def difference_marks(row: ArmRow, scale: DifferenceScale) -> Markup:
+    """The difference of an arm (dot) with its interval, and where there is none (dashed)."""
+    low, middle, high, none = (_short(scale.place(value)) for value in (row.low, row.difference, row.high, 0.0))
+    pieces = [
+        f'<line class="mark" x1="{none}%" x2="{none}%" y1="0" y2="16"/>',
+        f'<line class="link" x1="{low}%" x2="{high}%" y1="8" y2="8"/>',
+        f'<circle class="realised" cx="{middle}%" cy="8" r="4"/>',
+    ]
+    return _svg("bar marks", BAR_HEIGHT, pieces, "")
+
+
+def _signed(value: float) -> str:
+    return f"{value:+.3f}".replace("-", "\N{MINUS SIGN}")
+
+
+def _anchor(place: float) -> str:
+    return "start" if place < 1 else "end" if place > 99 else "middle"
 
 
 def _svg(kind: str, height: int, pieces: Sequence[str], label: str) -> Markup:

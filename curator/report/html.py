@@ -37,6 +37,7 @@ def render(report: Report) -> str:
         "bytes": format_bytes,
         "score": format_score,
         "compact": format_compact,
+        "difference": format_difference,
     }
     colour_of = {stage: charts.stage_colour(stage, report.stages) for stage in report.stages}
     shown = _stages_in_rows(report)
@@ -58,6 +59,9 @@ def render(report: Report) -> str:
         overlap=lambda row: _overlap(row, report),
         sampling_axis=charts.sampling_axis(scale),
         marks=lambda row: charts.sampling_marks(row, scale),
+        difference_scale=charts.DifferenceScale.around,
+        difference_axis=charts.difference_axis,
+        difference_marks=charts.difference_marks,
         examples=_examples(report.examples),
         language_attribute=_language_attribute,
     )
@@ -188,6 +192,11 @@ def format_share(value: float) -> str:
     if 99.95 <= percent < 100:
         return ">99.9%"
     return f"{percent:.1f}%"
+
+
+def format_difference(value: float | None) -> str:
+    """A difference in bits per byte, with its sign: −0.0312, +0.0040; nothing where there is none."""
+    return "" if value is None else f"{value:+.4f}".replace("-", "\N{MINUS SIGN}")
 
 
 def format_score(value: float) -> str:

@@ -124,7 +124,8 @@ class Threshold:
 class Example:
     """A document that a rule applied to.
 
-    `excerpt` is masked; `language` is a tag; `keeper` is the id of the document that was kept instead.
+    `excerpt` is masked; `language` is a tag; `keeper` is the id of the document that was kept instead; `beside` is of
+    the text that a child was made of.
     """
 
     stage: str
@@ -136,6 +137,7 @@ class Example:
     score: float | None = None
     threshold: float | None = None
     keeper: str | None = None
+    beside: str | None = None
 
 
 @dataclass(frozen=True)
@@ -170,6 +172,46 @@ class EvaluationRow:
     documents: int
     overlap: Sequence[int]
     ngram: str
+
+
+@dataclass(frozen=True)
+class ArmRow:
+    """What models learned from the shards of one recipe. It left `documents`, which were seen `epochs` times at most.
+
+    `difference` in bits per byte of held-out text is to the raw arm (below 0 is better), with the interval from `low`
+    to `high`; `filtered` is that on the documents that every recipe keeps. `bought` is what the stage or the recipe of
+    this row bought, None for the raw arm.
+    """
+
+    arm: str
+    documents: int
+    epochs: int
+    bits_per_byte: float
+    difference: float
+    low: float
+    high: float
+    filtered: float | None
+    bought: float | None
+    bought_low: float | None
+    bought_high: float | None
+
+
+@dataclass(frozen=True)
+class ArmComparison:
+    """Recipes compared by models that were all given the same tokens, or the same seconds (`budget`).
+
+    `tokens` and `seconds` are the least and the most that one of them took. `languages` has a tag, its held-out
+    documents and the arms on these, the largest first.
+    """
+
+    budget: str
+    tokens: tuple[float, float]
+    seconds: tuple[float, float]
+    seeds: int
+    documents: int
+    kept_by_all: int
+    rows: Sequence[ArmRow]
+    languages: Sequence[tuple[str, int, Sequence[ArmRow]]] = ()
 
 
 @dataclass(frozen=True)
@@ -216,6 +258,7 @@ class Report:
     sampling: Sequence[SamplingRow] = ()
     sampling_sources: Sequence[SamplingRow] = ()
     evaluation: Sequence[EvaluationRow] = ()
+    comparisons: Sequence[ArmComparison] = ()
     notes: Sequence[StageNote] = ()
     failures: Sequence[Failure] = ()
     warnings: Sequence[str] = ()

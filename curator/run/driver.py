@@ -48,6 +48,7 @@ from curator.run.tally import FAILED, IN, Tally
 from curator.run.verify import unbalanced, verify
 from curator.storage.path import AnyPath, as_path, is_url
 from curator.storage.spool import local_file, local_folder, place_of, release
+from curator.text.tokens import token_name
 
 MIN_SPLIT_BYTES = 4 << 20
 MAX_SPLIT_BYTES = 8 << 20
@@ -408,6 +409,8 @@ class _Driver:
         commits = self.executor.map(folder, task, inputs, self.pipeline.stage(name).resources)
         for commit in commits:
             self.tally.merge(_tally_of(commit))
+        in_another = sum(commit.integer("in_another_language") for commit in commits)
+        self.facts[name] = {**cast("dict[str, object]", self.facts.get(name, {})), "in_another_language": in_another}
         first_row = sum(part.rows for part in self.parts)
         children = [part for part in _as_parts(commits, first_row, derived=True) if part.rows]
         if not children:
@@ -520,7 +523,7 @@ class _Driver:
                 {"name": file.name, "bytes": file.size, "digest": self.digests[file.name]} for file in self.files
             ],
             "files": files,
-            "token": "unit",
+            "token": token_name(pipeline.recipe.tokenizer),
             "funnel": self.tally.rows(),
             "erased": {"kept": 0, "dropped": 0},
             "facts": self.facts,

@@ -14,13 +14,14 @@ from curator.registry import MASKS, load, names
 
 EXCERPT_CHARACTERS = 280
 _WINDOW = 2000
+_CHILD_WINDOW = 4000
 
 Mask = Callable[[Sequence[str], Sequence[str]], list[str]]
 
 
 @dataclass(frozen=True)
 class Example:
-    """A document that a rule met, and an excerpt of its text."""
+    """A document that a rule met, and an excerpt of its text; of a child also of its parent's, `beside`."""
 
     stage: str
     action: str
@@ -33,6 +34,7 @@ class Example:
     keeper: str | None
     copies: int | None
     excerpt: str
+    beside: str | None = None
 
     def as_json(self) -> dict[str, object]:
         """The example as JSON values."""
@@ -45,18 +47,24 @@ def mask_examples(examples: Sequence[Example]) -> list[Example]:
         return []
     masks = [cast("Mask", load(MASKS, name)) for name in names(MASKS)]
     texts = [_window(example) for example in examples]
+    besides = [(example.beside or "")[:_CHILD_WINDOW] for example in examples]
     ids = [example.id for example in examples]
     keepers = [example.keeper or "" for example in examples]
     languages = [example.lang for example in examples]
     if not masks:
-        texts = [""] * len(examples)
+        texts = besides = [""] * len(examples)
     for mask in masks:
         texts = mask(texts, languages)
+        besides = mask(besides, languages)
         ids = mask(ids, languages)
         keepers = mask(keepers, languages)
+    pairs = [
+        _from_difference(text, beside) if beside else (text, "") for text, beside in zip(texts, besides, strict=True)
+    ]
+    texts, besides = [text for text, _ in pairs], [beside for _, beside in pairs]
     return [
-        replace(example, id=name, keeper=keeper or None, excerpt=_cut(text))
-        for example, name, keeper, text in zip(examples, ids, keepers, texts, strict=True)
+        replace(example, id=name, keeper=keeper or None, excerpt=_cut(text), beside=_cut(beside) or None)
+        for example, name, keeper, text, beside in zip(examples, ids, keepers, texts, besides, strict=True)
     ]
 
 
@@ -68,10 +76,20 @@ def mask_text(text: str, language: str = "und") -> str:
 
 
 def _window(example: Example) -> str:
-    """The part of the text that is worth showing: around the first placeholder of an edit, else the beginning."""
+    """The part of the text that is worth showing: around the first placeholder of an edit, else the beginning; of a
+    child all that may be shown, since what differs is sought after masking."""
+    if example.beside is not None:
+        return example.excerpt[:_CHILD_WINDOW]
     at = example.excerpt.find("[REDACTED_") if example.action == "edit" else 0
     begin = max(0, at - EXCERPT_CHARACTERS // 2)
     return example.excerpt[begin : begin + _WINDOW]
+
+
+def _from_difference(text: str, beside: str) -> tuple[str, str]:
+    """Two texts from a little before their first difference on."""
+    same = next((place for place, pair in enumerate(zip(text, beside, strict=False)) if pair[0] != pair[1]), 0)
+    begin = text.rfind(" ", 0, max(0, same - EXCERPT_CHARACTERS // 2)) + 1
+    return text[begin:], beside[begin:]
 
 
 def _cut(text: str) -> str:

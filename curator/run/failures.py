@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from curator.run.journal import CRASH
-from curator.storage.path import AnyPath, matching, readable
+from curator.storage.parquet import parquet_table
+from curator.storage.path import AnyPath, matching
 
 SHOWN = 3
 """Kinds of failures that a message names; the others are counted."""
@@ -73,7 +73,7 @@ class Failures:
 def failures_of(folder: AnyPath) -> list[Failures]:
     """The failures in `failed/` of a run, the most frequent first."""
     paths = matching(folder, "*.parquet")
-    return count_failures([pq.read_table(readable(path), use_threads=False) for path in paths])
+    return count_failures([parquet_table(path) for path in paths])
 
 
 def count_failures(tables: Sequence[pa.Table]) -> list[Failures]:

@@ -91,6 +91,8 @@ def _versions(pipeline: Pipeline) -> Iterable[tuple[str, str]]:
     names = {
         line.split(";")[0].split(">=")[0].strip() for line in requires(DISTRIBUTION) or () if "extra ==" not in line
     }
+    if pipeline.recipe.tokenizer is not None:
+        names.update(("sentencepiece", "tokenizers"))
     names.update(package for stage in pipeline.stages for package in stage.packages)
     for name in sorted({DISTRIBUTION, *names}):
         try:

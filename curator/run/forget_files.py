@@ -23,6 +23,7 @@ from curator.run.manifest import Manifest
 from curator.run.phases.read import dimensions
 from curator.run.phases.write import DERIVE, write_parquet
 from curator.run.tally import COPIES, ERASED, HELD, KEPT, Tally
+from curator.storage.parquet import parquet_table
 from curator.storage.path import AnyPath, matching, readable
 
 RECORDED = ("shards", "heldout", "scores", "decisions")
@@ -124,7 +125,7 @@ def _strings(names: Iterable[str]) -> pa.Array:
 
 def _read(folder: AnyPath, columns: Sequence[str], condition: pc.Expression | None = None) -> Iterator[pa.Table]:
     for path in matching(folder, "*.parquet"):
-        yield pq.read_table(readable(path), columns=list(columns), filters=condition, use_threads=False)
+        yield parquet_table(path, columns, condition)
 
 
 def _scores(directory: RunDirectory, condition: pc.Expression) -> list[dict[str, object]]:
@@ -147,7 +148,7 @@ def _children(directory: RunDirectory, originals: Mapping[bytes, str]) -> dict[b
     its key, which follows from that of its parent."""
     ids = set(originals.values())
     claimed: dict[bytes, str] = {}
-    for table in _read(directory.decisions, ["key", "detail"], pc.field("action") == DERIVE):
+    for table in _read(directory.decisions, ["key", "detail", "action"], pc.field("action") == DERIVE):
         for row in table.to_pylist():
             if row["detail"]["parent"] in ids:
                 claimed[row["key"]] = row["detail"]["parent"]

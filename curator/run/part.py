@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import bisect
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -25,6 +25,9 @@ from curator.verdict import DROP, REPEAT, VERDICT_SCHEMA
 
 WITHOUT_TEXT = tuple(name for name in DOCUMENT_SCHEMA.names if name != "text")
 
+UNITS_NAME = "units"
+"""A column of the parts of a recipe that names a tokenizer."""
+
 HELD_OUT_NAME = "holdout.member"
 """A column of the parts of a recipe that holds documents out."""
 
@@ -36,24 +39,42 @@ EDITED_SCHEMA = pa.schema(
         pa.field("row", pa.int32(), nullable=False),
         pa.field("text", pa.string(), nullable=False),
         pa.field("tokens", pa.int64(), nullable=False),
+        pa.field("units", pa.int64(), nullable=False),
     ]
 )
 
 
 @dataclass(frozen=True)
+class Measures:
+    """Tokens, units and bytes of UTF-8 of documents: int64[rows] each. Where the recipe names no tokenizer, `tokens`
+    are the units."""
+
+    tokens: NDArray[np.int64]
+    units: NDArray[np.int64]
+    size: NDArray[np.int64]
+
+    def within(self, begin: int, end: int) -> Measures:
+        """Those of rows [begin, end), apart from these."""
+        return Measures(*(each[begin:end].copy() for each in (self.tokens, self.units, self.size)))
+
+    def put(self, rows: NDArray[np.int64], measures: Measures) -> None:
+        """Put `measures` in the place of those of `rows`."""
+        self.tokens[rows], self.units[rows], self.size[rows] = measures.tokens, measures.units, measures.size
+
+
+@dataclass(frozen=True)
 class Edits:
-    """New texts: `rows` (sorted, within the part), `texts`, `tokens` and `size` (bytes) of each."""
+    """New texts: `rows` (sorted, within the part), `texts`, and the `measures` of each."""
 
     rows: NDArray[np.int64]
     texts: pa.StringArray
-    tokens: NDArray[np.int64]
-    size: NDArray[np.int64]
+    measures: Measures
 
     def within(self, begin: int, end: int) -> Edits:
         """The edits of rows [begin, end), with rows counted from `begin`."""
         first, last = np.searchsorted(self.rows, [begin, end])
         part = slice(first, last)
-        return Edits(self.rows[part] - begin, self.texts[first:last], self.tokens[part], self.size[part])
+        return Edits(self.rows[part] - begin, self.texts[first:last], self.measures.within(part.start, part.stop))
 
     def with_texts(self, texts: dict[int, str]) -> Edits:
         """These edits, with further ones (row -> text) that take the place of earlier ones; measures are not kept
@@ -61,7 +82,7 @@ class Edits:
         merged = dict(zip(self.rows.tolist(), self.texts.to_pylist(), strict=True)) | texts
         rows = np.array(sorted(merged), dtype=np.int64)
         zeros = np.zeros(len(rows), dtype=np.int64)
-        return Edits(rows, pa.array([merged[row] for row in rows.tolist()], pa.string()), zeros, zeros)
+        return Edits(rows, pa.array([merged[row] for row in rows.tolist()], pa.string()), Measures(zeros, zeros, zeros))
 
     def apply(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         """The documents of a batch with their new texts."""
@@ -107,9 +128,9 @@ class Part:
         """The documents, batch by batch, with these fields alone."""
         return read_batches(self.path("documents"), fields)
 
-    def columns(self, names: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
+    def columns(self, names: Iterable[str] | None = None) -> Iterator[pa.RecordBatch]:
         """The columns that were annotated while reading, batch by batch."""
-        return read_batches(self.path("columns"), names)
+        return read_batches(self.path("columns"), None if names is None else list(names))
 
     def matrix(self, name: str, dtype: np.dtype[np.generic], width: int) -> NDArray[np.generic]:
         """A fixed-width internal column of the whole part, mapped from its file: dtype[rows, width]."""
@@ -201,23 +222,20 @@ class Part:
         places = pa.array([last[row] for row in sorted(last)], pa.int64())
         table = table.take(places).combine_chunks()
         texts = table["text"].combine_chunks() if len(table) else pa.array([], pa.string())
-        return Edits(
-            table["row"].to_numpy().astype(np.int64),
-            texts,
-            table["tokens"].to_numpy(),
-            pc.binary_length(texts).to_numpy(zero_copy_only=False).astype(np.int64),
-        )
+        size = pc.binary_length(texts).to_numpy(zero_copy_only=False).astype(np.int64)
+        measures = Measures(table["tokens"].to_numpy(), table["units"].to_numpy(), size)
+        return Edits(table["row"].to_numpy().astype(np.int64), texts, measures)
 
-    def measures(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Tokens and bytes of every document, as edited so far: (int64[rows], int64[rows])."""
-        batches = list(self.columns(["tokens", "bytes"]))
-        table = pa.Table.from_batches(batches) if batches else None
-        if table is None:
-            return np.zeros(0, np.int64), np.zeros(0, np.int64)
-        tokens, size = table["tokens"].to_numpy().copy(), table["bytes"].to_numpy().copy()
-        tokens[self.edits.rows] = self.edits.tokens
-        size[self.edits.rows] = self.edits.size
-        return tokens, size
+    def measures(self) -> Measures:
+        """The measures of every document, as edited so far."""
+        first = next(self.columns(), None)
+        if first is None:
+            return Measures(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, np.int64))
+        units = UNITS_NAME if UNITS_NAME in first.schema.names else "tokens"
+        table = pa.Table.from_batches(list(self.columns(dict.fromkeys(["tokens", units, "bytes"]))))
+        measures = Measures(*(table[name].to_numpy().copy() for name in ("tokens", units, "bytes")))
+        measures.put(self.edits.rows, self.edits.measures)
+        return measures
 
     def scores(self) -> pa.Table | None:
         """The scored columns of all passes, one row a document; None where no stage scored."""

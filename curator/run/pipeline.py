@@ -12,13 +12,14 @@ import pyarrow as pa
 from curator.errors import UserError
 from curator.recipe.model import SHIPPED_MODEL, Recipe, StageEntry
 from curator.registry import stage_class
-from curator.run.part import HELD_OUT_NAME
+from curator.run.part import HELD_OUT_NAME, UNITS_NAME
 from curator.stage import Column, Parameters, Requirement, Resources, Stage
+from curator.text.tokens import token_name, tokenizer_requirement
 
 AnyStage = Stage[Parameters]
 
 BUILTIN_COLUMNS = (
-    Column("tokens", pa.int64(), "units of the document as it was read"),
+    Column("tokens", pa.int64(), "tokens of the document as it was read"),
     Column("bytes", pa.int64(), "UTF-8 bytes of its text", internal=True),
     Column("language.detected", pa.string(), "language that was identified, und when unsure"),
     Column("language.score", pa.float64(), "how sure the identification is, 0 to 1"),
@@ -28,6 +29,9 @@ BUILTIN_COLUMNS = (
     Column("language.script", pa.string(), "script of most letters, ISO 15924"),
     Column("language.script_share", pa.float64(), "share of the letters in a script of the language of its tag"),
 )
+
+UNITS = Column(UNITS_NAME, pa.int64(), "units of the document as it was read")
+"""A builtin column of recipes that name a tokenizer; elsewhere a token is a unit."""
 
 HELD_OUT = Column(HELD_OUT_NAME, pa.bool_(), "whether the document is held out", internal=True)
 """A builtin column of recipes that hold documents out."""
@@ -46,7 +50,10 @@ class Pipeline:
 
     def builtin(self) -> tuple[Column, ...]:
         """The columns that need no stage."""
-        return BUILTIN_COLUMNS if self.recipe.holdout is None else (*BUILTIN_COLUMNS, HELD_OUT)
+        first, *rest = BUILTIN_COLUMNS
+        units = () if self.recipe.tokenizer is None else (UNITS,)
+        held_out = () if self.recipe.holdout is None else (HELD_OUT,)
+        return (first, *units, *rest, *held_out)
 
     def early(self) -> Iterator[AnyStage]:
         """Stages whose `annotate` runs while reading: cheap ones, up to and including the first that edits text."""
@@ -74,14 +81,17 @@ class Pipeline:
         """What the recipe needs beside Python packages: who needs it, and what."""
         if self.recipe.language is not None:
             yield "language", _language_model(self.recipe.language.model)
+        if self.recipe.tokenizer is not None:
+            yield "recipe", tokenizer_requirement(self.recipe.tokenizer)
         for stage in self.stages:
             for requirement in stage.requirements():
                 yield stage.name, requirement
 
     def recorded_recipe(self) -> Recipe:
-        """The recipe as fingerprint and manifest hold it (see `Stage.recorded`)."""
+        """The recipe as fingerprint and manifest hold it (see `Stage.recorded`): a tokenizer by its content."""
         entries = tuple(StageEntry(name=stage.name, parameters=dict(stage.recorded())) for stage in self.stages)
-        return self.recipe.model_copy(update={"stages": entries})
+        tokenizer = None if self.recipe.tokenizer is None else token_name(self.recipe.tokenizer)
+        return self.recipe.model_copy(update={"stages": entries, "tokenizer": tokenizer})
 
     def public_columns(self) -> list[Column]:
         """The columns of `scores/`, in order."""

@@ -17,6 +17,7 @@ from curator.run.manifest import load_manifest
 from curator.run.phases.write import file_sha256
 from curator.run.rewrite import pending
 from curator.run.tally import CREATED, ERASED, FAILED, FILE, HELD, IN, KEPT, Tally, parse_event
+from curator.storage.parquet import parquet_table
 from curator.storage.path import matching, readable, relative_name
 from curator.verdict import DROP
 
@@ -96,7 +97,7 @@ def _conservation(directory: RunDirectory, tally: Tally, erased: Mapping[str, in
     were forgotten since, `kept` and `dropped` ones: they are counted, and have no rows."""
     kept: Counter[str] = Counter()
     for path in matching(directory.shards, "*.parquet"):
-        table = pq.read_table(readable(path), columns=["copy"])
+        table = parquet_table(path, ["copy"])
         kept["kept"] += pc.sum(pc.equal(table["copy"], 0)).as_py() or 0
         kept["copies"] += pc.sum(pc.greater(table["copy"], 0)).as_py() or 0
     held = sum(pq.read_metadata(readable(path)).num_rows for path in matching(directory.heldout, "*.parquet"))
@@ -104,7 +105,7 @@ def _conservation(directory: RunDirectory, tally: Tally, erased: Mapping[str, in
     failed = sum(pq.read_metadata(readable(path)).num_rows for path in matching(directory.failed, "*.parquet"))
     dropped = 0
     for path in matching(directory.decisions, "*.parquet"):
-        actions = pq.read_table(readable(path), columns=["action"])["action"]
+        actions = parquet_table(path, ["action"])["action"]
         dropped += pc.sum(pc.equal(actions, DROP)).as_py() or 0
     problems = unbalanced(tally)
     come = tally.documents(IN) + tally.documents(CREATED) - sum(erased.values())

@@ -13,8 +13,9 @@ import pyarrow as pa
 from curator.document import DOCUMENT_SCHEMA, Batch
 from curator.run.phases.languages import identify_languages
 from curator.run.phases.read import binary16
-from curator.run.pipeline import Pipeline, pipeline_of
+from curator.run.pipeline import UNITS, Pipeline, pipeline_of
 from curator.text.normalise import normalise
+from curator.text.tokens import count_tokens
 
 _TEXT = (
     "On 3 May a letter from Anna Smith, of 12 Long Street, came to the house; write to her at anna@mail.invalid.\n"
@@ -29,7 +30,10 @@ def warm_up(recipe_json: str) -> None:
     text = normalise(pa.array([_TEXT], pa.string()), repair=pipeline.recipe.input.repair).text
     detected = identify_languages(text, pipeline.recipe.language).detected
     batch = Batch(_document(text, detected, pipeline))
-    columns: dict[str, pa.Array] = {"tokens": pa.array(batch.units.counts)}
+    columns: dict[str, pa.Array] = {
+        "tokens": pa.array(count_tokens(batch, pipeline.recipe.tokenizer)),
+        UNITS.name: pa.array(batch.units.counts),
+    }
     for stage in pipeline.early():
         columns.update(stage.annotate(batch))
         if stage.edits_text and not (stage.observes or stage.relates):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -16,7 +17,11 @@ from curator.run.events import Event
 from curator.run.store import make_folder, put
 from curator.training import TrainingConfig
 from model.ablation.arms import (
+    SECONDS,
+    TOKENS,
+    Arm,
     ArmScores,
+    Budget,
     curate,
     folder_of,
     kept_of_held_out,
@@ -34,7 +39,8 @@ REQUEST = "request.json"
 
 @dataclass(frozen=True)
 class Request:
-    """What to compare. `tokens` are those that each model is trained on, `seeds` how many models each arm has."""
+    """What to compare. `tokens` are those that each model is trained on, `seeds` how many models each arm has; with
+    `seconds` as many more are trained for that time each."""
 
     inputs: tuple[str, ...]
     recipes: tuple[tuple[str, Recipe], ...]
@@ -42,8 +48,10 @@ class Request:
     config: TrainingConfig
     tokens: int
     seeds: int = 1
+    seconds: float | None = None
     held_out_share: float = 0.01
     by_stage: bool = False
+    each_stage: bool = False
     workers: int = 1
     device: str = "cpu"
     resume: bool = False
@@ -64,30 +72,32 @@ def ablate(request: Request, listener: Callable[[Event], None]) -> Outcome:
 
     UserError when the folder is used by something else, or was begun with another request.
     """
-    steps = math.ceil(request.tokens / (request.config.data.batch * request.config.data.sequence))
-    config = request.config.model_copy(update={"steps": steps})
-    _begin(request, config)
+    budgets = _budgets(request)
+    arms = make_arms(request.recipes, by_stage=request.by_stage, each_stage=request.each_stage)
+    _begin(request, arms, budgets[0].config)
     output = request.output
     split = split_input(request.inputs, output, request.held_out_share, request.config.seed, request.workers)
     documents, _ = documents_of_files([str(split.held_out)])
-    arms = make_arms(request.recipes, by_stage=request.by_stage)
     runs = {}
     for arm in arms:
         listener({"kind": "arm", "arm": arm.name, "what": "curated"})
         runs[arm.name] = curate(arm, split.raw, output, request.workers, listener)
     kept = set.intersection(*(kept_of_held_out(arm, split.held_out, output, request.workers) for arm in arms))
-    tokenizer = shared_tokenizer(runs[arms[0].name], output, config)
+    tokenizer = shared_tokenizer(runs[arms[0].name], output, request.config)
     scores = []
-    for seed in range(request.config.seed, request.config.seed + request.seeds):
-        for arm in arms:
-            listener({"kind": "arm", "arm": arm.name, "what": f"trained, seed {seed}"})
-            place = runs[arm.name]
-            scores.append(
-                train_and_score(arm, seed, place, documents, config, tokenizer, output, request.device, listener)
-            )
+    # Budget by budget and seed by seed, the arms one after the other: what slows the machine slows them alike.
+    for budget in budgets:
+        for seed in range(request.config.seed, request.config.seed + request.seeds):
+            for arm in arms:
+                listener({"kind": "arm", "arm": arm.name, "what": f"trained, seed {seed}, the same {budget.kind}"})
+                place = runs[arm.name]
+                scores.append(
+                    train_and_score(arm, seed, budget, place, documents, tokenizer, output, request.device, listener)
+                )
     sizes = np.array([len(document.text.encode()) for document in documents], np.float64)
     is_kept = np.array([document.name in kept for document in documents])
-    comparisons = compare(scores, sizes, [document.lang for document in documents], is_kept)
+    bought = {arm.name: arm.bought for arm in arms if arm.bought is not None}
+    comparisons = compare(scores, sizes, [document.lang for document in documents], is_kept, bought)
     outcome = Outcome(split, int(is_kept.sum()), tuple(scores), tuple(comparisons))
     put(output / RESULT, (json.dumps(as_json(outcome), indent=1) + "\n").encode())
     return outcome
@@ -103,7 +113,9 @@ def as_json(outcome: Outcome) -> dict[str, object]:
         "trainings": [
             {
                 "arm": score.arm,
+                "budget": score.budget,
                 "seed": score.seed,
+                "tokens": score.tokens,
                 "seconds": round(score.training_seconds, 3),
                 "epochs": score.epochs,
                 "documents": score.documents,
@@ -114,10 +126,19 @@ def as_json(outcome: Outcome) -> dict[str, object]:
     }
 
 
-def _begin(request: Request, config: TrainingConfig) -> None:
+def _budgets(request: Request) -> list[Budget]:
+    steps = math.ceil(request.tokens / (request.config.data.batch * request.config.data.sequence))
+    budgets = [Budget(TOKENS, request.config.model_copy(update={"steps": steps, "seconds": None}))]
+    if request.seconds is not None:
+        limits = {"steps": sys.maxsize, "seconds": request.seconds}
+        budgets.append(Budget(SECONDS, request.config.model_copy(update=limits)))
+    return budgets
+
+
+def _begin(request: Request, arms: Sequence[Arm], config: TrainingConfig) -> None:
     """Note what is asked for; or hold it against what was asked for before."""
     output = request.output
-    folders = [folder_of(arm.name) for arm in make_arms(request.recipes, by_stage=request.by_stage)]
+    folders = [folder_of(arm.name) for arm in arms]
     if len(set(folders)) < len(folders):
         raise UserError("two arms have the same name", hint="recipes need different names, and none may be `raw`")
     asked = {
@@ -127,6 +148,8 @@ def _begin(request: Request, config: TrainingConfig) -> None:
         "seeds": request.seeds,
         "held_out_share": request.held_out_share,
         "by_stage": request.by_stage,
+        "each_stage": request.each_stage,
+        "seconds": request.seconds,
     }
     path = output / REQUEST
     if path.exists() and request.resume:

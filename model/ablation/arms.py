@@ -30,12 +30,31 @@ _BY_CORPUS = ("sampling", "augmentation")
 """Stages that judge a document by the rest of the corpus and its languages, not by itself."""
 
 
+TOKENS, SECONDS = "tokens", "seconds"
+"""What all arms are given the same of."""
+
+
 @dataclass(frozen=True)
 class Arm:
-    """A recipe to be compared, under its name."""
+    """A recipe to be compared, under its name. `bought` names two arms: what a stage, or the recipe, bought is the
+    difference of the first to the second."""
 
     name: str
     recipe: Recipe
+    bought: tuple[str, str] | None = None
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What each model of each arm is trained for: so many tokens, or so many seconds."""
+
+    kind: str
+    config: TrainingConfig
+
+    @property
+    def suffix(self) -> str:
+        """What tells its files from those of other budgets."""
+        return "" if self.kind == TOKENS else f"-{self.kind}"
 
 
 @dataclass(frozen=True)
@@ -48,17 +67,28 @@ class ArmScores:
     training_seconds: float
     epochs: int
     documents: int
+    budget: str = TOKENS
+    tokens: int = 0
 
 
-def make_arms(recipes: Sequence[tuple[str, Recipe]], *, by_stage: bool) -> list[Arm]:
-    """The raw arm, then each recipe; with `by_stage` each beginning of its stages before it."""
+def make_arms(recipes: Sequence[tuple[str, Recipe]], *, by_stage: bool = False, each_stage: bool = False) -> list[Arm]:
+    """The raw arm, then each recipe; with `by_stage` each beginning of its stages before it, with `each_stage` the
+    recipe without each of its stages after it."""
     arms = [Arm(RAW, Recipe(name=RAW, stages=()))]
     for name, recipe in recipes:
+        before = RAW
         if by_stage:
             for count in range(1, len(recipe.stages)):
                 part = recipe.model_copy(update={"stages": recipe.stages[:count]})
-                arms.append(Arm(f"{name} to {recipe.stages[count - 1].name}", part))
-        arms.append(Arm(name, recipe))
+                arm = f"{name} to {recipe.stages[count - 1].name}"
+                arms.append(Arm(arm, part, (arm, before)))
+                before = arm
+        arms.append(Arm(name, recipe, (name, before)))
+        # Without its only stage a recipe is the raw arm.
+        for left_out in range(len(recipe.stages)) if each_stage and len(recipe.stages) > 1 else ():
+            rest = recipe.stages[:left_out] + recipe.stages[left_out + 1 :]
+            arm = f"{name} without {recipe.stages[left_out].name}"
+            arms.append(Arm(arm, recipe.model_copy(update={"stages": rest}), (name, arm)))
     return arms
 
 
@@ -90,43 +120,42 @@ def shared_tokenizer(raw_run: Path, output: Path, config: TrainingConfig) -> Pat
 def train_and_score(
     arm: Arm,
     seed: int,
+    budget: Budget,
     place: Path,
     documents: Sequence[TextDocument],
-    config: TrainingConfig,
     tokenizer: Path,
     output: Path,
     device: str,
     listener: Callable[[Event], None],
 ) -> ArmScores:
-    """Train the model of an arm and a seed, and score it; what was done already is read."""
-    model = output / "arms" / folder_of(arm.name) / f"seed-{seed}"
-    record = output / "arms" / folder_of(arm.name) / f"scores-{seed}.json"
+    """Train the model of an arm, a seed and a budget, and score it; what was done already is read."""
+    model = output / "arms" / folder_of(arm.name) / f"seed-{seed}{budget.suffix}"
+    record = output / "arms" / folder_of(arm.name) / f"scores-{seed}{budget.suffix}.json"
     if not record.exists():
+        config = budget.config
         data = config.data.model_copy(update={"seed": seed, "validation_share": 0.0})
         of_seed = config.model_copy(update={"seed": seed, "data": data})
-        train(TrainingRequest((str(place),), model, of_seed, tokenizer, device, resume=True), (listener,))
+        outcome = train(TrainingRequest((str(place),), model, of_seed, tokenizer, device, resume=True), (listener,))
         scores = _score(model, documents, of_seed, device)
         steps = [event for event in iterate_events(model / "events") if event["kind"] == "step"]
         rows = sum(group.rows for group in open_corpus(str(place)).groups)
+        each = config.data.batch * config.data.sequence
         values = {
             "nats": [float(f"{nats:.9g}") for nats in scores.nats.tolist()],
-            "training_seconds": sum(_tokens(of_seed) / float(str(event["tokens_per_second"])) for event in steps),
+            "training_seconds": sum(each / float(str(event["tokens_per_second"])) for event in steps),
             "epochs": max(int(str(event["epoch"])) for event in steps) + 1,
             "documents": rows,
+            "tokens": outcome.tokens,
         }
         put(record, json.dumps(values).encode())
     found = json.loads(record.read_bytes())
     nats = np.array(found.pop("nats"), np.float64)
-    return ArmScores(arm.name, seed, nats, **found)
+    return ArmScores(arm.name, seed, nats, budget=budget.kind, **found)
 
 
 def _score(model: Path, documents: Sequence[TextDocument], config: TrainingConfig, device: str) -> DocumentScores:
     decoder, tokenizer, _, _ = load_decoder(ModelDirectory(model), torch.device(device))
     return score_documents(decoder, tokenizer, documents, sequence=config.data.sequence)
-
-
-def _tokens(config: TrainingConfig) -> int:
-    return config.data.batch * config.data.sequence
 
 
 def folder_of(name: str) -> str:

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import pyarrow.parquet as pq
 
 from curator.errors import UserError
 from curator.keys import random_fractions
@@ -17,6 +16,7 @@ from curator.recipe import load_recipe_text
 from curator.recipe.model import Recipe
 from curator.run.driver import Request, run
 from curator.run.store import put
+from curator.storage.parquet import parquet_table
 from curator.storage.path import as_path
 from model.data.shards import Corpus, open_corpus
 
@@ -123,6 +123,6 @@ def _dropped_by_held_out(directory: Path) -> set[str]:
     """The ids that were dropped for a held-out document."""
     found: set[str] = set()
     for path in sorted((directory / "decisions").glob("*.parquet")):
-        table = pq.read_table(path, columns=["id", "rule"])
+        table = parquet_table(path, ["id", "rule"])
         found.update(row["id"] for row in table.to_pylist() if row["rule"] in _EARLIER)
     return found

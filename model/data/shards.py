@@ -78,7 +78,7 @@ class Corpus:
         shard = self.shards[group.shard]
         self._check(group.shard)
         with pq.ParquetFile(readable(shard.path)) as file:
-            return file.read_row_group(group.number, columns=list(columns))
+            return file.read_row_group(group.number, columns=list(columns), use_threads=False)
 
     @staticmethod
     def keys_of(table: pa.Table) -> NDArray[np.uint64]:

@@ -10,6 +10,7 @@ from model.kernels.adamw import adamw_step
 from model.kernels.attention import BlockSparse, Dense, Pattern, Window, attention
 from model.kernels.cross_entropy import IGNORED, CrossEntropy, linear_cross_entropy
 from model.kernels.grouped_gemm import grouped_gemm
+from model.kernels.linear import linear
 from model.kernels.rms_norm import rms_norm
 from model.kernels.rope import rotate
 from model.kernels.router import ExpertOrder, Routing, route, sort_by_expert
@@ -27,6 +28,7 @@ __all__ = [
     "adamw_step",
     "attention",
     "grouped_gemm",
+    "linear",
     "linear_cross_entropy",
     "rms_norm",
     "rotate",

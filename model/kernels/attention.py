@@ -27,7 +27,7 @@ from typing import Final
 import torch
 from torch import Tensor
 
-from model.kernels.dispatch import accumulation_dtype, expect, expect_floating, expect_shape, uses_triton
+from model.kernels.dispatch import accumulation_dtype, expect, expect_floating, expect_shape, runs_natively, uses_triton
 
 
 @dataclass(frozen=True)
@@ -220,6 +220,10 @@ def _forward(
         from model.kernels.gpu.attention_forward import forward
 
         return forward(q_TNH, k_TMH, v_TMH, documents, window, block, local, stride)
+    if runs_natively(q_TNH) and not window and not block:
+        from model.kernels.native.attention import forward as forward_natively
+
+        return forward_natively(q_TNH, k_TMH, v_TMH, documents)
     y_TNH = torch.empty(q_TNH.shape, dtype=q_TNH.dtype)
     logsumexp_TN = torch.empty(q_TNH.shape[:2], dtype=accumulation_dtype(q_TNH))
     for run in _runs(documents):
@@ -272,6 +276,10 @@ def _backward(
         from model.kernels.gpu.attention_backward import backward
 
         return backward(grad_TNH, q_TNH, k_TMH, v_TMH, documents, y_TNH, logsumexp_NT, window, block, local, stride)
+    if runs_natively(q_TNH) and not window and not block:
+        from model.kernels.native.attention import backward as backward_natively
+
+        return backward_natively(grad_TNH, q_TNH, k_TMH, v_TMH, documents, y_TNH, logsumexp_NT)
     # Under a window pieces share keys, whose gradients are summed.
     make = torch.zeros if window else torch.empty
     q_grad_TNH = torch.empty(q_TNH.shape, dtype=q_TNH.dtype)

@@ -17,7 +17,7 @@ from typing import Final, NamedTuple
 import torch
 from torch import Tensor
 
-from model.kernels.dispatch import accumulation_dtype, expect, expect_floating, expect_shape, uses_triton
+from model.kernels.dispatch import accumulation_dtype, expect, expect_floating, expect_shape, runs_natively, uses_triton
 
 IGNORED: Final = -100
 """The target of a token that is not counted, as in `torch.nn.functional.cross_entropy`."""
@@ -93,10 +93,14 @@ def _forward(
         from model.kernels.gpu.cross_entropy import forward
 
         return forward(x_TD, weight_VD, targets_T, weights_T, differentiable)
+    chunk = max(16, _CHUNK_ELEMENTS // weight_VD.shape[0])
+    if runs_natively(x_TD):
+        from model.kernels.native.cross_entropy import forward as forward_natively
+
+        return forward_natively(x_TD, weight_VD, targets_T, weights_T, differentiable, chunk)
     dtype = accumulation_dtype(x_TD)
     x, weight = x_TD.to(dtype), weight_VD.to(dtype)
     tokens, vocabulary = x.shape[0], weight.shape[0]
-    chunk = max(16, _CHUNK_ELEMENTS // vocabulary)
     losses_T = x.new_empty(tokens)
     x_grad_TD = x.new_empty(x.shape if differentiable else 0)
     weight_grad_VD = weight.new_zeros(weight.shape if differentiable else 0)

@@ -5,7 +5,11 @@ it.
 
 from __future__ import annotations
 
+import ctypes
 import os
+import sys
+from functools import cache
+from importlib import import_module
 from typing import Final
 
 import torch
@@ -18,6 +22,7 @@ INTERPRETED: Final = os.environ.get("TRITON_INTERPRET", "0").lower() in ("1", "t
 
 _TRITON_DTYPES: Final = (torch.float32, torch.bfloat16, torch.float16)
 _CPU_DTYPES: Final = (*_TRITON_DTYPES, torch.float64)
+_NATIVE_DTYPES: Final = (torch.float32, torch.float64)
 
 
 def uses_triton(tensor: Tensor) -> bool:
@@ -35,6 +40,25 @@ def uses_triton(tensor: Tensor) -> bool:
         f"the kernels run on devices cpu and cuda, the tensor is on {tensor.device.type}",
         hint="move the model with .to('cpu') or .to('cuda')",
     )
+
+
+@cache
+def native_problem() -> str | None:
+    """Why CPU tensors cannot take the kernels that Numba compiles; None where they can."""
+    if sys.byteorder != "little" or sys.maxsize < 2**63 - 1:
+        return "the processor has no addresses of 64 bits, little-endian"
+    try:
+        import_module("curator.kernel")
+        ctypes.CDLL("libgomp.so.1")
+    except (ImportError, OSError) as error:
+        return f"{error}"
+    return None
+
+
+def runs_natively(tensor: Tensor) -> bool:
+    """Whether an op on a tensor on the CPU takes the kernels that Numba compiles: float32 and float64, where they run
+    (`native_problem`); the other dtypes take plain torch."""
+    return tensor.dtype in _NATIVE_DTYPES and native_problem() is None
 
 
 def expect_floating(name: str, tensor: Tensor) -> None:

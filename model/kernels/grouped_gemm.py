@@ -21,6 +21,7 @@ from model.kernels.dispatch import (
     expect,
     expect_floating,
     expect_shape,
+    runs_natively,
     save_for_backward,
     uses_triton,
 )
@@ -131,6 +132,16 @@ def _forward(
 
         y_SF = multiply(x_RD, weight_EDF, offsets_E, tokens_S if gather else None)
         return y_SF if positions_TK is None or not scatter else combine(y_SF, positions_TK)
+    if runs_natively(x_RD):
+        from model.kernels.native.grouped_gemm import multiply as multiply_natively
+
+        scattered = scatter and positions_TK is not None
+        tokens = positions_TK.shape[0] if positions_TK is not None and scatter else len(x_RD)
+        if gather and tokens_S is not None and not scatter:
+            tokens = tokens_S.shape[0]
+        return multiply_natively(
+            x_RD, weight_EDF, offsets_E, tokens_S if gather else None, tokens_S if scattered else None, tokens
+        )
     rows = x_RD if tokens_S is None or not gather else x_RD.index_select(0, tokens_S)
     y_SF = _multiply(rows, weight_EDF, offsets_E)
     return y_SF if positions_TK is None or not scatter else _combine(y_SF, positions_TK)
@@ -172,6 +183,14 @@ def _backward(
             x_grad = combine(x_grad, positions_TK)
         return x_grad, multiply_transposed(
             x_RD, grad, weight_EDF, offsets_E, tokens_S if gather else None, tokens_S if scatter else None
+        )
+    if runs_natively(x_RD):
+        from model.kernels.native import grouped_gemm as natively
+
+        gather_S, scatter_S = tokens_S if gather else None, tokens_S if scatter else None
+        return (
+            natively.multiply(grad, transposed_EFD, offsets_E, scatter_S, gather_S, x_RD.shape[0]),
+            natively.multiply_transposed(x_RD, grad, weight_EDF, offsets_E, gather_S, scatter_S),
         )
     rows = x_RD if tokens_S is None or not gather else x_RD.index_select(0, tokens_S)
     grad_rows = grad if tokens_S is None or not scatter else grad.index_select(0, tokens_S)

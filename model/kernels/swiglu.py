@@ -22,6 +22,7 @@ from model.kernels.dispatch import (
     expect,
     expect_floating,
     expect_shape,
+    runs_natively,
     save_for_backward,
     uses_triton,
 )
@@ -62,6 +63,10 @@ def _forward(packed_SG: Tensor, scale_S: Tensor | None) -> Tensor:
         from model.kernels.gpu.swiglu import forward
 
         return forward(packed_SG, scale_S)
+    if runs_natively(packed_SG):
+        from model.kernels.native.swiglu import forward as forward_natively
+
+        return forward_natively(packed_SG, scale_S)
     gate_SF, up_SF = packed_SG.to(accumulation_dtype(packed_SG)).chunk(2, -1)
     y_SF = torch.nn.functional.silu(gate_SF).mul_(up_SF)
     if scale_S is not None:
@@ -80,6 +85,10 @@ def _backward(grad_SF: Tensor, packed_SG: Tensor, scale_S: Tensor | None) -> tup
         from model.kernels.gpu.swiglu import backward
 
         return backward(grad_SF, packed_SG, scale_S)
+    if runs_natively(packed_SG):
+        from model.kernels.native.swiglu import backward as backward_natively
+
+        return backward_natively(grad_SF, packed_SG, scale_S)
     dtype = accumulation_dtype(packed_SG)
     rows, width = grad_SF.shape
     packed_grad_SG = torch.empty(packed_SG.shape, dtype=packed_SG.dtype, device=packed_SG.device)

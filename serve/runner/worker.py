@@ -122,10 +122,14 @@ def _train(task: TrainingTask, folder: Path) -> None:
         Path(task.output),
         config,
         tokenizer,
-        None,
-        task.device,
-        task.resume,
-        (),
+        initialise_from=None,
+        alignment=None,
+        steps=None,
+        device=task.device,
+        resume=task.resume,
+        overrides=(),
+        ray=None,
+        workers=0,
         as_json=False,
     )
 

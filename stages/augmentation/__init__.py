@@ -1,1 +1,1 @@
-"""New documents for small languages by back-translation."""
+"""New documents for small languages: back-translation, and substitution of noun phrases."""

@@ -1,9 +1,10 @@
 """Stage `augmentation`: more text for languages that have little.
 
-For each language with fewer than `below_tokens` tokens, documents are taken through one or more pivot languages and
-back (back-translation; Sennrich et al. 2016 translate the other way, from monolingual target text) by the translators
-that the recipe names; there are none by default. A round trip that passes the gate (`quality.py`) becomes a child of
-its document.
+For each language with fewer than `below_tokens` tokens, new texts are made of documents, by the first of the recipe's
+`methods` that there is for the language. A text that passes the gate (`quality.py`) becomes a child of its document.
+Back-translation takes documents through one or more pivot languages and back (Sennrich et al. 2016 translate the other
+way, from monolingual target text) by the translators that the recipe names; there are none by default. Substitution
+replaces noun phrases by similar ones, in the languages for which there is a parser (`substitution/`).
 
 Which documents have a child is decided by hash(seed, stage, key): those of least hash in their language, as long as
 their tokens make up at most `max_share` of the language's. So children never exceed that share of the originals by
@@ -14,7 +15,6 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, ClassVar, Literal
 
@@ -24,9 +24,12 @@ from pydantic import Field, field_validator, model_validator
 
 from curator.document import UNDETERMINED
 from curator.keys import random_words
+from curator.language.tags import list_language
 from curator.stage import Child, Columns, Parameters, Requirement, Stage, State
 from curator.verdict import VerdictBuilder, Verdicts
+from stages.augmentation.method import BACK_TRANSLATION, SUBSTITUTION, Method, Route, Substitution
 from stages.augmentation.quality import Gate
+from stages.augmentation.substitution.substitutor import SUBSTITUTORS
 from stages.augmentation.translator import Translator, TranslatorChoice, create
 
 if TYPE_CHECKING:
@@ -36,7 +39,7 @@ if TYPE_CHECKING:
 
 TOKENS = "tokens"
 NO_TRANSLATOR = "augmentation.no_translator"
-BACK_TRANSLATION = "back-translation"
+NO_PARSER = "augmentation.no_parser"
 
 SUMMARY_SCHEMA = pa.schema(
     [
@@ -63,8 +66,14 @@ class AugmentationParameters(Parameters):
         description="Translators by name; of two that serve a language the first is used. None by default.",
         json_schema_extra={"items": {"type": ["string", "object"]}},
     )
-    methods: tuple[Literal["back-translation"], ...] = Field(
-        default=("back-translation",), description="How children are made."
+    methods: tuple[Literal["back-translation", "substitution"], ...] = Field(
+        default=("back-translation",),
+        min_length=1,
+        description="How children are made; of two that serve a language the first is used.",
+    )
+    parsed: tuple[str, ...] = Field(
+        default=(),
+        description="Languages in which `substitution` is used. Empty: all for which there is a parser.",
     )
     max_share: float = Field(
         default=0.5, gt=0, le=1, description="Share of a language's tokens whose documents may have a child."
@@ -79,6 +88,23 @@ class AugmentationParameters(Parameters):
             return tuple({"name": choice} if isinstance(choice, str) else choice for choice in translators)
         return translators
 
+    @field_validator("parsed")
+    @classmethod
+    def _has_parsers(cls, languages: tuple[str, ...]) -> tuple[str, ...]:
+        found = tuple(dict.fromkeys(map(list_language, languages)))
+        missing = [given for given in languages if list_language(given) not in SUBSTITUTORS]
+        if missing:
+            raise ValueError(f"there is no parser for {', '.join(missing)}; there is for {', '.join(SUBSTITUTORS)}")
+        return found
+
+    @model_validator(mode="after")
+    def _methods_have_what_they_need(self) -> AugmentationParameters:
+        if self.translators and BACK_TRANSLATION not in self.methods:
+            raise ValueError("translators are named, and back-translation is not among the methods")
+        if self.parsed and SUBSTITUTION not in self.methods:
+            raise ValueError("`parsed` is given, and substitution is not among the methods")
+        return self
+
     @model_validator(mode="after")
     def _band_is_not_empty(self) -> AugmentationParameters:
         if self.min_chrf > self.max_chrf:
@@ -86,34 +112,28 @@ class AugmentationParameters(Parameters):
         return self
 
 
-@dataclass(frozen=True)
-class Route:
-    """How a language is translated there and back: `hops` begins and ends with it."""
-
-    translator: Translator
-    hops: tuple[str, ...]
-
-    @property
-    def engine(self) -> str:
-        """For the record: the translator, its version and the languages on the way."""
-        return f"{self.translator.name} {self.translator.version} {'-'.join(self.hops)}"
-
-
 class Augmentation(Stage[AugmentationParameters]):
-    """Back-translates documents of languages with little text."""
+    """Makes new documents of those of languages with little text."""
 
     name = "augmentation"
-    about = "back-translation for languages with few tokens, by the translators that the recipe names"
+    about = "new documents for languages with few tokens, by translation there and back, or by substitution"
     parameters_type = AugmentationParameters
     rules: ClassVar[Mapping[str, str]] = {
         NO_TRANSLATOR: "{lang} has {score} tokens, fewer than {threshold}, and the recipe names no translator that "
         "takes it to another language and back: it was not augmented",
+        NO_PARSER: "{lang} has {score} tokens, fewer than {threshold}, and there is no parser for it, nor does the "
+        "recipe name a translator: it was not augmented",
     }
     observes = True
     derives = True
 
+    def __init__(self, parameters: AugmentationParameters, seed: int = 0) -> None:
+        super().__init__(parameters, seed)
+        if SUBSTITUTION in parameters.methods:
+            self.packages = ("nltk",)
+
     def requirements(self) -> Sequence[Requirement]:
-        """Every pair on the way of every language that the named translators are to serve."""
+        """Every pair on the way of every language that the named translators are to serve, and every parser."""
         found: dict[str, Requirement] = {}
         for choice, translator in self._translators:
             ways = choice.pivots or translator.ways()
@@ -124,7 +144,8 @@ class Augmentation(Stage[AugmentationParameters]):
                 for pair in itertools.pairwise((language, *pivots, language)):
                     requirement = translator.requirement(pair)
                     found.setdefault(requirement.name, requirement)
-        return tuple(found.values())
+        parsers = (substitution.substitutor.requirement() for substitution in self._substitutions.values())
+        return (*found.values(), *parsers)
 
     def observe(self, batch: Batch, columns: Columns) -> pa.Table:
         """Tokens of each language in the batch, and its documents of least hash. Children do not count."""
@@ -170,7 +191,8 @@ class Augmentation(Stage[AugmentationParameters]):
 
     def fit(self, summary: pa.Table) -> State:
         """Which documents have a child. Per language, in the order of `languages` U[n]: `documents`, `tokens` int64[n];
-        `route` U[n], the hops of its translation or '' where it is not augmented; `chosen_documents` and
+        `route` U[n], the hops of its translation, the name of another method, or '' where it is not augmented;
+        `chosen_documents` and
         `chosen_tokens` int64[n], the documents that are to have a child, and `bound` uint64[n], the greatest of their
         hashes."""
         names = np.array(summary["language"].to_pylist(), dtype=np.str_)
@@ -182,10 +204,10 @@ class Augmentation(Stage[AugmentationParameters]):
         bound = np.zeros(count, dtype=np.uint64)
         routes = [""] * count
         for place, (begin, end) in enumerate(itertools.pairwise([*first.tolist(), len(names)])):
-            route = self._routes.get(str(languages[place]))
-            if route is None or tokens[place] >= self.parameters.below_tokens:
+            method = self._methods.get(str(languages[place]))
+            if method is None or tokens[place] >= self.parameters.below_tokens:
                 continue
-            routes[place] = "-".join(route.hops)
+            routes[place] = method.way
             sums = np.cumsum(weights[begin:end])
             chosen = int(np.searchsorted(sums, self.parameters.max_share * float(tokens[place]), side="right"))
             if chosen:
@@ -202,17 +224,18 @@ class Augmentation(Stage[AugmentationParameters]):
         }
 
     def decide(self, batch: Batch, columns: Columns, state: State) -> Verdicts:
-        """A flag on each document of a language that has few tokens and no translator; all documents stay."""
-        if not self.parameters.translators:
+        """A flag on each document of a language that has few tokens and no method; all documents stay."""
+        if not self._has_methods:
             return Verdicts.none()
         tokens = dict(zip(state["languages"].tolist(), state["tokens"].tolist(), strict=True))
         few = [
-            float(tokens[language]) if self._lacks_translator(language, tokens.get(language)) else np.nan
+            float(tokens[language]) if self._lacks_method(language, tokens.get(language)) else np.nan
             for language in batch.languages.names
         ]
         score = batch.languages.lookup(few)
         builder = VerdictBuilder(len(batch))
-        builder.flag(~np.isnan(score), NO_TRANSLATOR, score, float(self.parameters.below_tokens))
+        rule = NO_PARSER if SUBSTITUTION in self.parameters.methods else NO_TRANSLATOR
+        builder.flag(~np.isnan(score), rule, score, float(self.parameters.below_tokens))
         return builder.build()
 
     def has_candidates(self, state: State) -> bool:
@@ -235,21 +258,24 @@ class Augmentation(Stage[AugmentationParameters]):
         return wanted
 
     def derive(self, batch: Batch, columns: Columns, state: State) -> Sequence[Child]:
-        """A child for each candidate whose round trip passes the gate, by row."""
+        """A child for each candidate of which a text was made that passes the gate, by row."""
         rows = np.flatnonzero(self.candidates(batch, state))
         languages = batch.languages
         children: list[Child] = []
         for code, language in enumerate(languages.names):
             own = rows[languages.codes[rows] == code].tolist()
             if own:
-                children += self._children(batch, own, self._routes[language])
+                children += self._children(batch, own, self._methods[language])
         return sorted(children, key=lambda child: child.row)
 
     def coverage(self, language: str) -> str | None:
-        """Whether the recipe names a translator for a language."""
-        if not self.parameters.translators:
+        """Whether the recipe has a method for a language."""
+        if not self._has_methods:
             return "no translator named"
-        return None if language in self._routes else "no translator for this language"
+        if language in self._methods:
+            return None
+        missing = {BACK_TRANSLATION: "translator", SUBSTITUTION: "parser"}
+        return f"no {' and no '.join(missing[name] for name in self.parameters.methods)} for this language"
 
     def facts(self, state: State) -> Mapping[str, object]:
         """What was planned for each language with few tokens."""
@@ -266,24 +292,24 @@ class Augmentation(Stage[AugmentationParameters]):
             "languages": rows,
         }
 
-    def _children(self, batch: Batch, rows: list[int], route: Route) -> list[Child]:
+    def _children(self, batch: Batch, rows: list[int], method: Method) -> list[Child]:
         parents = [batch.text[row].as_py() for row in rows]
         tags = batch.documents.column("lang")
-        trips = round_trip(route, parents)
+        made = method.make(parents, batch.keys[rows], self.seed)
         gate = Gate(self.parameters.min_chrf, self.parameters.max_chrf)
         children = []
-        for row, parent, trip in zip(rows, parents, trips, strict=True):
-            if trip is None:
+        for row, parent, text in zip(rows, parents, made, strict=True):
+            if text is None:
                 continue
-            judgement = gate.judge(parent, trip)
+            judgement = gate.judge(parent, text)
             if judgement.refused is None:
-                children.append(Child(row, trip, tags[row].as_py(), BACK_TRANSLATION, route.engine, judgement.scores))
+                children.append(Child(row, text, tags[row].as_py(), method.name, method.engine, judgement.scores))
         return children
 
-    def _lacks_translator(self, language: str, tokens: int | None) -> bool:
+    def _lacks_method(self, language: str, tokens: int | None) -> bool:
         if tokens is None or language == UNDETERMINED:
             return False
-        return tokens < self.parameters.below_tokens and language not in self._routes
+        return tokens < self.parameters.below_tokens and language not in self._methods
 
     def _problem(self, language: str) -> str | None:
         return "no known language" if language == UNDETERMINED else self.coverage(language)
@@ -291,6 +317,26 @@ class Augmentation(Stage[AugmentationParameters]):
     @cached_property
     def _translators(self) -> tuple[tuple[TranslatorChoice, Translator], ...]:
         return tuple((choice, create(choice)) for choice in self.parameters.translators)
+
+    @property
+    def _has_methods(self) -> bool:
+        return bool(self.parameters.translators) or SUBSTITUTION in self.parameters.methods
+
+    @cached_property
+    def _methods(self) -> dict[str, Method]:
+        """The method of each language: the first of the recipe's that there is for it."""
+        found: dict[str, Method] = {}
+        for name in self.parameters.methods:
+            served: Mapping[str, Method] = self._routes if name == BACK_TRANSLATION else self._substitutions
+            for language, method in served.items():
+                found.setdefault(language, method)
+        return found
+
+    @cached_property
+    def _substitutions(self) -> dict[str, Substitution]:
+        if SUBSTITUTION not in self.parameters.methods:
+            return {}
+        return {language: Substitution(SUBSTITUTORS[language]()) for language in self.parameters.parsed or SUBSTITUTORS}
 
     @cached_property
     def _routes(self) -> dict[str, Route]:
@@ -300,14 +346,3 @@ class Augmentation(Stage[AugmentationParameters]):
             for language, pivots in (choice.pivots or translator.ways()).items():
                 routes.setdefault(language, Route(translator, (language, *pivots, language)))
         return routes
-
-
-def round_trip(route: Route, texts: Sequence[str]) -> list[str | None]:
-    """Each text through all hops of a route, None where one of them failed."""
-    trips: list[str | None] = list(texts)
-    for source, target in itertools.pairwise(route.hops):
-        there = [place for place, text in enumerate(trips) if text is not None]
-        translated = route.translator.translate(source, target, [text for text in trips if text is not None])
-        for place, text in zip(there, translated, strict=True):
-            trips[place] = text
-    return trips

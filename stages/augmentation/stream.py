@@ -49,10 +49,16 @@ def encode(lines: Sequence[str]) -> bytes:
 def decode(stream: bytes, count: int) -> list[Line | None] | None:
     """The lines of a stream that `encode` wrote and a pipeline translated, None for a line that is empty, not UTF-8 or
     not in the stream format; None for all when the lines are not `count` in their order."""
+    pieces = split_lines(stream, count)
+    return None if pieces is None else [_line(piece) for piece in pieces]
+
+
+def split_lines(stream: bytes, count: int) -> list[bytes] | None:
+    """What stands before the number of each line; None when the lines are not `count` in their order."""
     pieces = _LINE_END.split(stream)
     if [int(number) for number in pieces[1::2]] != list(range(count)) or pieces[-1].strip():
         return None
-    return [_line(piece) for piece in pieces[:-1:2]]
+    return pieces[:-1:2]
 
 
 def _escaped(line: str) -> str:

@@ -92,7 +92,7 @@ class Boilerplate(Stage[BoilerplateParameters]):
         begins, ends = offsets[found.rows] + found["begin"], offsets[found.rows] + found["end"]
         keep = np.ones(len(found.rows), dtype=np.bool_)
         if self.parameters.action == "remove":
-            left = columns["tokens"].to_numpy() - _units(found, len(batch))
+            left = columns["units"].to_numpy() - _units(found, len(batch))
             empty = np.isin(np.arange(len(batch)), found.rows) & (left < self.parameters.min_units_left)
             verdicts.drop(empty, EMPTY, left.astype(np.float64), self.parameters.min_units_left)
             keep = ~empty[found.rows]

@@ -128,7 +128,7 @@ class Decontamination(Stage[DecontaminationParameters]):
         """`decontamination.overlap` of each document."""
         found = read_matches(columns[MATCHES], self._index(state), state)
         covered = covered_units(found.offsets, found.units, found.lengths, found.kept)
-        return {OVERLAP: pa.array(round_score(covered / np.maximum(columns["tokens"].to_numpy(), 1)))}
+        return {OVERLAP: pa.array(round_score(covered / np.maximum(columns["units"].to_numpy(), 1)))}
 
     def decide(self, batch: Batch, columns: Columns, state: State) -> Verdicts:
         """Drops, flags or edits, as `action` says."""
@@ -142,7 +142,7 @@ class Decontamination(Stage[DecontaminationParameters]):
             for row, of_row in of_rows.items():
                 self._remove(verdicts, batch, row, of_row, findings[row][0], index)
             return verdicts.build()
-        units = columns["tokens"].to_numpy().astype(np.float64)
+        units = columns["units"].to_numpy().astype(np.float64)
         flags = self.parameters.action == "flag"
         told = verdicts.flag if flags else verdicts.drop
         for rank in range(max(map(len, findings.values()), default=0) if flags else 1):

@@ -1,143 +1,57 @@
 """Names of persons by a token classifier of the Hugging Face layout, read from a folder.
 
-The folder has `config.json`, `model.safetensors` (or an index of several) and `tokenizer.json`. Nothing in it is run:
-weights in pickle and models that bring code are refused, and the tokenizer is data. A text longer than the model takes
-is read in windows that overlap; each word is judged in the window in which it stands further from the edge.
+What the folder must have and what is refused is in `curator.pretrained`. A text longer than the model takes is read in
+windows that overlap; each word is judged in the window in which it stands further from the edge.
 """
 
 from __future__ import annotations
 
-import importlib.util
-import json
 import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
-from pathlib import Path
+from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
-from blake3 import blake3
-from pydantic import Field, field_validator
+from pydantic import Field
 
-from curator.errors import UserError
-from curator.language.tags import list_language
-from curator.stage import Parameters, Requirement
+from curator.pretrained import PretrainedFolder, PretrainedParameters
+from curator.stage import Requirement
 
 if TYPE_CHECKING:
     from tokenizers import Encoding, Tokenizer
     from torch import nn
 
-_CONFIG: Final = "config.json"
-_TOKENIZER: Final = "tokenizer.json"
-_WEIGHTS: Final = "model.safetensors"
-_INDEX: Final = "model.safetensors.index.json"
-PACKAGES: Final = ("torch", "transformers", "tokenizers", "safetensors")
-_TASK: Final = "ForTokenClassification"
 _SCHEMES: Final = ("B-", "I-", "E-", "S-", "L-", "U-")
 """Prefixes of the label of a word: begin, inside, end, single; last and unit in another spelling."""
 _BEGINS: Final = ("B-", "S-", "U-")
-_MAX_TOKENS: Final = 512
-"""For a model that does not say how many it takes."""
 _OVERLAP: Final = 4
 """An nth of a window is read twice."""
 _BATCH: Final = 16
 """Windows that are judged at a time, the longest first, so that little is padded."""
 
 
-class NerParameters(Parameters):
-    """A model for names, and the languages that it was made for."""
+class NerParameters(PretrainedParameters):
+    """A token classifier for names, and the languages that it was made for."""
 
-    path: Path = Field(
-        description="Folder of a token classifier: `config.json`, `model.safetensors`, `tokenizer.json`."
-    )
-    languages: tuple[str, ...] = Field(min_length=1, description="Languages whose documents the model reads.")
     labels: tuple[str, ...] = Field(
         ("PER", "PERSON"),
         min_length=1,
         description="Labels of a person, without `B-` and `I-`; the model must have one.",
     )
 
-    @field_validator("languages")
-    @classmethod
-    def _list_languages(cls, languages: tuple[str, ...]) -> tuple[str, ...]:
-        for language in languages:
-            if list_language(language) != language:
-                raise ValueError(f"{language!r}: expected a language as lists have it: {list_language(language)!r}")
-        return languages
+    def folder(self) -> PretrainedFolder:
+        """The folder of the model."""
+        return PretrainedFolder(self.path, "ForTokenClassification", self.device)
 
     def requirement(self) -> Requirement:
         """The model by the BLAKE3 of its files, and what is wrong with it."""
-        missing = [package for package in PACKAGES if importlib.util.find_spec(package) is None]
-        if missing:
-            return Requirement(
-                "model", self.path.name, "", f"needs {', '.join(missing)}: install the extra transformers"
-            )
-        problem = self._problem()
-        identity = "" if problem else _identity(tuple((file, file.stat().st_mtime_ns) for file in self._files()))
-        return Requirement("model", self.path.name, identity, problem)
-
-    def _files(self) -> list[Path]:
-        return [self.path / _CONFIG, self.path / _TOKENIZER, *sorted(self.path.glob("*.safetensors*"))]
-
-    def _problem(self) -> str | None:
-        if not self.path.is_dir():
-            return f"the folder {self.path} does not exist"
-        if not (self.path / _WEIGHTS).is_file() and not (self.path / _INDEX).is_file():
-            pickled = sorted(path.name for path in self.path.glob("*.bin")) + sorted(
-                path.name for path in self.path.glob("*.pt")
-            )
-            found = f", only {pickled[0]}, which is pickle and could run code: convert it" if pickled else ""
-            return f"has no {_WEIGHTS}{found}"
-        if not (self.path / _TOKENIZER).is_file():
-            return f"has no {_TOKENIZER}; `AutoTokenizer.from_pretrained(…).save_pretrained(…)` writes one"
-        try:
-            config = json.loads((self.path / _CONFIG).read_bytes())
-        except OSError as error:
-            return f"{_CONFIG} cannot be read: {error.strerror}"
-        except ValueError:
-            return f"{_CONFIG} is not JSON"
-        if not isinstance(config, dict):
-            return f"{_CONFIG} is not an object"
-        return self._problem_of(config) or self._damage()
-
-    def _damage(self) -> str | None:
-        from safetensors import SafetensorError, safe_open
-
-        for file in sorted(self.path.glob("*.safetensors")):
-            try:
-                with safe_open(file, framework="np"):
-                    pass
-            except SafetensorError:
-                return f"{file.name} is damaged or no safetensors file"
-        return None
-
-    def _problem_of(self, config: dict[str, object]) -> str | None:
-        if "auto_map" in config:
-            return "brings code of its own, which is not run"
-        architectures = config.get("architectures")
-        names = [str(name) for name in architectures] if isinstance(architectures, list) else []
-        if not any(name.endswith(_TASK) for name in names):
-            return f"is for another task ({', '.join(names) or 'none named'}); expected is a model …{_TASK}"
-        labels = config.get("id2label")
-        known = sorted({_entity(str(label)) for label in labels.values()}) if isinstance(labels, dict) else []
-        if not set(known) & set(self.labels):
-            return f"has none of the labels {', '.join(self.labels)}; it has {', '.join(known) or 'none'}: name its own"
-        return None
-
-
-def weights_bytes(path: Path) -> int:
-    """Bytes of the weights in a folder, 0 where there are none."""
-    return sum(file.stat().st_size for file in path.glob("*.safetensors"))
-
-
-@lru_cache(maxsize=8)
-def _identity(files: tuple[tuple[Path, int], ...]) -> str:
-    """BLAKE3 of the names and bytes of files; the times only tell when to read them again."""
-    whole = blake3()
-    for path, _ in files:
-        part = blake3().update_mmap(path)
-        whole.update(f"{path.name} {part.hexdigest()}\n".encode())
-    return str(whole.hexdigest())
+        folder = self.folder()
+        known = sorted({_entity(label) for label in folder.labels.values()})
+        if set(known) & set(self.labels):
+            return folder.requirement()
+        return folder.requirement(
+            f"has none of the labels {', '.join(self.labels)}; it has {', '.join(known) or 'none'}: name its own"
+        )
 
 
 def _entity(label: str) -> str:
@@ -160,6 +74,7 @@ class NameModel:
 
     def __init__(self, parameters: NerParameters) -> None:
         self.parameters = parameters
+        self._folder = parameters.folder()
 
     def find(self, texts: Sequence[str]) -> list[list[tuple[int, int]]]:
         """For each text the names in it: (begin, end) in code points, ascending, without overlaps."""
@@ -188,10 +103,13 @@ class NameModel:
         import torch
 
         size = max(len(window.encoding.ids) for window in windows)
-        rows = [window.encoding.ids + [self._padding] * (size - len(window.encoding.ids)) for window in windows]
+        padding = self._folder.padding
+        rows = [window.encoding.ids + [padding] * (size - len(window.encoding.ids)) for window in windows]
         masks = [[1] * len(window.encoding.ids) + [0] * (size - len(window.encoding.ids)) for window in windows]
+        model = self._model
+        tokens, mask = (torch.tensor(values, device=self._folder.device_of(model)) for values in (rows, masks))
         with torch.inference_mode():
-            logits = self._model(input_ids=torch.tensor(rows), attention_mask=torch.tensor(masks)).logits
+            logits = model(input_ids=tokens, attention_mask=mask).logits
         best = logits.argmax(dim=-1).tolist()
         return [
             [self._label_of[label] for label in row[: len(window.encoding.ids)]]
@@ -215,60 +133,19 @@ class NameModel:
 
     @cached_property
     def _tokenizer(self) -> Tokenizer:
-        from tokenizers import Tokenizer
-
-        tokenizer = Tokenizer.from_file(str(self.parameters.path / _TOKENIZER))
-        tokenizer.no_padding()
-        tokenizer.enable_truncation(self._max_tokens, stride=self._stride)
-        return tokenizer
-
-    @cached_property
-    def _config(self) -> dict[str, object]:
-        config: dict[str, object] = json.loads((self.parameters.path / _CONFIG).read_bytes())
-        return config
-
-    @property
-    def _max_tokens(self) -> int:
-        positions = self._config.get("max_position_embeddings")
-        most = positions if isinstance(positions, int) and positions > 0 else _MAX_TOKENS
-        padding = self._config.get("pad_token_id")
-        # RoBERTa and its heirs count positions from the padding token's number on.
-        offset = padding + 1 if "roberta" in str(self._config.get("model_type")) and isinstance(padding, int) else 0
-        return min(most - offset, _MAX_TOKENS)
+        return self._folder.tokenizer(self._folder.max_tokens, self._stride)
 
     @property
     def _stride(self) -> int:
-        return self._max_tokens // _OVERLAP
-
-    @property
-    def _padding(self) -> int:
-        padding = self._config.get("pad_token_id")
-        return padding if isinstance(padding, int) else 0
+        return self._folder.max_tokens // _OVERLAP
 
     @cached_property
     def _label_of(self) -> dict[int, str]:
-        labels = self._config["id2label"]
-        return {int(key): str(label) for key, label in labels.items()} if isinstance(labels, dict) else {}
+        return self._folder.labels
 
     @cached_property
     def _model(self) -> nn.Module:
-        from transformers import AutoModelForTokenClassification
-        from transformers.utils.logging import disable_progress_bar
-
-        disable_progress_bar()  # type: ignore[no-untyped-call]  # the library has no types here
-        path = self.parameters.path
-        model, loading = AutoModelForTokenClassification.from_pretrained(
-            path, local_files_only=True, use_safetensors=True, trust_remote_code=False, output_loading_info=True
-        )
-        if loading["missing_keys"] or loading["mismatched_keys"]:
-            missing = ", ".join(sorted(map(str, loading["missing_keys"]))[:3]) or "weights of another shape"
-            raise UserError(
-                f"the model {path.name} is not complete: {missing}",
-                stage="pii",
-                hint="save it again with `save_pretrained`",
-            )
-        loaded: nn.Module = model.eval()
-        return loaded
+        return self._folder.load("pii")
 
 
 def _first_place(encoding: Encoding, token: int) -> int:

@@ -22,10 +22,11 @@ from blake3 import blake3
 from pydantic import Field, model_validator
 
 from curator.document import Batch
-from curator.stage import Column, Columns, Parameters, Requirement, Resources, Stage, State
+from curator.pretrained import PACKAGES
+from curator.stage import Column, Columns, Parameters, Requirement, Stage, State
 from curator.verdict import Redaction, VerdictBuilder, Verdicts
 from stages.pii.actions import Action, KeySource, hashed
-from stages.pii.ner import PACKAGES, NameModel, NerParameters, weights_bytes
+from stages.pii.ner import NameModel, NerParameters
 from stages.pii.pseudonyms import PSEUDONYMISED, pseudonym
 from stages.pii.redact import PLACEHOLDERS, replace
 
@@ -142,7 +143,7 @@ class Pii(Stage[PiiParameters]):
         self._model = None if parameters.ner is None else NameModel(parameters.ner)
         if parameters.ner is not None:
             self.costly = True
-            self.resources = Resources(memory_bytes=weights_bytes(parameters.ner.path), holds_model=True)
+            self.resources = parameters.ner.resources()
             self.packages = (*self.packages, *PACKAGES)
         self._rule_of = _RULE_OF | {kind: named[action] for kind, action in self._actions.items() if action in named}
 

@@ -15,6 +15,7 @@ from curator.language.tags import list_language
 from curator.run.directory import RunDirectory
 from curator.run.manifest import load_manifest
 from curator.storage.path import matching, readable
+from curator.text.tokens import UNIT
 from stages.sampling.stage import OTHER, SUMMARY_SCHEMA, Sampling
 
 if TYPE_CHECKING:
@@ -53,11 +54,19 @@ def _table_rows(reader: csv.DictReader[str], path: Path) -> Iterator[tuple[str, 
         yield row["language"], row.get("source") or OTHER, int(numbers[0]), int(numbers[1])
 
 
-def counts_of_run(directory: RunDirectory, stage: Sampling) -> pa.Table:
+def counts_of_run(directory: RunDirectory, stage: Sampling, token: str) -> pa.Table:
     """The summary of a finished run: of what entered its stage `sampling`, or where it has none, of its shards.
 
-    UserError where the run was sampled without telling apart the sources that `stage` mixes."""
+    UserError where the run counted other tokens than `token` (as `curator.text.tokens` names them), or was sampled
+    without telling apart the sources that `stage` mixes."""
     manifest = load_manifest(directory.manifest)
+    counted = manifest.get("token", UNIT)
+    if counted != token:
+        raise UserError(
+            f"it counted tokens by another measure than the recipe does: {counted}, not {token}",
+            file=str(directory.root),
+            hint="give a run with the same `tokenizer`, or a table of counts",
+        )
     facts = cast("Mapping[str, Mapping[str, object]]", manifest["facts"]).get("sampling")
     if facts is None:
         return _summary(_shard_rows(directory), stage)
@@ -90,7 +99,7 @@ def counts_of_run(directory: RunDirectory, stage: Sampling) -> pa.Table:
 def _shard_rows(directory: RunDirectory) -> Iterator[tuple[str, str, int, int]]:
     for path in matching(directory.shards, "part-*.parquet"):
         with pq.ParquetFile(readable(path)) as file:
-            for batch in file.iter_batches(columns=["lang", "source", "tokens", "parent"]):
+            for batch in file.iter_batches(columns=["lang", "source", "tokens", "parent"], use_threads=False):
                 table = pa.Table.from_batches([batch])
                 originals = table.filter(pc.is_null(table["parent"]))
                 sums = originals.group_by(["lang", "source"]).aggregate([("tokens", "sum"), ("tokens", "count")])
@@ -101,7 +110,7 @@ def _shard_rows(directory: RunDirectory) -> Iterator[tuple[str, str, int, int]]:
 def _summary(rows: Iterator[tuple[str, str, int, int]], stage: Sampling) -> pa.Table:
     named = stage.parameters.source_shares
     found = [
-        (list_language(language), source if source in named else OTHER, None, documents, tokens)
+        (list_language(language), source if source in named else OTHER, 0, None, documents, tokens)
         for language, source, documents, tokens in rows
     ]
     columns = list(zip(*found, strict=True)) or [()] * len(SUMMARY_SCHEMA)

@@ -34,19 +34,20 @@ def fit_both(
     where their text and the cap allow it, those over languages as near to `sources` as that allows."""
     b_S = np.ones(len(sources_S))
     for _ in range(STEPS):
-        a_L = _factors(available_LS, b_S, languages_L, cap)
-        b_S = _factors(available_LS.T, a_L, sources_S, cap)
-        sums_L = (available_LS * _repeats(a_L, b_S, cap)).sum(axis=1)
+        a_L = factors(available_LS, b_S, languages_L, cap)
+        b_S = factors(available_LS.T, a_L, sources_S, cap)
+        sums_L = (available_LS * repeats_of(a_L, b_S, cap)).sum(axis=1)
         if np.all(np.abs(sums_L - languages_L) <= TOLERANCE * np.maximum(languages_L, 1)):
             break
-    return _repeats(_factors(available_LS, b_S, languages_L, cap), b_S, cap)
+    return repeats_of(factors(available_LS, b_S, languages_L, cap), b_S, cap)
 
 
-def _repeats(a_L: NDArray[np.float64], b_S: NDArray[np.float64], cap: float) -> NDArray[np.float64]:
+def repeats_of(a_L: NDArray[np.float64], b_S: NDArray[np.float64], cap: float) -> NDArray[np.float64]:
+    """min(a * b, cap) of each cell: float64[L, S]."""
     return np.minimum(a_L[:, None] * b_S[None, :], cap)
 
 
-def _factors(
+def factors(
     available_RC: NDArray[np.float64], other_C: NDArray[np.float64], targets_R: NDArray[np.float64], cap: float
 ) -> NDArray[np.float64]:
     """For each row the factor a with sum(available * min(a * other, cap)) = target, float64[R]; where the cap does not

@@ -17,8 +17,11 @@ The plan is made before any document is chosen. The total (by default the tokens
 language is repeated more than `max_repeats` times: one that would be is given all that its cap allows, and releases the
 rest to the others, again by p, until no further language meets its cap. Targets are whole tokens and add up to the
 total exactly, unless every language is at its cap; what a language is given less than its p asks for is its shortfall.
+`cluster_weights` lets the size of a document's cluster of duplicates weigh within its cell
+(`stages.sampling.clusters`).
+
 Which documents make up a target is `stages.sampling.draw`'s: a document's copies depend on its key and on the plan
-alone, and a larger target of the same text never takes one away.
+alone, and without `cluster_weights` a larger target of the same text never takes one away.
 
 A language with documents but no token has no r; its documents are kept as they are.
 """
@@ -38,7 +41,15 @@ from curator.keys import random_fractions
 from curator.language.tags import list_language
 from curator.stage import Columns, Parameters, Stage, State
 from curator.verdict import VerdictBuilder, Verdicts, round_score
-from stages.sampling.draw import BINS, bins_of, cuts, number_of_copies
+from stages.sampling.clusters import (
+    MEMBERS,
+    ClusterWeights,
+    class_weights,
+    classes_of,
+    cuts_by_classes,
+    divide_by_classes,
+)
+from stages.sampling.draw import BINS, bins_of, number_of_copies
 from stages.sampling.joint import fit_both
 from stages.sampling.mix import apportion, fill, power_weights, with_fixed_shares
 
@@ -60,13 +71,15 @@ SUMMARY_SCHEMA = pa.schema(
     [
         pa.field("language", pa.string(), nullable=False),
         pa.field("source", pa.string(), nullable=False),
+        pa.field("cluster", pa.int8(), nullable=False),
         pa.field("bin", pa.int16()),
         pa.field("documents", pa.int64(), nullable=False),
         pa.field("tokens", pa.int64(), nullable=False),
     ]
 )
-"""Documents and tokens by language, source and step of the document's number (`stages.sampling.draw`), in this order;
-without a step they are spread evenly over all steps, as in a plan that is made from counts alone."""
+"""Documents and tokens by language, source, class of the cluster's size and step of the document's number
+(`stages.sampling.draw`), in this order; without a step they are spread evenly over all steps, as in a plan that is made
+from counts alone."""
 
 Share = Annotated[float, Field(gt=0, le=1)]
 
@@ -86,6 +99,12 @@ class SamplingParameters(Parameters):
     )
     source_shares: Mapping[str, Share] = Field(
         default={}, description="Fixed shares of sources; all others have the rest together."
+    )
+
+    cluster_weights: ClusterWeights = Field(
+        default="none",
+        description="Weight of a document that stays for n duplicates in all, within its language and source: 1, "
+        "1 + ln n, the square root of n, n; n is rounded down to a power of two. Needs `dedup`.",
     )
 
     @field_validator("language_shares")
@@ -119,11 +138,12 @@ class SamplingParameters(Parameters):
 
 @dataclass(frozen=True)
 class Counts:
-    """Documents int64[L, S] and tokens int64[L, S, BINS] of these languages, by the sources of the parameters."""
+    """Documents int64[L, S, K] and tokens int64[L, S, K, BINS] of these languages, by the sources and the classes of
+    clusters of the parameters."""
 
     languages: list[str]
-    documents_LS: NDArray[np.int64]
-    tokens_LSB: NDArray[np.int64]
+    documents_LSK: NDArray[np.int64]
+    tokens_LSKB: NDArray[np.int64]
 
 
 class Sampling(Stage[SamplingParameters]):
@@ -143,19 +163,30 @@ class Sampling(Stage[SamplingParameters]):
     observes = True
     repeats = True
 
+    def __init__(self, parameters: SamplingParameters, seed: int = 0) -> None:
+        super().__init__(parameters, seed)
+        self._weight_K = class_weights(parameters.cluster_weights)
+        if parameters.cluster_weights != "none":
+            self.reads = (MEMBERS,)
+
     def observe(self, batch: Batch, columns: Columns) -> pa.Table:
-        """Documents and tokens of the batch by language, source and step."""
+        """Documents and tokens of the batch by language, source, class of cluster and step."""
         bins = bins_of(random_fractions(self.seed, self.name, batch.keys)).astype(np.int64)
         sources = self.parameters.sources
-        cells = (batch.languages.codes.astype(np.int64) * len(sources) + self._sources_of(batch)) * BINS + bins
+        classes = len(self._weight_K)
+        cells = batch.languages.codes.astype(np.int64) * len(sources) + self._sources_of(batch)
+        cells = (cells * classes + self._classes_of(batch, columns)) * BINS + bins
         found, places = np.unique(cells, return_inverse=True)
         tokens = np.zeros(len(found), dtype=np.int64)
         np.add.at(tokens, places, columns[TOKENS].to_numpy(zero_copy_only=False))
         languages = np.array(batch.languages.names, dtype=object)
         table = pa.table(
             {
-                "language": pa.array(languages[found // (BINS * len(sources))], pa.string()),
-                "source": pa.array(np.array(sources, dtype=object)[found // BINS % len(sources)], pa.string()),
+                "language": pa.array(languages[found // (BINS * classes * len(sources))], pa.string()),
+                "source": pa.array(
+                    np.array(sources, dtype=object)[found // (BINS * classes) % len(sources)], pa.string()
+                ),
+                "cluster": pa.array((found // BINS % classes).astype(np.int8)),
                 "bin": pa.array((found % BINS).astype(np.int16)),
                 "documents": np.bincount(places, minlength=len(found)).astype(np.int64),
                 "tokens": tokens,
@@ -165,8 +196,8 @@ class Sampling(Stage[SamplingParameters]):
         return self.merge([table])
 
     def merge(self, summaries: Sequence[pa.Table]) -> pa.Table:
-        """The sums of documents and tokens by language, source and step."""
-        keys = ["language", "source", "bin"]
+        """The sums of documents and tokens by language, source, class of cluster and step."""
+        keys = ["language", "source", "cluster", "bin"]
         table = pa.concat_tables([SUMMARY_SCHEMA.empty_table(), *summaries])
         sums = table.group_by(keys).aggregate([("documents", "sum"), ("tokens", "sum")])
         sums = sums.sort_by([(name, "ascending") for name in keys])
@@ -178,25 +209,28 @@ class Sampling(Stage[SamplingParameters]):
         `child_tokens`, `wanted` (tokens that p asks for), `target`, `drawn`, `shortfall` int64[n], `probability` and
         `repeats` float64[n]; per source, in the order of `sources` U[m], `source_tokens`, `source_wanted`,
         `source_target` and `source_drawn` int64[m]; per language and source `cell_documents`, `cell_tokens`,
-        `cell_target` and `cell_drawn` int64[n, m], `cell_whole` and `cell_cut` float64[n, m]; `total` int64[1], and
-        `bins` int64[n, m, BINS]."""
+        `cell_target` and `cell_drawn` int64[n, m]; for each of the classes of clusters, of which there is one without
+        `cluster_weights`, `class_documents`, `class_tokens` and `class_drawn` int64[k], and `cell_whole`, `cell_cut`
+        and `cell_repeats` float64[n, m, k]; `total` int64[1], and `bins` int64[n, m, k, BINS]."""
         found = set(summary["language"].to_pylist())
         counts = self._counts(summary, sorted(found | set(self.parameters.language_shares)))
         none = np.zeros(len(counts.languages), dtype=np.int64)
-        tokens_LS = counts.tokens_LSB.sum(axis=2)
+        tokens_LS = counts.tokens_LSKB.sum(axis=(2, 3))
+        documents_LS = counts.documents_LSK.sum(axis=2)
         total = self.parameters.tokens_wanted(int(tokens_LS.sum()))
         return {
             "languages": np.array(counts.languages, dtype=np.str_),
             "sources": np.array(self.parameters.sources, dtype=np.str_),
-            "documents": counts.documents_LS.sum(axis=1),
+            "documents": documents_LS.sum(axis=1),
             "tokens": tokens_LS.sum(axis=1),
-            "cell_documents": counts.documents_LS,
+            "class_documents": counts.documents_LSK.sum(axis=(0, 1)),
+            "cell_documents": documents_LS,
             "cell_tokens": tokens_LS,
             "child_documents": none,
             "child_tokens": none,
             "total": np.array([total], dtype=np.int64),
-            "bins": counts.tokens_LSB,
-            **self._plan(counts.languages, tokens_LS, counts.tokens_LSB, total),
+            "bins": counts.tokens_LSKB,
+            **self._plan(counts.languages, tokens_LS, counts.tokens_LSKB, total),
         }
 
     def settle(self, state: State, children: pa.Table) -> State:
@@ -210,12 +244,12 @@ class Sampling(Stage[SamplingParameters]):
         languages = state["languages"].tolist()
         known = pc.is_in(children["language"], pa.array(languages, pa.string()))
         added = self._counts(children.filter(known), languages)
-        bins_LSB = state["bins"].astype(np.int64) + added.tokens_LSB
-        plan = self._plan(languages, state["cell_tokens"].astype(np.int64), bins_LSB, int(state["total"][0]))
+        bins_LSKB = state["bins"].astype(np.int64) + added.tokens_LSKB
+        plan = self._plan(languages, state["cell_tokens"].astype(np.int64), bins_LSKB, int(state["total"][0]))
         return {
             **state,
-            "child_documents": added.documents_LS.sum(axis=1),
-            "child_tokens": added.tokens_LSB.sum(axis=(1, 2)),
+            "child_documents": added.documents_LSK.sum(axis=(1, 2)),
+            "child_tokens": added.tokens_LSKB.sum(axis=(1, 2, 3)),
             **plan,
         }
 
@@ -224,7 +258,7 @@ class Sampling(Stage[SamplingParameters]):
         place = {language: number for number, language in enumerate(state["languages"].tolist())}
         unknown = len(place)
         rows = np.array([place.get(name, unknown) for name in batch.languages.names] or [unknown])
-        cells = (rows[batch.languages.codes], self._sources_of(batch))
+        cells = (rows[batch.languages.codes], self._sources_of(batch), self._classes_of(batch, columns))
         whole, cut, repeats = (_with_one_more_row(state[name], fallback) for name, fallback in _CELLS.items())
         fractions = random_fractions(self.seed, self.name, batch.keys)
         copies = number_of_copies(whole[cells], cut[cells], fractions)
@@ -255,7 +289,21 @@ class Sampling(Stage[SamplingParameters]):
                 dict(zip(("source", "tokens", "wanted", "target", "drawn"), row, strict=True)) for row in columns
             ]
             facts["cells"] = _cells(state)
+        if len(self._weight_K) > 1:
+            by_class = (state[f"class_{name}"].tolist() for name in ("documents", "tokens", "drawn"))
+            facts["clusters"] = [
+                {"members": 1 << number, "weight": weight, "documents": documents, "tokens": tokens, "drawn": drawn}
+                for number, (weight, documents, tokens, drawn) in enumerate(
+                    zip(round_score(self._weight_K).tolist(), *by_class, strict=True)
+                )
+            ]
         return facts
+
+    def _classes_of(self, batch: Batch, columns: Columns) -> NDArray[np.int64]:
+        """The class of each document's cluster; 0 where clusters do not weigh: int64[rows]."""
+        if len(self._weight_K) == 1:
+            return np.zeros(len(batch), dtype=np.int64)
+        return classes_of(pc.fill_null(columns[MEMBERS], 1).to_numpy(zero_copy_only=False))
 
     def _sources_of(self, batch: Batch) -> NDArray[np.int64]:
         """The number of each document's source among those that are told apart: int64[rows]."""
@@ -271,28 +319,30 @@ class Sampling(Stage[SamplingParameters]):
             pc.index_in(summary[name], pa.array(values, pa.string())).to_numpy().astype(np.int64)
             for name, values in (("language", languages), ("source", list(sources)))
         ]
+        places.append(summary["cluster"].to_numpy().astype(np.int64))
         documents, tokens = (summary[name].to_numpy().astype(np.int64) for name in ("documents", "tokens"))
-        documents_LS = np.zeros((len(languages), len(sources)), dtype=np.int64)
-        np.add.at(documents_LS, tuple(places), documents)
-        tokens_LSB = np.zeros((*documents_LS.shape, BINS), dtype=np.int64)
+        documents_LSK = np.zeros((len(languages), len(sources), len(self._weight_K)), dtype=np.int64)
+        np.add.at(documents_LSK, tuple(places), documents)
+        tokens_LSKB = np.zeros((*documents_LSK.shape, BINS), dtype=np.int64)
         spread = pc.is_null(summary["bin"]).to_numpy(zero_copy_only=False)
         bins = pc.fill_null(summary["bin"], 0).to_numpy().astype(np.int64)
         lies = ~spread
-        np.add.at(tokens_LSB, (places[0][lies], places[1][lies], bins[lies]), tokens[lies])
+        np.add.at(tokens_LSKB, (*(place[lies] for place in places), bins[lies]), tokens[lies])
         edges = tokens[spread][:, None] * np.arange(BINS + 1) // BINS
-        np.add.at(tokens_LSB, (places[0][spread], places[1][spread]), np.diff(edges, axis=1))
-        return Counts(languages, documents_LS, tokens_LSB)
+        np.add.at(tokens_LSKB, tuple(place[spread] for place in places), np.diff(edges, axis=1))
+        return Counts(languages, documents_LSK, tokens_LSKB)
 
     def _plan(
         self,
         languages: list[str],
         original_LS: NDArray[np.int64],
-        bins_LSB: NDArray[np.int64],
+        bins_LSKB: NDArray[np.int64],
         total: int,
     ) -> dict[str, NDArray[np.generic]]:
         parameters = self.parameters
         usable_S = self._source_weights(original_LS.sum(axis=0).tolist())
-        available_LS = bins_LSB.sum(axis=2)
+        available_LSK = bins_LSKB.sum(axis=3)
+        available_LS = available_LSK.sum(axis=2)
         takes_LS = available_LS * (np.array(usable_S) > 0)
         weights = with_fixed_shares(
             languages, power_weights(original_LS.sum(axis=1).tolist(), parameters.alpha), parameters.language_shares
@@ -302,10 +352,14 @@ class Sampling(Stage[SamplingParameters]):
         caps = [parameters.max_repeats * tokens for tokens in takes_LS.sum(axis=1).tolist()]
         target = np.array(fill(total, weights, caps), dtype=np.int64)
         target_LS = self._divide(target, takes_LS, usable_S)
-        some_LS = np.maximum(available_LS, 1)
-        cells = (len(languages) * len(usable_S), BINS)
-        whole_C, cut_C, drawn_C = cuts(bins_LSB.reshape(cells), target_LS.reshape(-1))
-        drawn_LS = drawn_C.reshape(available_LS.shape)
+        flat = (len(languages) * len(usable_S), len(self._weight_K))
+        target_CK = divide_by_classes(
+            target_LS.reshape(-1), available_LSK.reshape(flat), self._weight_K, parameters.max_repeats
+        )
+        drawn = cuts_by_classes(bins_LSKB.reshape(*flat, BINS), target_CK, parameters.max_repeats)
+        whole_LSK, cut_LSK = (array.reshape(available_LSK.shape) for array in drawn[:2])
+        drawn_LSK, target_LSK = drawn[2].reshape(available_LSK.shape), target_CK.reshape(available_LSK.shape)
+        drawn_LS = drawn_LSK.sum(axis=2)
         tokens = available_LS.sum(axis=1)
         repeats = np.where(tokens > 0, target / np.maximum(tokens, 1), 1.0)
         probability = np.array([weight / whole if whole else 0.0 for weight in weights], dtype=np.float64)
@@ -322,9 +376,11 @@ class Sampling(Stage[SamplingParameters]):
             "source_drawn": drawn_LS.sum(axis=0),
             "cell_target": target_LS,
             "cell_drawn": drawn_LS,
-            "cell_whole": whole_C.reshape(available_LS.shape),
-            "cell_cut": cut_C.reshape(available_LS.shape),
-            "cell_repeats": round_score(np.where(available_LS > 0, target_LS / some_LS, 1.0)),
+            "class_tokens": available_LSK.sum(axis=(0, 1)),
+            "class_drawn": drawn_LSK.sum(axis=(0, 1)),
+            "cell_whole": whole_LSK,
+            "cell_cut": cut_LSK,
+            "cell_repeats": round_score(np.where(available_LSK > 0, target_LSK / np.maximum(available_LSK, 1), 1.0)),
         }
 
     def _source_weights(self, tokens: list[int]) -> list[int]:
@@ -363,19 +419,22 @@ _PARTS = 1024.0
 
 
 def _with_one_more_row(values: NDArray[np.generic], fallback: float) -> NDArray[np.float64]:
-    more = np.full((1, values.shape[1]), fallback)
+    more = np.full((1, *values.shape[1:]), fallback)
     return np.concatenate([values.astype(np.float64), more])
 
 
 def _cells(state: State) -> list[dict[str, object]]:
     """The cells with a document, by language and source."""
     languages, sources = state["languages"].tolist(), state["sources"].tolist()
-    names = ("documents", "tokens", "target", "drawn", "repeats")
+    names = ("documents", "tokens", "target", "drawn")
+    there = state["bins"].astype(np.int64).sum(axis=(2, 3))
+    repeats = round_score(np.where(there > 0, state["cell_target"].astype(np.int64) / np.maximum(there, 1), 1.0))
     return [
         {
             "language": languages[row],
             "source": sources[column],
             **{name: state[f"cell_{name}"][row, column].item() for name in names},
+            "repeats": repeats[row, column].item(),
         }
         for row, column in np.argwhere(state["cell_documents"].astype(np.int64) > 0).tolist()
     ]

@@ -86,7 +86,7 @@ class Substrings(Stage[SubstringsParameters]):
         found = _Repeats(columns["substrings.spans"])
         if self.parameters.action == "remove":
             rows, begins, ends = join_spans(found.rows, found.begins, found.ends)
-            left = columns["tokens"].to_numpy() - _sums(rows, ends - begins, len(batch))
+            left = columns["units"].to_numpy() - _sums(rows, ends - begins, len(batch))
             empty = np.isin(np.arange(len(batch)), rows) & (left < self.parameters.min_units_left)
             keepers = found.longest_keepers(np.flatnonzero(empty))
             verdicts.drop(empty, EMPTY, left.astype(np.float64), self.parameters.min_units_left, keepers)

@@ -6,39 +6,28 @@ conditions of the fit: as many hateful texts as others. Only languages and scrip
 
 from __future__ import annotations
 
-import zipfile
-import zlib
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from blake3 import blake3
 
-from curator.errors import UserError
 from curator.language.tags import likely_script, list_language
 from stages.toxicity import features
+from stages.toxicity.archive import ModelFile, write_archive
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from numpy.typing import NDArray
 
     from curator.text.segment import Units
 
 MODEL_PATH = Path(__file__).parent / "data" / "classifier.npz"
-_DAMAGE = (
-    OSError,
-    ValueError,
-    EOFError,
-    RuntimeError,
-    NotImplementedError,
-    MemoryError,
-    zipfile.BadZipFile,
-    zlib.error,
+_FILE = ModelFile(
+    "the classifier",
+    "make one with `python -m stages.toxicity.train`, or leave the parameter out for the one that is included",
 )
-"""What reading a damaged archive raises: wrong header, size, flags, method, checksum."""
+_ARRAYS = {"weights", "languages", "slopes", "intercepts", "training", "specification"}
 NOT_JUDGED = -1
 """The language code of a text that the model cannot judge."""
 
@@ -67,6 +56,17 @@ class Model:
     slopes: NDArray[np.float64]
     intercepts: NDArray[np.float64]
     training: str
+
+
+@dataclass(frozen=True)
+class Windows:
+    """Windows of texts with what the linear model says of them: those of text i stand at `offsets[i]` to `offsets[i +
+    1]` (int64[texts + 1]). `scores` are float64[windows], before calibration: the weighted sum over the root of the
+    number of features. `texts` (int64[windows]) says which text a window is of."""
+
+    offsets: NDArray[np.int64]
+    texts: NDArray[np.int64]
+    scores: NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -99,51 +99,63 @@ def judge(
 ) -> Judgement:
     """Judge texts. `data` and `offsets` are the text buffer, `units` its segmentation, `languages` (int32[texts]) the
     places in `model.languages`, NOT_JUDGED for texts to pass over. A text without units is not judged."""
-    sums = features.sum_windows(data, offsets, units, languages != NOT_JUDGED, model.weights)
-    windows = np.diff(sums.offsets)
-    texts = np.repeat(np.arange(len(windows)), windows)
-    code = languages[texts]
-    scores = sums.sums / np.sqrt(np.maximum(sums.counts, 1))
-    probabilities = 1 / (1 + np.exp(-(model.slopes[code] * scores + model.intercepts[code])))
-    worst = np.full(len(windows), np.nan)
-    mean = np.full(len(windows), np.nan)
-    judged = np.flatnonzero(windows)
-    if len(judged):
-        worst[judged] = np.maximum.reduceat(probabilities, sums.offsets[judged])
-        # bincount adds one by one in order, so the sum does not depend on where in the batch a text stands.
-        mean[judged] = np.bincount(texts, weights=probabilities, minlength=len(windows))[judged] / windows[judged]
-    return Judgement(worst, mean)
+    windows = score_windows(model, data, offsets, units, languages != NOT_JUDGED)
+    return summarise(windows, probabilities_of(model, windows, languages))
+
+
+def score_windows(
+    model: Model,
+    data: NDArray[np.uint8],
+    offsets: NDArray[np.int64],
+    units: Units,
+    chosen: NDArray[np.bool_],
+) -> Windows:
+    """The score of each window of the `chosen` texts (bool[texts]); the others have no windows."""
+    sums = features.sum_windows(data, offsets, units, chosen, model.weights)
+    texts = np.repeat(np.arange(len(chosen)), np.diff(sums.offsets))
+    return Windows(sums.offsets, texts, sums.sums / np.sqrt(np.maximum(sums.counts, 1)))
+
+
+def probabilities_of(model: Model, windows: Windows, languages: NDArray[np.int32]) -> NDArray[np.float64]:
+    """The calibrated probability of each window, `languages` as in `judge`: float64[windows], NaN for a text that is
+    NOT_JUDGED."""
+    code = languages[windows.texts]
+    found: NDArray[np.float64] = 1 / (1 + np.exp(-(model.slopes[code] * windows.scores + model.intercepts[code])))
+    found[code == NOT_JUDGED] = np.nan
+    return found
+
+
+def summarise(windows: Windows, probabilities: NDArray[np.float64]) -> Judgement:
+    """The worst window and the mean over windows of each text, of float64[windows]. A window that is NaN is passed
+    over; a text with no other is not judged."""
+    count = len(windows.offsets) - 1
+    judged = ~np.isnan(probabilities)
+    texts, probabilities = windows.texts[judged], probabilities[judged]
+    sizes = np.bincount(texts, minlength=count)
+    worst = np.full(count, -np.inf)
+    np.maximum.at(worst, texts, probabilities)
+    # bincount adds one by one in order, so the sum does not depend on where in the batch a text stands.
+    sums = np.bincount(texts, weights=probabilities, minlength=count)
+    none = sizes == 0
+    return Judgement(np.where(none, np.nan, worst), np.where(none, np.nan, sums / np.maximum(sizes, 1)))
 
 
 @cache
 def load_model(path: Path = MODEL_PATH) -> Model:
     """Read a model file, once a process. UserError if it is missing, damaged, altered, unsafe (pickle), or made for
     other features than this version's."""
-    try:
-        if not zipfile.is_zipfile(path) and path.exists():
-            raise _unusable(path, "is not an .npz file")
-        with np.load(path, allow_pickle=False) as stored:
-            arrays = {name: stored[name] for name in stored.files}
-    except FileNotFoundError as error:
-        raise _unusable(path, "does not exist") from error
-    except _DAMAGE as error:
-        raise _unusable(path, "is not an .npz file of plain arrays") from error
-    expected = {"weights", "languages", "slopes", "intercepts", "training", "specification", "digest"}
-    if set(arrays) != expected:
-        raise _unusable(path, f"has the arrays {sorted(arrays)}, expected are {sorted(expected)}")
+    arrays = _FILE.read(path, _ARRAYS)
     if arrays["specification"].tolist() != list(FEATURE_SPECIFICATION):
-        raise _unusable(path, "was made for other features than this version computes")
-    digest = arrays.pop("digest").tolist()
-    if digest != _digest(arrays):
-        raise _unusable(path, "is not what was written: its contents do not match its digest")
+        raise _FILE.unusable(path, "was made for other features than this version computes")
+    _FILE.check_digest(path, arrays)
     count = len(arrays["languages"])
     if arrays["weights"].shape != (features.BUCKETS,) or arrays["weights"].dtype != np.int8:
-        raise _unusable(path, "has weights of another shape or type")
+        raise _FILE.unusable(path, "has weights of another shape or type")
     for name in ("slopes", "intercepts"):
         if arrays[name].shape != (count,) or not np.isfinite(arrays[name]).all():
-            raise _unusable(path, f"has {name} that are no numbers, one a language")
+            raise _FILE.unusable(path, f"has {name} that are no numbers, one a language")
     return Model(
-        weights=arrays["weights"],
+        weights=arrays["weights"].astype(np.int8),
         languages=tuple(arrays["languages"].tolist()),
         slopes=arrays["slopes"].astype(np.float64),
         intercepts=arrays["intercepts"].astype(np.float64),
@@ -161,23 +173,4 @@ def save_model(model: Model, path: Path) -> None:
         "training": np.array(model.training),
         "specification": np.array(FEATURE_SPECIFICATION, dtype=np.int64),
     }
-    with path.open("wb") as file:
-        np.savez_compressed(file, allow_pickle=False, **arrays, digest=np.array(_digest(arrays)))
-
-
-def _digest(arrays: Mapping[str, NDArray[np.generic]]) -> str:
-    hasher = blake3()
-    for name in sorted(arrays):
-        array = arrays[name]
-        hasher.update(f"{name} {array.dtype.str} {array.shape} ".encode())
-        hasher.update(np.ascontiguousarray(array).tobytes())
-    return str(hasher.hexdigest())
-
-
-def _unusable(path: Path, what: str) -> UserError:
-    return UserError(
-        f"the classifier {what}",
-        stage="toxicity",
-        file=str(path),
-        hint="make one with `python -m stages.toxicity.train`, or leave the parameter out for the one that is included",
-    )
+    write_archive(path, arrays)

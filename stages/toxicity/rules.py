@@ -10,13 +10,17 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from curator.document import UNDETERMINED, Codes
 from curator.kernel import kernel
-from stages.toxicity.terms import FILTER_BITS
+from stages.toxicity.disguises import disguise_table, match_disguises
+from stages.toxicity.terms import FILTER_BITS, term_table
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
     from numpy.typing import NDArray
 
-    from curator.document import Codes
+    from curator.document import Batch
     from curator.text.segment import Units
     from stages.toxicity.terms import TermTable
 
@@ -33,6 +37,38 @@ class Matches:
     matches: NDArray[np.int64]
     units: NDArray[np.int64]
     severities: NDArray[np.int64]
+
+
+def count_terms(batch: Batch, tier: int) -> Matches:
+    """The terms of tier 1 to `tier` in each document, as they are written and disguised, of its own language and of
+    those that it demonstrably mixes."""
+    table, disguises = term_table(tier), disguise_table(tier)
+    checked = np.zeros(len(batch), dtype=np.bool_)
+    counts = np.zeros((3, len(batch)), dtype=np.int64)
+    for languages in _distinct(batch.languages, batch.mixed_languages):
+        found = match_terms(batch.units, languages, table)
+        disguised, severities = match_disguises(*batch.text_buffer, languages, disguises, table)
+        checked |= found.checked
+        counts += np.stack([found.matches + disguised, found.units + disguised, found.severities + severities])
+    return Matches(checked, *counts)
+
+
+def _distinct(own: Codes, others: Sequence[Codes]) -> Iterator[Codes]:
+    """The languages of documents, one after the other: their own, then those that are another; `und` for no more."""
+    yield own
+    seen = [_names(own)]
+    for codes in others:
+        names = _names(codes)
+        for former in seen:
+            names = np.where(names == former, UNDETERMINED, names)
+        seen.append(names)
+        distinct, numbers = np.unique(names, return_inverse=True)
+        if distinct.tolist() not in ([], [UNDETERMINED]):
+            yield Codes(numbers.astype(np.int32), tuple(distinct.tolist()))
+
+
+def _names(codes: Codes) -> NDArray[np.object_]:
+    return np.array(codes.names, dtype=object)[codes.codes] if codes.names else np.zeros(0, dtype=object)
 
 
 def match_terms(units: Units, languages: Codes, table: TermTable) -> Matches:

@@ -1,32 +1,40 @@
-"""Toxicity: terms that are counted, and a linear classifier; each only in the languages that it was made for.
+"""Toxicity: terms that are counted, and classifiers; each only in the languages that it was made for.
 
-Two layers, each with its verdict:
+Layers, each with its verdict:
 
-- Rules: terms of the document's language, matched as whole units. A document falls by their density and severity, never
-  by one hit: an encyclopaedia article on profanity stays. See `stages.toxicity.rules` and `data/NOTICE`.
+- Rules: terms of the document's language and of those that it mixes, as whole units or disguised. A document falls by
+  their density and severity, never by one hit: an encyclopaedia article on profanity stays. See
+  `stages.toxicity.rules`, `stages.toxicity.disguises` and `data/NOTICE`.
 - Classifier: the probability that a window of the text is abusive. A document falls if its worst window reaches the
-  threshold and the mean over windows is not low, so that a long text that quotes something stays.
+  threshold and the mean over windows is not low, so that a long text that quotes something stays. With `cascade`,
+  windows of which it is unsure are judged anew by sentence embeddings (`stages.toxicity.cascade`).
+- A model of the recipe's choice (`neural`): a sequence classifier from a folder (`stages.toxicity.neural`).
 
-A language without a list or without a model is not judged by it; `coverage` says so, and the columns are null. What the
-classifier cannot do is in docs/toxicity-model-card.md.
+The last two take long, so with one of them the stage annotates survivors of the stages before it alone. A language
+without a list or without a model is not judged by it; `coverage` says so, and the columns are null. What the
+classifiers cannot do is in docs/toxicity-model-card.md.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Self
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from curator.document import Batch
-from curator.stage import Column, Columns, Parameters, Requirement, Stage, State
+from curator.embeddings import MEMORY_BYTES, PACKAGE
+from curator.pretrained import PACKAGES
+from curator.stage import Column, Columns, Parameters, Requirement, Resources, Stage, State
 from curator.verdict import VerdictBuilder, Verdicts, round_score
-from stages.toxicity.classifier import MODEL_PATH, NOT_JUDGED, Model, judge, load_model, model_language
-from stages.toxicity.rules import match_terms
+from stages.toxicity.cascade import Cascade, CascadeParameters
+from stages.toxicity.classifier import MODEL_PATH, NOT_JUDGED, Judgement, Model, judge, load_model, model_language
+from stages.toxicity.neural import NeuralClassifier, NeuralParameters
+from stages.toxicity.rules import count_terms
 from stages.toxicity.terms import TERMS_PATH, TermTable, term_table
 
 if TYPE_CHECKING:
@@ -34,6 +42,7 @@ if TYPE_CHECKING:
 
 BY_RULES = "toxicity.rules"
 BY_CLASSIFIER = "toxicity.classifier"
+BY_NEURAL = "toxicity.neural"
 
 
 class RuleParameters(Parameters):
@@ -71,6 +80,34 @@ class ToxicityParameters(Parameters):
     rules: RuleParameters = RuleParameters()
     classifier: bool = Field(default=True, description="Whether the classifier judges.")
     model: Path | None = Field(default=None, description="Another model file, as `stages.toxicity.train` writes it.")
+    cascade: CascadeParameters | None = Field(
+        default=None, description="Judge anew by sentence embeddings what the classifier is unsure of."
+    )
+    neural: NeuralParameters | None = Field(default=None, description="A sequence classifier that judges, too.")
+
+    @model_validator(mode="after")
+    def _can_be_done(self) -> Self:
+        if self.cascade is not None and not self.classifier:
+            raise ValueError("`cascade` needs `classifier: true`: it judges what the classifier is unsure of")
+        return self
+
+
+_EMBEDDED = Column("toxicity.embedded", pa.int32(), "windows judged by sentence embeddings; null if not judged")
+_NEURAL = (
+    Column(
+        "toxicity.neural",
+        pa.float64(),
+        "probability of abuse by the recipe's model, worst window; null if not judged",
+        threshold="neural.threshold",
+        drops="above",
+    ),
+    Column(
+        "toxicity.neural_mean",
+        pa.float64(),
+        "probability of abuse by the recipe's model, mean over windows; null if not judged",
+    ),
+)
+_RECORDED_PATHS = {"cascade": "head", "neural": "path"}
 
 
 class Toxicity(Stage[ToxicityParameters]):
@@ -79,11 +116,11 @@ class Toxicity(Stage[ToxicityParameters]):
     name = "toxicity"
     about = "drops abusive text: term lists by density and severity, then a classifier, per language"
     parameters_type = ToxicityParameters
-    columns = (
+    columns: tuple[Column, ...] = (
         Column(
             "toxicity.rules",
             pa.float64(),
-            "share of units in terms of the language's list; null without a list",
+            "share of units in terms of the lists of its language, and of those that it mixes; null without a list",
             threshold="rules.density",
             drops="above",
         ),
@@ -103,7 +140,27 @@ class Toxicity(Stage[ToxicityParameters]):
         "the limit is {threshold}",
         BY_CLASSIFIER: "the classifier gives its worst passage a probability of {score} of being hateful; the limit is "
         "{threshold}",
+        BY_NEURAL: "the model that the recipe names gives its worst passage a probability of {score} of being abusive; "
+        "the limit is {threshold}",
     }
+
+    def __init__(self, parameters: ToxicityParameters, seed: int = 0) -> None:
+        super().__init__(parameters, seed)
+        cascade, neural = parameters.cascade, parameters.neural
+        self._neural = None if neural is None else NeuralClassifier(neural)
+        self.costly = cascade is not None or neural is not None
+        memory_bytes = 0
+        if cascade is not None:
+            self.columns = (*self.columns, _EMBEDDED)
+            self.packages = (*self.packages, PACKAGE)
+            memory_bytes += MEMORY_BYTES
+        if neural is not None:
+            self.columns = (*self.columns, *_NEURAL)
+            self.packages = (*self.packages, *PACKAGES)
+            memory_bytes += neural.resources().memory_bytes
+        if self.costly:
+            num_gpus = 0.0 if neural is None else neural.resources().num_gpus
+            self.resources = Resources(num_gpus=num_gpus, memory_bytes=memory_bytes, holds_model=True)
 
     def requirements(self) -> Sequence[Requirement]:
         """The table of terms and the model file, by BLAKE3 of their bytes."""
@@ -112,7 +169,20 @@ class Toxicity(Stage[ToxicityParameters]):
             found.append(_file_requirement("term list", TERMS_PATH))
         if self.parameters.classifier:
             found.append(_file_requirement("classifier", self._model_path()))
+        if self.parameters.cascade is not None:
+            found += self.parameters.cascade.requirements()
+        if self.parameters.neural is not None:
+            found.append(self.parameters.neural.requirement())
         return found
+
+    def recorded(self) -> Mapping[str, object]:
+        """The parameters; model files without the folders in which they lie."""
+        values = dict(super().recorded())
+        for name, path in _RECORDED_PATHS.items():
+            part = values[name]
+            if isinstance(part, dict) and part[path] is not None:
+                values[name] = {**part, path: Path(str(part[path])).name}
+        return values
 
     def annotate(self, batch: Batch) -> Columns:
         """Density, matches and severity of terms; worst and mean probability over windows."""
@@ -121,23 +191,29 @@ class Toxicity(Stage[ToxicityParameters]):
         lengths = np.maximum(units.counts, 1)
         has_units = units.counts > 0
         columns: dict[str, pa.Array] = {column.name: pa.nulls(count, column.type) for column in self.columns}
-        table = self._terms()
-        if table is not None:
-            found = match_terms(units, batch.languages, table)
+        if self.parameters.rules.enabled:
+            found = count_terms(batch, self.parameters.rules.tier)
             missing = ~(found.checked & has_units)
             columns["toxicity.rules"] = pa.array(round_score(found.units / lengths), mask=missing)
             columns["toxicity.matches"] = pa.array(found.matches.astype(np.int32), mask=missing)
             columns["toxicity.severity"] = pa.array(round_score(found.severities / lengths), mask=missing)
         model = self._model()
         if model is not None:
-            judgement = judge(model, *batch.text_buffer, units, _model_codes(batch, model))
-            missing = np.isnan(judgement.worst)
-            columns["toxicity.probability"] = pa.array(round_score(judgement.worst), mask=missing)
-            columns["toxicity.mean"] = pa.array(round_score(judgement.mean), mask=missing)
+            codes = _model_codes(batch, model)
+            if self.parameters.cascade is None:
+                judgement = judge(model, *batch.text_buffer, units, codes)
+            else:
+                tags = batch.documents.column("lang").to_pylist()
+                cascaded = Cascade(self.parameters.cascade, model).judge(*batch.text_buffer, units, codes, tags)
+                judgement = cascaded.judgement
+                columns["toxicity.embedded"] = pa.array(cascaded.embedded, mask=np.isnan(judgement.worst))
+            _put(columns, judgement, "toxicity.probability", "toxicity.mean")
+        if self._neural is not None:
+            _put(columns, self._judge_neurally(batch, self._neural), "toxicity.neural", "toxicity.neural_mean")
         return columns
 
     def decide(self, batch: Batch, columns: Columns, state: State) -> Verdicts:
-        """Drops by the rules, then by the classifier."""
+        """Drops by the rules, then by the classifiers."""
         builder = VerdictBuilder(len(batch))
         limits = self.parameters.rules
         matches = _numbers(columns["toxicity.matches"])
@@ -145,23 +221,40 @@ class Toxicity(Stage[ToxicityParameters]):
         for name, limit in (("toxicity.rules", limits.density), ("toxicity.severity", limits.severity)):
             scores = _numbers(columns[name])
             builder.drop(enough & (scores >= limit), BY_RULES, score=scores, threshold=limit)
-        worst = _numbers(columns["toxicity.probability"])
-        abusive = (worst >= self.parameters.threshold) & (
-            _numbers(columns["toxicity.mean"]) >= self.parameters.min_mean
-        )
-        builder.drop(abusive, BY_CLASSIFIER, score=worst, threshold=self.parameters.threshold)
+        limits_of: list[tuple[str, str, str, ToxicityParameters | NeuralParameters]] = [
+            (BY_CLASSIFIER, "toxicity.probability", "toxicity.mean", self.parameters)
+        ]
+        if self.parameters.neural is not None:
+            limits_of.append((BY_NEURAL, "toxicity.neural", "toxicity.neural_mean", self.parameters.neural))
+        for rule, worst_name, mean_name, of in limits_of:
+            worst = _numbers(columns[worst_name])
+            abusive = (worst >= of.threshold) & (_numbers(columns[mean_name]) >= of.min_mean)
+            builder.drop(abusive, rule, score=worst, threshold=of.threshold)
         return builder.build()
 
     def coverage(self, language: str) -> str | None:
-        """None where both layers judge; 'rules only', 'classifier only' or 'not checked' elsewhere."""
-        table, model = self._terms(), self._model()
-        has_rules = table is not None and language.split("-", 1)[0] in table.salts
+        """None where rules and a classifier for the language judge; what is missing elsewhere."""
+        table, model, neural = self._terms(), self._model(), self.parameters.neural
+        primary = language.split("-", 1)[0]
+        has_rules = table is not None and primary in table.salts
         has_model = model is not None and model_language(language) in model.languages
-        if has_rules and has_model:
-            return None
-        if has_rules:
-            return "rules only"
-        return "classifier only" if has_model else "not checked"
+        has_model = has_model or (neural is not None and primary in neural.languages)
+        if has_model:
+            return None if has_rules else "classifier only"
+        cascade = self.parameters.cascade
+        if cascade is not None and cascade.knows(language):
+            return f"{'' if has_rules else 'only '}a classifier that has not seen the language"
+        return "rules only" if has_rules else "not checked"
+
+    def _judge_neurally(self, batch: Batch, classifier: NeuralClassifier) -> Judgement:
+        """By the recipe's model, in the languages that it was made for."""
+        languages = batch.languages
+        read = np.array([name in classifier.languages for name in languages.names], dtype=np.bool_)
+        rows = np.flatnonzero(read[languages.codes])
+        found = classifier.judge([batch.text[row].as_py() for row in rows.tolist()])
+        judgement = Judgement(np.full(len(batch), np.nan), np.full(len(batch), np.nan))
+        judgement.worst[rows], judgement.mean[rows] = found.worst, found.mean
+        return judgement
 
     def _terms(self) -> TermTable | None:
         return term_table(self.parameters.rules.tier) if self.parameters.rules.enabled else None
@@ -179,6 +272,12 @@ def _file_requirement(kind: str, path: Path) -> Requirement:
     if not path.is_file():
         return Requirement(kind, path.name, "", f"the file {path} does not exist")
     return Requirement(kind, path.name, blake3(path.read_bytes()).hexdigest())
+
+
+def _put(columns: dict[str, pa.Array], judgement: Judgement, worst: str, mean: str) -> None:
+    missing = np.isnan(judgement.worst)
+    columns[worst] = pa.array(round_score(judgement.worst), mask=missing)
+    columns[mean] = pa.array(round_score(judgement.mean), mask=missing)
 
 
 def _model_codes(batch: Batch, model: Model) -> NDArray[np.int32]:

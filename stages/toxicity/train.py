@@ -1,6 +1,10 @@
-"""Trains the classifier and writes `data/classifier.npz`.
+"""Trains the classifier and writes `data/classifier.npz`; with embeddings also the head of the cascade.
 
     python -m stages.toxicity.train HATECHECK.jsonl --clean CORPUS.jsonl.zst [--clean-source PREFIX]
+        [--embeddings FOLDER]
+
+`--embeddings` names a folder in which sentence embeddings are kept; those that are missing are made, which takes some
+minutes, and `data/head.npz` is fitted on them (`stages.toxicity.train_head`).
 
 Labelled texts are those of HateCheck; `--clean` is a corpus without abuse, of which windows and sentences in the same
 languages are further examples of what is not hateful: only documents whose text has an even hash, so that the rest can
@@ -29,6 +33,7 @@ import numpy as np
 from curator.text.segment import segment
 from stages.toxicity.classifier import MODEL_PATH, Model, model_language, save_model
 from stages.toxicity.features import BUCKETS, feature_rows
+from stages.toxicity.head import HEAD_PATH, save_head
 from stages.toxicity.training_data import Text, read_hatecheck, read_texts
 
 if TYPE_CHECKING:
@@ -85,20 +90,27 @@ def make_clean_examples(texts: Iterable[Text], languages: Iterable[str], source:
     Of each language the CLEAN_DOCUMENTS documents with even and least hash, of each CLEAN_WINDOWS windows and the first
     CLEAN_SENTENCES sentences that no other had.
     """
+    chosen = choose_clean(texts, languages, source)
+    windows = _examples(chosen, lambda windows: sorted({0, windows // CLEAN_WINDOWS}))
+    return _join(windows, make_examples(first_sentences(chosen)))
+
+
+def choose_clean(texts: Iterable[Text], languages: Iterable[str], source: str = "") -> list[Text]:
+    """Of each language (language and script) the CLEAN_DOCUMENTS clean texts with even and least hash, of a source that
+    begins with `source`; by language and hash."""
     wanted = set(languages)
     found: dict[str, dict[str, Text]] = defaultdict(dict)
     for text in texts:
         language = model_language(text.lang)
         if language in wanted and text.source.startswith(source) and text.is_even:
             found[language].setdefault(text.digest, text)
-    chosen = [
+    return [
         by_digest[digest] for _, by_digest in sorted(found.items()) for digest in sorted(by_digest)[:CLEAN_DOCUMENTS]
     ]
-    windows = _examples(chosen, lambda windows: sorted({0, windows // CLEAN_WINDOWS}))
-    return _join(windows, make_examples(_first_sentences(chosen)))
 
 
-def _first_sentences(texts: Iterable[Text]) -> list[Text]:
+def first_sentences(texts: Iterable[Text]) -> list[Text]:
+    """The first CLEAN_SENTENCES sentences of each text that no other had, each as a text."""
     shortest, longest = SENTENCE_CHARACTERS
     sentences: dict[str, Text] = {}
     for text in texts:
@@ -244,10 +256,13 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--clean", type=Path, help="texts without abuse: JSONL, plain or zstd")
     parser.add_argument("--clean-source", default="", help="take only clean texts whose source begins with this")
     parser.add_argument("--output", type=Path, default=MODEL_PATH)
+    parser.add_argument("--embeddings", type=Path, help="folder of sentence embeddings: fit a head on them, too")
+    parser.add_argument("--head", type=Path, default=HEAD_PATH, help="where the head is written")
     options = parser.parse_args(arguments)
-    labelled = make_examples(read_hatecheck(options.hatecheck))
-    texts = read_texts(options.clean) if options.clean else ()
-    clean = make_clean_examples(texts, labelled.languages.tolist(), options.clean_source)
+    texts = read_hatecheck(options.hatecheck)
+    labelled = make_examples(texts)
+    clean_texts = list(read_texts(options.clean)) if options.clean else []
+    clean = make_clean_examples(clean_texts, labelled.languages.tolist(), options.clean_source)
     about = {
         "hatecheck_sha256": _hash_file(options.hatecheck),
         "clean_sha256": _hash_file(options.clean) if options.clean else None,
@@ -259,6 +274,13 @@ def main(arguments: list[str] | None = None) -> None:
     model = train(labelled, clean, about)
     save_model(model, options.output)
     sys.stdout.write(f"{options.output}: {len(model.languages)} languages, {json.dumps(about, sort_keys=True)}\n")
+    if options.embeddings is not None:
+        from stages.toxicity.train_head import embed_and_train
+
+        chosen = choose_clean(clean_texts, labelled.languages.tolist(), options.clean_source)
+        head = embed_and_train(texts, labelled, clean, chosen, options.embeddings, about)
+        save_head(head, options.head)
+        sys.stdout.write(f"{options.head}: {len(head.languages)} languages, {head.training}\n")
 
 
 if __name__ == "__main__":

@@ -42,6 +42,11 @@ def test_a_trained_tokenizer_gives_text_back_as_it_was(piece: Tokenizer, text: s
     assert piece.decode(piece.encode([text])[0].tolist()) == text.replace("▁", " ")
 
 
+def test_what_is_counted_is_what_is_encoded(piece: Tokenizer) -> None:
+    texts = ["caf\u00e9", "cafe\u0301", "a\u0323\u0307", "x\ud800y", "", "two words"]
+    assert piece.count(texts).tolist() == [len(ids) for ids in piece.encode(texts)]
+
+
 def test_a_document_stands_between_begin_and_end(piece: Tokenizer) -> None:
     (ids,) = piece.encode_documents(["a house"])
     assert [ids[0], ids[-1]] == [piece.begin, piece.end]

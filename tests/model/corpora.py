@@ -54,7 +54,7 @@ def write_run(
             "source": ["web"] * len(of_shard),
             "tokens": [len(str(documents[row]["text"]).split()) for row in of_shard],
             "copy": [documents[row].get("copy", 0) for row in of_shard],
-            "parent": [None] * len(of_shard),
+            "parent": [documents[row].get("parent") for row in of_shard],
             "weight": [documents[row]["weight"] for row in of_shard],
             "provenance": [None] * len(of_shard),
         }

@@ -1,7 +1,8 @@
-"""Training a tokenizer: the sample of each language, and the same bytes for the same runs."""
+"""Training a tokenizer: the same bytes for the same runs, and what SentencePiece is told."""
 
 from __future__ import annotations
 
+import unicodedata
 from pathlib import Path
 
 import pytest
@@ -9,31 +10,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from curator.errors import UserError
-from curator.tokenize import read_tokenizer
+from curator.tokenize import Tokenizer, read_tokenizer
 from curator.training import TokenizerSection
 from model.data.shards import open_corpus
-from model.tokenizer_training import quotas, train_tokenizer
+from model.tokenizer_training import train_tokenizer
+from model.vocabulary.nfc import nfc_rules
+from model.vocabulary.pieces import read_pieces
 from tests.model.corpora import make_documents, write_run
 
 SECTION = TokenizerSection(vocabulary=400, sample_bytes=20_000)
-
-
-@given(
-    sizes=st.dictionaries(st.text(min_size=1, max_size=3), st.integers(1, 10**9), min_size=1, max_size=8),
-    alpha=st.floats(0, 1),
-    total=st.integers(0, 10**9),
-)
-def test_quotas_never_exceed_a_language_or_the_total(sizes: dict[str, int], alpha: float, total: int) -> None:
-    found = quotas(sizes, alpha, total)
-    assert set(found) == set(sizes)
-    assert all(0 <= found[name] <= sizes[name] for name in sizes)
-    assert sum(found.values()) <= max(total, 0) + len(sizes)
-    assert sum(found.values()) >= min(total, sum(sizes.values())) - len(sizes)
-
-
-def test_a_small_exponent_evens_languages_out() -> None:
-    assert quotas({"en": 1000, "br": 100}, 0.0, 200) == {"br": 100, "en": 100}
-    assert quotas({"en": 1000, "br": 100}, 1.0, 110) == {"en": 100, "br": 10}
 
 
 def test_the_same_run_gives_the_same_bytes(place: str) -> None:
@@ -42,20 +27,50 @@ def test_the_same_run_gives_the_same_bytes(place: str) -> None:
     assert first.data != train_tokenizer([open_corpus(place)], SECTION, 4).data
 
 
-def test_copies_do_not_count_twice(tmp_path: Path) -> None:
-    documents = make_documents(60)
-    plain = write_run(tmp_path / "plain", documents, shards=1)
-    copied = write_run(tmp_path / "copied", [*documents, *({**found, "copy": 1} for found in documents)], shards=1)
-    assert train_tokenizer([open_corpus(plain)], SECTION, 0) == train_tokenizer([open_corpus(copied)], SECTION, 0)
-
-
 @pytest.mark.parametrize("kind", ["unigram", "bpe"])
 def test_both_algorithms_give_a_tokenizer_of_the_size_that_was_asked_for(place: str, kind: str) -> None:
     section = TokenizerSection.model_validate({**SECTION.model_dump(), "kind": kind})
     assert read_tokenizer(train_tokenizer([open_corpus(place)], section, 0).data, "it").vocabulary == 400
 
 
-def test_too_little_text_is_said(tmp_path: Path) -> None:
-    place = write_run(tmp_path / "run", make_documents(2), shards=1)
-    with pytest.raises(UserError, match="too little for a tokenizer of 60,000"):
+def test_too_little_text_is_said_with_what_it_supports(tmp_path: Path) -> None:
+    place = write_run(tmp_path / "run", make_documents(20), shards=1)
+    with pytest.raises(UserError, match=r"too little for a tokenizer of 60,000 .*smaller \(\d{3} tokens at most\)"):
         train_tokenizer([open_corpus(place)], TokenizerSection(vocabulary=60_000), 0)
+
+
+def test_a_digit_is_a_token_by_itself(tmp_path: Path) -> None:
+    numbers = [
+        {"id": f"d{row}", "text": f"year 2026 and 2027, {row} of a house with doors", "lang": "en", "weight": 1.0}
+        for row in range(99)
+    ]
+    place = write_run(tmp_path / "run", numbers, shards=1)
+    tokenizer = read_tokenizer(train_tokenizer([open_corpus(place)], TokenizerSection(vocabulary=300), 0).data, "it")
+    pieces = tokenizer.pieces()
+    assert [pieces[token] for token in tokenizer.encode(["2026"])[0]][-4:] == ["2", "0", "2", "6"]
+    assert not [piece for piece in pieces[259:] if len(piece) > 1 and any(letter.isdigit() for letter in piece)]
+
+
+def test_the_file_names_no_path(tokenizer: Tokenizer) -> None:
+    assert b"/tmp" not in tokenizer.data
+    assert read_pieces(tokenizer.data, "it").normalisation == "nfc"
+
+
+@given(text=st.text(st.characters(exclude_categories=["Cs"]), max_size=20))
+def test_a_text_has_the_tokens_of_its_composed_form(tokenizer: Tokenizer, text: str) -> None:
+    composed, apart = unicodedata.normalize("NFC", text), unicodedata.normalize("NFD", text)
+    assert tokenizer.encode([apart])[0].tolist() == tokenizer.encode([composed])[0].tolist()
+
+
+@pytest.mark.parametrize("text", ["é", "ệ", "한", "ǭ", "Å"])
+def test_sentencepiece_alone_composes_marks_that_stand_in_order(tokenizer: Tokenizer, text: str) -> None:
+    from sentencepiece import SentencePieceProcessor
+
+    plain = SentencePieceProcessor(model_proto=tokenizer.data)
+    assert plain.normalize(unicodedata.normalize("NFD", text)) == "▁" + unicodedata.normalize("NFC", text)
+
+
+def test_the_rules_never_change_composed_text() -> None:
+    for line in nfc_rules().splitlines():
+        left, right = ("".join(chr(int(point, 16)) for point in part.split()) for part in line.split("\t"))
+        assert unicodedata.normalize("NFC", left) == right != left

@@ -17,8 +17,10 @@ from safetensors.torch import load_file, save_file
 from curator.errors import CuratorError, DataError, UserError
 from curator.run.events import read_events
 from curator.tokenize import Tokenizer
+from curator.training import MOST
 from model.checkpoint import checkpoints, latest
 from model.directory import ModelDirectory, load_decoder
+from model.ranks import Alone
 from model.train import Outcome, Request, train
 from model.trainer import AlarmError
 from tests.model.corpora import make_documents, tiny_config, tokenizer_of, write_run
@@ -61,10 +63,11 @@ def train_until(step: int, request: Request) -> Outcome:
         {},
         {"optimizer__name": "hybrid", "optimizer__switch_norm": 0.9, "average": 0.9},
         {"optimizer__name": "lion", "loss__balance": "bias", "accumulation": 2, "recompute": True},
+        {"optimizer__name": "muon", "accumulation": 2},
         {"precision": "fp16", "loss__balance": "switch"},
         {"precision": "bf16", "model__router": "sigmoid", "model__shared_expert_width": 16},
     ],
-    ids=["adamw", "hybrid", "lion", "fp16", "bf16"],
+    ids=["adamw", "hybrid", "lion", "muon", "fp16", "bf16"],
 )
 def test_a_training_that_was_stopped_ends_bit_by_bit_as_one_that_was_not(
     tmp_path: Path, place: str, tokenizer: Tokenizer, changes: dict[str, object]
@@ -92,10 +95,45 @@ def test_a_training_that_was_killed_goes_on_from_its_last_checkpoint(tmp_path: P
     assert not list((output / "checkpoints").glob(".*"))
 
 
+def test_a_file_in_the_place_of_the_output_is_said(tmp_path: Path, place: str) -> None:
+    (tmp_path / "model").write_text("mine")
+    for resume in (False, True):
+        with pytest.raises(UserError, match="is a file, not a folder"):
+            train(Request((place,), tmp_path / "model", tiny_config(), resume=resume))
+    assert (tmp_path / "model").read_text() == "mine"
+
+
+def test_parts_that_ranks_cannot_share_are_said(tmp_path: Path, place: str) -> None:
+    ranks = Alone()
+    ranks.size = 3
+    with pytest.raises(UserError, match="4 sequences cannot be cut into 1 parts for 3 ranks"):
+        train(Request((place,), tmp_path / "model", tiny_config()), ranks=ranks)
+    assert not (tmp_path / "model").exists()
+
+
 def test_the_loss_falls(tmp_path: Path, place: str) -> None:
     train(Request((place,), tmp_path / "model", tiny_config(steps=40, optimizer__learning_rate=0.01)))
     found = losses(tmp_path / "model")
     assert found[40] < found[1] - 1
+
+
+def test_a_training_ends_when_its_seconds_are_gone_and_its_rate_has_come_down(
+    tmp_path: Path, place: str, trained: Path
+) -> None:
+    assert trained.exists()  # the first step of a process is slow
+    config = tiny_config(steps=1_000_000, seconds=2.0, checkpoint__every=1_000_000, schedule__floor=0.1)
+    outcome = train(Request((place,), tmp_path / "model", config))
+    steps = [event for event in read_events(tmp_path / "model" / "events") if event["kind"] == "step"]
+    seconds = [128 / float(str(event["tokens_per_second"])) for event in steps]
+    assert sum(seconds) >= 2.0 > sum(seconds[:-1])
+    assert (outcome.step, outcome.signal) == (len(steps), None)
+    assert latest(tmp_path / "model").step == outcome.step
+    rates = [float(str(event["learning_rate"])) for event in steps]
+    assert max(rates) > 5 * rates[-1]
+    # One whose seconds are gone is left as it is; with more of them it goes on.
+    again = replace(Request((place,), tmp_path / "model", config), resume=True)
+    assert train(again).step == outcome.step
+    assert train(replace(again, config=config.model_copy(update={"seconds": 2.1}))).step > outcome.step
 
 
 def test_only_the_last_and_the_best_checkpoints_stay(tmp_path: Path, place: str) -> None:
@@ -187,10 +225,10 @@ def test_a_checkpoint_with_nan_is_refused_and_left(tmp_path: Path, place: str, t
     state = json.loads((path.parent / "state.json").read_text())
     state["files"][path.name] = hashlib.sha256(path.read_bytes()).hexdigest()
     (path.parent / "state.json").write_text(json.dumps(state))
-    before = hashes(output, 6)
+    before = hashes(output, 6) | {"training.json": (output / "training.json").read_text()}
     with pytest.raises(DataError, match="norm_D holds what is no number"):
         train(Request((place,), output, tiny_config(steps=9), resume=True))
-    assert hashes(output, 6) == before
+    assert hashes(output, 6) | {"training.json": (output / "training.json").read_text()} == before
 
 
 def test_a_checkpoint_that_changed_is_refused(tmp_path: Path, place: str, trained: Path) -> None:
@@ -202,6 +240,58 @@ def test_a_checkpoint_that_changed_is_refused(tmp_path: Path, place: str, traine
     path.write_bytes(data)
     with pytest.raises(DataError, match="not as it was written"):
         train(Request((place,), output, tiny_config(steps=9), resume=True))
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("{", "cannot be read"),
+        ('{"format": 1}', "has no step, state and files"),
+        ('{"format": 1, "step": 6, "files": {}, "state": []}', "has no step, state and files"),
+        ('{"format": 2}', "is no checkpoint of format 1"),
+    ],
+)
+def test_a_state_that_is_none_is_refused(tmp_path: Path, place: str, trained: Path, text: str, told: str) -> None:
+    output = tmp_path / "model"
+    shutil.copytree(trained, output)
+    (latest(output).folder / "state.json").write_text(text)
+    with pytest.raises(DataError, match=told):
+        train(Request((place,), output, tiny_config(steps=9), resume=True))
+
+
+@pytest.mark.parametrize("key", ["best", "optimizer", "alarms", "data", "tokens", "scaler"])
+def test_a_state_without_one_of_its_parts_is_refused_by_name(
+    tmp_path: Path, place: str, trained: Path, key: str
+) -> None:
+    output = tmp_path / "model"
+    shutil.copytree(trained, output)
+    path = latest(output).folder / "state.json"
+    values = json.loads(path.read_text())
+    del values["state"][key]
+    path.write_text(json.dumps(values))
+    with pytest.raises(DataError, match=f"is no state of a training: {key}: Field required"):
+        train(Request((place,), output, tiny_config(steps=9), resume=True))
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"shape": {}}, r"shape\.vocabulary: Field required"),
+        ({"tokenizer": {"file": "../../secret", "sha256": ""}}, r"tokenizer\.file: Input should be 'tokenizer\.model'"),
+        ({"sources": [{}]}, r"sources\.0\.place: Field required"),
+        ({"config": []}, "config: Input should be a valid dictionary"),
+        ({"config": {"step": 1}}, "step: Extra inputs are not permitted"),
+    ],
+)
+def test_a_description_that_is_none_is_refused_by_name(
+    tmp_path: Path, trained: Path, change: dict[str, object], told: str
+) -> None:
+    output = tmp_path / "model"
+    shutil.copytree(trained, output)
+    values = json.loads((output / "training.json").read_text())
+    (output / "training.json").write_text(json.dumps(values | change))
+    with pytest.raises(CuratorError, match=told):
+        load_decoder(ModelDirectory(output), torch.device("cpu"))
 
 
 def test_a_loss_that_is_no_number_stops_with_the_state_before_it(tmp_path: Path, place: str) -> None:
@@ -216,7 +306,7 @@ def test_a_loss_that_is_no_number_stops_with_the_state_before_it(tmp_path: Path,
 
 def test_no_memory_is_said_and_leaves_nothing(tmp_path: Path, place: str) -> None:
     with pytest.raises(UserError, match="out of memory"):
-        train(Request((place,), tmp_path / "model", tiny_config(model__expert_width=1 << 40)))
+        train(Request((place,), tmp_path / "model", tiny_config(model__expert_width=MOST, model__width=MOST)))
     assert not (tmp_path / "model").exists()
 
 

@@ -58,7 +58,7 @@ def rules_for(
 ) -> list[str | None]:
     stage = Entropy(parameters or EntropyParameters())
     batch = batch_of(texts, source, lang)
-    columns = {**stage.annotate(batch), "tokens": pa.array(batch.units.counts)}
+    columns = {**stage.annotate(batch), "units": pa.array(batch.units.counts)}
     table = stage.decide(batch, columns, {}).table
     found: list[str | None] = [None] * len(texts)
     for row, rule in zip(table["row"].to_pylist(), table["rule"].to_pylist(), strict=True):
@@ -330,7 +330,7 @@ PLAIN = " ".join(random.Random(3).choices([f"word{index}" for index in range(60)
 def test_a_text_under_the_bits_that_are_asked_for_falls_and_the_record_says_by_how_much() -> None:
     stage = Entropy(EntropyParameters(max_repetition=None))
     batch = batch_of([PLAIN])
-    columns = {**stage.annotate(batch), "tokens": pa.array(batch.units.counts)}
+    columns = {**stage.annotate(batch), "units": pa.array(batch.units.counts)}
     table = stage.decide(batch, columns, {}).table
     assert table["rule"].to_pylist() == ["entropy.low"]
     assert table["score"].to_pylist() == columns["entropy.bits"].to_pylist()
@@ -384,7 +384,7 @@ def test_another_threshold_never_changes_which_texts_a_rule_judges() -> None:
     texts += ["".join(chr(0x4E00 + number % 40) for number in range(200))]
     batch = batch_of(texts)
     usual = Entropy(EntropyParameters())
-    columns = {**usual.annotate(batch), "tokens": pa.array(batch.units.counts)}
+    columns = {**usual.annotate(batch), "units": pa.array(batch.units.counts)}
     other = Entropy(
         EntropyParameters(
             min_bits=3.0, min_bits_unspaced=9.0, min_normalised=None, languages={"en": Thresholds(min_bits=9.0)}
@@ -400,7 +400,7 @@ def test_a_long_text_is_judged_by_its_bits_and_a_short_one_by_its_share_of_them(
     long, short = " ".join(f"w{n % 60}" for n in range(464)), " ".join(f"w{n % 60}" for n in range(463))
     batch = batch_of([long, short, "".join(chr(0x4E00 + n % 40) for n in range(116))])
     stage = Entropy(EntropyParameters())
-    columns = {**stage.annotate(batch), "tokens": pa.array(batch.units.counts)}
+    columns = {**stage.annotate(batch), "units": pa.array(batch.units.counts)}
     looks = {cut.parameter: (~np.isnan(cut.score)).tolist() for cut in stage.cuts(batch, columns)}
     assert looks["min_bits"] == [True, False, False]
     assert looks["min_normalised"] == [False, True, False]

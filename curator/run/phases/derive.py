@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 
-from curator.document import DOCUMENT_SCHEMA, Batch
+from curator.document import DOCUMENT_SCHEMA, UNDETERMINED, Batch
 from curator.keys import child_keys
-from curator.run.part import Part
+from curator.language.tags import list_language
+from curator.run.part import Part, write_table
 from curator.run.phases.judge import candidates
 from curator.run.phases.languages import identify_languages
 from curator.run.phases.read import PartWriter, binary16
@@ -24,6 +25,15 @@ from curator.verdict import round_score
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from curator.recipe.model import Language
+
+
+PARENT_SCHEMA = pa.schema([pa.field("row", pa.int32(), nullable=False), pa.field("text", pa.string(), nullable=False)])
+"""The text of a child's parent; `row` counts the children of the part."""
+
+PARENTS_SHOWN, PARENT_CHARACTERS = 20, 4000
+"""More than the examples of a rule: some of the children will be dropped."""
 
 
 @dataclass(frozen=True)
@@ -57,14 +67,44 @@ class DeriveTask:
             for name, array in load_state(path).items()
         }
         writer = PartWriter(pipeline, outputs)
-        found = candidates(item.part, stage, state)
+        parents = PARENT_SCHEMA.empty_table()
+        found = candidates(item.part, pipeline.recipe.tokenizer, stage, state)
         children = stage.derive(*found, state) if found is not None else ()
+        made = len(children)
+        if found is not None:
+            children = in_their_language(found[0], children, pipeline.recipe.language)
         if found is not None and children:
             documents = child_documents(found[0], children)
             identified = identify_languages(documents.column("text"), pipeline.recipe.language)
+            parents = parents_of(found[0], children)
             writer.write(documents, identified.checked(documents.column("lang")), CREATED)
         writer.close()
-        return writer.result()
+        write_table(outputs.path("parents"), parents)
+        return {**writer.result(), "in_another_language": made - len(children)}
+
+
+def parents_of(batch: Batch, children: Sequence[Child]) -> pa.Table:
+    """The beginnings of the texts of the parents of the first children of a part, to be shown beside them."""
+    shown = children[:PARENTS_SHOWN]
+    texts = [batch.text[child.row].as_py()[:PARENT_CHARACTERS] for child in shown]
+    return pa.table([pa.array(range(len(shown)), pa.int32()), pa.array(texts, pa.string())], schema=PARENT_SCHEMA)
+
+
+def in_their_language(batch: Batch, children: Sequence[Child], language: Language | None) -> list[Child]:
+    """The children that are identified as what they are to be: their tag, or what their parent is identified as, or
+    nothing where the parent is not identified as its tag either. All of them where no language is identified."""
+    if language is None or not children:
+        return list(children)
+    rows = sorted({child.row for child in children})
+    texts = [*(batch.text[row].as_py() for row in rows), *(child.text for child in children)]
+    detected = identify_languages(pa.array(texts, pa.string()), language).detected.to_pylist()
+    of_parents = dict(zip(rows, detected, strict=False))
+    kept = []
+    for child, found in zip(children, detected[len(rows) :], strict=True):
+        own, parent = list_language(child.lang), of_parents[child.row]
+        if found in (own, parent) or (found == UNDETERMINED and parent != own):
+            kept.append(child)
+    return kept
 
 
 def child_documents(batch: Batch, children: Sequence[Child]) -> pa.RecordBatch:

@@ -10,15 +10,16 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from curator.document import Batch, string_buffer
+from curator.document import MIXTURE, Batch, string_buffer
 from curator.run.journal import Journal, crash_rule
-from curator.run.part import EDITED_SCHEMA, JUDGED_SCHEMA, WITHOUT_TEXT, Edits, Part, write_table
+from curator.run.part import EDITED_SCHEMA, JUDGED_SCHEMA, WITHOUT_TEXT, Edits, Measures, Part, write_table
 from curator.run.phases.read import dimensions
 from curator.run.pipeline import AnyStage, Pipeline, is_matrix, pipeline_of
 from curator.run.states import load_state
 from curator.run.store import Outputs
 from curator.run.tally import COPIES, HELD, KEPT, Tally, verdict_event
 from curator.stage import Columns, State
+from curator.text.tokens import count_tokens
 from curator.verdict import DROP, REPEAT, VerdictBuilder, Verdicts
 
 if TYPE_CHECKING:
@@ -53,7 +54,8 @@ class JudgeTask:
         record = _Record()
         journal = Journal(outputs.beside("journal")) if self.careful else None
         summaries: dict[str, list[pa.Table]] = {name: [] for name in self.observers}
-        for view in _views(part, text=any(_needs_text(pipeline, stage) for stage in stages)):
+        text = any(_needs_text(pipeline, stage) for stage in stages)
+        for view in _views(part, pipeline.recipe.tokenizer, text=text):
             for stage in stages:
                 with outputs.clock.charge(stage.name):
                     state = states.get(stage.name, {})
@@ -76,22 +78,23 @@ class JudgeTask:
 
 @dataclass
 class _View:
-    """One batch of a part while it is judged: rows [begin, begin + n) of the part."""
+    """One batch of a part while it is judged: rows [begin, begin + n) of the part. What `edited` holds of a row are its
+    new text, its tokens and its units."""
 
     part: Part
     begin: int
+    tokenizer: str | None
     documents: pa.RecordBatch
     plain: pa.RecordBatch
     alive: NDArray[np.bool_]
-    tokens: NDArray[np.int64]
-    size: NDArray[np.int64]
+    measures: Measures
     copies: NDArray[np.int64]
     edits: Edits
     relations: dict[str, pa.Array]
     held_out: NDArray[np.bool_]
     events: list[tuple[str, NDArray[np.int64]]] = field(default_factory=list)
     verdicts: list[pa.Table] = field(default_factory=list)
-    edited: dict[int, tuple[str, int]] = field(default_factory=dict)
+    edited: dict[int, tuple[str, int, int]] = field(default_factory=dict)
     scores: dict[str, pa.Array] = field(default_factory=dict)
 
     def __len__(self) -> int:
@@ -104,11 +107,18 @@ class _View:
     def batch(self, rows: NDArray[np.int64], *, text: bool) -> Batch:
         """The documents of these rows, with their text as edited so far or without."""
         documents = self.edits.apply(self.documents) if text else self.documents.select(list(WITHOUT_TEXT))
-        return Batch(documents if len(rows) == len(self) else documents.take(pa.array(rows)))
+        mixture = {name: self.plain.column(name) for name in MIXTURE if name in self.plain.schema.names}
+        whole = Batch(documents, mixture)
+        return whole if len(rows) == len(self) else whole.select(rows)
 
     def columns_for(self, stage: AnyStage, rows: NDArray[np.int64]) -> dict[str, pa.Array]:
-        """The columns that `stage` may read, for these rows: its own as far as they are there, `tokens` and `bytes`."""
-        found: dict[str, pa.Array] = {"tokens": pa.array(self.tokens[rows]), "bytes": pa.array(self.size[rows])}
+        """The columns that `stage` may read, for these rows: its own as far as they are there, `tokens`, `units` and
+        `bytes`."""
+        found: dict[str, pa.Array] = {
+            "tokens": pa.array(self.measures.tokens[rows]),
+            "units": pa.array(self.measures.units[rows]),
+            "bytes": pa.array(self.measures.size[rows]),
+        }
         index = pa.array(rows)
         for column in stage.columns:
             if is_matrix(column):
@@ -120,6 +130,8 @@ class _View:
                 found[column.name] = self.plain.column(column.name).take(index)
         for column in stage.relation:
             found[column.name] = self.relations[column.name].take(index)
+        for name in stage.reads:
+            found[name] = self.relations[name].take(index)
         return found
 
 
@@ -130,33 +142,34 @@ class _Record:
     tally: Tally = field(default_factory=Tally)
     kept_bytes: int = 0
     verdicts: list[pa.Table] = field(default_factory=list)
-    edits: list[tuple[int, str, int]] = field(default_factory=list)
+    edits: list[tuple[int, str, int, int]] = field(default_factory=list)
     scores: list[pa.RecordBatch] = field(default_factory=list)
 
     def add(self, view: _View, stages: list[AnyStage], *, closes: bool) -> None:
         groups = dimensions(view.documents)
+        tokens, size = view.measures.tokens, view.measures.size
         for event, rows in view.events:
             mask = np.zeros(len(view), dtype=np.bool_)
             mask[rows] = True
-            self.tally.count(event, mask, groups, view.tokens, view.size)
+            self.tally.count(event, mask, groups, tokens, size)
         if closes:
             written = view.alive & ~view.held_out
-            self.tally.count(KEPT, written, groups, view.tokens, view.size)
-            self.tally.count(HELD, view.alive & view.held_out, groups, view.tokens, view.size)
+            self.tally.count(KEPT, written, groups, tokens, size)
+            self.tally.count(HELD, view.alive & view.held_out, groups, tokens, size)
             extra = np.where(written, view.copies - 1, 0)
             for number in range(1, int(extra.max(initial=0)) + 1):
-                self.tally.count(COPIES, extra >= number, groups, view.tokens, view.size)
-            self.kept_bytes += int((view.size * (extra + written)).sum())
+                self.tally.count(COPIES, extra >= number, groups, tokens, size)
+            self.kept_bytes += int((size * (extra + written)).sum())
         self.verdicts.extend(view.verdicts)
-        self.edits.extend((row + view.begin, text, tokens) for row, (text, tokens) in sorted(view.edited.items()))
+        self.edits.extend((row + view.begin, *edited) for row, edited in sorted(view.edited.items()))
         if view.scores:
             self.scores.append(pa.RecordBatch.from_pydict(view.scores))
 
     def write(self, outputs: Outputs) -> None:
         verdicts = pa.concat_tables(self.verdicts) if self.verdicts else JUDGED_SCHEMA.empty_table()
         write_table(outputs.path("verdicts"), verdicts)
-        rows, texts, tokens = zip(*self.edits, strict=True) if self.edits else ((), (), ())
-        arrays = [pa.array(rows, pa.int32()), pa.array(texts, pa.string()), pa.array(tokens, pa.int64())]
+        values = list(zip(*self.edits, strict=True)) or [()] * len(EDITED_SCHEMA)
+        arrays = [pa.array(column, entry.type) for column, entry in zip(values, EDITED_SCHEMA, strict=True)]
         write_table(outputs.path("edits"), pa.Table.from_arrays(arrays, schema=EDITED_SCHEMA))
         if self.scores:
             write_table(outputs.path("scores"), pa.Table.from_batches(self.scores))
@@ -171,10 +184,10 @@ def _is_late(pipeline: Pipeline, stage: AnyStage) -> bool:
     return bool(stage.columns) and not pipeline.annotates_early(stage)
 
 
-def _views(part: Part, *, text: bool) -> Iterator[_View]:
+def _views(part: Part, tokenizer: str | None, *, text: bool) -> Iterator[_View]:
     part = part.fresh()
     documents = part.documents() if text else part.documents(WITHOUT_TEXT)
-    tokens, size = part.measures()
+    measures = part.measures()
     relations = part.dense_relations()
     begin = 0
     for batch, plain in zip(documents, part.columns(), strict=True):
@@ -182,11 +195,11 @@ def _views(part: Part, *, text: bool) -> Iterator[_View]:
         yield _View(
             part=part,
             begin=begin,
+            tokenizer=tokenizer,
             documents=batch,
             plain=plain,
             alive=part.alive[begin:end].copy(),
-            tokens=tokens[begin:end].copy(),
-            size=size[begin:end].copy(),
+            measures=measures.within(begin, end),
             copies=np.ones(end - begin, dtype=np.int64),
             edits=part.edits.within(begin, end),
             relations={name: array.slice(begin, end - begin) for name, array in relations.items()},
@@ -252,14 +265,13 @@ def _apply(stage: AnyStage, verdicts: Verdicts, rows: NDArray[np.int64], view: _
     view.copies[local[repeated]] = table["copies"].to_numpy()[repeated]
     if len(verdicts.edits):
         texts = verdicts.edits["text"].combine_chunks()
-        counts = Batch(pa.RecordBatch.from_arrays([texts], names=["text"])).units.counts
-        sizes = np.diff(string_buffer(texts)[1])
+        batch = Batch(pa.RecordBatch.from_arrays([texts], names=["text"]))
+        found = Measures(count_tokens(batch, view.tokenizer), batch.units.counts, np.diff(string_buffer(texts)[1]))
         places = rows[verdicts.edits["row"].to_numpy()]
-        for place, text, tokens in zip(places.tolist(), texts.to_pylist(), counts.tolist(), strict=True):
-            view.edited[place] = (text, tokens)
-        view.tokens[places] = counts
-        view.size[places] = sizes
-        view.edits = view.edits.with_texts({row: text for row, (text, _) in view.edited.items()})
+        edited = zip(texts.to_pylist(), found.tokens.tolist(), found.units.tolist(), strict=True)
+        view.edited.update(zip(places.tolist(), edited, strict=True))
+        view.measures.put(places, found)
+        view.edits = view.edits.with_texts({row: text for row, (text, _, _) in view.edited.items()})
     stages = pa.repeat(pa.scalar(stage.name, pa.string()), len(table))
     table = table.set_column(0, "row", pa.array((local + view.begin).astype(np.int32)))
     view.verdicts.append(table.add_column(0, "stage", stages).cast(JUDGED_SCHEMA))
@@ -279,12 +291,14 @@ def _scatter(values: pa.Array | None, rows: NDArray[np.int64], count: int, kind:
     return values.cast(kind).take(pa.array(place, mask=place < 0))
 
 
-def candidates(part: Part, stage: AnyStage, state: State) -> tuple[Batch, dict[str, pa.Array]] | None:
+def candidates(
+    part: Part, tokenizer: str | None, stage: AnyStage, state: State
+) -> tuple[Batch, dict[str, pa.Array]] | None:
     """The candidates of a deriving stage in one batch, their text as edited, with its columns; None where there are
     none. They are few by the stage's own choice, and are held together so that a translator starts once a part."""
     batches: list[pa.RecordBatch] = []
     columns: dict[str, list[pa.Array]] = {}
-    for view in _views(part, text=True):
+    for view in _views(part, tokenizer, text=True):
         rows = np.flatnonzero(view.alive & ~view.held_out)
         rows = rows[stage.candidates(view.batch(rows, text=False), state)]
         if len(rows):

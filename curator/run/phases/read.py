@@ -20,9 +20,10 @@ from curator.run.holdout import members
 from curator.run.journal import CRASH, Journal
 from curator.run.part import BatchWriter, write_table
 from curator.run.phases.languages import count_contradictions, identify_languages
-from curator.run.pipeline import HELD_OUT, AnyStage, Pipeline, is_matrix, pipeline_of
+from curator.run.pipeline import HELD_OUT, UNITS, AnyStage, Pipeline, is_matrix, pipeline_of
 from curator.run.store import Outputs
 from curator.run.tally import CREATED, FILE, IN, LANGUAGE, SOURCE, Tally
+from curator.text.tokens import count_tokens
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -116,8 +117,8 @@ class PartWriter:
         """Add one batch: its documents, and their columns `language.*`."""
         if documents.num_rows == 0:
             return
-        batch = Batch(documents)
-        columns = annotate(batch, languages, self._stages, self._clock)
+        batch = Batch(documents, languages)
+        columns = annotate(batch, languages, self._recipe.tokenizer, self._stages, self._clock)
         if self._recipe.holdout is not None:
             held_out = members(batch, self._recipe.holdout, self._recipe.seed)
             columns[HELD_OUT.name] = pa.array(held_out & (event != CREATED))
@@ -147,11 +148,21 @@ class PartWriter:
 
 
 def annotate(
-    batch: Batch, languages: Mapping[str, pa.Array], stages: Iterable[AnyStage], clock: TaskClock
+    batch: Batch,
+    languages: Mapping[str, pa.Array],
+    tokenizer: str | None,
+    stages: Iterable[AnyStage],
+    clock: TaskClock,
 ) -> dict[str, pa.Array]:
     """The columns of a batch: its measures, those of its languages, and those that these stages declare."""
+    units = batch.units.counts
+    tokens = units
+    if tokenizer is not None:
+        with clock.charge("tokenizer"):
+            tokens = count_tokens(batch, tokenizer)
     columns: dict[str, pa.Array] = {
-        "tokens": pa.array(batch.units.counts),
+        "tokens": pa.array(tokens),
+        UNITS.name: pa.array(units),
         "bytes": pa.array(np.diff(batch.text_buffer[1])),
         **languages,
     }
@@ -177,7 +188,7 @@ def sift(
         with journal.about(position):
             documents, _, languages = ingest(Records(raw.slice(row, 1), ()), split, pipeline, clock)
             if documents.num_rows:
-                annotate(Batch(documents), languages, pipeline.early(), clock)
+                annotate(Batch(documents, languages), languages, pipeline.recipe.tokenizer, pipeline.early(), clock)
     return (records if harmless.all() else replace(records, records=raw.filter(pa.array(harmless)))), failures
 
 

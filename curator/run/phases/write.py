@@ -158,7 +158,8 @@ def _shard_tables(group: Group, *, held_out: bool) -> Iterator[pa.Table]:
         written = np.where(part.held_out == held_out, part.copies, 0)
         if not written.any():
             continue
-        tokens, size = part.measures()
+        measures = part.measures()
+        tokens, size = measures.tokens, measures.size
         weights = part.weights()
         begin = 0
         for batch in part.documents():
@@ -342,8 +343,9 @@ def _examples(group: Group, pipeline: Pipeline) -> list[Example]:
 
 def _examples_of(part: Part, pipeline: Pipeline) -> list[Example]:
     decisions = part.verdicts
+    made = _children_of(part) if part.is_derived else []
     if len(decisions) == 0:
-        return []
+        return made
     picks: list[tuple[int, int]] = []
     keys = np.concatenate([np.asarray(_keys(batch)) for batch in part.documents(["key"])])
     encoded = pc.dictionary_encode(
@@ -357,7 +359,31 @@ def _examples_of(part: Part, pipeline: Pipeline) -> list[Example]:
         _, first = np.unique(rows[places[order]], return_index=True)
         for place in places[order[np.sort(first)[:EXAMPLES_PER_RULE]]].tolist():
             picks.append((place, int(rows[place])))
-    return _fetch(part, decisions, picks)
+    return [*made, *_fetch(part, decisions, picks)]
+
+
+def _children_of(part: Part) -> list[Example]:
+    """Children of the part that are kept, with the text of their parent."""
+    parents = dict(zip(*(column.to_pylist() for column in read_table(part.path("parents")).columns), strict=True))
+    documents = pa.Table.from_batches(list(part.edited())).slice(0, len(parents))
+    kept = [row for row in range(len(documents)) if part.copies[row] > 0][:EXAMPLES_PER_RULE]
+    return [
+        Example(
+            stage="augmentation",
+            action=DERIVE,
+            rule=f"augmentation.{document['method']}",
+            key=document["key"].hex(),
+            id=document["id"],
+            lang=document["lang"] or UNDETERMINED,
+            score=None,
+            threshold=None,
+            keeper=None,
+            copies=None,
+            excerpt=document["text"],
+            beside=parents[row],
+        )
+        for row, document in zip(kept, documents.take(pa.array(kept, pa.int64())).to_pylist(), strict=True)
+    ]
 
 
 def _fetch(part: Part, decisions: pa.Table, picks: Sequence[tuple[int, int]]) -> list[Example]:

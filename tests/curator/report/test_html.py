@@ -17,6 +17,8 @@ from hypothesis import strategies as st
 from curator.report import charts
 from curator.report.html import format_bytes, format_compact, format_share, render
 from curator.report.model import (
+    ArmComparison,
+    ArmRow,
     EvaluationRow,
     Example,
     Failure,
@@ -32,6 +34,16 @@ from curator.report.model import (
 
 HOSTILE = "</title><script>alert(1)</script><img src=x onerror='alert(2)'> \"&amp; \u202e{{ 7 * 7 }}\x00\x1b[31m"
 STAGES = ("dedup", "entropy", "sampling", "augmentation")
+
+
+def make_comparison(budget: str, arm: str = "web") -> ArmComparison:
+    """A recipe that helped, and that would have helped more without one of its stages."""
+    rows = [
+        ArmRow("raw", 1010, 1, 2.5, 0.0, 0.0, 0.0, 0.0, None, None, None),
+        ArmRow(arm, 700, 2, 2.4375, -0.0625, -0.081, -0.04, -0.0605, -0.0625, -0.081, -0.04),
+        ArmRow(f"{arm} without entropy", 720, 2, 2.41, -0.09, -0.11, 0.02, -0.089, 0.0275, 0.01, 0.05),
+    ]
+    return ArmComparison(budget, (180_000, 200_704), (10.2, 14.9), 1, 119, 107, rows, [("oc", 12, rows)])
 
 
 def make_report() -> Report:
@@ -101,6 +113,7 @@ def make_report() -> Report:
                 "quiz", 1200, 310, 880, 12, 10, 95, [4, 0, 6, 0, 0, 0, 0, 0, 0, 300], "13 words, 24 characters"
             )
         ],
+        comparisons=[make_comparison("tokens"), make_comparison("seconds")],
         notes=[StageNote("dedup", "Finds duplicates.", [("candidates", "1,204")])],
         failures=[Failure("json.syntax", "the line is not JSON", "part-1.jsonl", 10)],
         warnings=["3 ids repeat."],
@@ -120,7 +133,8 @@ def test_every_section_with_data_is_there_and_reachable_from_the_contents() -> N
     page = lxml.html.fromstring(render(REPORT))
     links = {link.get("href", "").removeprefix("#") for link in page.xpath("//nav//a")}
     sections = {section.get("id") for section in page.iter("section")}
-    named = "funnel, retention, coverage, scores, thresholds, sampling, evaluation, examples, failures, recipe"
+    named = "funnel, retention, coverage, scores, thresholds, sampling, evaluation, comparison, examples, failures"
+    named += ", recipe"
     assert links == sections == set(named.split(", "))
 
 
@@ -161,6 +175,36 @@ def test_every_threshold_is_shown_with_where_it_came_from_and_off_is_said() -> N
     assert "1 for single languages and sources" in section.text_content()
 
 
+def test_a_comparison_shows_each_arm_and_what_was_bought() -> None:
+    (section,) = lxml.html.fromstring(render(REPORT)).xpath("//section[@id='comparison']")
+    first = section.xpath(".//table")[0]
+    rows = [[" ".join(cell.text_content().split()) for cell in row] for row in first.xpath(".//tbody/tr")]
+    assert rows == [
+        ["raw", "", "2.5000", "+0.0000", "+0.0000", "", "1,010", "1"],
+        ["web", "", "2.4375", "\N{MINUS SIGN}0.0625", "\N{MINUS SIGN}0.0605", "\N{MINUS SIGN}0.0625", "700", "2"],
+        ["web without entropy", "", "2.4100", "\N{MINUS SIGN}0.0900", "\N{MINUS SIGN}0.0890", "+0.0275", "720", "2"],
+    ]
+    captions = [" ".join(caption.text_content().split()) for caption in section.xpath(".//caption")]
+    assert captions == [
+        "The same 200,704 tokens for each model, in 10 to 15 seconds; 1 model of each arm.",
+        "oc, 12 held out",
+        "The same 10 seconds for each model, in which it saw 180 k to 201 k tokens; 1 model of each arm.",
+        "oc, 12 held out",
+    ]
+    assert "say nothing of what another seed would give" in section.text_content()
+
+
+@given(
+    differences=st.lists(st.tuples(st.floats(-9, 9), st.floats(0, 2), st.floats(0, 2)), max_size=5),
+)
+def test_the_scale_of_differences_holds_every_interval_and_0(differences: list[tuple[float, float, float]]) -> None:
+    raw = make_comparison("tokens").rows[0]
+    rows = [replace(raw, difference=at, low=at - below, high=at + above) for at, below, above in differences]
+    scale = charts.DifferenceScale.around(rows)
+    places = [scale.place(value) for row in rows for value in (row.low, row.difference, row.high)]
+    assert all(0 <= place <= 100 for place in [*places, scale.place(0)])
+
+
 def test_the_funnel_passes_on_what_each_stage_leaves_and_ends_with_what_was_kept() -> None:
     rows = charts.funnel(REPORT.steps, REPORT.stages, REPORT.totals)
     assert [(row.stage, row.entering, row.leaving) for row in rows] == [
@@ -184,7 +228,7 @@ def test_languages_far_below_the_whole_are_marked_and_the_rest_are_folded_away()
     page = lxml.html.fromstring(render(REPORT))
     low = page.xpath("//tr[@class='low']/th//bdi/text()")
     assert low == ["ja"]
-    folded = page.xpath("//details//table[contains(@class, 'rates')]//tbody/tr")
+    folded = page.xpath("//section[@id='retention']//details//table[contains(@class, 'rates')]//tbody/tr")
     assert len(folded) == len(REPORT.languages) - 24
 
 
@@ -203,6 +247,7 @@ def test_hostile_text_in_any_field_stays_text() -> None:
         examples=[Example(HOSTILE, HOSTILE, HOSTILE, HOSTILE, HOSTILE, HOSTILE, 1, 2, HOSTILE)],
         sampling=[SamplingRow(HOSTILE, HOSTILE, 0.5, 0.5, 0.5, 1, HOSTILE)],
         evaluation=[EvaluationRow(HOSTILE, 9, 4, 5, 1, 0, 3, [4], HOSTILE)],
+        comparisons=[replace(make_comparison(HOSTILE, HOSTILE), languages=[(HOSTILE, 1, make_comparison("").rows)])],
         notes=[StageNote(HOSTILE, HOSTILE, [(HOSTILE, HOSTILE)])],
         failures=[Failure(HOSTILE, HOSTILE, HOSTILE, 1)],
         warnings=[HOSTILE],
@@ -354,7 +399,7 @@ def test_a_browser_shows_it_without_sideways_scrolling_errors_or_requests(width:
     report = replace(REPORT, examples=[example], languages=[row, *REPORT.languages], failures=[failure], recipe=long)
     found = measure(render(report), width, tmp_path)
     # First as it opens, then with every part unfolded.
-    assert found == f"closed {width} opened {width} requests 0 sections 10"
+    assert found == f"closed {width} opened {width} requests 0 sections 11"
 
 
 def measure(page: str, width: int, folder: Path) -> str:

@@ -19,7 +19,7 @@ from tests.runs import hashes, make_texts, recipe_text, rows, write_jsonl
 TASKS_BEFORE_THE_KILL = 3
 
 
-@pytest.mark.long  # the commands end with SIGABRT once in a while, when all is done: threads of the S3 client
+@pytest.mark.slow
 def test_a_run_that_is_killed_and_resumed_has_the_bytes_of_the_local_one(bucket: StoragePath, tmp_path: Path) -> None:
     for number in range(4):
         write_jsonl(tmp_path / "in" / f"{number}.jsonl", make_texts(200, seed=number, units=(60, 240)))

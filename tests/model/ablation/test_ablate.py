@@ -61,12 +61,17 @@ def test_every_language_is_held_out_and_left(raw: Path, tmp_path: Path) -> None:
 def test_recipes_are_compared_on_the_same_documents(raw: Path, tmp_path: Path) -> None:
     told: list[str] = []
     outcome = ablate(
-        request(raw, tmp_path / "out", seeds=2, by_stage=True),
+        request(raw, tmp_path / "out", seconds=0.3, each_stage=True),
         lambda event: told.append(str(event["arm"])) if event["kind"] == "arm" else None,
     )
-    assert [score.arm for score in outcome.scores] == ["raw", "curated to dedup", "curated"] * 2
-    assert [score.seed for score in outcome.scores] == [0, 0, 0, 1, 1, 1]
+    arms = ["raw", "curated", "curated without dedup", "curated without entropy"]
+    assert [(score.arm, score.budget) for score in outcome.scores] == [
+        *((arm, "tokens") for arm in arms),
+        *((arm, "seconds") for arm in arms),
+    ]
     assert len({len(score.nats) for score in outcome.scores}) == 1
+    for score in outcome.scores:
+        assert score.tokens == 3 * 128 if score.budget == "tokens" else score.training_seconds >= 0.3
     documents = {score.arm: score.documents for score in outcome.scores}
     assert documents["curated"] < documents["raw"] == outcome.split.raw_documents
     assert 0 < outcome.filtered_documents <= outcome.split.held_out_documents

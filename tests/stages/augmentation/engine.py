@@ -27,6 +27,9 @@ lines = re.findall(rb".*?\[\]\[\n[0-9]+\]", data, re.DOTALL)
 lines = [line for line in lines if b"LOSE" not in line]
 if b"MOVE" in data:
     lines = lines[::-1]
+english = b"This is a sentence about the weather and the old house near the river, which nobody asked for, "
+english += b"and it goes on about children, gardens and the long road to the town, since nothing better comes to mind"
+lines = [re.sub(rb".*OTHER[^[]*", english + b".", line, flags=re.DOTALL) for line in lines]
 out = b"".join(lines).replace(b"BYTES", b"\xff\xfe").replace(b"EMPTY", b"").replace(b"MARKS", b"*a @b #c")
 words = {{"oci-fra": [(b"casa", b"maison")], "fra-oci": [(b"maison", b"ostal")]}}
 for old, new in words.get(mode, []):

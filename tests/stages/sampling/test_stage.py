@@ -37,7 +37,7 @@ MT5_PERCENT = {"en": 5.67, "ru": 3.71, "es": 3.09, "de": 3.05, "fr": 2.89, "it":
 
 def summary_of(tokens: Mapping[str, int], documents: int = 1) -> pa.Table:
     rows = [
-        {"language": name, "source": OTHER, "bin": None, "documents": documents, "tokens": count}
+        {"language": name, "source": OTHER, "cluster": 0, "bin": None, "documents": documents, "tokens": count}
         for name, count in sorted(tokens.items())
     ]
     return pa.Table.from_pylist(rows, schema=SUMMARY_SCHEMA)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from curator.document import Batch
 from curator.text.fold import hash_terms
-from stages.toxicity.rules import Matches, match_terms
+from stages.toxicity.rules import Matches, count_terms, match_terms
 from stages.toxicity.terms import TermTable, compile_terms, term_table
 from tests.stages.toxicity.helpers import listed_terms, make_batch
 
@@ -106,3 +109,28 @@ def test_a_document_of_one_term_alone_is_wholly_matched(language: str) -> None:
     found = match([(language, f"{term} {term} {term}")])
     assert found.matches[0] == 3
     assert found.units[0] == make_batch([(language, f"{term} {term} {term}")]).units.counts[0]
+
+
+def test_terms_of_a_language_that_a_document_mixes_count_and_no_others() -> None:
+    (german,), (english,) = listed_terms("de")[:1], listed_terms("en")[:1]
+    text = f"{german} {english} 123 456"
+    plain = make_batch([("de", text), ("en", text), ("und", text), ("de", text)])
+    mixture = {
+        "language.dominant": pa.array(["de", None, "en", "fr"]),
+        "language.second": pa.array(["en", None, "de", None]),
+    }
+    alone, mixed = count_terms(plain, 2), count_terms(Batch(plain.documents, mixture), 2)
+    assert (alone.matches.tolist(), alone.checked.tolist()) == ([1, 1, 0, 1], [True, True, False, True])
+    assert (mixed.matches.tolist(), mixed.checked.tolist()) == ([2, 1, 2, 1], [True, True, True, True])
+
+
+def test_a_disguised_term_counts_as_a_term_of_one_unit() -> None:
+    term = listed_terms("en")[0]
+    found = count_terms(make_batch([("en", f"{term} {term[:-1]}{term[-1] * 4} word")]), 2)
+    assert (found.matches.tolist(), found.units.tolist()) == ([2], [2])
+
+
+def test_a_selection_of_a_batch_keeps_what_its_documents_mix() -> None:
+    batch = Batch(make_batch([("de", "a"), ("de", "b")]).documents, {"language.second": pa.array([None, "en"])})
+    chosen = batch.select(np.array([1]))
+    assert [codes.names for codes in chosen.mixed_languages] == [("en",)]

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from curator.document import Batch
 from curator.errors import UserError
 from curator.verdict import DROP
-from stages.toxicity.stage import BY_CLASSIFIER, BY_RULES, RuleParameters, Toxicity, ToxicityParameters
+from stages.toxicity.stage import BY_CLASSIFIER, BY_NEURAL, BY_RULES, RuleParameters, Toxicity, ToxicityParameters
 from stages.toxicity.terms import term_table
 from tests.stages.toxicity.helpers import listed_terms, make_batch
 
@@ -139,7 +139,7 @@ def test_scores_are_rounded_and_the_same_in_any_batch(stage: Toxicity) -> None:
 
 
 def test_each_rule_has_a_sentence_that_can_be_filled_in(stage: Toxicity) -> None:
-    assert set(stage.rules) == {BY_RULES, BY_CLASSIFIER}
+    assert set(stage.rules) == {BY_RULES, BY_CLASSIFIER, BY_NEURAL}
     for sentence in stage.rules.values():
         filled = sentence.format(score="0.75", threshold="0.7", lang="en", keeper=None, copies=None)
         assert "0.75" in filled

@@ -1,0 +1,1 @@
+"""New documents by putting similar noun phrases in the place of those that a parser finds."""

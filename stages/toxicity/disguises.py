@@ -1,0 +1,470 @@
+"""Disguised spellings of listed terms: signs for letters, letters of another script, stretched letters, hidden spaces.
+
+A word is looked at only if something about it is odd: a digit or sign among its letters (`w0rd`, `w@rd`), letters of
+Latin beside such of Cyrillic or Greek, a letter three times in a row, a zero-width space inside. It is then brought to
+its skeleton (signs and letters that look alike are one, a stretched letter is single, or else double) and looked up
+among the skeletons of the terms of one word. What stands on the list as it is written is not counted again: the plain
+matcher has it. Other invisible characters, full-width and mathematical letters need nothing here: folding drops or
+replaces them before a unit is hashed.
+
+Not seen through: a sign for any letter (`w*rd`), letters spelled one by one (`w o r d`), missing and swapped letters.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from curator.kernel import inline_kernel, kernel
+from curator.text.fold import HASH_START, finish, fold, hash_unit, mix
+from curator.text.segment import read_only
+from curator.text.tables import CLASS_MASK, EXTEND, IGNORABLE, UNSPACED_CLASS, tables
+from stages.toxicity.features import decode
+from stages.toxicity.terms import DEFAULT_SEVERITY, TERMS_PATH, read_terms
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from curator.document import Codes
+    from stages.toxicity.terms import TermTable
+
+SIGNS = {
+    "0": "o",
+    "1": "i",
+    "3": "e",
+    "4": "a",
+    "5": "s",
+    "7": "t",
+    "8": "b",
+    "9": "g",
+    "@": "a",
+    "$": "s",
+    "!": "i",
+    "|": "i",
+    "€": "e",
+}
+"""Digits and signs that stand for letters: the common ones of leetspeak."""
+ALIKE = {
+    "l": "i",
+    "а": "a",
+    "в": "b",
+    "е": "e",
+    "ё": "e",
+    "і": "i",
+    "ї": "i",
+    "ј": "j",
+    "к": "k",
+    "м": "m",
+    "н": "h",
+    "о": "o",
+    "р": "p",
+    "с": "c",
+    "ѕ": "s",
+    "т": "t",
+    "у": "y",
+    "х": "x",
+    "һ": "h",
+    "ԁ": "d",
+    "α": "a",
+    "ε": "e",
+    "ι": "i",
+    "κ": "k",
+    "ν": "v",
+    "ο": "o",
+    "ρ": "p",
+    "τ": "t",
+    "υ": "u",
+    "χ": "x",
+}
+"""Letters that look alike, after folding (a part of the confusables of UTS #39; capitals decide for м, н and т). `l`
+and `i` are one, because `1` and `|` stand for both."""
+LEAST_WRITTEN = 4
+"""Characters of a disguised word: shorter ones are too often something else (`a55` is a road)."""
+LEAST_TERM = 3
+LONGEST = 40
+"""Characters of a word that is looked at. A longer one is no term."""
+_SIGN_FLAG = np.int64(1) << np.int64(32)
+"""In the table of skeletons: stands for a letter, and is none."""
+_ZERO_WIDTH_SPACE = 0x200B
+_LATIN, _CYRILLIC, _GREEK = 1, 2, 4
+_PLAIN, _LETTER, _LOOK = np.uint8(0), np.uint8(1), np.uint8(2)
+"""Kinds of bytes: says nothing, ASCII letter, to be looked at with those around it."""
+
+
+@dataclass(frozen=True)
+class DisguiseTable:
+    """Skeletons of terms. `keys` (uint64[slots], 0 is empty; linear probing by the low bits) are hashes of skeletons
+    XOR the salt of their language, `severities` (int64[slots]) those of the terms. `skeletons` (int64[0x110000]) says
+    what a folded code point is in a skeleton, with a flag for signs."""
+
+    keys: NDArray[np.uint64]
+    severities: NDArray[np.int64]
+    skeletons: NDArray[np.int64]
+
+
+@cache
+def disguise_table(lowest_tier: int, path: Path = TERMS_PATH) -> DisguiseTable:
+    """The skeletons of the terms of tier 1 to `lowest_tier`, made once a process."""
+    table = read_terms(path)
+    table = table.filter(np.less_equal(table["tier"].to_numpy(), lowest_tier))
+    return compile_disguises(
+        table["language"].to_pylist(),
+        table["term"].to_pylist(),
+        [DEFAULT_SEVERITY if value is None else value for value in table["severity"].to_pylist()],
+    )
+
+
+def skeleton(word: str) -> str | None:
+    """The skeleton of a term of one word; None for a term that has none: it has a space, or a sign of no letter."""
+    found = []
+    for character in fold(word):
+        if character in SIGNS:
+            found.append(SIGNS[character])
+        elif character.isalpha():
+            found.append(ALIKE.get(character, character))
+        else:
+            return None
+    return "".join(found) if len(found) >= LEAST_TERM else None
+
+
+def compile_disguises(languages: list[str], terms: list[str], severities: list[int]) -> DisguiseTable:
+    """Terms, each with its language and severity, as a table; of terms with one skeleton the most severe counts."""
+    found: dict[int, int] = {}
+    salts = {name: hash_unit(f"language {name}") for name in set(languages)}
+    for language, term, severity in zip(languages, terms, severities, strict=True):
+        form = skeleton(term)
+        if form is not None:
+            key = hash_unit(form) ^ salts[language]
+            found[key] = max(found.get(key, 0), severity)
+    slots = 1 << max(4, (4 * len(found)).bit_length())
+    keys = np.zeros(slots, dtype=np.uint64)
+    values = np.zeros(slots, dtype=np.int64)
+    for key, severity in sorted(found.items()):
+        slot = key & (slots - 1)
+        while keys[slot]:
+            slot = (slot + 1) & (slots - 1)
+        keys[slot], values[slot] = key, severity
+    return DisguiseTable(keys, values, _skeletons())
+
+
+@cache
+def _skeletons() -> NDArray[np.int64]:
+    found = np.arange(0x110000, dtype=np.int64)
+    for character, letter in ALIKE.items():
+        found[ord(character)] = ord(letter)
+    for character, letter in SIGNS.items():
+        found[ord(character)] = ord(letter) | _SIGN_FLAG
+    return found
+
+
+@cache
+def _kinds() -> NDArray[np.uint8]:
+    """The kind of each byte: uint8[256]."""
+    found = np.full(256, _PLAIN, dtype=np.uint8)
+    found[[*range(0x41, 0x5B), *range(0x61, 0x7B)]] = _LETTER
+    # Signs; first bytes of letters of two bytes; that of U+200B and U+20AC.
+    found[[*b"0123456789@$!|", *range(0xC3, 0xDC), 0xE2]] = _LOOK
+    return found
+
+
+def match_disguises(
+    data: NDArray[np.uint8],
+    offsets: NDArray[np.int64],
+    languages: Codes,
+    table: DisguiseTable,
+    plain: TermTable,
+) -> NDArray[np.int64]:
+    """Of each text the disguised terms of its language, and the sum of their severities: int64[2, texts].
+
+    `data` and `offsets` are the text buffer; `plain` are the terms that count as they are written."""
+    names = languages.names
+    salts = np.array([plain.salts.get(name, np.uint64(0)) for name in names], dtype=np.uint64)
+    found = np.zeros((2, len(offsets) - 1), dtype=np.int64)
+    if not names:
+        return found
+    characters = tables()
+    _walk(
+        read_only(data),
+        read_only(offsets),
+        salts[languages.codes],
+        characters.classes,
+        characters.folds,
+        characters.expansions,
+        table.skeletons,
+        _kinds(),
+        table.keys,
+        table.severities,
+        plain.keys,
+        plain.begins,
+        plain.ends,
+        plain.places,
+        found,
+    )
+    return found
+
+
+@inline_kernel
+def _is_ascii_letter(byte: np.int64) -> bool:
+    return bool(0x61 <= (byte | 0x20) <= 0x7A)
+
+
+@inline_kernel
+def _is_sign(byte: np.int64) -> bool:
+    return bool(0x30 <= byte <= 0x39 or byte in (0x40, 0x24, 0x21, 0x7C))
+
+
+@inline_kernel
+def _is_odd(data: NDArray[np.uint8], place: np.int64, begin: np.int64, end: np.int64) -> bool:
+    """Whether a disguised word may stand around the byte at `place`; cheap, and true too often rather than too
+    seldom."""
+    byte = np.int64(data[place])
+    before = np.int64(data[place - 1]) if place > begin else np.int64(0x20)
+    if _is_sign(byte):
+        after = np.int64(data[place + 1]) if place + 1 < end else np.int64(0x20)
+        return bool(_is_ascii_letter(before) or before >= 0x80 or _is_ascii_letter(after) or after >= 0x80)
+    if _is_ascii_letter(byte):
+        if 0x80 <= before < 0xC0:
+            # After a letter of two bytes that is Greek or Cyrillic.
+            return bool(place - 2 >= begin and 0xCD <= np.int64(data[place - 2]) <= 0xD4)
+        return bool(
+            place - 2 >= begin
+            and (before | 0x20) == (byte | 0x20)
+            and (np.int64(data[place - 2]) | 0x20) == (byte | 0x20)
+        )
+    if 0xC3 <= byte <= 0xDB:
+        if _is_ascii_letter(before) and 0xCD <= byte <= 0xD4:
+            return True
+        # The same letter of two bytes three times.
+        return bool(
+            place - 4 >= begin
+            and place + 1 < end
+            and data[place - 2] == data[place]
+            and data[place - 4] == data[place]
+            and data[place - 1] == data[place + 1]
+            and data[place - 3] == data[place + 1]
+        )
+    if byte == 0xE2:
+        after_two = place + 2 < end and data[place + 1] == 0x82 and data[place + 2] == 0xAC
+        hidden = place + 2 < end and data[place + 1] == 0x80 and data[place + 2] == 0x8B
+        return bool(after_two or hidden)
+    return False
+
+
+@inline_kernel
+def _next_odd(
+    data: NDArray[np.uint8], place: np.int64, begin: np.int64, end: np.int64, kinds: NDArray[np.uint8]
+) -> np.int64:
+    """The first byte from `place` on around which a disguised word may stand, `end` without one."""
+    # Nearly all bytes are letters unlike the one before, or nothing of interest: those take a look into a table.
+    before = np.uint8(0x20)
+    while place < end:
+        byte = data[place]
+        kind = kinds[byte]
+        folded = byte | np.uint8(0x20)
+        if kind == _PLAIN or (kind == _LETTER and folded != before and before < np.uint8(0x80)):
+            before = byte if kind == _PLAIN else folded
+            place += 1
+            continue
+        if _is_odd(data, place, begin, end):
+            return place
+        before = folded if kind == _LETTER else byte
+        place += 1
+    return end
+
+
+@inline_kernel
+def _is_part(point: np.int64, classes: NDArray[np.uint8]) -> bool:
+    """Whether a code point can stand in a word, disguised or not."""
+    kind = classes[point]
+    if kind & IGNORABLE or kind & CLASS_MASK == EXTEND or kind & CLASS_MASK > UNSPACED_CLASS:
+        return True
+    return bool(point in (0x40, 0x24, 0x21, 0x7C, 0x20AC))
+
+
+@inline_kernel
+def _script(point: np.int64) -> np.int64:
+    if 0x61 <= point <= 0x7A or 0xDF <= point <= 0x24F:
+        return np.int64(_LATIN)
+    if 0x400 <= point <= 0x52F:
+        return np.int64(_CYRILLIC)
+    if 0x370 <= point <= 0x3FF:
+        return np.int64(_GREEK)
+    return np.int64(0)
+
+
+@inline_kernel
+def _look_up(key: np.uint64, keys: NDArray[np.uint64]) -> np.int64:
+    """The slot of a key, -1 without one."""
+    low_bits = np.uint64(keys.size - 1)
+    slot = np.int64(key & low_bits)
+    while keys[slot] != 0:
+        if keys[slot] == key:
+            return slot
+        slot = (slot + 1) & np.int64(low_bits)
+    return np.int64(-1)
+
+
+@inline_kernel
+def _hash(letters: NDArray[np.int64], written: NDArray[np.int64], size: np.int64, stretched: np.int64) -> np.uint64:
+    """The hash of a skeleton, in which what was written three times in a row or more stands `stretched` times."""
+    state = HASH_START
+    place = np.int64(0)
+    while place < size:
+        end = place + 1
+        while end < size and written[end] == written[place]:
+            end += 1
+        times = end - place if end - place < 3 else stretched
+        for _ in range(times):
+            state = mix(state, np.uint64(letters[place]))
+        place = end
+    return finish(state)
+
+
+@inline_kernel
+def _read_word(
+    data: NDArray[np.uint8],
+    begin: np.int64,
+    end: np.int64,
+    classes: NDArray[np.uint8],
+    folds: NDArray[np.int32],
+    expansions: NDArray[np.int32],
+    skeletons: NDArray[np.int64],
+    letters: NDArray[np.int64],
+    written: NDArray[np.int64],
+) -> tuple[np.int64, bool, np.uint64]:
+    """The size of the skeleton of a word (0 where it is not disguised), put into `letters`, the folded characters being
+    put into `written`; whether a letter is stretched; and the hash of the word as it is written, 0 where a hidden space
+    cuts it."""
+    size = np.int64(0)
+    signs = np.int64(0)
+    scripts = np.int64(0)
+    hidden = False
+    plain = HASH_START
+    last_letter = np.int64(0)
+    inside = np.int64(0)
+    place = begin
+    while place < end:
+        point, width = decode(data, place, end)
+        place += width
+        if classes[point] & IGNORABLE:
+            if point == _ZERO_WIDTH_SPACE and size > 0:
+                hidden = True
+            continue
+        target = np.int64(folds[point])
+        count = np.int64(1)
+        if target < 0:
+            count = np.int64(expansions[-target - 1])
+        for item in range(count):
+            value = target if target >= 0 else np.int64(expansions[-target + item])
+            if size >= LONGEST:
+                return np.int64(0), False, np.uint64(0)
+            plain = mix(plain, np.uint64(value))
+            entry = skeletons[value]
+            if entry & _SIGN_FLAG:
+                # A mark of exclamation or a bar at the edge of a word is what it is.
+                if size == 0 and value in (0x21, 0x7C):
+                    continue
+                signs += 1
+                letters[size] = entry ^ _SIGN_FLAG
+                written[size] = value
+                size += 1
+                if value not in (0x21, 0x7C):
+                    last_letter = size
+                    inside = signs
+            else:
+                if 0x30 <= value <= 0x39:
+                    return np.int64(0), False, np.uint64(0)
+                scripts |= _script(value)
+                letters[size] = entry
+                written[size] = value
+                size += 1
+                last_letter = size
+                inside = signs
+    size = last_letter
+    stretched = False
+    for item in range(2, size):
+        if written[item] == written[item - 1] and written[item] == written[item - 2]:
+            stretched = True
+    mixed = scripts not in (0, _LATIN, _CYRILLIC, _GREEK)
+    if size < LEAST_WRITTEN or 2 * inside > size or not (inside > 0 or stretched or mixed or hidden):
+        return np.int64(0), False, np.uint64(0)
+    return size, stretched, np.uint64(0) if hidden else finish(plain)
+
+
+@kernel
+def _walk(
+    data: NDArray[np.uint8],
+    offsets: NDArray[np.int64],
+    salts: NDArray[np.uint64],
+    classes: NDArray[np.uint8],
+    folds: NDArray[np.int32],
+    expansions: NDArray[np.int32],
+    skeletons: NDArray[np.int64],
+    kinds: NDArray[np.uint8],
+    keys: NDArray[np.uint64],
+    severities: NDArray[np.int64],
+    plain_keys: NDArray[np.uint64],
+    begins: NDArray[np.int32],
+    ends: NDArray[np.int32],
+    places: NDArray[np.int32],
+    found: NDArray[np.int64],
+) -> None:
+    letters = np.zeros(LONGEST, dtype=np.int64)
+    written = np.zeros(LONGEST, dtype=np.int64)
+    for text in range(offsets.size - 1):
+        salt = salts[text]
+        if salt == 0:
+            continue
+        text_begin = offsets[text]
+        text_end = offsets[text + 1]
+        place = text_begin
+        done = text_begin
+        while place < text_end:
+            place = _next_odd(data, place, text_begin, text_end, kinds)
+            if place == text_end:
+                break
+            begin = place
+            while begin > done:
+                first = begin - 1
+                while first > done and 0x80 <= data[first] < 0xC0:
+                    first -= 1
+                point, _ = decode(data, first, begin)
+                if not _is_part(point, classes):
+                    break
+                begin = first
+            end = place
+            while end < text_end:
+                point, width = decode(data, end, text_end)
+                if not _is_part(point, classes):
+                    break
+                end += width
+            if end <= place:
+                place += 1
+                continue
+            size, stretched, plain = _read_word(
+                data, begin, end, classes, folds, expansions, skeletons, letters, written
+            )
+            done = end
+            place = end
+            if size == 0:
+                continue
+            slot = _look_up(_hash(letters, written, size, np.int64(1)) ^ salt, keys)
+            if slot < 0 and stretched:
+                slot = _look_up(_hash(letters, written, size, np.int64(2)) ^ salt, keys)
+            if slot < 0:
+                continue
+            # A term of one unit that is listed as it is written.
+            listed = _look_up(plain ^ salt, plain_keys) if plain != 0 else np.int64(-1)
+            alone = False
+            if listed >= 0:
+                for term in range(begins[listed], ends[listed]):
+                    if places[term + 1] - places[term] == 1:
+                        alone = True
+            if not alone:
+                found[0, text] += 1
+                found[1, text] += severities[slot]
