@@ -12,6 +12,7 @@ from typing import Annotated
 
 import typer
 
+from curator.cli.complete import complete_run
 from curator.cli.model_commands import add_model_commands
 from curator.cli.service import audit_app, serve, tokens_app
 from curator.collector import collect_seldom
@@ -52,7 +53,12 @@ OverlayOption = Annotated[
 IndexArgument = Annotated[Path, typer.Argument(metavar="PATH", help="An index, or a run that has one.")]
 RunArgument = Annotated[str, typer.Argument(metavar="RUN", help="A run directory.")]
 SubmittedArgument = Annotated[
-    str, typer.Argument(metavar="RUN", help="The id of a submitted run or its beginning, or its run directory.")
+    str,
+    typer.Argument(
+        metavar="RUN",
+        help="The id of a submitted run or its beginning, or its run directory.",
+        autocompletion=complete_run,
+    ),
 ]
 WaitOption = Annotated[bool, typer.Option("--wait", help="Follow the run to its end, and exit as it does.")]
 ServerOption = Annotated[
