@@ -1,8 +1,9 @@
 """What a full service takes: lists of runs, and how late events reach a stream.
 
-A server with 2,000 finished runs and 50 that write an event a second each, all followed by a stream:
+A server with 2,000 finished runs and 50 that write an event a second each, followed by 200 streams. First, while
+nothing else is asked, the processor time of the server for a list, which other programs of the machine hardly touch:
 
-    python benchmarks/service.py [--runs 2000] [--working 50] [--seconds 20] [--store URL]
+    python benchmarks/service.py [--runs 2000] [--working 50] [--streams 200] [--seconds 20] [--store URL]
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from serve.settings import Limits, Settings, default_store
 from serve.states import Begin, Launch, Succeed
 from serve.store.tables import RunRow
 
+LISTS = 400
 LIMITS = Limits(read_rate=1e6, read_burst=1e6)
 
 
@@ -77,6 +79,16 @@ def follow(url: str, headers: dict[str, str], run: str, lags: list[float], until
                 return
 
 
+QUERIES = ("", "?state=running", "?label=team=a&limit=50", "?owner=user3")
+
+
+def ask(url: str, token: str, times: int) -> None:
+    """Ask for lists, one after the other."""
+    with httpx2.Client(headers={"Authorization": f"Bearer {token}"}, timeout=30) as client:
+        for number in range(times):
+            client.get(f"{url}/v1/runs{QUERIES[number % len(QUERIES)]}").raise_for_status()
+
+
 def measure(
     url: str, token: str, runs: list[str], seconds: float, found: Queue[tuple[list[float], list[float]]]
 ) -> None:
@@ -90,7 +102,7 @@ def measure(
         thread.start()
     with httpx2.Client(headers=headers, timeout=30) as client:
         while time.monotonic() < until - 1:
-            for query in ("", "?state=running", "?label=team=a&limit=50", "?owner=user3"):
+            for query in QUERIES:
                 began = time.perf_counter()
                 client.get(f"{url}/v1/runs{query}").raise_for_status()
                 times.append(time.perf_counter() - began)
@@ -105,6 +117,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, default=2000)
     parser.add_argument("--working", type=int, default=50)
+    parser.add_argument("--streams", type=int, default=200)
     parser.add_argument("--seconds", type=float, default=20.0)
     parser.add_argument("--store")
     given = parser.parse_args()
@@ -120,8 +133,14 @@ def main() -> None:
         thread = threading.Thread(target=web.run, kwargs={"sockets": [listening]})
         thread.start()
         spawn = multiprocessing.get_context("spawn")
+        asker = spawn.Process(target=ask, args=(url, token, LISTS))
+        before = time.process_time()
+        asker.start()
+        asker.join()
+        print(f"GET /v1/runs: {1e3 * (time.process_time() - before) / LISTS:.1f} CPU ms of the server each")
         found: Queue[tuple[list[float], list[float]]] = spawn.Queue()
-        client = spawn.Process(target=measure, args=(url, token, [run.id for run in working], given.seconds, found))
+        followed = [working[number % len(working)].id for number in range(given.streams)]
+        client = spawn.Process(target=measure, args=(url, token, followed, given.seconds, found))
         client.start()
         work(server, working, time.monotonic() + given.seconds + 5)
         times, lags = found.get()

@@ -12,6 +12,7 @@ from typing import Annotated
 
 import typer
 
+from curator.cli.complete import complete_run
 from curator.cli.model_commands import add_model_commands
 from curator.cli.service import audit_app, serve, tokens_app
 from curator.collector import collect_seldom
@@ -52,7 +53,12 @@ OverlayOption = Annotated[
 IndexArgument = Annotated[Path, typer.Argument(metavar="PATH", help="An index, or a run that has one.")]
 RunArgument = Annotated[str, typer.Argument(metavar="RUN", help="A run directory.")]
 SubmittedArgument = Annotated[
-    str, typer.Argument(metavar="RUN", help="The id of a submitted run or its beginning, or its run directory.")
+    str,
+    typer.Argument(
+        metavar="RUN",
+        help="The id of a submitted run or its beginning, or its run directory.",
+        autocompletion=complete_run,
+    ),
 ]
 WaitOption = Annotated[bool, typer.Option("--wait", help="Follow the run to its end, and exit as it does.")]
 ServerOption = Annotated[
@@ -342,6 +348,20 @@ def verify(run: RunArgument, as_json: Json = False) -> None:
     from curator.cli.inspect import verify_command
 
     verify_command(run, as_json)
+
+
+@app.command()
+def recheck(
+    run: RunArgument,
+    documents: Annotated[int, typer.Option(help="Documents that are searched, drawn by hash.", min=1)] = 1000,
+    seed: Annotated[int, typer.Option(help="Another one draws other documents.", min=0)] = 0,
+    overrides: SetOption = None,
+    as_json: Json = False,
+) -> None:
+    """Search a sample of a finished run's shards again for personal data, and say what is left."""
+    from curator.cli.recheck import recheck_command
+
+    recheck_command(run, documents, seed, overrides or [], as_json)
 
 
 @app.command()

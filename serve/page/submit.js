@@ -1,7 +1,7 @@
 // A form for a new run: places, and the parameters of the recipe's stages from their schemas.
 
 import { get, post } from "./client.js";
-import { field, fill, h, labelsOf, say, told } from "./elements.js";
+import { digest, field, fill, h, labelsOf, say, told } from "./elements.js";
 
 export async function showSubmit(main, signal) {
   document.title = "Submit · Curator";
@@ -87,10 +87,4 @@ function controlOf(described) {
 
 function choice(values, shown) {
   return h("select", {}, h("option", { value: "" }, shown || "as in the recipe"), values.map((value) => h("option", { value }, value)));
-}
-
-async function digest(text) {
-  if (!crypto.subtle) return String(text.length);
-  const bytes = new Uint8Array(await crypto.subtle.digest("SHA-256", new TextEncoder().encode(text)));
-  return [...bytes.slice(0, 16)].map((byte) => byte.toString(16).padStart(2, "0")).join("");
 }

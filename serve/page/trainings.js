@@ -1,7 +1,7 @@
 // Trainings: the list, one live with its losses, and the form for a new one.
 
 import { follow, get, post, trainingPath } from "./client.js";
-import { count, duration, field, fill, h, labelsOf, say, state, table, told, when } from "./elements.js";
+import { count, digest, duration, field, fill, h, labelsOf, say, state, table, told, when } from "./elements.js";
 import { ENDED, actions, figure, logView, recordView } from "./work.js";
 
 const LOOK_MILLISECONDS = 700;
@@ -180,7 +180,7 @@ export async function showTrain(main, signal, chosen) {
       config.steps = Number(steps.value);
       config.model = { size: size.value, ...config.model };
       const body = { runs: [...on.selectedOptions].map(({ value }) => value), output: output.value.trim(), config, labels: labelsOf(labels.value) };
-      const made = await post("/v1/trainings", body, { "Idempotency-Key": `${key}-${output.value.trim().length}-${steps.value}-${more.value.length}` });
+      const made = await post("/v1/trainings", body, { "Idempotency-Key": `${key}-${await digest(JSON.stringify(body))}` });
       location.hash = `#/trainings/${made.id}`;
     } catch (error) {
       say(told(error), true);

@@ -35,6 +35,8 @@ def ready(service: ServiceOf) -> Health:
         session.execute(text("SELECT 1"))
     if not service.runner.is_alive or time.time() - service.runner.turned > TURN_SECONDS:
         raise ProblemError("store.unavailable", "the runner does not get on", headers={"Retry-After": "5"})
+    if service.deliverer.has_died:
+        raise ProblemError("store.unavailable", "webhooks are not delivered", headers={"Retry-After": "5"})
     return live()
 
 

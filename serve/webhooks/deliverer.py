@@ -48,6 +48,11 @@ class Deliverer:
         if self._section.is_used:
             self._thread.start()
 
+    @property
+    def has_died(self) -> bool:
+        """Whether it should deliver, and does not any more."""
+        return self._thread.ident is not None and not self._thread.is_alive() and not self._stopping.is_set()
+
     def stop(self) -> None:
         """End; what is not delivered stays in the outbox."""
         self._stopping.set()
@@ -97,7 +102,7 @@ class Deliverer:
             status = post(pinned, message.body, sign(message.id, int(time.time()), message.body, self._secrets))
         except AddressError as error:
             return Sent(None, error.message)
-        except (OSError, http.client.HTTPException) as error:
+        except (OSError, UnicodeError, http.client.HTTPException) as error:  # a host name may be none (UnicodeError)
             return Sent(None, type(error).__name__)
         return Sent(status, None if 200 <= status < 300 else f"answered {status}")
 
@@ -144,4 +149,5 @@ class _PinnedConnection(http.client.HTTPConnection):
     def abort(self) -> None:
         """End whatever it waits for."""
         if self.sock is not None:
-            self.sock.shutdown(socket.SHUT_RDWR)
+            with contextlib.suppress(OSError):  # it has ended meanwhile
+                self.sock.shutdown(socket.SHUT_RDWR)

@@ -15,7 +15,7 @@ from serve.client import Client
 from serve.models import Progress, Run
 from serve.states import TERMINAL, State
 from tests.command import curator, told
-from tests.serve.servers import SMALL, Running, running
+from tests.serve.servers import SMALL, Running, running, small_request
 from tests.serve.servers import make_settings as make_settings_of
 
 
@@ -40,6 +40,18 @@ def test_a_run_is_submitted_followed_listed_and_shown(working: Running, tmp_path
     shown = invoke(working, "runs", "show", found["id"])
     assert [line.split()[3] for line in shown.splitlines()[-4:]] == ["queued", "starting", "running", "succeeded"]
     assert "[4/4] write" in invoke(working, "runs", "logs", found["id"])
+
+
+@pytest.mark.slow
+def test_the_shell_offers_the_runs_of_a_service(resting: Running, tmp_path: Path) -> None:
+    with resting.http() as client:
+        body = small_request(resting.settings.state.parent, "offered")
+        run = client.post("/v1/runs", json=body).json()["id"]
+    for server, expected in ((resting.url, [run]), ("http://127.0.0.1:9", [])):
+        words = f"curator runs show --server {server} {run[:6]}"
+        asked = {"_CURATOR_COMPLETE": "complete_bash", "COMP_WORDS": words, "COMP_CWORD": "5"}
+        done = curator(env={**asked, TOKEN_VARIABLE: resting.token})
+        assert done.stdout.split() == expected, done.stderr
 
 
 @pytest.mark.slow

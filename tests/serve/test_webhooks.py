@@ -191,6 +191,14 @@ def test_a_message_is_kept_over_a_restart_and_an_end_that_is_not_committed_leave
     assert json.loads(receiver.got[0][1])["data"]["output"] == "/kept"
 
 
+def test_a_host_that_cannot_be_is_an_error_of_its_message_alone(tmp_path: Path) -> None:
+    with delivering(tmp_path, f"http://{'a' * 70}.example/") as server:
+        finish(server, make_run(server, "x"))
+        await_that(lambda: bool(deliveries(server)[0]["error"]))
+        assert deliveries(server)[0]["standing"] == "waiting"
+        assert not server.server.service.deliverer.has_died
+
+
 def test_a_message_that_one_server_sends_is_not_sent_by_another(tmp_path: Path) -> None:
     with (
         receiving() as receiver,
