@@ -86,8 +86,6 @@ def test_the_exponent_is_looked_for(run: str, tmp_path: Path) -> None:
 
 REFUSED = [
     (["train", "{run}", "-o", "{new}", "--vocabulary", "60000"], "tokens at most), or give more text"),
-]
-REFUSED_TOO = [
     (["report", "{notes}"], "is no tokenizer"),
     (["extend", "{old}", "{run}", "-o", "{new}", "--lang", "cy"], "there is no text in cy"),
     (["train", "{run}", "-o", "{new}", "--alpha", "2"], "tokenizer.alpha: Input should be less than or equal to 1"),
@@ -104,9 +102,8 @@ REFUSED_TOO = [
 ]
 
 
-@pytest.mark.parametrize(
-    ("arguments", "line"), [*REFUSED, *(pytest.param(*case, marks=pytest.mark.long) for case in REFUSED_TOO)]
-)
+@pytest.mark.long
+@pytest.mark.parametrize(("arguments", "line"), REFUSED)
 def test_what_cannot_be_is_said(run: str, tokenizer: Path, tmp_path: Path, arguments: list[str], line: str) -> None:
     notes = tmp_path / "notes.txt"
     notes.write_text("mine")

@@ -47,7 +47,7 @@ def joint(corpus: dict[str, list[str]]) -> Tokenizer:
     return read_tokenizer(train_on(sample, TokenizerSection(vocabulary=1500)), "joint")
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_words_of_a_planted_language_find_their_topic_again(joint: Tokenizer, corpus: dict[str, list[str]]) -> None:
     alignment, left_out = align_pieces(joint, corpus, pivot="one", threshold=0.5)
     assert left_out == {}
