@@ -50,8 +50,10 @@ def make_plan(pipeline: Pipeline) -> tuple[Phase, ...]:
                 f"{stage.name!r} stands after {late.name!r}",
                 hint=f"{late.name!r} works on what the other stages keep; move it behind them",
             )
-        if (stage.relates or stage.observes) and stage.columns and not pipeline.annotates_early(stage):
-            editor = next((other.name for other in pipeline.stages if other.edits_text), stage.name)
+        editor = next((other.name for other in pipeline.before(stage) if other.edits_text), None)
+        if editor is None and stage.relates and stage.costly:
+            editor = stage.name
+        if (stage.relates or stage.observes) and stage.columns and editor is not None:
             raise UserError(
                 f"{stage.name!r} stands after {editor!r}",
                 hint=f"{stage.name!r} compares texts as they came in; move it before {editor!r}",

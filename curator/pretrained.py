@@ -17,7 +17,7 @@ from blake3 import blake3
 from pydantic import Field, field_validator
 
 from curator.errors import UserError
-from curator.language.tags import list_language
+from curator.language.tags import checked_list_languages
 from curator.stage import Parameters, Requirement, Resources
 
 if TYPE_CHECKING:
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
 PACKAGES: Final = ("torch", "transformers", "tokenizers", "safetensors")
 Device = Literal["auto", "cpu", "cuda"]
-Task = Literal["ForTokenClassification", "ForSequenceClassification"]
-"""The end of the name of a model's architecture."""
+Task = Literal["ForTokenClassification", "ForSequenceClassification", "Model"]
+"""The end of the name of a model's architecture; `Model` has no head, and gives a vector for each token."""
 _CONFIG: Final = "config.json"
 _TOKENIZER: Final = "tokenizer.json"
 _WEIGHTS: Final = "model.safetensors"
@@ -48,10 +48,7 @@ class PretrainedParameters(Parameters):
     @field_validator("languages")
     @classmethod
     def _list_languages(cls, languages: tuple[str, ...]) -> tuple[str, ...]:
-        for language in languages:
-            if list_language(language) != language:
-                raise ValueError(f"{language!r}: expected a language as lists have it: {list_language(language)!r}")
-        return languages
+        return checked_list_languages(languages)
 
     def resources(self) -> Resources:
         """What a task with the model needs. A GPU is asked for where the recipe says so, not where one happens to
@@ -169,11 +166,11 @@ class PretrainedFolder:
         return next(model.parameters()).device
 
     def _auto_class(self) -> Any:
-        from transformers import AutoModelForSequenceClassification, AutoModelForTokenClassification
+        from transformers import AutoModel, AutoModelForSequenceClassification, AutoModelForTokenClassification
 
         if self.task == "ForTokenClassification":
             return AutoModelForTokenClassification
-        return AutoModelForSequenceClassification
+        return AutoModel if self.task == "Model" else AutoModelForSequenceClassification
 
     def _files(self) -> list[Path]:
         return [self.path / _CONFIG, self.path / _TOKENIZER, *sorted(self.path.glob("*.safetensors*"))]

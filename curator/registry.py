@@ -1,4 +1,4 @@
-"""Finding stages, readers, translators and masks: all through entry points, ours like anybody's.
+"""Finding stages, readers, translators, masks and recognisers: all through entry points, ours like anybody's.
 
 A user's package adds a stage by an entry point in the group `curator.stages`; nothing here needs to change.
 """
@@ -17,6 +17,7 @@ from curator.stage import Parameters, Stage
 STAGES = "curator.stages"
 TRANSLATORS = "curator.translators"
 MASKS = "curator.masks"
+RECOGNISERS = "curator.recognisers"
 
 
 @cache

@@ -189,7 +189,8 @@ class Stage(abc.ABC, Generic[ParametersT]):
         return {}
 
     def observe(self, batch: Batch, columns: Columns) -> pa.Table:
-        """A summary of documents that survived the earlier stages. `batch` has no text."""
+        """A summary of documents that survived the earlier stages. `batch` has no text; for a costly stage it has, and
+        `columns` has none of its own, so that the stage annotates those only that its summary holds."""
         raise NotImplementedError
 
     def merge(self, summaries: Sequence[pa.Table]) -> pa.Table:

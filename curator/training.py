@@ -140,7 +140,7 @@ class TokenizerSection(_Strict):
 
     vocabulary: int = Field(8192, ge=300, le=1 << 20, description="tokens, 256 bytes and 3 marks included")
     kind: Literal["unigram", "bpe"] = Field("bpe", description="SentencePiece's algorithm")
-    alpha: float = Field(0.5, ge=0, le=1, description="exponent over the bytes of languages in the sample")
+    alpha: float = Field(0.5, ge=0, le=1, description="exponent over the bytes of languages before sampling")
     sample_bytes: int = Field(20_000_000, ge=10_000, description="bytes of text that it is trained on")
 
 

@@ -50,8 +50,9 @@ class Attention(nn.Module):
         packed_TNH = linear(x_TD, self.query_key_value_CD.to(x_TD.dtype)).view(x_TD.shape[0], -1, config.head_width)
         # Split, not sliced: the gradient is then one copy, where each slice would make zeros to be added.
         rotated = config.heads + config.key_value_heads
-        turned_TNH, v_TMH = packed_TNH.split((rotated, config.key_value_heads), 1)
-        q_TNH, k_TMH = rotate(turned_TNH, cosine_TR, sine_TR).split((config.heads, config.key_value_heads), 1)
+        turned_TNH, v_TMH = torch.split(packed_TNH, [rotated, config.key_value_heads], 1)
+        rotated_TNH = rotate(turned_TNH, cosine_TR, sine_TR)
+        q_TNH, k_TMH = torch.split(rotated_TNH, [config.heads, config.key_value_heads], 1)
         if cache is None:
             y_TNH = attention(q_TNH, k_TMH, v_TMH, documents, self._pattern)
         else:

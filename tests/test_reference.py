@@ -23,7 +23,7 @@ from curator.readers.registry import reader_names
 from curator.recipe import load_recipe, load_recipe_text
 from curator.recipe.model import Recipe
 from curator.recipe.overlay import Calibration, Fitted
-from curator.registry import MASKS, STAGES, TRANSLATORS, stage_class
+from curator.registry import MASKS, RECOGNISERS, STAGES, TRANSLATORS, stage_class
 from curator.run.failures import MEANINGS
 from curator.run.memory import DRIVER_BYTES, SERVER_BYTES, WORKER_BYTES, workers_within
 from curator.sizes import format_size
@@ -201,7 +201,7 @@ def test_the_formats_of_the_reference_are_those_of_the_readers() -> None:
 
 
 def test_the_entry_points_of_the_reference_can_be_used() -> None:
-    assert column("Entry points") == [STAGES, READERS, TRANSLATORS, MASKS]
+    assert column("Entry points") == [STAGES, READERS, TRANSLATORS, RECOGNISERS, MASKS]
     for name in re.findall(r"`((?:curator|stages)\.[\w.]+\.[A-Z]\w+)`", (ROOT / "docs" / "reference.md").read_text()):
         module, _, attribute = name.rpartition(".")
         assert hasattr(importlib.import_module(module), attribute)

@@ -7,6 +7,7 @@ import platform
 import shutil
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, requires, version
+from importlib.util import find_spec
 from pathlib import Path
 
 import psutil
@@ -14,7 +15,7 @@ import psutil
 from curator.cli.output import print_json, print_line, print_table
 from curator.errors import UserError
 from curator.recipe import load_recipe
-from curator.registry import MASKS, STAGES, TRANSLATORS, distribution, names
+from curator.registry import MASKS, RECOGNISERS, STAGES, TRANSLATORS, distribution, names
 from curator.run.fingerprint import DISTRIBUTION
 from curator.run.pipeline import make_pipeline
 from curator.sizes import format_size
@@ -34,6 +35,7 @@ def doctor_command(recipe: str, overlay: Path | None, overrides: Sequence[str], 
                 "stages": {name: distribution(STAGES, name) for name in names(STAGES)},
                 "translators": _translators(),
                 "parsers": _parsers(),
+                "recognisers": names(RECOGNISERS),
                 "masks": names(MASKS),
                 "recipe": loaded.name,
                 "needs": [
@@ -48,6 +50,7 @@ def doctor_command(recipe: str, overlay: Path | None, overrides: Sequence[str], 
         print_table(["package", "installed"], [[name, found] for name, found in _packages().items()], left=2)
         print_line()
         print_line(f"stages: {', '.join(names(STAGES))}")
+        print_line(f"recognisers: {', '.join(names(RECOGNISERS))}")
         for name, found in _translators().items():
             print_line(f"translator {name}: {found}")
         for name, found in _parsers().items():
@@ -70,7 +73,18 @@ def _machine() -> dict[str, str]:
         "cores": str(len(os.sched_getaffinity(0))),
         "memory": format_size(psutil.virtual_memory().total),
         "disk free here": format_size(disk.free),
+        "training on the CPU": _training(),
     }
+
+
+def _training() -> str:
+    """Which kernels a training on the CPU takes."""
+    from model.openmp import native_problem
+
+    if find_spec("torch") is None:
+        return "not installed (extra train)"
+    problem = native_problem()
+    return "compiled kernels" if problem is None else f"plain torch: {problem}"
 
 
 def _packages() -> dict[str, str]:

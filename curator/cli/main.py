@@ -351,6 +351,20 @@ def verify(run: RunArgument, as_json: Json = False) -> None:
 
 
 @app.command()
+def recheck(
+    run: RunArgument,
+    documents: Annotated[int, typer.Option(help="Documents that are searched, drawn by hash.", min=1)] = 1000,
+    seed: Annotated[int, typer.Option(help="Another one draws other documents.", min=0)] = 0,
+    overrides: SetOption = None,
+    as_json: Json = False,
+) -> None:
+    """Search a sample of a finished run's shards again for personal data, and say what is left."""
+    from curator.cli.recheck import recheck_command
+
+    recheck_command(run, documents, seed, overrides or [], as_json)
+
+
+@app.command()
 def doctor(
     recipe: RecipeOption = "web", overlay: OverlayOption = None, overrides: SetOption = None, as_json: Json = False
 ) -> None:

@@ -9,7 +9,7 @@ from importlib.metadata import Distribution, EntryPoint, PackageNotFoundError, d
 
 from curator.readers.registry import GROUP as READERS
 from curator.recipe.model import Recipe
-from curator.registry import MASKS, STAGES, TRANSLATORS
+from curator.registry import MASKS, RECOGNISERS, STAGES, TRANSLATORS
 from curator.run.fingerprint import DISTRIBUTION
 from curator.run.pipeline import Pipeline
 
@@ -17,13 +17,14 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
 def distributions_of(recipe: Recipe) -> list[Distribution]:
-    """Curator's own, and those that add what the recipe names: stages, a reader, translators. Masks are all applied,
-    so all count."""
+    """Curator's own, and those that add what the recipe names: stages, a reader, translators, recognisers. Masks are
+    all applied, so all count."""
     named = set(_texts([entry.parameters for entry in recipe.stages]))
     wanted: dict[str, set[str] | None] = {
         STAGES: {entry.name for entry in recipe.stages},
         READERS: {recipe.input.format},
         TRANSLATORS: named,
+        RECOGNISERS: named,
         MASKS: None,
     }
     found = {DISTRIBUTION: distribution(DISTRIBUTION)}

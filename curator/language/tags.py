@@ -155,3 +155,11 @@ def _registry_names() -> dict[str, str]:
         if entry.get("Type") == "language":
             names[entry["Subtag"]] = _REMARK.sub("", entry["Description"][0])
     return names
+
+
+def checked_list_languages(languages: tuple[str, ...]) -> tuple[str, ...]:
+    """The languages that a recipe names, which must be list languages. ValueError with the right one for another."""
+    for language in languages:
+        if list_language(language) != language:
+            raise ValueError(f"{language!r}: expected a language as lists have it: {list_language(language)!r}")
+    return languages

@@ -110,10 +110,10 @@ def load_overlay_text(raw: bytes, name: str, label: str) -> Overlay:
             raise UserError(f"{_line(places, (key,))}unknown key {key!r}", file=label, hint=hint)
     stages: dict[str, dict[str, Value]] = {}
     found: dict[Location, Place] = {}
-    for at, name, given in _entries(data, places, label) if data["stages"] else ():
-        if name in stages:
-            raise UserError(f"{_line(places, at)}the stage {name!r} stands twice", file=label)
-        stages[name] = given
+    for at, stage, given in _entries(data, places, label) if data["stages"] else ():
+        if stage in stages:
+            raise UserError(f"{_line(places, at)}the stage {stage!r} stands twice", file=label)
+        stages[stage] = given
         for location, place in places.items():
             if location[:3] == at:
                 found[location[2:]] = Place("overlay", f"overlay {label}: {place.text}")

@@ -371,7 +371,7 @@ class _Driver:
         folder = self.directory.phase(f"judge-{self.passes}")
         states = tuple((name, self.states[name]) for name in phase.stages if name in self.states)
         task = JudgeTask(self.recipe, phase.stages, phase.observers, states, closes)
-        commits = self.executor.map(folder, task, parts, self.pipeline.resources(phase.stages))
+        commits = self.executor.map(folder, task, parts, self.pipeline.resources((*phase.stages, *phase.observers)))
         for commit in commits:
             self.tally.merge(_tally_of(commit))
         if closes:

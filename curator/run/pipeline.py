@@ -55,6 +55,10 @@ class Pipeline:
         held_out = () if self.recipe.holdout is None else (HELD_OUT,)
         return (first, *units, *rest, *held_out)
 
+    def before(self, stage: AnyStage) -> tuple[AnyStage, ...]:
+        """The stages that stand before one."""
+        return self.stages[: self.stages.index(stage)]
+
     def early(self) -> Iterator[AnyStage]:
         """Stages whose `annotate` runs while reading: cheap ones, up to and including the first that edits text."""
         for stage in self.stages:

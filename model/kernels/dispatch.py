@@ -1,28 +1,26 @@
 """Which implementation runs: CUDA tensors take Triton, CPU tensors the CPU path, and CPU tensors under
 `TRITON_INTERPRET=1` Triton's interpreter. Nothing falls back: what an implementation cannot do is an error that names
-it.
+it. The CPU path has kernels that Numba compiles, for float32, and plain torch.
 """
 
 from __future__ import annotations
 
-import ctypes
 import os
-import sys
-from functools import cache
-from importlib import import_module
 from typing import Final
 
 import torch
 from torch import Tensor
 
 from curator.errors import UserError
+from model.openmp import native_problem
 
 INTERPRETED: Final = os.environ.get("TRITON_INTERPRET", "0").lower() in ("1", "true", "on", "yes", "y")
 """Triton binds its choice when it is imported, for the whole process: so it is read once, as Triton reads it."""
 
 _TRITON_DTYPES: Final = (torch.float32, torch.bfloat16, torch.float16)
 _CPU_DTYPES: Final = (*_TRITON_DTYPES, torch.float64)
-_NATIVE_DTYPES: Final = (torch.float32, torch.float64)
+NATIVE_DTYPES: tuple[torch.dtype, ...] = (torch.float32,)
+"""The same kernels compile for float64, which tests of their gradients take; nobody trains in it."""
 
 
 def uses_triton(tensor: Tensor) -> bool:
@@ -42,23 +40,10 @@ def uses_triton(tensor: Tensor) -> bool:
     )
 
 
-@cache
-def native_problem() -> str | None:
-    """Why CPU tensors cannot take the kernels that Numba compiles; None where they can."""
-    if sys.byteorder != "little" or sys.maxsize < 2**63 - 1:
-        return "the processor has no addresses of 64 bits, little-endian"
-    try:
-        import_module("curator.kernel")
-        ctypes.CDLL("libgomp.so.1")
-    except (ImportError, OSError) as error:
-        return f"{error}"
-    return None
-
-
 def runs_natively(tensor: Tensor) -> bool:
-    """Whether an op on a tensor on the CPU takes the kernels that Numba compiles: float32 and float64, where they run
-    (`native_problem`); the other dtypes take plain torch."""
-    return tensor.dtype in _NATIVE_DTYPES and native_problem() is None
+    """Whether an op on a tensor on the CPU takes the kernels that Numba compiles: float32 does, where they can run
+    (`native_problem`, which `curator doctor` tells); all else takes plain torch."""
+    return tensor.dtype in NATIVE_DTYPES and native_problem() is None
 
 
 def expect_floating(name: str, tensor: Tensor) -> None:

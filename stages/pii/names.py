@@ -8,6 +8,7 @@ Precision comes first: a capitalised word is no name by itself, even if it stand
 - two known given names;
 - initials and a known surname;
 - a known given name and an unknown capitalised word inside a sentence, where no neighbour has a capital, or in a list;
+  a given name of few other languages only in English text, or before `<`;
 - a title (`Mr`, `Dr.`, `г-н`, `さん`) or an introduction (`my name is`) and a name; offices (`Minister`) and labels
   (`Author:`) ask for a known name;
 - in languages that put the surname first, a known surname and a known given name;
@@ -60,6 +61,8 @@ _SURNAME_FIRST: Final = frozenset(("be", "hu", "ja", "kk", "ko", "ru", "uk", "uz
 _PATRONYMICS: Final = frozenset(("be", "kk", "ru", "uk"))
 _HEADLINES: Final = frozenset(("cy", "en", "fil", "ga", "id", "ms"))
 
+_POSSESSIVES: Final = (b"'s", "\u2019s".encode())
+
 NOT_CHECKED: Final = "names not checked"
 CUES_ONLY: Final = "names only after titles and cue words"
 
@@ -97,12 +100,18 @@ def find(data: NDArray[np.uint8], units: Units, languages: Codes) -> Iterator[tu
         return find_unspaced(data, offsets, hashes, starts, ends, kinds, own, columns, modes, *lists, out)
 
     found = _collect(spaced, len(hashes))
-    for document, first, stop in zip(
-        found[:, 0].tolist(), starts[found[:, 1]].tolist(), ends[found[:, 2] - 1].tolist(), strict=True
+    last = found[:, 2] - 1
+    for document, first, begin, stop in zip(
+        *(values.tolist() for values in (found[:, 0], starts[found[:, 1]], starts[last], ends[last])), strict=True
     ):
-        yield document, first, stop
+        yield document, first, stop - _possessive_bytes(data[begin:stop].tobytes())
     for document, first, stop in _collect(unspaced, len(hashes)).tolist():
         yield document, first, stop
+
+
+def _possessive_bytes(word: bytes) -> int:
+    """How long the `'s` is with which a word ends, which is no part of the name."""
+    return next((len(mark) for mark in _POSSESSIVES if word.endswith(mark) and len(word) > len(mark)), 0)
 
 
 def _collect(run: Callable[[NDArray[np.int64]], int], units: int) -> NDArray[np.int64]:

@@ -1,4 +1,4 @@
-"""Names of persons by a token classifier of the Hugging Face layout, read from a folder.
+"""The recogniser `transformers`: a token classifier of the Hugging Face layout, read from a folder.
 
 What the folder must have and what is refused is in `curator.pretrained`. A text longer than the model takes is read in
 windows that overlap; each word is judged in the window in which it stands further from the edge.
@@ -6,16 +6,16 @@ windows that overlap; each word is judged in the window in which it stands furth
 
 from __future__ import annotations
 
-import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
 from pydantic import Field
 
-from curator.pretrained import PretrainedFolder, PretrainedParameters
-from curator.stage import Requirement
+from curator.pretrained import PACKAGES, PretrainedFolder, PretrainedParameters
+from curator.stage import Requirement, Resources
+from stages.pii.recogniser import Finding, trimmed
 
 if TYPE_CHECKING:
     from tokenizers import Encoding, Tokenizer
@@ -28,30 +28,23 @@ _OVERLAP: Final = 4
 """An nth of a window is read twice."""
 _BATCH: Final = 16
 """Windows that are judged at a time, the longest first, so that little is padded."""
+PERSONS: Final = ("PER", "PERSON")
+"""What most models call a person."""
 
 
 class NerParameters(PretrainedParameters):
     """A token classifier for names, and the languages that it was made for."""
 
     labels: tuple[str, ...] = Field(
-        ("PER", "PERSON"),
+        PERSONS,
         min_length=1,
         description="Labels of a person, without `B-` and `I-`; the model must have one.",
     )
 
-    def folder(self) -> PretrainedFolder:
-        """The folder of the model."""
-        return PretrainedFolder(self.path, "ForTokenClassification", self.device)
-
-    def requirement(self) -> Requirement:
-        """The model by the BLAKE3 of its files, and what is wrong with it."""
-        folder = self.folder()
-        known = sorted({_entity(label) for label in folder.labels.values()})
-        if set(known) & set(self.labels):
-            return folder.requirement()
-        return folder.requirement(
-            f"has none of the labels {', '.join(self.labels)}; it has {', '.join(known) or 'none'}: name its own"
-        )
+    def recogniser(self) -> TokenClassifier:
+        """The recogniser that finds the names."""
+        kinds = dict.fromkeys(self.labels, "name")
+        return TokenClassifier(self.languages, kinds, path=self.path, device=self.device)
 
 
 def _entity(label: str) -> str:
@@ -69,15 +62,38 @@ class _Window:
     end: int
 
 
-class NameModel:
-    """A loaded model. Its folder has passed `NerParameters.requirement`."""
+class TokenClassifier:
+    """Finds the words to which a model gives labels of personal data."""
 
-    def __init__(self, parameters: NerParameters) -> None:
-        self.parameters = parameters
-        self._folder = parameters.folder()
+    packages: Sequence[str] = PACKAGES
 
-    def find(self, texts: Sequence[str]) -> list[list[tuple[int, int]]]:
-        """For each text the names in it: (begin, end) in code points, ascending, without overlaps."""
+    def __init__(self, languages: Sequence[str], kinds: Mapping[str, str] | None = None, **options: object) -> None:
+        self.languages = frozenset(languages)
+        self.options = PretrainedParameters.model_validate({**options, "languages": languages})
+        self._kind_of = dict(kinds) if kinds else dict.fromkeys(PERSONS, "name")
+        self._folder = PretrainedFolder(self.options.path, "ForTokenClassification", self.options.device)
+
+    @property
+    def kinds(self) -> frozenset[str]:
+        """Those of the labels."""
+        return frozenset(self._kind_of.values())
+
+    @property
+    def resources(self) -> Resources:
+        """A process that keeps the weights, and a GPU where the recipe says so."""
+        return self.options.resources()
+
+    def requirement(self) -> Requirement:
+        """The model by the BLAKE3 of its files, and what is wrong with it."""
+        known = sorted({_entity(label) for label in self._folder.labels.values()})
+        if set(known) & set(self._kind_of):
+            return self._folder.requirement()
+        return self._folder.requirement(
+            f"has none of the labels {', '.join(self._kind_of)}; it has {', '.join(known) or 'none'}: name its own"
+        )
+
+    def find(self, texts: Sequence[str]) -> list[list[Finding]]:
+        """For each text what is in it, ascending, without overlaps."""
         windows = [window for index, text in enumerate(texts) for window in self._windows(index, text)]
         words: list[list[tuple[int, int, str]]] = [[] for _ in texts]
         longest_first = sorted(range(len(windows)), key=lambda place: -len(windows[place].encoding.ids))
@@ -88,7 +104,7 @@ class NameModel:
                 judged[place] = list(_words(windows[place], labels))
         for place, window in enumerate(windows):
             words[window.text].extend(judged[place])
-        return [list(self._names(text, found)) for text, found in zip(texts, words, strict=True)]
+        return [list(self._joined(text, found)) for text, found in zip(texts, words, strict=True)]
 
     def _windows(self, index: int, text: str) -> Iterator[_Window]:
         encoding = self._tokenizer.encode(text)
@@ -116,20 +132,22 @@ class NameModel:
             for row, window in zip(best, windows, strict=True)
         ]
 
-    def _names(self, text: str, words: Sequence[tuple[int, int, str]]) -> Iterator[tuple[int, int]]:
-        """Words of persons, those of one person joined."""
-        wanted = self.parameters.labels
+    def _joined(self, text: str, words: Sequence[tuple[int, int, str]]) -> Iterator[Finding]:
+        """Words of the labels, those of one person (address, …) joined."""
         begin = end = -1
+        kind = ""
         for low, high, label in words:
-            if _entity(label) not in wanted:
+            own = self._kind_of.get(_entity(label))
+            if own is None:
                 continue
             between = text[end:low] if end >= 0 else ""
-            if end >= 0 and len(between) <= 2 and not between.strip(" -'.\u2019") and not label.startswith(_BEGINS):
+            joins = own == kind and len(between) <= 2 and not between.strip(" -'.\u2019")
+            if end >= 0 and joins and not label.startswith(_BEGINS):
                 end = high
                 continue
-            yield from _trimmed(text, begin, end)
-            begin, end = low, high
-        yield from _trimmed(text, begin, end)
+            yield from _finding(text, begin, end, kind)
+            begin, end, kind = low, high, own
+        yield from _finding(text, begin, end, kind)
 
     @cached_property
     def _tokenizer(self) -> Tokenizer:
@@ -172,15 +190,7 @@ def _words(window: _Window, labels: Sequence[str]) -> Iterator[tuple[int, int, s
         yield begin, end, kept
 
 
-def _trimmed(text: str, begin: int, end: int) -> Iterator[tuple[int, int]]:
-    """A span without what is no letter at its ends: words of some tokenizers have blanks and commas."""
-    while begin < end and not text[begin].isalpha():
-        begin += 1
-    while end > begin and not (text[end - 1].isalpha() or text[end - 1].isdigit() or _is_mark(text[end - 1])):
-        end -= 1
-    if end > begin >= 0:
-        yield begin, end
-
-
-def _is_mark(character: str) -> bool:
-    return unicodedata.category(character).startswith("M")
+def _finding(text: str, begin: int, end: int, kind: str) -> Iterator[Finding]:
+    span = trimmed(text, begin, end)
+    if span is not None:
+        yield Finding(*span, kind)

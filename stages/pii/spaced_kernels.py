@@ -43,6 +43,7 @@ _INITIAL, _WEAK, _STRONG, _FOREIGN = 0, 1, 2, 3
 """What a given name is: one letter, also a word of the language, none, or one of other languages."""
 _MAX_LETTER_BYTES: Final = 4
 _MIN_KEPT_BYTES: Final = 4
+_SPACE_BYTE, _LESS_THAN = 32, 60
 
 
 @kernel
@@ -101,7 +102,22 @@ def find_spaced(
                 unit += 1
                 continue
             stop = _name_end(
-                unit, low, high, level, cased, trait, english, data, starts, ends, kinds, rows, own, flags, any_flags
+                unit,
+                low,
+                high,
+                level,
+                cased,
+                trait,
+                column,
+                english,
+                data,
+                starts,
+                ends,
+                kinds,
+                rows,
+                own,
+                flags,
+                any_flags,
             )
             if stop == 0:
                 unit += 1
@@ -129,6 +145,7 @@ def _name_end(
     level: int,
     cased: bool,
     trait: int,
+    column: int,
     english: int,
     data: NDArray[np.uint8],
     starts: NDArray[np.int64],
@@ -234,7 +251,10 @@ def _name_end(
         return stop  # `Ludwig van Beethoven`: a particle joins them
     shouted = 65 <= data[ends[unit] - 1] <= 90 and ends[unit] - starts[unit] > 1
     mistaken = hyphen or flags[given_row, english] & WORD or shouted
-    mistaken = mistaken or (strong == 0 and not any_flags[given_row] & WIDESPREAD)
+    # A name that few languages have may be a word of this one: save in English, whose words the lists know, a mail
+    # address must follow.
+    rare = strong == 0 and not any_flags[given_row] & WIDESPREAD and column != english
+    mistaken = mistaken or (rare and not _begins_address(stop, high, data, starts, ends))
     if (
         family == _UNKNOWN
         and strong + foreign > 0
@@ -278,6 +298,16 @@ def _name_end(
             break
         stop += 1
     return stop if stop > unit + 1 else 0
+
+
+@inline_kernel
+def _begins_address(
+    stop: int, high: int, data: NDArray[np.uint8], starts: NDArray[np.int64], ends: NDArray[np.int64]
+) -> bool:
+    """Whether a space and `<` stand before the unit `stop`."""
+    if stop >= high or starts[stop] - ends[stop - 1] != 2:
+        return False
+    return bool(data[ends[stop - 1]] == _SPACE_BYTE and data[ends[stop - 1] + 1] == _LESS_THAN)
 
 
 @inline_kernel

@@ -11,10 +11,12 @@ personal data (years, amounts, versions, ISBNs), `user:password` as such, single
 
 from __future__ import annotations
 
+import dataclasses
+import os
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import ClassVar, Final, Literal, Self, get_args
+from typing import TYPE_CHECKING, ClassVar, Final, Literal, Self, get_args
 
 import numpy as np
 import pyarrow as pa
@@ -22,51 +24,20 @@ from blake3 import blake3
 from pydantic import Field, model_validator
 
 from curator.document import Batch
-from curator.pretrained import PACKAGES
-from curator.stage import Column, Columns, Parameters, Requirement, Stage, State
+from curator.stage import Column, Columns, Parameters, Requirement, Resources, Stage, State
 from curator.verdict import Redaction, VerdictBuilder, Verdicts
 from stages.pii.actions import Action, KeySource, hashed
-from stages.pii.ner import NameModel, NerParameters
+from stages.pii.kind import CALLED, Kind
+from stages.pii.ner import NerParameters
 from stages.pii.pseudonyms import PSEUDONYMISED, pseudonym
+from stages.pii.recogniser import Recogniser, RecogniserChoice, create
 from stages.pii.redact import PLACEHOLDERS, replace
 
-Kind = Literal[
-    "credentials",
-    "secret",
-    "email",
-    "iban",
-    "ip",
-    "mac",
-    "card",
-    "passport",
-    "id",
-    "phone",
-    "birthdate",
-    "plate",
-    "address",
-    "username",
-    "name",
-]
+if TYPE_CHECKING:
+    from stages.pii.detect import Recognised
 
 SPAN_TYPE: Final = pa.struct([("kind", pa.string()), ("begin", pa.int32()), ("end", pa.int32())])
 
-_CALLED: Final = {
-    "credentials": "a user name and password in a URL",
-    "secret": "a key or token",
-    "email": "an e-mail address",
-    "iban": "a bank account number",
-    "ip": "an IP address",
-    "mac": "a MAC address",
-    "card": "a payment card number",
-    "passport": "the number of a passport",
-    "id": "an identity number",
-    "phone": "a telephone number",
-    "birthdate": "a date of birth",
-    "plate": "a registration plate",
-    "address": "a postal address",
-    "username": "a user name in a URL",
-    "name": "the name of a person",
-}
 HASH, PSEUDONYM, DROP, FLAG = "pii.hash", "pii.pseudonym", "pii.drop", "pii.flag"
 _RULE_OF: Final = {kind: f"pii.{kind}" for kind in PLACEHOLDERS}
 
@@ -93,6 +64,10 @@ class PiiParameters(Parameters):
 
     ner: NerParameters | None = Field(
         None, description="A model that finds names, beside the rules; it reads only documents that are kept so far."
+    )
+    recognisers: tuple[RecogniserChoice, ...] = Field(
+        (),
+        description="Recognisers of other packages, beside the rules; they read only documents that are kept so far.",
     )
 
     @model_validator(mode="after")
@@ -127,7 +102,7 @@ class Pii(Stage[PiiParameters]):
         Column("pii.count", pa.int32(), "Pieces of personal data that were found."),
     )
     rules: ClassVar[Mapping[str, str]] = {
-        **{_RULE_OF[kind]: f"{called} was replaced by {PLACEHOLDERS[kind]}" for kind, called in _CALLED.items()},
+        **{_RULE_OF[kind]: f"{called} was replaced by {PLACEHOLDERS[kind]}" for kind, called in CALLED.items()},
         HASH: "personal data ({kind}) was replaced by a keyed hash",
         PSEUDONYM: "personal data ({kind}) was replaced by a pseudonym",
         DROP: "it has personal data ({kind}), of which the recipe wants no document",
@@ -140,24 +115,48 @@ class Pii(Stage[PiiParameters]):
         super().__init__(parameters, seed)
         named = {"hash": HASH, "pseudonymise": PSEUDONYM}
         self._actions: Mapping[str, Action] = dict(parameters.actions.items())
-        self._model = None if parameters.ner is None else NameModel(parameters.ner)
-        if parameters.ner is not None:
+        self._recognisers: list[Recogniser] = [] if parameters.ner is None else [parameters.ner.recogniser()]
+        self._recognisers += map(create, parameters.recognisers)
+        if self._recognisers:
             self.costly = True
-            self.resources = parameters.ner.resources()
-            self.packages = (*self.packages, *PACKAGES)
+            self.resources = Resources(
+                memory_bytes=sum(each.resources.memory_bytes for each in self._recognisers),
+                num_gpus=max(each.resources.num_gpus for each in self._recognisers),
+                holds_model=True,
+            )
+            of_recognisers = [name for each in self._recognisers for name in each.packages]
+            owners = [owner for choice in parameters.recognisers if (owner := choice.package()) is not None]
+            self.packages = tuple(dict.fromkeys((*self.packages, *of_recognisers, *owners)))
         self._rule_of = _RULE_OF | {kind: named[action] for kind, action in self._actions.items() if action in named}
 
     def requirements(self) -> Sequence[Requirement]:
-        """The key and the model, where the recipe names them."""
-        needed = (self.parameters.key, self.parameters.ner)
-        return [source.requirement() for source in needed if source is not None]
+        """The key, and what each recogniser needs that the recipe names."""
+        key = self.parameters.key
+        return [
+            *(() if key is None else (key.requirement(),)),
+            *(self._needed(recogniser) for recogniser in self._recognisers),
+        ]
+
+    def _needed(self, recogniser: Recogniser) -> Requirement:
+        requirement = recogniser.requirement()
+        if requirement.problem is not None or recogniser.kinds & set(self.parameters.kinds):
+            return requirement
+        found = ", ".join(sorted(recogniser.kinds))
+        return dataclasses.replace(requirement, problem=f"finds {found}, not among `kinds`: nothing would use it")
 
     def recorded(self) -> Mapping[str, object]:
-        """The parameters; key and model without the folders in which they lie."""
+        """The parameters; key and models without the folders in which they lie."""
         values = dict(super().recorded())
         key, ner = self.parameters.key, self.parameters.ner
         if ner is not None:
             values["ner"] = ner.model_copy(update={"path": Path(ner.path.name)}).model_dump(mode="json")
+        values["recognisers"] = [
+            {
+                **choice.model_dump(mode="json"),
+                "options": {name: _named(value) for name, value in choice.options.items()},
+            }
+            for choice in self.parameters.recognisers
+        ]
         if key is not None and key.file is not None:
             values["key"] = {"environment": None, "file": key.file.name}
         return values
@@ -167,27 +166,30 @@ class Pii(Stage[PiiParameters]):
         from stages.pii.detect import KINDS, detect
 
         kinds = self.parameters.kinds
-        hits = detect(*batch.text_buffer, batch.languages, lambda: batch.units, kinds, self._named(batch))
+        hits = detect(*batch.text_buffer, batch.languages, lambda: batch.units, kinds, self._recognised(batch))
         counts = np.bincount(hits.documents, minlength=len(batch)).astype(np.int32)
         offsets = np.concatenate([np.zeros(1, np.int32), np.cumsum(counts, dtype=np.int32)])
         kinds = pa.DictionaryArray.from_arrays(pa.array(hits.kinds), pa.array(KINDS)).cast(pa.string())
         spans = pa.StructArray.from_arrays([kinds, pa.array(hits.begins), pa.array(hits.stops)], fields=list(SPAN_TYPE))
         return {"pii.spans": pa.ListArray.from_arrays(pa.array(offsets), spans), "pii.count": pa.array(counts)}
 
-    def _named(self, batch: Batch) -> list[tuple[int, int, int]]:
-        """Names that the model finds: document, start and end in bytes of the text buffer."""
-        if self._model is None:
-            return []
+    def _recognised(self, batch: Batch) -> list[Recognised]:
+        """What recognisers find, each in the documents of its languages."""
         languages = batch.languages
-        read = np.array([name in self._model.parameters.languages for name in languages.names], dtype=np.bool_)
-        rows = np.flatnonzero(read[languages.codes]).tolist()
-        texts = [batch.text[row].as_py() for row in rows]
         begins = batch.text_buffer[1].tolist()
-        return [
-            (row, begins[row] + len(text[:begin].encode()), begins[row] + len(text[:end].encode()))
-            for row, text, found in zip(rows, texts, self._model.find(texts), strict=True)
-            for begin, end in found
-        ]
+        found: list[Recognised] = []
+        for recogniser in self._recognisers:
+            read = np.array([name in recogniser.languages for name in languages.names], dtype=np.bool_)
+            rows = np.flatnonzero(read[languages.codes]).tolist()
+            texts = [batch.text[row].as_py() for row in rows]
+            for row, text, findings in zip(rows, texts, recogniser.find(texts) if texts else [], strict=True):
+                points = sorted({point for begin, end, _ in findings for point in (begin, end)})
+                byte_of = dict(zip(points, _bytes_before(text, points), strict=True))
+                found += [
+                    (row, begins[row] + byte_of[begin], begins[row] + byte_of[end], kind)
+                    for begin, end, kind in findings
+                ]
+        return found
 
     def decide(self, batch: Batch, columns: Columns, state: State) -> Verdicts:
         """For each document that has personal data an edit, a drop for the first piece that calls for one, or flags."""
@@ -254,7 +256,7 @@ class Pii(Stage[PiiParameters]):
 
         missing = []
         kinds = self.parameters.kinds
-        read = self.parameters.ner is not None and language in self.parameters.ner.languages
+        read = any(language in each.languages and "name" in each.kinds for each in self._recognisers)
         names = name_coverage(language) if "name" in kinds and not read else None
         if names is not None:
             missing.append(names)
@@ -263,6 +265,24 @@ class Pii(Stage[PiiParameters]):
         if "id" in kinds and language not in id_languages():
             missing.append("national identity numbers only of other countries")
         return "; ".join(missing) or None
+
+
+def _named(value: object) -> object:
+    """A path as its last part, whatever else as it is."""
+    if isinstance(value, str) and os.sep in value:
+        return Path(value).name
+    return value
+
+
+def _bytes_before(text: str, points: Sequence[int]) -> list[int]:
+    """Bytes of UTF-8 before each of these code points, which ascend."""
+    found = []
+    done = size = 0
+    for point in points:
+        size += len(text[done:point].encode())
+        done = point
+        found.append(size)
+    return found
 
 
 def _redaction(span: tuple[str, int, int]) -> Redaction:

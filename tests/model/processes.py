@@ -14,13 +14,15 @@ from model.parallel import Connected
 from model.train import Request, train
 
 PATIENCE_S = 150
+PRELOADED = ("model.divide", "torch.utils.tensorboard", "model.kernels.native.grouped_gemm", "sentencepiece")
+"""What a rank would import for itself, each of them anew."""
 
 
 def train_on(count: int, request: Request, meeting: Path, *, killed_at: int | None = None) -> None:
     """Train with so many ranks over gloo, which meet in a file that is not there yet. RuntimeError when a rank
     fails, with what it failed of. The last rank is killed when there is a checkpoint of `killed_at` steps."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([__name__, "model.divide", "torch.utils.tensorboard"])
+    context.set_forkserver_preload([__name__, *PRELOADED])
     ends, running = [], []
     for rank in range(count):
         end, other = context.Pipe(duplex=False)

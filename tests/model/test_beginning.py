@@ -100,6 +100,7 @@ def test_a_model_of_another_shape_is_refused(old: Old) -> None:
         initialise_from(Decoder(TINY), old.tokenizer, ModelDirectory(old.model))
 
 
+@pytest.mark.long
 def test_a_training_begins_where_the_other_was(place: str, old: Old, tmp_path: Path) -> None:
     """Nothing is learned at a rate of nearly 0, so the loss of both beginnings is what they brought."""
     still = {"optimizer__learning_rate": 1e-9}
@@ -113,6 +114,7 @@ def test_a_training_begins_where_the_other_was(place: str, old: Old, tmp_path: P
     assert taken < drawn - 0.01
 
 
+@pytest.mark.slow
 def test_a_training_that_was_stopped_goes_on_as_it_began(place: str, old: Old, tmp_path: Path) -> None:
     changes = {"average": 0.9, "accumulation": 2, "schedule__cycle": 4}
     train(request_of(place, tmp_path / "whole", old, 4, **changes))
@@ -153,6 +155,7 @@ def test_tied_rows_learn_what_one_shared_row_would() -> None:
     assert bool((shared_VD[[3, 10]].abs().sum(dim=1) > 0).all())
 
 
+@pytest.mark.long
 def test_another_beginning_is_refused_when_a_training_goes_on(place: str, old: Old, tmp_path: Path) -> None:
     train(replace(request_of(place, tmp_path / "model", old, 2), alignment=None))
     with pytest.raises(UserError, match="began with another --align"):
@@ -160,6 +163,7 @@ def test_another_beginning_is_refused_when_a_training_goes_on(place: str, old: O
     assert json.loads((tmp_path / "model" / "beginning.json").read_text())["groups"] == []
 
 
+@pytest.mark.long
 def test_a_beginning_that_fails_leaves_nothing(place: str, old: Old, tmp_path: Path) -> None:
     request = request_of(place, tmp_path / "model", old, 2, model__width=64)
     with pytest.raises(UserError, match="another shape"):

@@ -54,7 +54,9 @@ class JudgeTask:
         record = _Record()
         journal = Journal(outputs.beside("journal")) if self.careful else None
         summaries: dict[str, list[pa.Table]] = {name: [] for name in self.observers}
-        text = any(_needs_text(pipeline, stage) for stage in stages)
+        text = any(_needs_text(pipeline, stage) for stage in stages) or any(
+            _is_late(pipeline, each) for each in observers
+        )
         for view in _views(part, pipeline.recipe.tokenizer, text=text):
             for stage in stages:
                 with outputs.clock.charge(stage.name):
@@ -65,7 +67,7 @@ class JudgeTask:
             for stage in observers:
                 rows = view.rows_for(stage)
                 with outputs.clock.charge(stage.name):
-                    batch = view.batch(rows, text=False)
+                    batch = view.batch(rows, text=_is_late(pipeline, stage))
                     summaries[stage.name].append(stage.observe(batch, view.columns_for(stage, rows)))
             record.add(view, stages, closes=self.closes)
         record.write(outputs)
@@ -121,7 +123,7 @@ class _View:
         }
         index = pa.array(rows)
         for column in stage.columns:
-            if is_matrix(column):
+            if is_matrix(column) and not stage.costly:
                 width, kind = column.type.list_size, column.type.value_type
                 values = self.part.matrix(column.name, np.dtype(kind.to_pandas_dtype()), width)
                 flat = np.ascontiguousarray(values[rows + self.begin]).reshape(-1)

@@ -110,7 +110,7 @@ def _forward_part(data: int, slot: int, part: int, like: Any) -> None:
                 visible = first + row + 1
                 largest = score[0]
                 for column in range(visible):
-                    largest = largest if score[column] <= largest else score[column]
+                    largest = max(largest, score[column])
                 total = like
                 for column in range(visible):
                     score[column] = exponential((score[column] - largest) * scale)

@@ -1,23 +1,28 @@
 """Parallel regions on torch's own threads, whose work Numba has compiled.
 
-A region is a function of the address of its numbers: how many parts there are, which one is next, how many threads have
-come, and what the parts need to know. Threads take parts until none is left, so what comes out hangs neither on how many threads there are nor
-on which of them takes what. The threads are those of the OpenMP runtime that torch has loaded; a second set of threads
-would wait in the way of the first.
+A region is a function of the address of its numbers: how many parts there are, which one is next, how many threads
+have come, and what the parts need to know. Threads take parts until none is left, so what comes out hangs neither on
+how many threads there are nor on which of them takes what. The threads are those of the OpenMP runtime that torch has
+loaded; a second set of threads would wait in the way of the first.
 """
 
 from __future__ import annotations
 
 import ctypes
+import hashlib
 from collections.abc import Callable
 from functools import cache
+from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 import torch
 
-from curator.kernel import numba
+from curator.kernel import numba  # isort: skip  # it hides from Numba what Numba need not load
+from numba.core.ccallback import CFunc
+
 from model.kernels.native.vectors import claim, pointer
+from model.openmp import load_openmp
 
 _types = numba.core.types
 
@@ -27,7 +32,24 @@ NUMBERS: Final = 32
 
 def compiled(function: Callable[..., Any]) -> Any:
     """A part of a kernel: as `curator.kernel.kernel`, with sums that may be taken in vectors and fused products."""
-    return numba.njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract", "reassoc", "nsz"})(function)
+    dispatcher = numba.njit(nogil=True, error_model="numpy", fastmath={"contract", "reassoc", "nsz"})(function)
+    _keep(dispatcher)
+    return dispatcher
+
+
+def _keep(compiled_function: Any) -> None:
+    """Keep on disk what is compiled, for as long as no file of this folder changes: Numba itself looks at the file of a
+    function alone, and would go on with the code that other files had when it was inlined."""
+    compiled_function.enable_caching()
+    compiled_function._cache._cache_file._source_stamp = _sources()
+
+
+@cache
+def _sources() -> str:
+    digest = hashlib.sha256()
+    for path in sorted(Path(__file__).parent.glob("*.py")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
 
 
 @compiled
@@ -40,7 +62,8 @@ def next_part(data: int) -> int:
 @compiled
 def new_slot(data: int) -> int:
     """A number that no other thread of the region has, from 0: for memory of its own."""
-    return claim(data + 16)
+    slot: int = claim(data + 16)
+    return slot
 
 
 @compiled
@@ -59,7 +82,12 @@ class Region:
     def run(self, dtype: torch.dtype, parts: int, *numbers: int) -> None:
         """Do all parts, on as many threads as torch uses."""
         if dtype not in self._compiled:
-            self._compiled[dtype] = numba.cfunc(_types.void(_types.int64), cache=True)(self._functions[dtype])
+            function = CFunc(
+                self._functions[dtype], ((_types.int64,), _types.void), locals={}, options={"nopython": True}
+            )
+            _keep(function)
+            function.compile()
+            self._compiled[dtype] = function
         data = np.zeros(NUMBERS, dtype=np.int64)
         data[0] = parts
         data[3 : 3 + len(numbers)] = numbers
@@ -69,7 +97,7 @@ class Region:
 @cache
 def _parallel() -> Callable[[int, int, int, int], None]:
     """`GOMP_parallel` of GCC's OpenMP runtime (libgomp ABI): call a function on each of some threads, and wait."""
-    function = ctypes.CDLL("libgomp.so.1").GOMP_parallel
+    function = load_openmp().GOMP_parallel
     function.argtypes = (ctypes.c_void_p, ctypes.c_void_p, ctypes.c_uint, ctypes.c_uint)
     function.restype = None
     found: Callable[[int, int, int, int], None] = function

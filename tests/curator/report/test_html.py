@@ -102,7 +102,16 @@ def make_report() -> Report:
                 0.91,
                 0.85,
                 "udhr/he/1",
-            )
+            ),
+            Example(
+                "augmentation",
+                "augmentation.substitution",
+                "",
+                "udhr/oc/3#a1",
+                "oc",
+                "Tot individu a drech a la vida e a la seguretat de sa persona. " * 4,
+                beside="Tot individu a drech a la libertat e a la seguretat de sa persona. " * 4,
+            ),
         ],
         sampling=[
             SamplingRow("ja", "Japanese", 0.6, 0.5, 0.49, 0.9),

@@ -47,6 +47,7 @@ def joint(corpus: dict[str, list[str]]) -> Tokenizer:
     return read_tokenizer(train_on(sample, TokenizerSection(vocabulary=1500)), "joint")
 
 
+@pytest.mark.slow
 def test_words_of_a_planted_language_find_their_topic_again(joint: Tokenizer, corpus: dict[str, list[str]]) -> None:
     alignment, left_out = align_pieces(joint, corpus, pivot="one", threshold=0.5)
     assert left_out == {}
@@ -62,6 +63,7 @@ def test_words_of_a_planted_language_find_their_topic_again(joint: Tokenizer, co
     assert len(right) / len(known) > 0.9  # by chance 1 of 24
 
 
+@pytest.mark.long
 def test_the_same_text_gives_the_same_alignment(joint: Tokenizer, corpus: dict[str, list[str]]) -> None:
     first, second = (align_pieces(joint, corpus, pivot="one", threshold=0.7)[0] for _ in range(2))
     assert first == second

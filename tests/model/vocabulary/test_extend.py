@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import accumulate
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from curator.errors import UserError
@@ -59,6 +59,7 @@ def test_old_ids_stay_and_new_ones_stand_behind_them(
     assert (extended.begin, extended.end, extended.unknown) == (tokenizer.begin, tokenizer.end, tokenizer.unknown)
 
 
+@settings(max_examples=50)
 @given(text=TEXTS)
 def test_text_is_cut_where_it_was_or_not_at_all(tokenizer: Tokenizer, extended: Tokenizer, text: str) -> None:
     assert ends(extended, text) <= ends(tokenizer, text)
@@ -82,6 +83,7 @@ def test_new_pieces_are_within_words(extension: Extension) -> None:
     assert not [piece for piece in extension.added if not piece.removeprefix("▁").replace("’", "").isalpha()]
 
 
+@settings(max_examples=50)
 @given(text=TEXTS)
 def test_a_fast_tokenizer_of_it_has_the_same_ids(fast: Tokenizer, extended: Tokenizer, text: str) -> None:
     assert fast.encode([text])[0].tolist() == extended.encode([text])[0].tolist()

@@ -129,7 +129,7 @@ def test_a_file_of_another_kind_is_refused(data: bytes) -> None:
         fast_tokenizer(data, "some.file")
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_transformers_loads_the_folder(bpe: Pair, tmp_path: Path) -> None:
     from transformers import AutoTokenizer
 

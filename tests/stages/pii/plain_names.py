@@ -6,6 +6,7 @@ rule of `stages.pii.names` or of a kernel's docstring.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from stages.pii import name_kernels as manners
@@ -31,8 +32,13 @@ def plain_names(text: str, language: str) -> list[tuple[int, int]]:
     if manner.mode == manners.SKIP:
         return []
     words = read_words(text, language)
-    found = [(words[first].begin, words[stop - 1].end) for first, stop in spaced_names(words, manner)]
+    found = [(words[first].begin, without_possessive(words[stop - 1])) for first, stop in spaced_names(words, manner)]
     return sorted(found + unspaced_names(words, manner))
+
+
+def without_possessive(word: Word) -> int:
+    """Where a word ends, in bytes, without `'s`."""
+    return word.end - len(word.text.encode()) + len(re.sub(r"(?<=.)['’]s$", "", word.text).encode())
 
 
 # Scripts with spaces.
@@ -258,13 +264,14 @@ def given_and_unknown(words: list[Word], at: int, given: Given, family: Family |
     surname = words[family.place]
     if strong and family.particles and not surname.is_any("word"):
         return family.stop
+    following = words[family.stop].before if family.stop < len(words) else ""
     widespread = len(named.languages_of("first")) >= WIDESPREAD_LANGUAGES
+    sure = strong or widespread or manner.language == "en" or following == " <"
     english_word = "word" in roles_of((named.key,), "en")
-    if given.joint == "hyphen" or english_word or ends_capital(words[at]) or not (strong or widespread):
+    if given.joint == "hyphen" or english_word or ends_capital(words[at]) or not sure:
         return 0
     if not is_name_like(surname.text):
         return 0
-    following = words[family.stop].before if family.stop < len(words) else ""
     proper = not manner.nouns and standing(words, at, family.stop) == "apart"
     sentence = strong and not manner.nouns and not manner.headlines and stands_out(words, at, family.stop)
     return family.stop if ends_item(following, manner) or proper or sentence else 0

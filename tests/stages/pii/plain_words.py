@@ -148,6 +148,7 @@ def joint(gap: str) -> str:
 class Manner:
     """How names are told in a document's language."""
 
+    language: str
     mode: int
     cased: bool
     nouns: bool
@@ -160,6 +161,7 @@ def manner_of(language: str) -> Manner:
     mode, traits = mode_of(language), traits_of(language)
     spaced = mode in (manners.CASED, manners.CASELESS)
     return Manner(
+        language,
         mode,
         # Latin names in Chinese text are told by their capitals too, and have the surname last.
         cased=mode != manners.CASELESS,

@@ -11,7 +11,7 @@ import pytest
 from pydantic import ValidationError
 
 from curator.errors import UserError
-from stages.pii.ner import NameModel, NerParameters
+from stages.pii.ner import NerParameters
 from stages.pii.stage import Pii, PiiParameters
 from tests.runs import rows, run_stages, write_jsonl
 from tests.stages.pii.helpers import batch
@@ -72,8 +72,8 @@ def copied(folder: Path, target: Path, **config: object) -> Path:
 
 
 def names(folder: Path, *texts: str) -> list[list[str]]:
-    model = NameModel(NerParameters(path=folder, languages=("en",)))
-    return [[text[low:high] for low, high in found] for text, found in zip(texts, model.find(texts), strict=True)]
+    model = NerParameters(path=folder, languages=("en",)).recogniser()
+    return [[text[low:high] for low, high, _ in found] for text, found in zip(texts, model.find(texts), strict=True)]
 
 
 def test_words_of_one_person_are_joined_and_all_pieces_of_a_word_belong_to_it(folder: Path) -> None:
@@ -118,13 +118,14 @@ def test_a_run_with_a_model_has_its_hash_and_not_its_place(folder: Path, tmp_pat
     run_stages([source], tmp_path / "run", recipe, language="off")
     assert [row["text"] for row in rows(tmp_path / "run", "shards")] == ["[REDACTED_NAME] went home."] * 2
     manifest = (tmp_path / "run" / "manifest.json").read_text()
-    assert NerParameters(path=folder, languages=("en",)).requirement().identity in manifest
+    assert NerParameters(path=folder, languages=("en",)).recogniser().requirement().identity in manifest
     assert str(folder) not in manifest
 
 
 def test_another_model_has_another_identity(folder: Path, tmp_path: Path) -> None:
     other = copied(folder, tmp_path / "tiny", hidden_dropout_prob=0.5)
-    identities = {NerParameters(path=path, languages=("en",)).requirement().identity for path in (folder, other)}
+    models = [NerParameters(path=path, languages=("en",)).recogniser() for path in (folder, other)]
+    identities = {model.requirement().identity for model in models}
     assert len(identities - {""}) == 2
 
 
@@ -142,15 +143,15 @@ def test_models_that_cannot_tell_names_are_refused(
     folder: Path, tmp_path: Path, config: dict[str, object], problem: str
 ) -> None:
     broken = copied(folder, tmp_path / "broken", **config)
-    assert problem in (NerParameters(path=broken, languages=("en",)).requirement().problem or "")
+    assert problem in (NerParameters(path=broken, languages=("en",)).recogniser().requirement().problem or "")
 
 
 def test_labels_of_another_name_are_named_in_the_recipe(folder: Path, tmp_path: Path) -> None:
     other = copied(folder, tmp_path / "other", id2label={"0": "O", "1": "B-human", "2": "I-human"})
     parameters = NerParameters(path=other, languages=("en",), labels=("human",))
-    assert parameters.requirement().problem is None
-    text = "Zorblax Quentine went"
-    assert NameModel(parameters).find([text]) == [[(0, 16)]]
+    model = parameters.recogniser()
+    assert model.requirement().problem is None
+    assert model.find(["Zorblax Quentine went"]) == [[(0, 16, "name")]]
 
 
 def test_pickled_missing_and_damaged_weights_are_refused_before_data_is_read(folder: Path, tmp_path: Path) -> None:

@@ -112,8 +112,9 @@ def test_texts_do_not_touch_each_other() -> None:
     assert found.tolist() == [[0, 0, 1, 0], [0, 0, 3, 0]]
 
 
-def test_a_text_without_spaces_is_read_once() -> None:
+def test_a_text_without_spaces_or_of_brackets_is_read_once() -> None:
     assert count("z0" * 500_000) == 0
+    assert count("(" * 10_000 + "z0rblax" + ")" * 10_000) == 1
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from curator.embeddings import DIMENSIONS
 from curator.errors import UserError
 from stages.toxicity.embedding_cache import EmbeddingCache
 from stages.toxicity.head import load_head
-from stages.toxicity.train import FOLDS, choose_clean, fold_of, main, make_examples
+from stages.toxicity.train import FOLDS, choose_clean, fold_of, main, make_clean_examples, make_examples
 from stages.toxicity.train_head import (
     Embedded,
     choose_labelled,
@@ -40,7 +40,7 @@ def labelled_texts() -> list[Text]:
     ]
 
 
-def made_up(rows: int = 240) -> Embedded:
+def made_up(rows: int = 160) -> Embedded:
     """Vectors whose first number tells the label; languages shift the second."""
     chance = np.random.default_rng(3)
     labels = chance.integers(0, 2, rows)
@@ -53,6 +53,19 @@ def made_up(rows: int = 240) -> Embedded:
 
 
 @pytest.mark.slow
+def test_a_head_is_fitted_on_texts_that_are_embedded_and_kept(tmp_path: Path) -> None:
+    texts = labelled_texts()
+    examples = make_examples(texts)
+    clean = make_clean_examples(clean_texts(), ["en-Latn"])
+    head = embed_and_train(texts, examples, clean, clean_texts()[:2], tmp_path / "embeddings", {"from": "a test"})
+    assert head.languages == ("en-Latn", "nl-Latn")
+    assert json.loads(head.training) == {"clean_embedded": 4, "embedded": 48, "from": "a test"}
+    kept = EmbeddingCache(tmp_path / "embeddings").vectors(texts)
+    labels = np.array([text.label for text in texts])
+    assert roc_auc_score(labels, head.scores(kept)) > 0.9
+
+
+@pytest.mark.long
 def test_training_with_embeddings_writes_a_head_and_the_second_time_makes_no_embedding(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -134,7 +147,7 @@ def test_a_useless_score_gets_no_part_of_the_mix() -> None:
 def test_a_head_gives_every_language_a_probability_that_rises_with_hate() -> None:
     labelled = made_up()
     clean = np.zeros((0, DIMENSIONS), dtype=np.float32)
-    head = train_head(labelled, clean, np.array([], dtype=np.str_), {"texts": 240})
+    head = train_head(labelled, clean, np.array([], dtype=np.str_), {"texts": 160})
     for tag in ("en-Latn", "sv-Latn"):
         found = head.probabilities(labelled.vectors, labelled.linear, [tag] * len(labelled.labels))
         assert found[labelled.labels == 1].mean() > found[labelled.labels == 0].mean() + 0.3
