@@ -14,6 +14,7 @@ import statistics
 import tempfile
 import threading
 import time
+from collections.abc import Callable
 from multiprocessing.queues import Queue
 from pathlib import Path
 
@@ -48,10 +49,10 @@ def fill(server: Server, finished: int, working: int) -> list[RunRow]:
     return runs[finished:]
 
 
-def work(server: Server, runs: list[RunRow], until: float) -> None:
+def work(server: Server, runs: list[RunRow], goes_on: Callable[[], bool]) -> None:
     """Each run writes an event a second."""
     piece = 1
-    while time.monotonic() < until:
+    while goes_on():
         piece += 1
         began = time.monotonic()
         for run in runs:
@@ -62,20 +63,19 @@ def work(server: Server, runs: list[RunRow], until: float) -> None:
         time.sleep(max(0.0, began + 1.0 - time.monotonic()))
 
 
-def follow(url: str, headers: dict[str, str], run: str, lags: list[float], until: float) -> None:
-    """Note for each event how long after it was written it came."""
-    stream = {**headers, "Accept": "text/event-stream"}
-    with (
-        httpx2.Client(timeout=30) as client,
-        client.stream("GET", f"{url}/v1/runs/{run}/events", headers=stream) as answer,
-    ):
-        connected = time.time()
+def follow(
+    client: httpx2.Client, url: str, run: str, lags: list[float], connected: threading.Barrier, ended: threading.Event
+) -> None:
+    """Note for each event how long after it was written it came, from when all are connected."""
+    with client.stream("GET", f"{url}/v1/runs/{run}/events", headers={"Accept": "text/event-stream"}) as answer:
+        connected.wait()
+        begin = time.time()
         for line in answer.iter_lines():
             if line.startswith("data: ") and '"task.done"' in line:
                 moment = float(line.split('"time":')[1].split(",")[0])
-                if moment > connected:
+                if moment > begin:
                     lags.append(time.time() - moment)
-            if time.monotonic() > until:
+            if ended.is_set():
                 return
 
 
@@ -94,21 +94,25 @@ def measure(
 ) -> None:
     """Follow the runs and ask for lists, as clients of another process do; puts the seconds that each took."""
     headers = {"Authorization": f"Bearer {token}"}
-    until = time.monotonic() + seconds
+    connected, ended = threading.Barrier(len(runs) + 1), threading.Event()
     lags: list[float] = []
     times: list[float] = []
-    threads = [threading.Thread(target=follow, args=(url, headers, run, lags, until)) for run in runs]
-    for thread in threads:
-        thread.start()
-    with httpx2.Client(headers=headers, timeout=30) as client:
-        while time.monotonic() < until - 1:
+    with httpx2.Client(headers=headers, timeout=60, limits=httpx2.Limits(max_connections=None)) as client:
+        common = (lags, connected, ended)
+        threads = [threading.Thread(target=follow, args=(client, url, run, *common)) for run in runs]
+        for thread in threads:
+            thread.start()
+        connected.wait()
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
             for query in QUERIES:
                 began = time.perf_counter()
                 client.get(f"{url}/v1/runs{query}").raise_for_status()
                 times.append(time.perf_counter() - began)
             time.sleep(0.05)
-    for thread in threads:
-        thread.join()
+        ended.set()
+        for thread in threads:
+            thread.join()
     found.put((times, lags))
 
 
@@ -142,7 +146,7 @@ def main() -> None:
         followed = [working[number % len(working)].id for number in range(given.streams)]
         client = spawn.Process(target=measure, args=(url, token, followed, given.seconds, found))
         client.start()
-        work(server, working, time.monotonic() + given.seconds + 5)
+        work(server, working, found.empty)
         times, lags = found.get()
         client.join()
         web.should_exit = True

@@ -136,7 +136,7 @@ def test_what_could_not_be_read_is_shown_with_what_to_do(page: Page, served: tup
 
 def test_a_training_shows_its_losses(page: Page, served: tuple[Running, list[str]]) -> None:
     page.goto(f"{served[0].url}/#/trainings")
-    expect(page.get_by_text("succeeded")).to_be_visible()
+    expect(page.get_by_text("succeeded", exact=True)).to_be_visible()
     page.get_by_role("rowheader").get_by_role("link").click()
     expect(page.get_by_role("heading", name="Loss")).to_be_visible()
     expect(page.get_by_role("img", name=re.compile("^Loss from step 1 to 30"))).to_be_visible()

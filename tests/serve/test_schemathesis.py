@@ -30,7 +30,8 @@ def run(server: Running, *options: str) -> None:
     """AssertionError unless nothing fails."""
     program = [sys.executable, "-m", "schemathesis.cli", "--config-file", str(FOLDER / "schemathesis.toml"), "run"]
     given = ["--url", server.url, "--seed", "0", "--no-color", *options]
-    done = subprocess.run([*program, str(COPY), *given], capture_output=True, text=True, timeout=1500)
+    folder = server.settings.state.parent  # it leaves a cache where it runs
+    done = subprocess.run([*program, str(COPY), *given], cwd=folder, capture_output=True, text=True, timeout=1500)
     assert done.returncode == 0, done.stdout[-10_000:] + done.stderr[-2_000:]
     assert "failures" not in done.stdout.splitlines()[-1]
 
