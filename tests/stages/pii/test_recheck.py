@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import cast
 
 import pytest
 
@@ -44,7 +45,7 @@ def test_what_is_left_is_told_by_language_and_kind_and_what_was_replaced_is_not(
 
 
 def test_places_are_code_points_of_the_written_text(run: Path) -> None:
-    texts = {row["key"].hex(): row["text"] for row in rows(run, "shards")}
+    texts = {cast("bytes", row["key"]).hex(): cast("str", row["text"]) for row in rows(run, "shards")}
     found = recheck(RunDirectory(run).shards, Pii(PiiParameters()), 1000, 0)
     values = {texts[left.key][left.begin : left.end] for left in found.leftovers}
     assert values == {"anna@example.net", "post@example.net", "Anna Miller"}
