@@ -24,6 +24,9 @@ import zstandard
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+MINUTES = ("guide.md", "training.md")
+"""What takes minutes to run, and is run by `make test-long`."""
+
 SLICED = ("declarations", "handbooks", "mail", "mirrors")
 RECORDS = 120
 """Records of each file of the sample that stand in `data/`, besides those whose id a document names."""
@@ -114,7 +117,11 @@ def check(example: Example, folder: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: str(document.relative_to(ROOT)))
+@pytest.mark.parametrize(
+    "document",
+    [pytest.param(each, marks=pytest.mark.long if each.name in MINUTES else ()) for each in DOCUMENTS],
+    ids=lambda document: str(document.relative_to(ROOT)),
+)
 def test_every_example_runs_and_prints_what_stands_below_it(document: Path, tmp_path: Path) -> None:
     text = document.read_text(encoding="utf-8")
     found = examples(text)

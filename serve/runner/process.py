@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import signal
@@ -24,10 +25,10 @@ _ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THR
 
 @dataclass
 class WorkerProcess:
-    """The process of one attempt, by its folder. `child` is there where this server launched it."""
+    """The process of one attempt, by its folder. `child` is its number where this server launched it."""
 
     folder: Path
-    child: subprocess.Popen[bytes] | None = None
+    child: int | None = None
 
     def launch(self, task: AnyTask) -> None:
         """Start it, unless it lives. The lock is taken here and handed on, so that there is no moment without it."""
@@ -39,7 +40,7 @@ class WorkerProcess:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             with (self.folder / LOG).open("ab") as log:
-                self.child = subprocess.Popen(  # noqa: S603 (our own module, and a folder that we named)
+                process = subprocess.Popen(  # noqa: S603 (our own module, and a folder that we named)
                     [sys.executable, "-m", "serve.runner.worker", str(self.folder), str(descriptor)],
                     stdin=subprocess.DEVNULL,
                     stdout=log,
@@ -49,6 +50,8 @@ class WorkerProcess:
                     pass_fds=(descriptor,),
                     start_new_session=True,
                 )
+            self.child = process.pid
+            process.returncode = 0  # `is_alive` waits for it; it may outlive this server, and is no leak then
         except BlockingIOError:
             return  # it lives already
         finally:
@@ -57,7 +60,8 @@ class WorkerProcess:
     def is_alive(self) -> bool:
         """Whether the process holds its lock."""
         if self.child is not None:
-            self.child.poll()
+            with contextlib.suppress(ChildProcessError):  # it was waited for before
+                os.waitpid(self.child, os.WNOHANG)
         try:
             descriptor = os.open(self.folder / LOCK, os.O_RDWR)
         except FileNotFoundError:

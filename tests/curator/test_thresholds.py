@@ -109,7 +109,7 @@ def test_a_recipe_that_gives_a_language_one_threshold_leaves_the_others_in_force
     recipe = Recipe.model_validate_json(load_recipe_text(text, "x").model_dump_json())
     (stage,) = make_pipeline(recipe).stages
     batch = documents(("web", "vi"), ("books", "vi"))
-    columns = {column.name: pa.array([5.0, 5.0]) for column in stage.columns} | {"tokens": pa.array([1000, 1000])}
+    columns = {column.name: pa.array([5.0, 5.0]) for column in stage.columns} | {"units": pa.array([1000, 1000])}
     limit = {cut.parameter: cut.limit.tolist() for cut in stage.cuts(batch, columns)}
     assert limit["min_bits"] == [5.8, 5.8]
     assert limit["max_repetition"] == [0.7, 0.7]

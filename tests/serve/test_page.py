@@ -199,6 +199,7 @@ def test_a_run_is_submitted_from_the_form_with_the_keyboard_and_followed(
         assert client.run(run.id).state == State.CANCELLED
 
 
+@pytest.mark.long
 def test_a_training_is_submitted_from_the_form_and_followed(plain: Page, served: tuple[Running, list[str]]) -> None:
     server, runs = served
     sign_in(plain, server)

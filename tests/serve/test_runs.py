@@ -186,7 +186,7 @@ def test_one_output_has_one_run_at_a_time(resting: Running) -> None:
         ({"recipe": {"name": "x", "stages": [{"augmentation": {"translators": ["absent"]}}]}}, 422, "recipe.invalid"),
         ({"overrides": ["dedup.threshold=2"]}, 422, "recipe.invalid"),
         ({"overrides": ["dedup.threshold=" + "[" * 900]}, 422, "recipe.invalid"),
-        ({"overrides": ["nonsense"]}, 422, "recipe.invalid"),
+        ({"overrides": ["nonsense"]}, 422, "request.invalid"),
         ({"inputs": ["/etc/passwd"]}, 403, "place.refused"),
         ({"inputs": ["in"]}, 403, "place.refused"),
         ({"inputs": ["http://169.254.169.254/"]}, 422, "run.refused"),

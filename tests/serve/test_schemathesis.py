@@ -40,7 +40,7 @@ def with_token(server: Running) -> tuple[str, str]:
     return "--header", f"Authorization: Bearer {server.token}"
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_sample_of_requests_is_answered_as_the_document_says(served: Running) -> None:
     run(served, *with_token(served), "--phases=examples,fuzzing", "--max-examples=1")
 

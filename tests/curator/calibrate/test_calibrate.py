@@ -157,7 +157,7 @@ def test_a_rule_that_the_recipe_turns_off_is_not_fitted(measured: RunDirectory) 
     assert {row.language for row in found if row.parameter == "max_excess"} == {"en"}
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_run_of_a_whole_recipe_gives_what_its_input_gives(corpus: Path, outcome: Outcome, tmp_path: Path) -> None:
     run_stages([corpus], tmp_path / "run", "dedup", "entropy", "pii", language="off")
     found = calibrate(RunDirectory(tmp_path / "run"), recipe_of(), Settings(share=SHARE))

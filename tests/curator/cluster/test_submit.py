@@ -87,6 +87,7 @@ def test_a_stage_that_the_cluster_lacks_works_through_its_wheel(cluster: Dashboa
     assert "linger" in manifest["code"]
 
 
+@pytest.mark.long
 def test_the_same_submission_sent_twice_at_once_is_one_run(cluster: DashboardCluster, place: Place) -> None:
     command = ("submit", place.input, "-o", place.folder / "run", "-r", place.recipe, "--address", cluster.url)
     both = [place.start(*command), place.start(*command)]

@@ -108,7 +108,7 @@ def test_an_exchange_larger_than_the_store_is_spilled_and_passes_the_driver_by(
     assert watch.grown < exchanged // 4, "rows went through the driver"
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_run_that_spills_has_the_bytes_of_a_local_one(spilling: tuple[RayCluster, Path], tmp_path: Path) -> None:
     cluster, folder = spilling
     texts = make_texts(120_000, seed=5, units=(4, 8))

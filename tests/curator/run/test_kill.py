@@ -96,7 +96,7 @@ def test_workers_and_memory_change_no_byte(scene: Scene, workers: int, memory: s
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("least", [10, pytest.param(30, marks=pytest.mark.long)])
+@pytest.mark.parametrize("least", [6, pytest.param(30, marks=pytest.mark.long)])
 def test_a_run_killed_many_times_equals_one_that_was_not(scene: Scene, least: int) -> None:
     """Kills at seeded random events over several runs; each run is killed until it ends, then compared."""
     chosen = random.Random(20_261_121)

@@ -152,7 +152,7 @@ def test_the_weight_of_a_document_stands_on_all_its_targets(place: str, tokenize
 
 def test_runs_share_the_tokens_as_their_weights_say(tmp_path: Path, place: str, tokenizer: Tokenizer) -> None:
     other = write_run(tmp_path / "other", make_documents(80, seed=5), name="other")
-    states = read([place, other], tokenizer, changed(DATA, weights=(3, 1)), 100)[1]
+    states = read([place, other], tokenizer, changed(DATA, weights=(3, 1)), 400)[1]
     tokens = np.sum([lane["tokens"] for lane in states[-1]["lanes"]], axis=0)  # type: ignore[attr-defined] # JSON
     assert tokens[0] / tokens.sum() == pytest.approx(0.75, abs=0.02)
 

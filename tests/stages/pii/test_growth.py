@@ -22,6 +22,9 @@ pytestmark = pytest.mark.slow
 
 BYTES = 60_000
 MOST_GROWTH = 3.0
+TURNS = 3
+"""A busy machine may slow one of the two down; work that grows faster is slower in every turn."""
+
 LEAST_SECONDS = 0.01
 """Below this a clock tells little, and there is nothing to fear."""
 
@@ -52,8 +55,13 @@ def seconds(text: str, language: str) -> float:
 def test_twice_the_text_takes_twice_the_work(piece: str) -> None:
     language = {"r": "fr", "C": "es", "u": "pl", "H": "de", "S": "de", "路": "zh", "g": "de"}.get(piece[0], "en")
     text = piece * (BYTES // len(piece.encode()))
-    once, twice = seconds(text, language), seconds(text * 2, language)
-    assert twice < max(MOST_GROWTH * once, LEAST_SECONDS), (once, twice)
+    found: list[tuple[float, float]] = []
+    for _ in range(TURNS):
+        once, twice = seconds(text, language), seconds(text * 2, language)
+        found.append((once, twice))
+        if twice < max(MOST_GROWTH * once, LEAST_SECONDS):
+            return
+    pytest.fail(f"CPU seconds of a text and of one twice as long: {found}")
 
 
 @pytest.mark.parametrize("text", ["x" * 1_000_000, "Ab1" * 333_333, "[" * 10_000 + "]" * 10_000, "(+" * 50_000])

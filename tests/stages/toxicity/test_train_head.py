@@ -52,7 +52,7 @@ def made_up(rows: int = 160) -> Embedded:
     return Embedded(vectors, labels.astype(np.int64), languages, folds, chance.normal(size=rows) + labels)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_head_is_fitted_on_texts_that_are_embedded_and_kept(tmp_path: Path) -> None:
     texts = labelled_texts()
     examples = make_examples(texts)
