@@ -24,7 +24,7 @@ import zstandard
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-MINUTES = ("guide.md", "training.md")
+MINUTES = ("guide.md", "training.md", "vocabulary.md")
 """What takes minutes to run, and is run by `make test-long`."""
 
 SLICED = ("declarations", "handbooks", "mail", "mirrors")

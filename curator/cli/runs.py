@@ -89,7 +89,8 @@ def runs_cancel_command(run: str, as_json: bool) -> None:
         raise UserError(
             f"{record.address} has no job for run {record.id}", hint="it was started anew? nothing runs there"
         )
-    was_running = not job.has_ended
+    # A job ends a moment after its run.
+    was_running = not job.has_ended and progress_of(record.directory, job).state != "finished"
     if was_running:
         dashboard.stop(record.submission)
         job = _await_end(dashboard, record)

@@ -55,9 +55,9 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
 @pytest.mark.parametrize(
     ("kinds", "seed"),
     [
-        pytest.param(("worker", "worker", "worker"), 1, id="workers"),
+        pytest.param(("worker", "worker", "worker"), 1, id="workers", marks=pytest.mark.long),
         pytest.param(("node", "node"), 2, id="nodes", marks=pytest.mark.long),  # test_ray_network loses one, too
-        pytest.param(("actor", "driver"), 3, id="actor and driver"),
+        pytest.param(("worker", "actor", "driver"), 3, id="worker, actor and driver"),
     ],
 )
 def test_a_run_with_faults_equals_one_without(scene: Scene, kinds: tuple[Kind, ...], seed: int) -> None:
