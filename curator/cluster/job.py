@@ -1,4 +1,4 @@
-"""The driver of a run on a cluster: what Ray Jobs starts (`python -m curator.cluster.job`).
+"""The driver of a run on a cluster: what Ray Jobs starts (`ENTRYPOINT`).
 
 It asks the nodes, runs the recipe with the Ray engine, and ends with the exit code that the command line has. The
 specification comes as a file (`curator.cluster.specification`), so that the command line says nothing. On standard
@@ -25,8 +25,8 @@ from curator.errors import INTERRUPTED, Bug, CuratorError
 from curator.run.events import Event
 from curator.storage.path import as_path
 
-ENTRYPOINT = "python -m curator.cluster.job"
-"""The command of every job."""
+ENTRYPOINT = "python -P -m curator.cluster.job"
+"""The command of every job. It imports nothing from the directory in which the cluster was started."""
 
 _MARK = "curator-report "
 

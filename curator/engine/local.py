@@ -8,6 +8,7 @@ out-of-memory killer) takes only its attempts with it: the tasks are pure, and a
 from __future__ import annotations
 
 import concurrent.futures
+import contextlib
 import itertools
 import multiprocessing
 import os
@@ -39,6 +40,8 @@ MAX_ATTEMPTS = 3
 
 RECIPE_VARIABLE = "CURATOR_WORKER_RECIPE"
 """Names to the fork server the file with the recipe that the workers will work on."""
+
+_SAFE_PATH = "PYTHONSAFEPATH"
 
 
 @dataclass(frozen=True)
@@ -251,7 +254,23 @@ class LocalExecutor:
             self._pool = concurrent.futures.ProcessPoolExecutor(
                 self.workers, mp_context=context, initializer=_begin_worker
             )
-        return self._pool.submit(job)
+        with _without_working_directory():
+            return self._pool.submit(job)
+
+
+@contextlib.contextmanager
+def _without_working_directory() -> Iterator[None]:
+    """Python processes that start meanwhile import nothing from the working directory. The fork server would, and a
+    `stages.py` or `numpy.py` that lies there is not ours."""
+    before = os.environ.get(_SAFE_PATH)
+    os.environ[_SAFE_PATH] = "1"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[_SAFE_PATH]
+        else:
+            os.environ[_SAFE_PATH] = before
 
 
 def _kill_fork_server() -> None:

@@ -12,10 +12,11 @@ import pytest
 from curator.errors import DataError, UserError
 from curator.recipe import load_recipe_text
 from curator.run.directory import RunDirectory, RunLock
-from curator.run.driver import Request, run
+from curator.run.driver import INLINE_BYTES, Request, run
 from curator.run.events import read_events
 from curator.run.tally import Tally
 from curator.run.verify import unbalanced, verify
+from tests.command import curator
 from tests.runs import hashes, make_texts, recipe_text, rows, run_stages, write_jsonl
 
 ALL = ("dedup", "entropy: {min_bits: 3}", "toxicity", "outliers: {min_documents: 20}", "pii", "sampling: {alpha: 0.5}")
@@ -292,3 +293,15 @@ def test_a_manifest_that_lacks_its_parts_is_broken_data(tmp_path: Path) -> None:
     (tmp_path / "manifest.json").write_text('{"format": 1}')
     with pytest.raises(DataError, match="lacks coverage, examples"):
         verify(RunDirectory(tmp_path))
+
+
+@pytest.mark.slow
+def test_workers_import_nothing_from_the_working_directory(tmp_path: Path) -> None:
+    for name in ("stages", "numpy", "curator"):
+        (tmp_path / f"{name}.py").write_text("raise SystemExit('taken from the working directory')\n")
+    for number in range(2):
+        write_jsonl(tmp_path / "in" / f"{number}.jsonl", make_texts(2000, seed=number, units=(60, 240)))
+    assert sum(path.stat().st_size for path in (tmp_path / "in").iterdir()) > INLINE_BYTES  # it has workers
+    (tmp_path / "recipe.yaml").write_text(recipe_text("dedup"))
+    done = curator("process", "in", "-o", "run", "-r", "recipe.yaml", "--workers", "2", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
