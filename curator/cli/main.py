@@ -37,10 +37,6 @@ runs_app = typer.Typer(
     help="Look at, cancel and resume runs that were submitted.", no_args_is_help=True, rich_markup_mode=None
 )
 app.add_typer(runs_app, name="runs")
-add_model_commands(app)
-app.command()(serve)
-app.add_typer(tokens_app, name="tokens")
-app.add_typer(audit_app, name="audit")
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on standard output, nothing else.")]
 RecipeOption = Annotated[str, typer.Option("--recipe", "-r", help="A recipe's file, or the name of a packaged one.")]
@@ -471,6 +467,13 @@ def _root(
     ] = False,
 ) -> None:
     pass
+
+
+# After those of curation, as the list of commands shows them.
+add_model_commands(app)
+app.command()(serve)
+app.add_typer(tokens_app, name="tokens")
+app.add_typer(audit_app, name="audit")
 
 
 def main() -> None:
