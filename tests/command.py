@@ -6,10 +6,16 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from textwrap import dedent
 from typing import cast
+
+import pytest
+
+from curator import registry
+from curator.readers.registry import added_readers
 
 EXECUTABLE = str(Path(sys.executable).parent / "curator")
 TIMEOUT_S = 120
@@ -56,3 +62,23 @@ def write_package(folder: Path, name: str, group: str, entry: str, source: str) 
     (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 0.1\n")
     (info / "entry_points.txt").write_text(f"[{group}]\n{entry}\n")
     return {"PYTHONPATH": str(folder)}
+
+
+@contextmanager
+def installed_package(folder: Path, name: str, group: str, entries: list[str], source: str) -> Iterator[None]:
+    """A package of somebody else with one module, installed as far as this process can tell."""
+    write_package(folder, name, group, "\n".join(entries), source)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(folder))
+        _look_again()
+        try:
+            yield
+        finally:
+            _look_again()
+            sys.modules.pop(name, None)
+
+
+def _look_again() -> None:
+    """Registries keep what they found, and look again once it is forgotten."""
+    registry._entries.cache_clear()
+    added_readers.cache_clear()

@@ -48,7 +48,9 @@ def train(
     ] = None,
     workers: Annotated[
         int,
-        typer.Option(help="Processes with --ray; 0 means one for each GPU, or each node without --device cuda.", min=0),
+        typer.Option(
+            help="Processes with --ray; 0: one for each GPU with --device cuda, else one for each node.", min=0
+        ),
     ] = 0,
     as_json: Json = False,
 ) -> None:
@@ -141,7 +143,8 @@ def ablate(
     output: Annotated[Path, typer.Option("--output", "-o", metavar="FOLDER", help="The folder to write.")],
     tokens: Annotated[int, typer.Option(help="Tokens that each model is trained on.", min=1)] = 1_000_000,
     seconds: Annotated[
-        float | None, typer.Option(help="Train as many models more for so many seconds each.", min=0.1)
+        float | None,
+        typer.Option(help="Train each model a second time, for so many seconds instead of --tokens.", min=0.1),
     ] = None,
     seeds: Annotated[int, typer.Option(help="Models of each arm.", min=1)] = 1,
     config: ConfigOption = None,

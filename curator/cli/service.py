@@ -38,7 +38,7 @@ def serve(
     output_roots: Annotated[
         list[str] | None, typer.Option("--output-root", metavar="PLACE", help="Runs may write below it.")
     ] = None,
-    runs: Annotated[int, typer.Option(help="Runs at a time.", min=1)] = 1,
+    runs: Annotated[int, typer.Option(help="Runs and trainings at a time.", min=1)] = 1,
     workers: Annotated[int, typer.Option(help="Worker processes of a run; 0 means one a core.", min=0)] = 0,
     memory: Annotated[
         str, typer.Option(metavar="SIZE", help="Memory that all processes of a run together may use.")
@@ -61,7 +61,7 @@ def serve(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Serve runs over REST and on a web page."""
+    """Serve runs and trainings over REST and on a web page."""
     from curator.cli.serve import ServeOptions, serve_command
 
     serve_command(

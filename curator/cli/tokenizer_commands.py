@@ -11,23 +11,27 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on s
 RunsArgument = Annotated[list[str], typer.Argument(metavar="RUN...", help="Directories of finished runs.")]
 TokenizerArgument = Annotated[Path, typer.Argument(metavar="TOKENIZER", help="A SentencePiece model.")]
 FileOption = Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="The file to write.")]
-SampleOption = Annotated[str, typer.Option(metavar="SIZE", help="Text that it is trained on.")]
+SampleOption = Annotated[
+    str, typer.Option(metavar="SIZE", help="Text that is taken from the runs: about so much at most.")
+]
 SeedOption = Annotated[int, typer.Option(help="Seed of the sample.", min=0)]
 
-tokenizer_app = typer.Typer(help="Make tokenizers, and measure them.", no_args_is_help=True, rich_markup_mode=None)
+tokenizer_app = typer.Typer(
+    help="Train, measure, export, extend and align tokenizers.", no_args_is_help=True, rich_markup_mode=None
+)
 
 
 @tokenizer_app.command("train")
 def tokenizer_train(
     runs: RunsArgument,
     output: FileOption,
-    vocabulary: Annotated[int, typer.Option(help="Tokens, with 256 bytes and 3 marks.", min=300)] = 8192,
+    vocabulary: Annotated[int, typer.Option(help="Tokens, 256 bytes and 3 marks included.", min=300)] = 8192,
     kind: Annotated[str, typer.Option(metavar="unigram|bpe", help="The algorithm.")] = "bpe",
     alpha: Annotated[
         str,
         typer.Option(
             metavar="NUMBER|search",
-            help="Exponent over the sizes of languages, 0 to 1; or look for the one that serves the worst best.",
+            help="Exponent over the sizes of languages, 0 to 1; search: the one whose dearest language costs least.",
         ),
     ] = "0.5",
     sample: SampleOption = "20MB",
@@ -47,7 +51,7 @@ def tokenizer_report(
     ],
     on: Annotated[
         Path | None,
-        typer.Option("--on", metavar="PARALLEL", help="Aligned lines (JSONL or TSV); the packaged articles else."),
+        typer.Option("--on", metavar="FILE", help="Aligned lines (JSONL or TSV); the packaged articles else."),
     ] = None,
     languages: Annotated[
         list[str] | None, typer.Option("--lang", metavar="TAG", help="Only this language; repeatable.")
@@ -97,7 +101,7 @@ def tokenizer_align(
     runs: RunsArgument,
     output: FileOption,
     pivot: Annotated[str, typer.Option(metavar="TAG", help="The language that others are aligned with.")] = "en",
-    threshold: Annotated[float, typer.Option(help="Cosine from which two pieces are alike.", min=0, max=1)] = 0.85,
+    threshold: Annotated[float, typer.Option(help="Least cosine of a pair.", min=0, max=1)] = 0.85,
     sample: SampleOption = "20MB",
     seed: SeedOption = 0,
     as_json: Json = False,

@@ -1,6 +1,6 @@
 """Which implementation runs: CUDA tensors take Triton, CPU tensors the CPU path, and CPU tensors under
-`TRITON_INTERPRET=1` Triton's interpreter. Nothing falls back: what an implementation cannot do is an error that names
-it. The CPU path has kernels that Numba compiles, for float32, and plain torch.
+`TRITON_INTERPRET=1` Triton's interpreter. What no implementation can do is an error that names it. The CPU path has
+kernels that Numba compiles, for float32 where they can run, and plain torch.
 """
 
 from __future__ import annotations

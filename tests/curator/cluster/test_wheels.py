@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import zipfile
+from contextlib import ExitStack
 from importlib.metadata import Distribution, distribution
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from curator.code import files_below
 from curator.errors import UserError
 from curator.recipe import load_recipe_text
 from curator.run.pipeline import make_pipeline
-from tests.command import write_package
+from tests.command import installed_package, write_package
 
 ROOT = Path(__file__).parents[3]
 
@@ -71,12 +72,9 @@ def test_of_an_installed_wheel_what_its_record_names_goes_along(tmp_path: Path) 
     }  # fmt: skip
 
 
-def test_of_a_distribution_without_a_record_the_modules_of_its_entry_points_go_along(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    write_package(tmp_path, "solo", "curator.stages", "solo = solo:Solo", "x = 1")
-    monkeypatch.syspath_prepend(tmp_path)
-    tops = lay_out([installed(tmp_path, "solo")], make_folder(tmp_path / "out"))
+def test_of_a_distribution_without_a_record_the_modules_of_its_entry_points_go_along(tmp_path: Path) -> None:
+    with installed_package(tmp_path, "solo", "curator.stages", ["solo = solo:Solo"], "x = 1"):
+        tops = lay_out([installed(tmp_path, "solo")], make_folder(tmp_path / "out"))
     assert [path.name for path in tops] == ["curator_modules", "solo-0.1.dist-info"]
     assert [path.name for path in tops[0].iterdir()] == ["solo.py"]
     assert (tmp_path / "out" / "solo-0.1.dist-info" / "entry_points.txt").exists()
@@ -102,18 +100,16 @@ def test_a_distribution_without_modules_is_refused(tmp_path: Path) -> None:
         lay_out([installed(tmp_path, "hollow")], make_folder(tmp_path / "out"))
 
 
-def test_only_what_the_recipe_names_is_shipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from curator import registry
-
-    for name, group in (("unused", "curator.stages"), ("veil", "curator.masks"), ("tongue", "curator.translators")):
-        write_package(tmp_path, name, group, f"{name} = {name}:X", "X = lambda texts, languages: texts")
-    monkeypatch.syspath_prepend(tmp_path)
-    registry._entries.cache_clear()
-    recipe = load_recipe_text("name: a\nstages: [entropy]", "a.yaml")
-    assert [found.name for found in distributions_of(recipe)] == ["curator-corpora", "veil"]
-    entry = recipe.stages[0].model_copy(update={"parameters": {"translators": [{"name": "tongue"}]}})
-    assert "tongue" in [found.name for found in distributions_of(recipe.model_copy(update={"stages": (entry,)}))]
-    registry._entries.cache_clear()
+def test_only_what_the_recipe_names_is_shipped(tmp_path: Path) -> None:
+    packages = (("unused", "curator.stages"), ("veil", "curator.masks"), ("tongue", "curator.translators"))
+    with ExitStack() as stack:
+        for name, group in packages:
+            source = "X = lambda texts, languages: texts"
+            stack.enter_context(installed_package(tmp_path, name, group, [f"{name} = {name}:X"], source))
+        recipe = load_recipe_text("name: a\nstages: [entropy]", "a.yaml")
+        assert [found.name for found in distributions_of(recipe)] == ["curator-corpora", "veil"]
+        entry = recipe.stages[0].model_copy(update={"parameters": {"translators": [{"name": "tongue"}]}})
+        assert "tongue" in [found.name for found in distributions_of(recipe.model_copy(update={"stages": (entry,)}))]
 
 
 def test_what_a_node_must_have_is_what_is_installed_here() -> None:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
 
 from curator.errors import UserError
-from curator.readers import registry
 from curator.readers.registry import BUILT_IN, load_reader, reader_names
+from tests.command import installed_package
 
 
 @pytest.mark.parametrize("name", BUILT_IN)
@@ -26,34 +26,27 @@ def test_an_unknown_name_is_refused_with_those_that_there_are() -> None:
         load_reader("xml")
 
 
-@pytest.fixture
-def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """An installed package of somebody else; its entry points are yet to be written."""
-    (tmp_path / "their_readers.py").write_text("class Xml:\n    name = 'xml'\n")
-    folder = tmp_path / "their_readers-1.0.dist-info"
-    folder.mkdir()
-    (folder / "METADATA").write_text("Metadata-Version: 2.1\nName: their-readers\nVersion: 1.0\n")
-    monkeypatch.syspath_prepend(str(tmp_path))
-    registry.added_readers.cache_clear()
-    yield folder / "entry_points.txt"
-    registry.added_readers.cache_clear()
+def package(folder: Path, entry: str) -> AbstractContextManager[None]:
+    """A package of somebody else with a reader."""
+    source = "class Xml:\n    name = 'xml'\n"
+    return installed_package(folder, "their_readers", "curator.readers", [entry], source)
 
 
-def test_another_package_adds_a_reader_by_an_entry_point(package: Path) -> None:
-    package.write_text("[curator.readers]\nxml = their_readers:Xml\n")
-    assert reader_names()[-1] == "xml"
-    assert load_reader("xml").name == "xml"
+def test_another_package_adds_a_reader_by_an_entry_point(tmp_path: Path) -> None:
+    with package(tmp_path, "xml = their_readers:Xml"):
+        assert reader_names()[-1] == "xml"
+        assert load_reader("xml").name == "xml"
 
 
-def test_a_reader_that_does_not_import_is_named(package: Path) -> None:
-    package.write_text("[curator.readers]\nxml = no_such_module:Xml\n")
-    with pytest.raises(UserError, match=r"the reader 'xml' does not import.*check no_such_module:Xml"):
+def test_a_reader_that_does_not_import_is_named(tmp_path: Path) -> None:
+    message = r"the reader 'xml' does not import.*check no_such_module:Xml"
+    with package(tmp_path, "xml = no_such_module:Xml"), pytest.raises(UserError, match=message):
         load_reader("xml")
 
 
-def test_a_built_in_name_cannot_be_taken(package: Path) -> None:
-    package.write_text("[curator.readers]\njsonl = their_readers:Xml\n")
-    with pytest.raises(UserError, match=r"two readers are called 'jsonl'"):
+def test_a_built_in_name_cannot_be_taken(tmp_path: Path) -> None:
+    message = r"two readers are called 'jsonl'"
+    with package(tmp_path, "jsonl = their_readers:Xml"), pytest.raises(UserError, match=message):
         reader_names()
 
 

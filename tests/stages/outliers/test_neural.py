@@ -17,42 +17,25 @@ from stages.outliers.embedding import signs
 from stages.outliers.neural import EXCERPT, Encoder, EncoderParameters, embed_texts, excerpt
 from stages.outliers.stage import EMBEDDING, SCORE, Outliers, OutliersParameters
 from tests.runs import rows, run_stages, write_jsonl
+from tests.stages.bert import MARKS, WIDTH, clear, copy_model, save_model, tiny_config
 from tests.stages.outliers.test_outliers_stage import batch_of
 
 pytestmark = pytest.mark.slow
 
-WORDS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "good", "news", "spam")
-WIDTH = 8
+WORDS = (*MARKS, "good", "news", "spam")
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A BERT without layers: the vector of a word points along its own number."""
     import torch
-    from tokenizers import Tokenizer, models, pre_tokenizers
-    from transformers import BertConfig, BertModel
+    from transformers import BertModel
 
-    path = tmp_path_factory.mktemp("model") / "encoder"
-    config = BertConfig(
-        vocab_size=len(WORDS),
-        hidden_size=WIDTH,
-        num_hidden_layers=0,
-        num_attention_heads=1,
-        intermediate_size=8,
-        max_position_embeddings=64,
-        pad_token_id=0,
-    )
-    model = BertModel(config)
+    model = BertModel(tiny_config(WORDS, layers=0, positions=64))
+    clear(model)
     with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.zero_()
-        model.embeddings.LayerNorm.weight.fill_(1.0)
         model.embeddings.word_embeddings.weight.copy_(torch.eye(len(WORDS), WIDTH))
-    model.save_pretrained(path)
-    tokenizer = Tokenizer(models.WordLevel({word: place for place, word in enumerate(WORDS)}, unk_token=WORDS[1]))
-    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
-    tokenizer.save(str(path / "tokenizer.json"))
-    return path
+    return save_model(tmp_path_factory.mktemp("model") / "encoder", model, WORDS, add_special_tokens=False)
 
 
 def parameters(folder: Path, **values: object) -> OutliersParameters:
@@ -129,12 +112,7 @@ def test_an_encoder_of_another_task_and_one_that_is_missing_are_refused(folder: 
 
     assert problem(folder) == ""
     assert "does not exist" in problem(tmp_path / "nowhere")
-    other = tmp_path / "other"
-    other.mkdir()
-    for file in folder.iterdir():
-        (other / file.name).write_bytes(file.read_bytes())
-    config = json.loads((other / "config.json").read_text())
-    (other / "config.json").write_text(json.dumps({**config, "architectures": ["BertForTokenClassification"]}))
+    other = copy_model(folder, tmp_path / "other", architectures=["BertForTokenClassification"])
     assert "is for another task" in problem(other)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import pickle
 from pathlib import Path
 
@@ -14,12 +13,13 @@ from curator.errors import UserError
 from stages.pii.ner import NerParameters
 from stages.pii.stage import Pii, PiiParameters
 from tests.runs import rows, run_stages, write_jsonl
+from tests.stages.bert import MARKS, clear, copy_model, save_model, tiny_config
 from tests.stages.pii.helpers import batch
 
 pytestmark = pytest.mark.slow
 
 POSITIONS = 32
-WORDS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "Zorblax", "Quent", "##ine", "##in", "went", "home", ",", ".", "Anna")
+WORDS = (*MARKS, "Zorblax", "Quent", "##ine", "##in", "went", "home", ",", ".", "Anna")
 PERSONS = {"Zorblax": 1, "Quent": 2, "Anna": 1}
 """The label of each word that is one: B-PER, I-PER."""
 
@@ -28,47 +28,17 @@ PERSONS = {"Zorblax": 1, "Quent": 2, "Anna": 1}
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A BERT without layers, whose embedding of a word is its label."""
     import torch
-    from tokenizers import Tokenizer, models, pre_tokenizers, processors
-    from transformers import BertConfig, BertForTokenClassification
+    from transformers import BertForTokenClassification
 
-    path = tmp_path_factory.mktemp("model") / "tiny"
-    config = BertConfig(
-        vocab_size=len(WORDS),
-        hidden_size=8,
-        num_hidden_layers=0,
-        num_attention_heads=1,
-        intermediate_size=8,
-        max_position_embeddings=POSITIONS,
-        pad_token_id=0,
-        id2label={0: "O", 1: "B-PER", 2: "I-PER"},
-        label2id={"O": 0, "B-PER": 1, "I-PER": 2},
-    )
-    model = BertForTokenClassification(config)
+    labels = ("O", "B-PER", "I-PER")
+    model = BertForTokenClassification(tiny_config(WORDS, layers=0, positions=POSITIONS, labels=labels))
+    clear(model)
     with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.zero_()
-        model.bert.embeddings.LayerNorm.weight.fill_(1.0)
         for place, word in enumerate(WORDS):
             model.bert.embeddings.word_embeddings.weight[place, PERSONS.get(word, 0)] = 1.0
         for label in range(3):
             model.classifier.weight[label, label] = 1.0
-    model.save_pretrained(path)
-    unknown = WORDS[1]
-    tokenizer = Tokenizer(models.WordPiece({word: place for place, word in enumerate(WORDS)}, unk_token=unknown))
-    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    tokenizer.post_processor = processors.BertProcessing(("[SEP]", 3), ("[CLS]", 2))
-    tokenizer.save(str(path / "tokenizer.json"))
-    return path
-
-
-def copied(folder: Path, target: Path, **config: object) -> Path:
-    """The folder with other values in its `config.json`."""
-    target.mkdir()
-    for file in folder.iterdir():
-        (target / file.name).write_bytes(file.read_bytes())
-    values = json.loads((folder / "config.json").read_text())
-    (target / "config.json").write_text(json.dumps({**values, **config}))
-    return target
+    return save_model(tmp_path_factory.mktemp("model") / "tiny", model, WORDS)
 
 
 def names(folder: Path, *texts: str) -> list[list[str]]:
@@ -123,7 +93,7 @@ def test_a_run_with_a_model_has_its_hash_and_not_its_place(folder: Path, tmp_pat
 
 
 def test_another_model_has_another_identity(folder: Path, tmp_path: Path) -> None:
-    other = copied(folder, tmp_path / "tiny", hidden_dropout_prob=0.5)
+    other = copy_model(folder, tmp_path / "tiny", hidden_dropout_prob=0.5)
     models = [NerParameters(path=path, languages=("en",)).recogniser() for path in (folder, other)]
     identities = {model.requirement().identity for model in models}
     assert len(identities - {""}) == 2
@@ -142,12 +112,12 @@ def test_another_model_has_another_identity(folder: Path, tmp_path: Path) -> Non
 def test_models_that_cannot_tell_names_are_refused(
     folder: Path, tmp_path: Path, config: dict[str, object], problem: str
 ) -> None:
-    broken = copied(folder, tmp_path / "broken", **config)
+    broken = copy_model(folder, tmp_path / "broken", **config)
     assert problem in (NerParameters(path=broken, languages=("en",)).recogniser().requirement().problem or "")
 
 
 def test_labels_of_another_name_are_named_in_the_recipe(folder: Path, tmp_path: Path) -> None:
-    other = copied(folder, tmp_path / "other", id2label={"0": "O", "1": "B-human", "2": "I-human"})
+    other = copy_model(folder, tmp_path / "other", id2label={"0": "O", "1": "B-human", "2": "I-human"})
     parameters = NerParameters(path=other, languages=("en",), labels=("human",))
     model = parameters.recogniser()
     assert model.requirement().problem is None
@@ -163,7 +133,7 @@ def test_pickled_missing_and_damaged_weights_are_refused_before_data_is_read(fol
         assert not (tmp_path / "run" / "shards").exists()
         return str(caught.value)
 
-    broken = copied(folder, tmp_path / "broken")
+    broken = copy_model(folder, tmp_path / "broken")
     weights = (broken / "model.safetensors").read_bytes()
     (broken / "model.safetensors").write_bytes(weights[: len(weights) // 2])
     assert "damaged" in refusal(broken)
@@ -173,7 +143,7 @@ def test_pickled_missing_and_damaged_weights_are_refused_before_data_is_read(fol
     assert "pickle" in refusal(broken)
     assert "does not exist" in refusal(tmp_path / "nowhere")
     for file, problem in (("tokenizer.json", "has no tokenizer.json"), ("config.json", "config.json cannot be read")):
-        path = copied(folder, tmp_path / file)
+        path = copy_model(folder, tmp_path / file)
         (path / file).unlink()
         assert problem in refusal(path)
 
@@ -181,7 +151,7 @@ def test_pickled_missing_and_damaged_weights_are_refused_before_data_is_read(fol
 def test_weights_that_lack_a_part_are_refused_when_they_are_loaded(folder: Path, tmp_path: Path) -> None:
     from safetensors.numpy import load_file, save_file
 
-    path = copied(folder, tmp_path / "part")
+    path = copy_model(folder, tmp_path / "part")
     tensors = load_file(path / "model.safetensors")
     del tensors["classifier.weight"]
     save_file({name: np.ascontiguousarray(value) for name, value in tensors.items()}, path / "model.safetensors")

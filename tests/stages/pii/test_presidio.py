@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from curator import registry
 from curator.errors import UserError
 from stages.pii.presidio import PIECE, Presidio
 from stages.pii.recogniser import RecogniserChoice, create
 from stages.pii.stage import Pii, PiiParameters
+from tests.command import installed_package
 from tests.stages.pii.helpers import batch
 
 pytest.importorskip("presidio_analyzer", reason="Presidio is not installed (extra recognisers)")
@@ -44,19 +43,11 @@ class Everybody(EntityRecognizer):
 
 
 @pytest.fixture
-def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """A package with two recognisers of its own, installed as far as Python can tell."""
-    (tmp_path / "own_badges.py").write_text(OWN)
-    information = tmp_path / "own_badges-1.0.dist-info"
-    information.mkdir()
-    (information / "METADATA").write_text("Metadata-Version: 2.1\nName: own-badges\nVersion: 1.0\n")
-    points = "[curator.recognisers]\nbadge = own_badges:Badge\neverybody = own_badges:Everybody\nbroken = json:loads\n"
-    (information / "entry_points.txt").write_text(points)
-    monkeypatch.syspath_prepend(str(tmp_path))
-    registry._entries.cache_clear()
-    yield
-    registry._entries.cache_clear()
-    sys.modules.pop("own_badges", None)
+def own(tmp_path: Path) -> Iterator[None]:
+    """A package with two recognisers of its own, and a function that is none."""
+    entries = ["badge = own_badges:Badge", "everybody = own_badges:Everybody", "broken = json:loads"]
+    with installed_package(tmp_path, "own_badges", "curator.recognisers", entries, OWN):
+        yield
 
 
 def stage(*choices: dict[str, object], **parameters: object) -> Pii:
@@ -94,7 +85,7 @@ def test_ones_own_is_named_by_its_entry_point(own: None) -> None:
     assert made.decide(documents, made.annotate(documents), {}).edits.to_pylist() == [
         {"row": 0, "text": "Badge [REDACTED_ID] of [REDACTED_NAME]"}
     ]
-    assert made.packages[-1] == "own-badges"
+    assert made.packages[-1] == "own_badges"
 
 
 def test_another_source_has_another_identity(own: None, tmp_path: Path) -> None:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
 
-from curator import registry
 from curator.errors import UserError
 from stages.pii.recogniser import RecogniserChoice, create, pieces, trimmed
 from stages.pii.stage import Pii, PiiParameters
+from tests.command import installed_package
 from tests.stages.pii.helpers import batch
 
 SOURCE = """
@@ -35,19 +34,11 @@ class Own:
 
 
 @pytest.fixture(autouse=True)
-def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """A package with a recogniser, installed as far as Python can tell."""
-    (tmp_path / "own_words.py").write_text(SOURCE)
-    information = tmp_path / "own_words-1.0.dist-info"
-    information.mkdir()
-    (information / "METADATA").write_text("Metadata-Version: 2.1\nName: own-words\nVersion: 1.0\n")
-    points = "[curator.recognisers]\nown = own_words:Own\nfunction = json:loads\nother = json:JSONDecoder\n"
-    (information / "entry_points.txt").write_text(points)
-    monkeypatch.syspath_prepend(str(tmp_path))
-    registry._entries.cache_clear()
-    yield
-    registry._entries.cache_clear()
-    sys.modules.pop("own_words", None)
+def own(tmp_path: Path) -> Iterator[None]:
+    """A package with a recogniser, and a function and a class that are none."""
+    entries = ["own = own_words:Own", "function = json:loads", "other = json:JSONDecoder"]
+    with installed_package(tmp_path, "own_words", "curator.recognisers", entries, SOURCE):
+        yield
 
 
 def stage(word: str, **parameters: object) -> Pii:
@@ -80,7 +71,7 @@ def test_of_two_names_that_overlap_the_longer_stands() -> None:
 
 def test_the_stage_has_the_packages_and_resources_of_its_recognisers() -> None:
     made = stage("zorblax")
-    assert (made.costly, made.packages[-1], made.coverage("fr")) == (True, "own-words", None)
+    assert (made.costly, made.packages[-1], made.coverage("fr")) == (True, "own_words", None)
     assert (made.resources.memory_bytes, made.resources.num_gpus, made.resources.holds_model) == (7, 1.0, True)
 
 

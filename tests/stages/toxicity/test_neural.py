@@ -14,8 +14,9 @@ from curator.errors import UserError
 from stages.toxicity.neural import NeuralClassifier, NeuralParameters
 from stages.toxicity.stage import BY_NEURAL, Toxicity, ToxicityParameters
 from tests.runs import rows, run_stages, write_jsonl
+from tests.stages.bert import copy_model
 from tests.stages.toxicity.helpers import make_batch
-from tests.stages.toxicity.models import changed, save_classifier
+from tests.stages.toxicity.models import save_classifier
 
 pytestmark = pytest.mark.slow
 
@@ -43,7 +44,7 @@ def test_a_label_that_excludes_others_has_a_share_and_several_add_up(folder: Pat
 
 
 def test_labels_by_themselves_are_judged_each_and_the_surest_counts(folder: Path, tmp_path: Path) -> None:
-    several = changed(folder, tmp_path / "several", problem_type="multi_label_classification")
+    several = copy_model(folder, tmp_path / "several", problem_type="multi_label_classification")
     texts = ("good day", "bad day", "rude day", "bad rude day")
     assert worst(several, *texts) == [0.0, 1.0, 0.0, 1.0]
     assert worst(several, *texts, labels=["hate", "rude"]) == [0.0, 1.0, 1.0, 1.0]
@@ -129,7 +130,7 @@ def test_labels_that_cannot_tell_abuse_are_refused(folder: Path, values: dict[st
 def test_models_that_cannot_judge_are_refused(
     folder: Path, tmp_path: Path, config: dict[str, object], values: dict[str, object], problem: str
 ) -> None:
-    other = changed(folder, tmp_path / "other", **config)
+    other = copy_model(folder, tmp_path / "other", **config)
     assert problem in (parameters(other, **values).requirement().problem or "")
 
 
@@ -151,7 +152,7 @@ def test_weights_in_pickle_are_refused_and_not_run(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    pickled = changed(folder, tmp_path / "pickled")
+    pickled = copy_model(folder, tmp_path / "pickled")
     (pickled / "model.safetensors").unlink()
     (pickled / "pytorch_model.bin").write_bytes(pickle.dumps(Run()))
     assert "pickle" in (parameters(pickled).requirement().problem or "")
@@ -161,7 +162,7 @@ def test_weights_in_pickle_are_refused_and_not_run(
 
 
 def test_damaged_weights_are_refused(folder: Path, tmp_path: Path) -> None:
-    damaged = changed(folder, tmp_path / "damaged")
+    damaged = copy_model(folder, tmp_path / "damaged")
     (damaged / "model.safetensors").write_bytes(b"\xff" * 100)
     assert "damaged" in (parameters(damaged).requirement().problem or "")
 
@@ -169,7 +170,7 @@ def test_damaged_weights_are_refused(folder: Path, tmp_path: Path) -> None:
 def test_a_model_without_some_weights_is_refused(folder: Path, tmp_path: Path) -> None:
     from safetensors.numpy import load_file, save_file
 
-    partial = changed(folder, tmp_path / "partial")
+    partial = copy_model(folder, tmp_path / "partial")
     weights = load_file(partial / "model.safetensors")
     save_file(
         {name: value for name, value in weights.items() if "classifier" not in name}, partial / "model.safetensors"
@@ -192,6 +193,6 @@ def test_parameters_that_mean_nothing_are_refused(tmp_path: Path, values: dict[s
 
 
 def test_the_configuration_says_how_many_tokens_are_read(folder: Path, tmp_path: Path) -> None:
-    roberta = changed(folder, tmp_path / "roberta", model_type="roberta", pad_token_id=1)
+    roberta = copy_model(folder, tmp_path / "roberta", model_type="roberta", pad_token_id=1)
     assert (parameters(folder).folder().max_tokens, parameters(roberta).folder().max_tokens) == (64, 62)
     assert json.loads((roberta / "config.json").read_text())["pad_token_id"] == 1
