@@ -15,7 +15,7 @@ runs it, how many workers there are, or how the corpus is cut. See CONTRIBUTING.
 from __future__ import annotations
 
 import abc
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Generic, Literal, TypeVar
@@ -113,6 +113,17 @@ class Resources:
     num_gpus: float = 0.0
     memory_bytes: int = 0
     holds_model: bool = False
+
+
+def together(needs: Iterable[Resources]) -> Resources:
+    """What a process needs that does all of this in turn: it holds every model at the same time."""
+    found = list(needs)
+    return Resources(
+        num_cpus=max((each.num_cpus for each in found), default=1.0),
+        num_gpus=max((each.num_gpus for each in found), default=0.0),
+        memory_bytes=sum(each.memory_bytes for each in found),
+        holds_model=any(each.holds_model for each in found),
+    )
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+from pathlib import Path
 
 import typer
 
@@ -16,7 +16,10 @@ OFFERED = 50
 def complete_run(context: typer.Context, incomplete: str) -> list[tuple[str, str]]:
     """Ids that begin so, each with a word about it; none where they cannot be had."""
     server = context.params.get("server")
-    found = _here() if server is None else _of_service(str(server), context.params.get("token_file"))
+    try:
+        found = _here() if server is None else _of_service(str(server), context.params.get("token_file"))
+    except (CuratorError, ImportError, OSError):
+        return []  # nothing can be told while a line is typed
     return [(id, about) for id, about in found if id.startswith(incomplete)]  # noqa: A001 (as users call it)
 
 
@@ -27,15 +30,8 @@ def _here() -> list[tuple[str, str]]:
 
 
 def _of_service(server: str, token_file: object) -> list[tuple[str, str]]:
-    from pathlib import Path
+    from curator.cli.remote import Remote, client_of
 
-    from curator.cli.remote import TOKEN_VARIABLE
-
-    try:
-        from serve.client import Client
-
-        token = Path(str(token_file)).read_text(encoding="ascii") if token_file else os.environ.get(TOKEN_VARIABLE, "")
-        with Client(server, token.strip(), timeout_s=SECONDS, tries=1) as client:
-            return [(run.id, f"{run.state} {run.output}") for run in client.runs(most=OFFERED)]
-    except (CuratorError, ImportError, OSError, UnicodeDecodeError):
-        return []  # nothing can be told while a line is typed
+    remote = Remote(server, Path(str(token_file)) if token_file else None)
+    with client_of(remote, timeout_s=SECONDS, tries=1) as client:
+        return [(run.id, f"{run.state} {run.output}") for run in client.runs(most=OFFERED)]

@@ -48,7 +48,7 @@ class Submission:
 
 def remote_list(remote: Remote, as_json: bool) -> None:
     """List the runs of a service, the newest first."""
-    with _client(remote) as client:
+    with client_of(remote) as client:
         found = list(client.runs(most=LISTED))
     if as_json:
         print_json([run.model_dump(mode="json") for run in found])
@@ -62,7 +62,7 @@ def remote_list(remote: Remote, as_json: bool) -> None:
 
 def remote_show(remote: Remote, run: str, as_json: bool) -> None:
     """Show a run of a service, and how it came to where it is."""
-    with _client(remote) as client:
+    with client_of(remote) as client:
         found = client.run(run)
     if as_json:
         print_json(found.model_dump(mode="json"))
@@ -86,7 +86,7 @@ def remote_show(remote: Remote, run: str, as_json: bool) -> None:
 
 def remote_logs(remote: Remote, run: str, size: int, as_json: bool) -> None:
     """Print the end of what the last attempt of a run wrote."""
-    with _client(remote) as client:
+    with client_of(remote) as client:
         log = client.log(run, limit=size)
     if as_json:
         print_json(log.model_dump(mode="json"))
@@ -98,7 +98,7 @@ def remote_logs(remote: Remote, run: str, size: int, as_json: bool) -> None:
 
 def remote_cancel(remote: Remote, run: str, as_json: bool) -> None:
     """End a run of a service; returns when it has ended."""
-    with _client(remote) as client:
+    with client_of(remote) as client:
         client.cancel(run)
         found = client.wait(run)
     if as_json:
@@ -109,13 +109,13 @@ def remote_cancel(remote: Remote, run: str, as_json: bool) -> None:
 
 def remote_resume(remote: Remote, run: str, wait: bool, as_json: bool) -> None:
     """Go on with a run of a service."""
-    with _client(remote) as client:
+    with client_of(remote) as client:
         _tell(client, client.resume(run), wait, as_json)
 
 
 def remote_submit(remote: Remote, submission: Submission, wait: bool, as_json: bool) -> None:
     """Make a run on a service; places are as the service sees them."""
-    with _client(remote) as client:
+    with client_of(remote) as client:
         from serve.models import RunRequest
 
         given = {
@@ -131,12 +131,14 @@ def remote_submit(remote: Remote, submission: Submission, wait: bool, as_json: b
 
 
 @contextmanager
-def _client(remote: Remote) -> Iterator[Client]:
+def client_of(remote: Remote, timeout_s: float | None = None, tries: int | None = None) -> Iterator[Client]:
+    """A client with the token of `remote`; the limits of its requests are its own where none are given. UserError where
+    there is no token, or none of the packages."""
     from importlib.util import find_spec
 
     if find_spec("httpx2") is None:
         raise UserError("--server needs httpx2", hint="pip install 'curator-corpora[serve]'")
-    from serve.client import Client
+    from serve.client import TIMEOUT_S, TRIES, Client
 
     if remote.token_file is not None:
         try:
@@ -147,7 +149,7 @@ def _client(remote: Remote) -> Iterator[Client]:
         token = os.environ.get(TOKEN_VARIABLE, "")
     if not token:
         raise UserError("no token is given", hint=f"set {TOKEN_VARIABLE}, or give --token-file")
-    with Client(remote.server, token) as client:
+    with Client(remote.server, token, timeout_s=timeout_s or TIMEOUT_S, tries=tries or TRIES) as client:
         yield client
 
 

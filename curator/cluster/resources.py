@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from curator.cluster.dashboard import ClusterNode
 from curator.errors import UserError
+from curator.plan import make_plan
 from curator.run.memory import DRIVER_BYTES, worker_bytes
 from curator.run.pipeline import Pipeline
 from curator.sizes import format_size
+from curator.stage import Resources, together
 
 DRIVER_CPUS = 1
 """What the driver of a run asks for on a cluster with worker nodes, so that Ray does not put it on the head."""
@@ -26,7 +29,7 @@ def check_resources(
 ) -> None:
     """UserError where the nodes that are up have less than a run asks for. `others` runs of Curator are in the cluster
     already, each with a driver that holds its CPU as long as it runs."""
-    needed = pipeline.resources([stage.name for stage in pipeline.stages])
+    needed = _most_of(pipeline)
     each = max(worker_bytes(pipeline.recipe.input.max_document_bytes), needed.memory_bytes)
     fitting = [node for node in nodes if node.cpus >= needed.num_cpus and node.gpus >= needed.num_gpus]
     if not fitting:
@@ -56,3 +59,10 @@ def check_resources(
         )
     if workers is not None and workers > room:
         raise UserError(f"--workers {workers} is more than the cluster has CPUs for ({room})", hint=_ADD_NODES)
+
+
+def _most_of(pipeline: Pipeline) -> Resources:
+    """The most that a task of any phase asks for; models are held as long as a phase lasts."""
+    phases = [phase for phase in make_plan(pipeline) if phase.kind in ("judge", "derive")]
+    needs = [pipeline.resources((*phase.stages, *phase.observers)) for phase in phases]
+    return replace(together(needs), memory_bytes=max(each.memory_bytes for each in needs))

@@ -13,7 +13,7 @@ from curator.errors import UserError
 from curator.recipe.model import SHIPPED_MODEL, Recipe, StageEntry
 from curator.registry import stage_class
 from curator.run.part import HELD_OUT_NAME, UNITS_NAME
-from curator.stage import Column, Parameters, Requirement, Resources, Stage
+from curator.stage import Column, Parameters, Requirement, Resources, Stage, together
 from curator.text.tokens import token_name, tokenizer_requirement
 
 AnyStage = Stage[Parameters]
@@ -72,14 +72,8 @@ class Pipeline:
         return any(stage is other for other in self.early())
 
     def resources(self, names: Sequence[str]) -> Resources:
-        """What a task needs that judges by these stages: the most that any of them does."""
-        found = [self.stage(name).resources for name in names]
-        return Resources(
-            num_cpus=max((each.num_cpus for each in found), default=1.0),
-            num_gpus=max((each.num_gpus for each in found), default=0.0),
-            memory_bytes=max((each.memory_bytes for each in found), default=0),
-            holds_model=any(each.holds_model for each in found),
-        )
+        """What a task needs that judges by these stages."""
+        return together(self.stage(name).resources for name in names)
 
     def requirements(self) -> Iterator[tuple[str, Requirement]]:
         """What the recipe needs beside Python packages: who needs it, and what."""

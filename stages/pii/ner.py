@@ -15,7 +15,7 @@ from pydantic import Field
 
 from curator.pretrained import PACKAGES, PretrainedFolder, PretrainedParameters
 from curator.stage import Requirement, Resources
-from stages.pii.recogniser import Finding, trimmed
+from stages.pii.recogniser import Finding, finding
 
 if TYPE_CHECKING:
     from tokenizers import Encoding, Tokenizer
@@ -43,8 +43,7 @@ class NerParameters(PretrainedParameters):
 
     def recogniser(self) -> TokenClassifier:
         """The recogniser that finds the names."""
-        kinds = dict.fromkeys(self.labels, "name")
-        return TokenClassifier(self.languages, kinds, path=self.path, device=self.device)
+        return TokenClassifier.of_persons(self, self.labels)
 
 
 def _entity(label: str) -> str:
@@ -70,13 +69,20 @@ class TokenClassifier:
     def __init__(self, languages: Sequence[str], kinds: Mapping[str, str] | None = None, **options: object) -> None:
         self.languages = frozenset(languages)
         self.options = PretrainedParameters.model_validate({**options, "languages": languages})
-        self._kind_of = dict(kinds) if kinds else dict.fromkeys(PERSONS, "name")
+        self._kind_of = {**dict.fromkeys(PERSONS, "name"), **(kinds or {})}
         self._folder = PretrainedFolder(self.options.path, "ForTokenClassification", self.options.device)
+
+    @classmethod
+    def of_persons(cls, model: PretrainedParameters, labels: Sequence[str]) -> TokenClassifier:
+        """One that finds names alone: words to which the model gives these labels, and no others."""
+        made = cls(model.languages, path=model.path, device=model.device)
+        made._kind_of = dict.fromkeys(labels, "name")
+        return made
 
     @property
     def kinds(self) -> frozenset[str]:
-        """Those of the labels."""
-        return frozenset(self._kind_of.values())
+        """Those of the labels that the model has."""
+        return frozenset(self._kind_of[label] for label in self._entities if label in self._kind_of)
 
     @property
     def resources(self) -> Resources:
@@ -85,8 +91,8 @@ class TokenClassifier:
 
     def requirement(self) -> Requirement:
         """The model by the BLAKE3 of its files, and what is wrong with it."""
-        known = sorted({_entity(label) for label in self._folder.labels.values()})
-        if set(known) & set(self._kind_of):
+        known = sorted(self._entities)
+        if self._entities & set(self._kind_of):
             return self._folder.requirement()
         return self._folder.requirement(
             f"has none of the labels {', '.join(self._kind_of)}; it has {', '.join(known) or 'none'}: name its own"
@@ -145,13 +151,18 @@ class TokenClassifier:
             if end >= 0 and joins and not label.startswith(_BEGINS):
                 end = high
                 continue
-            yield from _finding(text, begin, end, kind)
+            yield from _findings(text, begin, end, kind)
             begin, end, kind = low, high, own
-        yield from _finding(text, begin, end, kind)
+        yield from _findings(text, begin, end, kind)
 
     @cached_property
     def _tokenizer(self) -> Tokenizer:
         return self._folder.tokenizer(self._folder.max_tokens, self._stride)
+
+    @property
+    def _entities(self) -> frozenset[str]:
+        """What the model's labels stand for."""
+        return frozenset(map(_entity, self._folder.labels.values()))
 
     @property
     def _stride(self) -> int:
@@ -190,7 +201,8 @@ def _words(window: _Window, labels: Sequence[str]) -> Iterator[tuple[int, int, s
         yield begin, end, kept
 
 
-def _finding(text: str, begin: int, end: int, kind: str) -> Iterator[Finding]:
-    span = trimmed(text, begin, end)
-    if span is not None:
-        yield Finding(*span, kind)
+def _findings(text: str, begin: int, end: int, kind: str) -> Iterator[Finding]:
+    """The finding, where there is one."""
+    found = finding(text, begin, end, kind)
+    if found is not None:
+        yield found

@@ -24,7 +24,7 @@ from curator.code import files_below
 from curator.errors import UserError
 from curator.registry import nearest
 from curator.stage import Parameters, Requirement, Resources
-from stages.pii.recogniser import EXTRA, Finding, pieces, trimmed
+from stages.pii.recogniser import EXTRA, Finding, finding, pieces
 
 if TYPE_CHECKING:
     from presidio_analyzer import EntityRecognizer
@@ -112,9 +112,9 @@ class Presidio:
                     if kind is None or result.score < self._min_score:
                         continue
                     low, high = max(0, result.start), min(len(piece), result.end)
-                    span = trimmed(piece, low, high) if kind == "name" else (low, high)
-                    if span is not None and span[1] > span[0]:
-                        found[row].append(Finding(begin + span[0], begin + span[1], kind))
+                    own = finding(piece, low, high, kind, offset=begin)
+                    if own is not None:
+                        found[row].append(own)
         return found
 
     def _identity(self) -> str:

@@ -19,11 +19,11 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from curator.document import DOCUMENT_SCHEMA, Batch
 from curator.keys import random_words
-from curator.storage.path import AnyPath, matching, readable
+from curator.storage.parquet import open_parquet, parquet_tables
+from curator.storage.path import AnyPath, matching
 from stages.pii.stage import Pii
 
 if TYPE_CHECKING:
@@ -78,15 +78,15 @@ def _least(files: Sequence[AnyPath], documents: int, seed: int) -> dict[int, NDA
     best = np.zeros((0, 3), dtype=np.uint64)
     for number, path in enumerate(files):
         begin = 0
-        for batch in pq.ParquetFile(readable(path)).iter_batches(columns=["key", "copy"]):
-            keys = np.frombuffer(b"".join(batch.column("key").to_pylist()), dtype=np.uint64).reshape(-1, 2)
-            rows = np.flatnonzero(batch.column("copy").to_numpy(zero_copy_only=False) == 0)
+        for table in parquet_tables(path, ["key", "copy"]):
+            keys = np.frombuffer(b"".join(table["key"].to_pylist()), dtype=np.uint64).reshape(-1, 2)
+            rows = np.flatnonzero(table["copy"].to_numpy() == 0)
             words = random_words(seed, _SAMPLE, keys[rows])
             places = np.full(len(rows), number, dtype=np.uint64)
             own = np.stack([words, places, (rows + begin).astype(np.uint64)], axis=1)
             best = np.concatenate([best, own])
             best = best[np.lexsort(best.T[::-1])[:documents]]
-            begin += batch.num_rows
+            begin += table.num_rows
     return {
         number: np.sort(best[best[:, 1] == number, 2]).astype(np.int64) for number in np.unique(best[:, 1]).tolist()
     }
@@ -95,14 +95,15 @@ def _least(files: Sequence[AnyPath], documents: int, seed: int) -> dict[int, NDA
 def _sampled(files: Sequence[AnyPath], rows_of: dict[int, NDArray[np.int64]]) -> Iterator[pa.Table]:
     """The chosen rows, a row group at a time."""
     for number, rows in rows_of.items():
-        file = pq.ParquetFile(readable(files[number]))
-        begin = 0
-        for group in range(file.num_row_groups):
-            end = begin + file.metadata.row_group(group).num_rows
-            own = rows[(rows >= begin) & (rows < end)] - begin
-            if len(own):
-                yield file.read_row_group(group, columns=_READ).take(pa.array(own))
-            begin = end
+        # Not by `parquet_tables`: row groups without a row of the sample are not read.
+        with open_parquet(files[number]) as file:
+            begin = 0
+            for group in range(file.num_row_groups):
+                end = begin + file.metadata.row_group(group).num_rows
+                own = rows[(rows >= begin) & (rows < end)] - begin
+                if len(own):
+                    yield file.read_row_group(group, columns=_READ, use_threads=False).take(pa.array(own))
+                begin = end
 
 
 def _search(table: pa.Table, stage: Pii, found: Rechecked) -> None:

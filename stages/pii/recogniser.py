@@ -128,12 +128,27 @@ def pieces(text: str, most: int) -> Iterator[tuple[int, str]]:
         begin = end
 
 
+def finding(text: str, begin: int, end: int, kind: str, offset: int = 0) -> Finding | None:
+    """What a recogniser found in a text, or in a piece of one that begins at `offset`: a name without what is no letter
+    at its ends, anything else without blanks there. None where nothing is left."""
+    span = trimmed(text, begin, end) if kind == "name" else _without_blanks(text, begin, end)
+    return None if span is None else Finding(offset + span[0], offset + span[1], kind)
+
+
 def trimmed(text: str, begin: int, end: int) -> tuple[int, int] | None:
     """The span of a name without what is no letter at its ends: words of some tokenizers have blanks and commas. None
     where nothing is left."""
     while begin < end and not text[begin].isalpha():
         begin += 1
     while end > begin and not (text[end - 1].isalpha() or text[end - 1].isdigit() or _is_mark(text[end - 1])):
+        end -= 1
+    return (begin, end) if end > begin >= 0 else None
+
+
+def _without_blanks(text: str, begin: int, end: int) -> tuple[int, int] | None:
+    while begin < end and text[begin].isspace():
+        begin += 1
+    while end > begin and text[end - 1].isspace():
         end -= 1
     return (begin, end) if end > begin >= 0 else None
 

@@ -22,7 +22,7 @@ from pydantic import Field
 from curator.errors import UserError
 from curator.language.tags import list_language
 from curator.stage import Parameters, Requirement, Resources
-from stages.pii.recogniser import EXTRA, Finding, pieces, trimmed
+from stages.pii.recogniser import EXTRA, Finding, finding, pieces
 
 if TYPE_CHECKING:
     from spacy.language import Language
@@ -88,10 +88,11 @@ class Spacy:
         for (row, begin, piece), document in zip(cut, documents, strict=True):
             for entity in document.ents:
                 kind = self._kind_of.get(entity.label_)
-                span = (entity.start_char, entity.end_char) if kind != "name" else None
-                span = span or trimmed(piece, entity.start_char, entity.end_char)
-                if kind is not None and span is not None:
-                    found[row].append(Finding(begin + span[0], begin + span[1], kind))
+                if kind is None:
+                    continue
+                own = finding(piece, entity.start_char, entity.end_char, kind, offset=begin)
+                if own is not None:
+                    found[row].append(own)
         return found
 
     def _problem(self) -> str | None:

@@ -24,7 +24,7 @@ from blake3 import blake3
 from pydantic import Field, model_validator
 
 from curator.document import Batch
-from curator.stage import Column, Columns, Parameters, Requirement, Resources, Stage, State
+from curator.stage import Column, Columns, Parameters, Requirement, Stage, State, together
 from curator.verdict import Redaction, VerdictBuilder, Verdicts
 from stages.pii.actions import Action, KeySource, hashed
 from stages.pii.kind import CALLED, Kind
@@ -119,11 +119,9 @@ class Pii(Stage[PiiParameters]):
         self._recognisers += map(create, parameters.recognisers)
         if self._recognisers:
             self.costly = True
-            self.resources = Resources(
-                memory_bytes=sum(each.resources.memory_bytes for each in self._recognisers),
-                num_gpus=max(each.resources.num_gpus for each in self._recognisers),
-                holds_model=True,
-            )
+            needs = together(each.resources for each in self._recognisers)
+            # Whatever it says of itself, making it anew for each task would take long.
+            self.resources = dataclasses.replace(needs, holds_model=True)
             of_recognisers = [name for each in self._recognisers for name in each.packages]
             owners = [owner for choice in parameters.recognisers if (owner := choice.package()) is not None]
             self.packages = tuple(dict.fromkeys((*self.packages, *of_recognisers, *owners)))

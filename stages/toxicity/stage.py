@@ -29,7 +29,7 @@ from pydantic import Field, model_validator
 from curator.document import Batch
 from curator.embeddings import MEMORY_BYTES, PACKAGE
 from curator.pretrained import PACKAGES
-from curator.stage import Column, Columns, Parameters, Requirement, Resources, Stage, State
+from curator.stage import Column, Columns, Parameters, Requirement, Resources, Stage, State, together
 from curator.verdict import VerdictBuilder, Verdicts, round_score
 from stages.toxicity.cascade import Cascade, CascadeParameters
 from stages.toxicity.classifier import MODEL_PATH, NOT_JUDGED, Judgement, Model, judge, load_model, model_language
@@ -149,18 +149,16 @@ class Toxicity(Stage[ToxicityParameters]):
         cascade, neural = parameters.cascade, parameters.neural
         self._neural = None if neural is None else NeuralClassifier(neural)
         self.costly = cascade is not None or neural is not None
-        memory_bytes = 0
+        needs = []
         if cascade is not None:
             self.columns = (*self.columns, _EMBEDDED)
             self.packages = (*self.packages, PACKAGE)
-            memory_bytes += MEMORY_BYTES
+            needs.append(Resources(memory_bytes=MEMORY_BYTES, holds_model=True))
         if neural is not None:
             self.columns = (*self.columns, *_NEURAL)
             self.packages = (*self.packages, *PACKAGES)
-            memory_bytes += neural.resources().memory_bytes
-        if self.costly:
-            num_gpus = 0.0 if neural is None else neural.resources().num_gpus
-            self.resources = Resources(num_gpus=num_gpus, memory_bytes=memory_bytes, holds_model=True)
+            needs.append(neural.resources())
+        self.resources = together(needs)
 
     def requirements(self) -> Sequence[Requirement]:
         """The table of terms and the model file, by BLAKE3 of their bytes."""

@@ -420,6 +420,14 @@ def test_the_shell_completes(words: str, offered: str) -> None:
     assert curator(env=env).stdout.split() == [offered]
 
 
+def test_a_record_that_cannot_be_read_offers_no_run_and_tells_nothing(tmp_path: Path) -> None:
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "runs" / "0123456789ab.json").write_text("{")
+    asked = {"_CURATOR_COMPLETE": "complete_bash", "COMP_WORDS": "curator runs show 01", "COMP_CWORD": "3"}
+    done = curator(env={**asked, "CURATOR_STATE": str(tmp_path)})
+    assert (done.stdout.strip(), done.stderr.strip()) == ("", "")
+
+
 @pytest.mark.slow
 def test_every_exit_code_is_what_the_documentation_says(scene: Scene, tmp_path: Path) -> None:
     assert scene.curator("verify", scene.run).returncode == 0

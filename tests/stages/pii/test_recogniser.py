@@ -9,7 +9,7 @@ import pytest
 from pydantic import ValidationError
 
 from curator.errors import UserError
-from stages.pii.recogniser import RecogniserChoice, create, pieces, trimmed
+from stages.pii.recogniser import Finding, RecogniserChoice, create, finding, pieces, trimmed
 from stages.pii.stage import Pii, PiiParameters
 from tests.command import installed_package
 from tests.stages.pii.helpers import batch
@@ -104,3 +104,12 @@ def test_pieces_are_the_text_and_none_is_too_long(text: str) -> None:
 )
 def test_names_are_cut_at_letters(text: str, span: tuple[int, int], expected: tuple[int, int] | None) -> None:
     assert trimmed(text, *span) == expected
+
+
+@pytest.mark.parametrize(
+    ("kind", "expected"),
+    [("name", None), ("phone", Finding(11, 22, "phone"))],
+)
+def test_only_a_name_loses_what_is_no_letter_at_its_ends(kind: str, expected: Finding | None) -> None:
+    assert finding(" +49 30 4711 ", 0, 13, kind, offset=10) == expected
+    assert finding("  ", 0, 2, kind) is None
