@@ -15,6 +15,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from curator.errors import UserError
+from curator.validation import first_problem
 
 MOST = 1 << 20
 """Of a width, or of what a batch has: no machine can hold more, and products of these do not overflow."""
@@ -213,10 +214,7 @@ def parse_training_config(values: object, file: str | None = None) -> TrainingCo
     try:
         return TrainingConfig.model_validate(values)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        key = ".".join(str(part) for part in first["loc"])
-        what = first["msg"].removeprefix("Value error, ")
-        raise UserError(f"{key}: {what}" if key else what, file=file, hint="see docs/training.md") from error
+        raise UserError(first_problem(error), file=file, hint="see docs/training.md") from error
 
 
 def dump_training_config(config: TrainingConfig) -> str:
