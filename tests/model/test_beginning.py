@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,6 +14,7 @@ import torch
 
 from curator.errors import CuratorError, DataError, UserError
 from curator.tokenize import Tokenizer, read_tokenizer
+from model.beginning import choose_beginning
 from model.checkpoint import latest
 from model.decoder import Decoder
 from model.directory import ModelDirectory, load_decoder
@@ -181,6 +183,7 @@ Change = Callable[[dict[str, Any]], object]
         (lambda values: values | {"format": 2}, UserError, "is no alignment"),
         (lambda values: values | {"tokenizer": "0" * 64}, UserError, "of another tokenizer"),
         (lambda values: values | {"pairs": [{"token": 1}]}, DataError, "not as it was written"),
+        (lambda values: values | {"pairs": [values["pairs"][0] | {"pivot_token": [1]}]}, DataError, "not as it was"),
         (lambda values: values | {"pairs": values["pairs"] * 2}, DataError, "in two groups"),
         (lambda values: values | {"pairs": [values["pairs"][0] | {"token": 10**6}]}, DataError, "has not"),
     ],
@@ -195,3 +198,19 @@ def test_an_alignment_that_is_none_is_refused(
     path.write_text("{")
     with pytest.raises(UserError, match="is no alignment"):
         read_alignment(path, old.tokenizer)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ('{"origin": null, "groups": []}', "tied: Field required"),
+        ('{"origin": {"place": "/m"}, "groups": [], "tied": []}', "origin.step: Field required"),
+        ('{"origin": null, "groups": [3], "tied": []}', "groups.0: Input should be a valid array"),
+        ("[]", "Input should be an object"),
+        ("{", "Invalid JSON"),
+    ],
+)
+def test_a_beginning_that_was_changed_by_hand_is_refused(tmp_path: Path, old: Old, text: str, told: str) -> None:
+    (tmp_path / "beginning.json").write_text(text)
+    with pytest.raises(DataError, match=f"{re.escape(told)}.*was it changed by hand"):
+        choose_beginning(None, None, ModelDirectory(tmp_path), old.tokenizer, resuming=True)
