@@ -9,7 +9,7 @@ https://aclanthology.org/2022.emnlp-industry.41).
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import torch
 from torch import Tensor
@@ -38,20 +38,21 @@ class Initialised:
 def initialise_from(decoder: Decoder, tokenizer: Tokenizer, directory: ModelDirectory) -> Initialised:
     """Take over the parameters of the last checkpoint of a model (its average where it has one).
 
-    UserError when the shapes differ in more than the vocabulary.
+    UserError when the shapes (`ModelConfig`) differ in more than the vocabulary; it names the keys.
     """
     source, known, description, _ = load_decoder(directory, torch.device("cpu"))
-    theirs, ours = dict(source.state_dict()), dict(decoder.state_dict())
-    wrong = sorted(set(theirs) ^ set(ours)) or [
-        name for name in ours if name not in ROWS and ours[name].shape != theirs[name].shape
-    ]
-    wrong += [name for name in ROWS if ours[name].shape[1:] != theirs[name].shape[1:]]
+    # Heads of another number, or another base of the rotation, have tensors of the same shapes that mean another thing.
+    their_shape, our_shape = asdict(source.config), asdict(decoder.config)
+    wrong = [key for key in our_shape if key != "vocabulary" and our_shape[key] != their_shape[key]]
     if wrong:
+        section = description.config.model.model_dump_json(exclude_defaults=True)
+        balance = f", and loss.balance {description.config.loss.balance}" if "router_bias" in wrong else ""
         raise UserError(
-            f"is a model of another shape: {', '.join(wrong[:3])} differ",
+            f"is a model of another shape: {', '.join(wrong)} differ",
             file=str(directory.root),
-            hint=f"give the same `model` section: {description.config.model.model_dump_json(exclude_defaults=True)}",
+            hint=f"give the same `model` section: {section}{balance}",
         )
+    theirs, ours = dict(source.state_dict()), dict(decoder.state_dict())
     place = {piece: token for token, piece in enumerate(known.pieces())}
     spell = _speller(known)
     parts = [

@@ -102,6 +102,21 @@ def test_a_model_of_another_shape_is_refused(old: Old) -> None:
         initialise_from(Decoder(TINY), old.tokenizer, ModelDirectory(old.model))
 
 
+@pytest.mark.parametrize(
+    "change", [{"heads": 2, "key_value_heads": 1, "head_width": 16}, {"rope_base": 1e6}, {"experts_per_token": 1}]
+)
+def test_a_model_of_another_kind_is_refused_where_its_tensors_have_the_same_shapes(
+    old: Old, change: dict[str, Any]
+) -> None:
+    shape = load_decoder(ModelDirectory(old.model), CPU)[2].shape
+    decoder, other = Decoder(shape), Decoder(replace(shape, **change))
+    assert [tensor.shape for tensor in other.state_dict().values()] == [
+        tensor.shape for tensor in decoder.state_dict().values()
+    ]
+    with pytest.raises(UserError, match=rf"another shape: {', '.join(change)} differ.*same `model` section"):
+        initialise_from(other, old.tokenizer, ModelDirectory(old.model))
+
+
 @pytest.mark.long
 def test_a_training_begins_where_the_other_was(place: str, old: Old, tmp_path: Path) -> None:
     """Nothing is learned at a rate of nearly 0, so the loss of both beginnings is what they brought."""
