@@ -20,6 +20,9 @@ from curator.validation import first_problem
 MOST = 1 << 20
 """Of a width, or of what a batch has: no machine can hold more, and products of these do not overflow."""
 
+Parallel = Literal["data", "fsdp", "experts"]
+"""How several processes share a model."""
+
 
 class _Strict(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -160,7 +163,7 @@ class TrainingConfig(_Strict):
         "fp32", description="of activations; bf16 and fp16 are slow on a CPU"
     )
     recompute: bool = Field(False, description="compute activations again instead of keeping them")
-    parallel: Literal["data", "fsdp", "experts"] = Field(
+    parallel: Parallel = Field(
         "data",
         description="what several processes do: each has the whole model; each has a part of every parameter; or, "
         "besides, whole experts that tokens travel to",

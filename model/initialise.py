@@ -9,7 +9,7 @@ https://aclanthology.org/2022.emnlp-industry.41).
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 
 import torch
 from torch import Tensor
@@ -18,25 +18,17 @@ from curator.errors import UserError
 from curator.tokenize import SentencePieceTokenizer, Tokenizer, read_tokenizer
 from model.decoder import Decoder
 from model.directory import ModelDirectory, load_decoder
-from model.vocabulary.hugging_face import SPACE
-from model.vocabulary.pieces import without_prefix
+from model.vocabulary.pieces import SPACE, without_prefix
 
 ROWS = ("embedding_VD", "head_VD")
 """The parameters that have a row a token."""
 
 
-@dataclass(frozen=True)
-class Initialised:
-    """Rows that were copied, that are means of parts, and that stayed as drawn since they have no parts."""
-
-    copied: tuple[int, ...]
-    from_parts: tuple[int, ...]
-    drawn: tuple[int, ...]
-
-
 @torch.no_grad()
-def initialise_from(decoder: Decoder, tokenizer: Tokenizer, directory: ModelDirectory) -> Initialised:
+def initialise_from(decoder: Decoder, tokenizer: Tokenizer, directory: ModelDirectory) -> None:
     """Take over the parameters of the last checkpoint of a model (its average where it has one).
+
+    The row of a piece that has no parts stays as it was drawn.
 
     UserError when the shapes (`ModelConfig`) differ in more than the vocabulary; it names the keys.
     """
@@ -65,12 +57,6 @@ def initialise_from(decoder: Decoder, tokenizer: Tokenizer, directory: ModelDire
                 ours[name][token] = theirs[name][rows].mean(dim=0).to(ours[name].device)
     for name in set(ours) - set(ROWS):
         ours[name].copy_(theirs[name])
-    pieces = tokenizer.pieces()
-    return Initialised(
-        copied=tuple(token for token, piece in enumerate(pieces) if piece in place),
-        from_parts=tuple(token for token, rows in enumerate(parts) if rows and pieces[token] not in place),
-        drawn=tuple(token for token, rows in enumerate(parts) if not rows),
-    )
 
 
 @torch.no_grad()
