@@ -34,8 +34,8 @@ from curator.training import TokenizerSection
 from model.tokenizer_training import train_on
 from model.vocabulary.align import align_pieces
 from model.vocabulary.fairness import measure_cost
-from model.vocabulary.hugging_face import SPACE
 from model.vocabulary.parallel import load_parallel
+from model.vocabulary.pieces import SPACE
 from model.vocabulary.sample import COUNT_STEPS, Sample
 
 LANGUAGES = 20

@@ -15,9 +15,13 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from curator.errors import UserError
+from curator.validation import first_problem
 
 MOST = 1 << 20
 """Of a width, or of what a batch has: no machine can hold more, and products of these do not overflow."""
+
+Parallel = Literal["data", "fsdp", "experts"]
+"""How several processes share a model."""
 
 
 class _Strict(BaseModel):
@@ -159,7 +163,7 @@ class TrainingConfig(_Strict):
         "fp32", description="of activations; bf16 and fp16 are slow on a CPU"
     )
     recompute: bool = Field(False, description="compute activations again instead of keeping them")
-    parallel: Literal["data", "fsdp", "experts"] = Field(
+    parallel: Parallel = Field(
         "data",
         description="what several processes do: each has the whole model; each has a part of every parameter; or, "
         "besides, whole experts that tokens travel to",
@@ -213,10 +217,7 @@ def parse_training_config(values: object, file: str | None = None) -> TrainingCo
     try:
         return TrainingConfig.model_validate(values)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        key = ".".join(str(part) for part in first["loc"])
-        what = first["msg"].removeprefix("Value error, ")
-        raise UserError(f"{key}: {what}" if key else what, file=file, hint="see docs/training.md") from error
+        raise UserError(first_problem(error), file=file, hint="see docs/training.md") from error
 
 
 def dump_training_config(config: TrainingConfig) -> str:

@@ -12,10 +12,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from curator.errors import DataError, UserError
 from curator.run.store import put
 from curator.tokenize import Tokenizer
+from curator.validation import first_problem
 from model.checkpoint import latest
 from model.directory import ModelDirectory, read_description, read_own_tokenizer
 from model.initialise import initialise_from, share_rows, tie_embedding
@@ -73,6 +75,14 @@ class Beginning:
         tie_embedding(model, self.tied)
 
 
+class _Written(BaseModel):
+    model_config = ConfigDict(strict=True, extra="forbid")
+
+    origin: Origin | None
+    groups: tuple[tuple[int, ...], ...]
+    tied: tuple[tuple[int, ...], ...]
+
+
 def choose_beginning(
     origin: Path | None, alignment: Path | None, directory: ModelDirectory, tokenizer: Tokenizer, *, resuming: bool
 ) -> Beginning:
@@ -115,11 +125,12 @@ def _origin(place: Path) -> Origin:
 
 def _read(directory: ModelDirectory) -> Beginning:
     try:
-        values = json.loads(directory.beginning.read_bytes())
+        written = _Written.model_validate_json(directory.beginning.read_bytes())
     except FileNotFoundError:
         return Beginning()
-    except (OSError, ValueError) as error:
+    except OSError as error:
         raise DataError("cannot be read", file=str(directory.beginning)) from error
-    origin = values["origin"]
-    groups, tied = (tuple(tuple(group) for group in values[name]) for name in ("groups", "tied"))
-    return Beginning(None if origin is None else Origin(**origin), groups, tied)
+    except ValidationError as error:
+        hint = "was it changed by hand?"
+        raise DataError(first_problem(error), file=str(directory.beginning), hint=hint) from error
+    return Beginning(written.origin, written.groups, written.tied)

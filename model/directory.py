@@ -24,6 +24,7 @@ from curator.errors import DataError, UserError
 from curator.run.store import make_folder, put
 from curator.tokenize import Tokenizer, read_tokenizer
 from curator.training import TrainingConfig, parse_training_config
+from curator.validation import first_problem
 from model.build import model_config
 from model.config import ModelConfig
 
@@ -156,9 +157,7 @@ def read_description(directory: ModelDirectory) -> Description:
     try:
         written = _Written.model_validate(values)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        key = ".".join(str(part) for part in first["loc"])
-        raise DataError(f"{key}: {first['msg']}", file=str(path), hint="was it changed by hand?") from error
+        raise DataError(first_problem(error), file=str(path), hint="was it changed by hand?") from error
     return Description(
         parse_training_config(written.config, str(path)),
         written.shape,

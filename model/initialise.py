@@ -9,7 +9,7 @@ https://aclanthology.org/2022.emnlp-industry.41).
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict
 
 import torch
 from torch import Tensor
@@ -18,40 +18,33 @@ from curator.errors import UserError
 from curator.tokenize import SentencePieceTokenizer, Tokenizer, read_tokenizer
 from model.decoder import Decoder
 from model.directory import ModelDirectory, load_decoder
-from model.vocabulary.hugging_face import SPACE
-from model.vocabulary.pieces import without_prefix
+from model.vocabulary.pieces import SPACE, without_prefix
 
 ROWS = ("embedding_VD", "head_VD")
 """The parameters that have a row a token."""
 
 
-@dataclass(frozen=True)
-class Initialised:
-    """Rows that were copied, that are means of parts, and that stayed as drawn since they have no parts."""
-
-    copied: tuple[int, ...]
-    from_parts: tuple[int, ...]
-    drawn: tuple[int, ...]
-
-
 @torch.no_grad()
-def initialise_from(decoder: Decoder, tokenizer: Tokenizer, directory: ModelDirectory) -> Initialised:
+def initialise_from(decoder: Decoder, tokenizer: Tokenizer, directory: ModelDirectory) -> None:
     """Take over the parameters of the last checkpoint of a model (its average where it has one).
 
-    UserError when the shapes differ in more than the vocabulary.
+    The row of a piece that has no parts stays as it was drawn.
+
+    UserError when the shapes (`ModelConfig`) differ in more than the vocabulary; it names the keys.
     """
     source, known, description, _ = load_decoder(directory, torch.device("cpu"))
-    theirs, ours = dict(source.state_dict()), dict(decoder.state_dict())
-    wrong = sorted(set(theirs) ^ set(ours)) or [
-        name for name in ours if name not in ROWS and ours[name].shape != theirs[name].shape
-    ]
-    wrong += [name for name in ROWS if ours[name].shape[1:] != theirs[name].shape[1:]]
+    # Heads of another number, or another base of the rotation, have tensors of the same shapes that mean another thing.
+    their_shape, our_shape = asdict(source.config), asdict(decoder.config)
+    wrong = [key for key in our_shape if key != "vocabulary" and our_shape[key] != their_shape[key]]
     if wrong:
+        section = description.config.model.model_dump_json(exclude_defaults=True)
+        balance = f", and loss.balance {description.config.loss.balance}" if "router_bias" in wrong else ""
         raise UserError(
-            f"is a model of another shape: {', '.join(wrong[:3])} differ",
+            f"is a model of another shape: {', '.join(wrong)} differ",
             file=str(directory.root),
-            hint=f"give the same `model` section: {description.config.model.model_dump_json(exclude_defaults=True)}",
+            hint=f"give the same `model` section: {section}{balance}",
         )
+    theirs, ours = dict(source.state_dict()), dict(decoder.state_dict())
     place = {piece: token for token, piece in enumerate(known.pieces())}
     spell = _speller(known)
     parts = [
@@ -64,12 +57,6 @@ def initialise_from(decoder: Decoder, tokenizer: Tokenizer, directory: ModelDire
                 ours[name][token] = theirs[name][rows].mean(dim=0).to(ours[name].device)
     for name in set(ours) - set(ROWS):
         ours[name].copy_(theirs[name])
-    pieces = tokenizer.pieces()
-    return Initialised(
-        copied=tuple(token for token, piece in enumerate(pieces) if piece in place),
-        from_parts=tuple(token for token, rows in enumerate(parts) if rows and pieces[token] not in place),
-        drawn=tuple(token for token, rows in enumerate(parts) if not rows),
-    )
 
 
 @torch.no_grad()

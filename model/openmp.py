@@ -33,6 +33,4 @@ def native_problem() -> str | None:
         load_openmp()
     except OSError as error:
         return f"GCC's OpenMP runtime is not here ({error})"
-    if importlib.util.find_spec("numba") is None:
-        return "numba is not installed"
     return None

@@ -19,8 +19,9 @@ import torch
 from torch import Tensor, distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from curator.training import Parallel
 from model.decoder import Decoder
-from model.ranks import Alone, Parallel, Ranks
+from model.ranks import Alone, Ranks
 
 TIMEOUT = timedelta(minutes=10)
 """How long a rank waits for the others: longer than a validation or a checkpoint takes."""

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
-from typing import Literal, Protocol
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 
+from curator.training import Parallel
 from model.decoder import Decoder
-
-Parallel = Literal["data", "fsdp", "experts"]
-"""How ranks share a model (see `curator.training.TrainingConfig.parallel`)."""
 
 
 class Ranks(Protocol):

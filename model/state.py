@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from curator.errors import DataError
+from curator.validation import first_problem
 from model.checkpoint import EARLIER, STATE, Checkpoint
 
 
@@ -70,10 +71,8 @@ def training_state(checkpoint: Checkpoint) -> TrainingState:
     try:
         return TrainingState.model_validate(checkpoint.state)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        key = ".".join(str(part) for part in first["loc"])
         raise DataError(
-            f"is no state of a training: {key}: {first['msg']}", file=str(checkpoint.folder / STATE), hint=EARLIER
+            f"is no state of a training: {first_problem(error)}", file=str(checkpoint.folder / STATE), hint=EARLIER
         ) from error
 
 

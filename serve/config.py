@@ -22,6 +22,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from curator.errors import UserError
+from curator.validation import first_problem
 from serve.places import Allowances
 from serve.states import TERMINAL, State
 from serve.webhooks.addresses import check_url
@@ -87,10 +88,7 @@ def load_config(path: Path) -> ServiceConfig:
     try:
         config = ServiceConfig.model_validate(values)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        key = ".".join(str(part) for part in first["loc"])
-        what = first["msg"].removeprefix("Value error, ")
-        raise UserError(f"{key}: {what}" if key else what, file=str(path), hint="see docs/service.md") from error
+        raise UserError(first_problem(error), file=str(path), hint="see docs/service.md") from error
     if config.webhooks.is_used and not config.webhooks.secrets:
         hint = "name a file with at least 24 random bytes in base64"
         raise UserError("webhooks.secrets: webhooks are signed, and no secret is given", file=str(path), hint=hint)

@@ -32,7 +32,11 @@ def train(
     ] = None,
     initialise_from: Annotated[
         Path | None,
-        typer.Option("--initialise-from", metavar="MODEL", help="Begin with the parameters of a model of this shape."),
+        typer.Option(
+            "--initialise-from",
+            metavar="MODEL",
+            help="Begin with the parameters of a model that differs in the vocabulary alone.",
+        ),
     ] = None,
     align: Annotated[
         Path | None,

@@ -5,9 +5,13 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from curator.errors import DataError, UserError
 from curator.tokenize import Tokenizer
+from curator.validation import first_problem
 
 FORMAT = 1
 
@@ -46,11 +50,22 @@ class Alignment:
         return (json.dumps({"format": FORMAT, **asdict(self)}, indent=1, ensure_ascii=False) + "\n").encode()
 
 
+class _Written(BaseModel):
+    model_config = ConfigDict(strict=True, extra="forbid")
+
+    format: Literal[1]
+    tokenizer: str
+    pivot: str
+    threshold: float
+    pairs: tuple[Pair, ...]
+
+
 def read_alignment(path: Path, tokenizer: Tokenizer) -> Alignment:
     """The alignment of a file. UserError when it is none or of another tokenizer, DataError when a pair is wrong."""
     hint = "`curator tokenizer align` writes one"
     try:
-        values = json.loads(path.read_bytes())
+        data = path.read_bytes()
+        values = json.loads(data)
     except OSError as error:
         raise UserError(f"cannot be read: {error.strerror}", file=str(path), hint=hint) from error
     except ValueError as error:
@@ -60,13 +75,13 @@ def read_alignment(path: Path, tokenizer: Tokenizer) -> Alignment:
     if values.get("tokenizer") != tokenizer.sha256:
         raise UserError("is the alignment of another tokenizer", file=str(path), hint="align this one")
     try:
-        pairs = tuple(Pair(**pair) for pair in values["pairs"])
-        found = Alignment(values["tokenizer"], values["pivot"], values["threshold"], pairs)
-    except (KeyError, TypeError) as error:
-        raise DataError("is not as it was written", file=str(path), hint=hint) from error
-    tokens = [pair.token for pair in pairs]
-    pivots = {pair.pivot_token for pair in pairs}
-    inside = all(isinstance(token, int) and 0 <= token < tokenizer.vocabulary for token in (*tokens, *pivots))
+        written = _Written.model_validate_json(data)
+    except ValidationError as error:
+        raise DataError(f"is not as it was written: {first_problem(error)}", file=str(path), hint=hint) from error
+    found = Alignment(written.tokenizer, written.pivot, written.threshold, written.pairs)
+    tokens = [pair.token for pair in found.pairs]
+    pivots = {pair.pivot_token for pair in found.pairs}
+    inside = all(0 <= token < tokenizer.vocabulary for token in (*tokens, *pivots))
     if not inside or len(set(tokens)) < len(tokens) or pivots & set(tokens):
         raise DataError("has a piece in two groups, or one that the tokenizer has not", file=str(path), hint=hint)
     return found

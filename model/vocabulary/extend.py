@@ -19,8 +19,7 @@ from itertools import pairwise
 
 from curator.errors import UserError
 from curator.tokenize import Tokenizer, read_tokenizer
-from model.vocabulary.hugging_face import SPACE
-from model.vocabulary.pieces import Piece, add_pieces, read_pieces
+from model.vocabulary.pieces import SPACE, Piece, add_pieces, read_pieces
 from model.vocabulary.sample import CHARACTER_COVERAGE, CHARACTER_SHARE
 
 LONGEST_PIECE = 16

@@ -13,11 +13,9 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 
 from curator.errors import UserError
-from model.vocabulary.pieces import NFC, Kind, Piece, PieceModel, read_pieces
+from model.vocabulary.pieces import NFC, SPACE, Kind, Piece, PieceModel, read_pieces
 
 FILES = ("tokenizer.json", "tokenizer_config.json")
-SPACE = "▁"
-"""How SentencePiece writes a space."""
 NEVER = -1e6
 """Score of what is no text: below that of any spelling of it."""
 

@@ -14,6 +14,8 @@ from typing import Any, Literal
 from curator.errors import UserError
 from curator.tokenize import INSTALL
 
+SPACE = "▁"
+"""How SentencePiece writes a space."""
 NFC = "nfc"
 """The normalisation of a model of ours, as its file names it."""
 SCORE_STEPS = 128

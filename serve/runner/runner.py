@@ -19,12 +19,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import cast
 
+from pydantic import ValidationError
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from curator.errors import INTERRUPTED, CuratorError, TransientError, UserError
 from curator.run.events import Event, EventReader
 from curator.run.store import OWNER_ONLY, make_folder, put
+from curator.validation import first_problem
 from serve.folds import Fold
 from serve.runner.choose import choose_next
 from serve.runner.process import WorkerProcess
@@ -277,8 +279,10 @@ class Runner:
         watched = self._watch(run, attempt)
         try:
             watched.process.launch(watched.work.task(run, attempt.number, self._settings, self._store))
-        except (OSError, CuratorError) as error:
-            _log.warning("run %s could not be started: %s", run.id, error)  # settled in the next turn, as lost
+        except (OSError, CuratorError, ValidationError) as error:
+            # Settled in the next turn, as lost. What another version took into the queue may be no request of this one.
+            told = f"its request: {first_problem(error)}" if isinstance(error, ValidationError) else error
+            _log.warning("run %s could not be started: %s", run.id, told)
         return True
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,6 +14,7 @@ import torch
 
 from curator.errors import CuratorError, DataError, UserError
 from curator.tokenize import Tokenizer, read_tokenizer
+from model.beginning import choose_beginning
 from model.checkpoint import latest
 from model.decoder import Decoder
 from model.directory import ModelDirectory, load_decoder
@@ -65,12 +67,12 @@ def test_rows_are_copied_or_means_of_parts(old: Old) -> None:
     extended = read_tokenizer(old.extended.read_bytes(), "new.model")
     decoder = Decoder(replace(description.shape, vocabulary=extended.vocabulary))
     decoder.initialise(5)
-    found = initialise_from(decoder, extended, ModelDirectory(old.model))
+    drawn_VD = decoder.embedding_VD.detach().clone()
+    initialise_from(decoder, extended, ModelDirectory(old.model))
     first = known.vocabulary
-    assert found.copied == tuple(range(first))
-    assert found.from_parts == tuple(range(first, first + NEW))
-    assert found.drawn == ()
+    assert extended.vocabulary == first + NEW
     assert torch.equal(decoder.embedding_VD[:first], source.embedding_VD)
+    assert bool((decoder.embedding_VD != drawn_VD).any(dim=1).all())
     piece = max((piece for piece in extended.pieces()[first:] if piece.startswith("▁")), key=len)
     token = extended.pieces().index(piece)
     parts = known.encode([piece.removeprefix("▁")])[0].tolist()
@@ -98,6 +100,21 @@ def test_a_new_piece_within_a_word_has_no_space_among_its_parts(old: Old) -> Non
 def test_a_model_of_another_shape_is_refused(old: Old) -> None:
     with pytest.raises(UserError, match=r"is a model of another shape: .*give the same `model` section"):
         initialise_from(Decoder(TINY), old.tokenizer, ModelDirectory(old.model))
+
+
+@pytest.mark.parametrize(
+    "change", [{"heads": 2, "key_value_heads": 1, "head_width": 16}, {"rope_base": 1e6}, {"experts_per_token": 1}]
+)
+def test_a_model_of_another_kind_is_refused_where_its_tensors_have_the_same_shapes(
+    old: Old, change: dict[str, Any]
+) -> None:
+    shape = load_decoder(ModelDirectory(old.model), CPU)[2].shape
+    decoder, other = Decoder(shape), Decoder(replace(shape, **change))
+    assert [tensor.shape for tensor in other.state_dict().values()] == [
+        tensor.shape for tensor in decoder.state_dict().values()
+    ]
+    with pytest.raises(UserError, match=rf"another shape: {', '.join(change)} differ.*same `model` section"):
+        initialise_from(other, old.tokenizer, ModelDirectory(old.model))
 
 
 @pytest.mark.long
@@ -181,6 +198,7 @@ Change = Callable[[dict[str, Any]], object]
         (lambda values: values | {"format": 2}, UserError, "is no alignment"),
         (lambda values: values | {"tokenizer": "0" * 64}, UserError, "of another tokenizer"),
         (lambda values: values | {"pairs": [{"token": 1}]}, DataError, "not as it was written"),
+        (lambda values: values | {"pairs": [values["pairs"][0] | {"pivot_token": [1]}]}, DataError, "not as it was"),
         (lambda values: values | {"pairs": values["pairs"] * 2}, DataError, "in two groups"),
         (lambda values: values | {"pairs": [values["pairs"][0] | {"token": 10**6}]}, DataError, "has not"),
     ],
@@ -195,3 +213,19 @@ def test_an_alignment_that_is_none_is_refused(
     path.write_text("{")
     with pytest.raises(UserError, match="is no alignment"):
         read_alignment(path, old.tokenizer)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ('{"origin": null, "groups": []}', "tied: Field required"),
+        ('{"origin": {"place": "/m"}, "groups": [], "tied": []}', "origin.step: Field required"),
+        ('{"origin": null, "groups": [3], "tied": []}', "groups.0: Input should be a valid array"),
+        ("[]", "Input should be an object"),
+        ("{", "Invalid JSON"),
+    ],
+)
+def test_a_beginning_that_was_changed_by_hand_is_refused(tmp_path: Path, old: Old, text: str, told: str) -> None:
+    (tmp_path / "beginning.json").write_text(text)
+    with pytest.raises(DataError, match=f"{re.escape(told)}.*was it changed by hand"):
+        choose_beginning(None, None, ModelDirectory(tmp_path), old.tokenizer, resuming=True)

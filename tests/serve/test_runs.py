@@ -373,6 +373,18 @@ def test_a_run_is_tried_as_often_as_it_said_and_no_more(tmp_path: Path) -> None:
     assert ended.exit_code == TransientError.exit_code
 
 
+def test_a_queued_request_that_this_version_does_not_understand_is_lost(tmp_path: Path) -> None:
+    with running(make_settings(tmp_path), work=False) as server, server.client() as client:
+        run = client.submit(request_of(server, "x", attempts=1)).id
+        with server.server.service.runs.write() as writer:
+            row = writer.run(run)
+            assert row is not None
+            row.request = {**row.request, "of_another_version": 1}
+        for _ in range(2):
+            server.server.service.runner.turn()
+        assert [(found.id, found.state) for found in client.runs()] == [(run, State.LOST)]
+
+
 @pytest.mark.slow
 def test_no_more_runs_work_at_a_time_than_there_is_room_for(tmp_path: Path) -> None:
     with running(make_settings(tmp_path, concurrency=1)) as server, server.client() as client:
