@@ -18,10 +18,10 @@ import abc
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Generic, Literal, TypeVar
+from typing import TYPE_CHECKING, ClassVar, Generic, Literal, TypeVar, cast
 
 import pyarrow as pa
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, TypeAdapter
 
 from curator.scaling import Scaling
 
@@ -191,9 +191,10 @@ class Stage(abc.ABC, Generic[ParametersT]):
         return ()
 
     def recorded(self) -> Mapping[str, object]:
-        """The parameters as JSON, as the fingerprint and the manifest hold them: a stage that reads earlier runs names
-        them here, and not where they lie."""
-        return self.parameters.model_dump(mode="json")
+        """The parameters as JSON, as the fingerprint and the manifest hold them: files and folders by their names, for
+        what is in them is a `Requirement`, and a stage that reads earlier runs names those."""
+        values = _without_folders(self.parameters.model_dump())
+        return cast("Mapping[str, object]", TypeAdapter(object).dump_python(values, mode="json"))
 
     def annotate(self, batch: Batch) -> Columns:
         """The columns that this stage declares, one row a document. Must not look at other documents."""
@@ -298,3 +299,14 @@ class Stage(abc.ABC, Generic[ParametersT]):
         """JSON values about the fitted state that the manifest and report show (plan of sampling, languages
         skipped)."""
         return {}
+
+
+def _without_folders(value: object) -> object:
+    """The same with the last part of each path in its place."""
+    if isinstance(value, Path):
+        return value.name
+    if isinstance(value, Mapping):
+        return {key: _without_folders(inner) for key, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_without_folders(inner) for inner in value]
+    return value

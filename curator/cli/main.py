@@ -351,7 +351,10 @@ def recheck(
     run: RunArgument,
     documents: Annotated[int, typer.Option(help="Documents that are searched, drawn by hash.", min=1)] = 1000,
     seed: Annotated[int, typer.Option(help="Another one draws other documents.", min=0)] = 0,
-    overrides: SetOption = None,
+    overrides: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="pii.PARAM=VALUE", help="A parameter of the search: pii.kinds=[email]."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Search a sample of a finished run's shards again for personal data, and say what is left."""

@@ -15,7 +15,6 @@ the stages before it kept, and judges only the languages that the model was made
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
@@ -128,15 +127,6 @@ class Outliers(Stage[OutliersParameters]):
     def requirements(self) -> Sequence[Requirement]:
         """The model, where the recipe names one."""
         return () if self._embedder is None else (self._embedder.requirement(),)
-
-    def recorded(self) -> Mapping[str, object]:
-        """The parameters; an encoder without the folder in which it lies."""
-        values = dict(super().recorded())
-        encoder = self.parameters.embedding
-        if isinstance(encoder, EncoderParameters):
-            named = encoder.model_copy(update={"path": Path(encoder.path.name)})
-            values["embedding"] = named.model_dump(mode="json")
-        return values
 
     def annotate(self, batch: Batch) -> Columns:
         """The column `outliers.embedding`; a neural one is 0 in languages that the model was not made for."""

@@ -45,19 +45,18 @@ _ON_THE_NETWORK: Final = frozenset(("EmailRecognizer",))
 """Asks for the list of top-level domains; the kind `email` is found without it."""
 
 
-class PresidioOptions(Parameters):
-    """Options of the recogniser `presidio`."""
+class OwnOptions(Parameters):
+    """Options of a recogniser of Presidio from a user's own package."""
 
-    recogniser: str = Field(min_length=1, description="Name of a class that comes with Presidio: UkNinoRecognizer.")
     min_score: float = Field(
         0.5, ge=0, le=1, description="Score from which a match counts; one whose check holds has 1."
     )
 
 
-class OwnOptions(Parameters):
-    """Options of a recogniser of Presidio from a user's own package."""
+class PresidioOptions(OwnOptions):
+    """Options of the recogniser `presidio`."""
 
-    min_score: float = PresidioOptions.model_fields["min_score"].default
+    recogniser: str = Field(min_length=1, description="Name of a class that comes with Presidio: UkNinoRecognizer.")
 
 
 class Presidio:

@@ -16,7 +16,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Final, Literal, Self, get_args
+from typing import TYPE_CHECKING, ClassVar, Final, Literal, Self, cast, get_args
 
 import numpy as np
 import pyarrow as pa
@@ -143,20 +143,12 @@ class Pii(Stage[PiiParameters]):
         return dataclasses.replace(requirement, problem=f"finds {found}, not among `kinds`: nothing would use it")
 
     def recorded(self) -> Mapping[str, object]:
-        """The parameters; key and models without the folders in which they lie."""
+        """The parameters; paths among the options of recognisers, which they alone know, by their names too."""
         values = dict(super().recorded())
-        key, ner = self.parameters.key, self.parameters.ner
-        if ner is not None:
-            values["ner"] = ner.model_copy(update={"path": Path(ner.path.name)}).model_dump(mode="json")
         values["recognisers"] = [
-            {
-                **choice.model_dump(mode="json"),
-                "options": {name: _named(value) for name, value in choice.options.items()},
-            }
-            for choice in self.parameters.recognisers
+            {**choice, "options": {name: _named(value) for name, value in choice["options"].items()}}
+            for choice in cast("list[dict[str, dict[str, object]]]", values["recognisers"])
         ]
-        if key is not None and key.file is not None:
-            values["key"] = {"environment": None, "file": key.file.name}
         return values
 
     def annotate(self, batch: Batch) -> Columns:
@@ -266,8 +258,8 @@ class Pii(Stage[PiiParameters]):
 
 
 def _named(value: object) -> object:
-    """A path as its last part, whatever else as it is."""
-    if isinstance(value, str) and os.sep in value:
+    """The path of something that is there as its last part, whatever else as it is."""
+    if isinstance(value, str) and os.sep in value and Path(value).exists():
         return Path(value).name
     return value
 

@@ -107,7 +107,6 @@ _NEURAL = (
         "probability of abuse by the recipe's model, mean over windows; null if not judged",
     ),
 )
-_RECORDED_PATHS = {"cascade": "head", "neural": "path"}
 
 
 class Toxicity(Stage[ToxicityParameters]):
@@ -172,15 +171,6 @@ class Toxicity(Stage[ToxicityParameters]):
         if self.parameters.neural is not None:
             found.append(self.parameters.neural.requirement())
         return found
-
-    def recorded(self) -> Mapping[str, object]:
-        """The parameters; model files without the folders in which they lie."""
-        values = dict(super().recorded())
-        for name, path in _RECORDED_PATHS.items():
-            part = values[name]
-            if isinstance(part, dict) and part[path] is not None:
-                values[name] = {**part, path: Path(str(part[path])).name}
-        return values
 
     def annotate(self, batch: Batch) -> Columns:
         """Density, matches and severity of terms; worst and mean probability over windows."""

@@ -67,6 +67,11 @@ def test_singular_values_come_near_one(rows: int, columns: int, seed: int) -> No
     assert torch.sort(after, descending=True).values[not_tiny - 1] >= LOWEST
 
 
+def test_what_begins_at_a_hundredth_or_above_ends_where_the_documentation_says() -> None:
+    ends = iterate(torch.linspace(0.01, 1.0, 10_000, dtype=torch.float64))
+    assert (round(float(ends.min()), 2), round(float(ends.max()), 2)) == (0.68, 1.14)
+
+
 def test_no_gradient_is_no_direction() -> None:
     assert torch.equal(orthogonalise(torch.zeros(3, 5)), torch.zeros(3, 5))
 

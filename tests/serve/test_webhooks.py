@@ -6,6 +6,7 @@ import base64
 import datetime
 import hashlib
 import hmac
+import http.client
 import json
 import ssl
 import threading
@@ -175,19 +176,19 @@ def test_a_message_is_kept_over_a_restart_and_an_end_that_is_not_committed_leave
     with receiving() as receiver:
         settings = make_settings(tmp_path, webhooks=section(tmp_path, receiver.url))
         with running(settings, work=False) as server:
-            finish(server, make_run(server, "kept"))
+            kept = make_run(server, "kept")
+            finish(server, kept)
             other = make_run(server, "other")
             with pytest.raises(ZeroDivisionError), server.server.service.runs.write() as writer:  # noqa: PT012
                 row = writer.session.get_one(RunRow, other.number)
                 writer.take(row, 1, Launch())
                 writer.take(row, 1, Fail())
                 raise ZeroDivisionError
-            assert receiver.got == []
         with running(settings, work=False) as server:
             server.server.service.deliverer.start()
             await_that(lambda: len(receiver.got) == 1)
             server.server.service.deliverer.stop()
-            assert [each["run"] for each in deliveries(server)] != []
+            assert [each["run"] for each in deliveries(server)] == [kept.id]
     assert json.loads(receiver.got[0][1])["data"]["output"] == "/kept"
 
 
@@ -320,14 +321,13 @@ def test_a_certificate_must_be_of_the_host_that_was_named(
                 post(pin(receiver.url, LOOPBACK), b"{}", {})
 
 
-def test_a_receiver_that_drips_is_let_go(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_receiver_that_does_not_answer_is_let_go(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("serve.webhooks.deliverer.WHOLE_SECONDS", 0.3)
     with receiving() as receiver, ThreadPoolExecutor(1) as pool:
         monkeypatch.setattr(receiver, "statuses", _Slow([200]))
-        with pytest.raises(Exception, match=r"(?i)remote|closed|reset|abort"):
-            pool.submit(post, pin(receiver.url, (ip_network("127.0.0.0/8"), ip_network("::1/128"))), b"{}", {}).result(
-                5
-            )
+        sending = pool.submit(post, pin(receiver.url, (ip_network("127.0.0.0/8"), ip_network("::1/128"))), b"{}", {})
+        with pytest.raises((OSError, http.client.HTTPException)):
+            sending.result(5)
 
 
 class _Slow(list[int]):

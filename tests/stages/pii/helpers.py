@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -12,6 +13,15 @@ from curator.text.segment import segment
 from stages.pii.detect import KINDS, detect
 
 LONG = pa.large_string()
+
+MOST_GROWTH = 3.0
+"""Of the CPU time, where the text is twice as long: quadratic work takes four times as long, linear work twice."""
+
+TURNS = 3
+"""A busy machine may slow one of the two down; work that grows faster is slower in every turn."""
+
+LEAST_SECONDS = 0.01
+"""Below this a clock tells little, and there is nothing to fear."""
 
 
 def spans(texts: Sequence[str], languages: Sequence[str], kinds: Sequence[str] = KINDS) -> list[list[tuple[str, str]]]:
@@ -31,6 +41,27 @@ def spans(texts: Sequence[str], languages: Sequence[str], kinds: Sequence[str] =
 def find(text: str, language: str = "en", kinds: Sequence[str] = KINDS) -> list[tuple[str, str]]:
     """(kind, value) of what is found in one text."""
     return spans([text], [language], kinds)[0]
+
+
+def assert_grows_linearly(work: Callable[[str], object], text: str) -> None:
+    """An AssertionError where twice the text takes far more than twice the CPU time, each time that it is tried."""
+    found: list[tuple[float, float]] = []
+    for _ in range(TURNS):
+        once, twice = _seconds(work, text), _seconds(work, text * 2)
+        found.append((once, twice))
+        if twice < max(MOST_GROWTH * once, LEAST_SECONDS):
+            return
+    raise AssertionError(f"CPU seconds of a text and of one twice as long: {found}")
+
+
+def _seconds(work: Callable[[str], object], text: str) -> float:
+    """CPU seconds: the least of three turns, which noise cannot lower."""
+    spent = []
+    for _ in range(3):
+        begin = time.process_time()
+        work(text)
+        spent.append(time.process_time() - begin)
+    return min(spent)
 
 
 def batch(texts: Sequence[str], languages: Sequence[str] | None = None) -> Batch:

@@ -77,6 +77,14 @@ def test_places_are_those_of_the_whole_text_and_scores_below_the_least_do_not_co
     assert Presidio(["en"], {"UK_NINO": "id"}, "UkNinoRecognizer", min_score=1.0).find([text]) == [[]]
 
 
+@pytest.mark.parametrize("score", [-0.1, 1.1])
+def test_a_least_score_that_no_match_can_have_is_refused(own: None, score: float) -> None:
+    own_one: dict[str, object] = {"name": "badge", "kinds": {"BADGE": "id"}, "options": {"min_score": score}}
+    for choice in (own_one, shipped("UkNinoRecognizer", min_score=score)):
+        with pytest.raises(UserError, match="min_score"):
+            stage(choice)
+
+
 def test_ones_own_is_named_by_its_entry_point(own: None) -> None:
     documents = batch(["Badge ZQ-1234 of Zorblax", "Nobody"])
     made = stage({"name": "badge", "kinds": {"BADGE": "id"}}, {"name": "everybody"})

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -24,7 +22,7 @@ from stages.pii.scan import (
     Candidates,
     scan,
 )
-from tests.stages.pii.helpers import LONG
+from tests.stages.pii.helpers import LONG, assert_grows_linearly
 from tests.stages.pii.plain_scan import plain_scan
 
 NASTY = st.text(
@@ -199,21 +197,13 @@ def test_more_candidates_than_room_are_all_found() -> None:
 )
 def test_a_megabyte_of_anything_is_read_in_linear_time(piece: str) -> None:
     text = piece * (1_000_000 // len(piece.encode()))
-    once, twice = (seconds(text[: len(text) // 2 * half]) for half in (1, 2))
-    # Quadratic reading would take four times as long; below some hundredths of a second a clock tells little.
-    assert twice < max(3.7 * once, 0.02)
+    assert_grows_linearly(read, text[: len(text) // 2])
     _, candidates = run([text])
     # Every candidate is short, so that what follows is linear too.
     assert len(candidates) <= len(text)
     assert (candidates.ends - candidates.starts).max(initial=0) <= 256
 
 
-def seconds(text: str) -> float:
-    """CPU seconds of the scan: the least of three turns, which noise cannot lower."""
-    data, offsets = string_buffer(pa.array([text], LONG))
-    spent = []
-    for _ in range(3):
-        begin = time.process_time()
-        scan(data, offsets)
-        spent.append(time.process_time() - begin)
-    return min(spent)
+def read(text: str) -> None:
+    """Scan one text."""
+    scan(*string_buffer(pa.array([text], LONG)))

@@ -156,6 +156,12 @@ def test_a_model_that_is_missing_is_a_requirement_with_a_problem(tmp_path: Path)
         stage.annotate(make_batch([("en", "a")]))
 
 
+def test_a_model_is_the_same_wherever_it_lies(tmp_path: Path) -> None:
+    one, other = (Toxicity(ToxicityParameters(model=tmp_path / folder / "own.npz")) for folder in ("a", "b"))
+    assert one.recorded() == other.recorded()
+    assert one.recorded()["model"] == "own.npz"
+
+
 def test_requirements_are_of_the_layers_in_use() -> None:
     assert [found.kind for found in Toxicity(ToxicityParameters()).requirements()] == ["term list", "classifier"]
     assert [found.kind for found in Toxicity(ToxicityParameters(classifier=False)).requirements()] == ["term list"]

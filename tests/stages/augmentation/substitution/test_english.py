@@ -99,7 +99,6 @@ def substitution_by(folder: Path, timeout_s: float = 20.0) -> EnglishSubstitutio
     return EnglishSubstitution(LinkGrammar(install_parser(folder), timeout_s))
 
 
-@needs_wordnet
 def test_a_parser_that_dies_or_loses_lines_leaves_the_rest_untouched(tmp_path: Path) -> None:
     parser = LinkGrammar(install_parser(tmp_path))
     parses = parser.parse(["Near the river.", "LOSE the river.", "By the river."])
