@@ -69,7 +69,7 @@ def test_a_text_has_one_substitution_whatever_stands_beside_it(language: str) ->
     made = substitution(language)
     texts = ["", TEXTS[language], f"{TEXTS[language]}\n123 [x] ^y$ *z"]
     together = made.substitute(texts, KEYS[:3], 0)
-    alone = [made.substitute([text], [key], 0)[0] for text, key in zip(texts, KEYS, strict=False)]
+    alone = [made.substitute([text], KEYS[row : row + 1], 0)[0] for row, text in enumerate(texts)]
     assert together == alone
     assert (together[0], together[1] is None) == (None, False)
 
