@@ -39,9 +39,9 @@ demo: $(STAMP) ## Curate the packaged sample corpus, train on it, and print what
 	  --set model.depth=2 --set data.sequence=128 --set tokenizer.vocabulary=4096
 	$(BIN)/curator report runs/demo --comparison runs/demo-comparison | tail -n 1
 
-# A process a core, four at most, since tests start workers of their own; each with whole files, whose tests share what
-# they make.
-PROCESSES ?= $(shell cores=$$(nproc); echo $$((cores < 4 ? cores : 4)))
+# A process more than cores, four at most: tests wait for processes of their own nearly half of their time. Each has whole
+# files, whose tests share what they make.
+PROCESSES ?= $(shell cores=$$(nproc); echo $$((cores < 4 ? cores + 1 : 4)))
 PARALLEL := --numprocesses=$(PROCESSES) --dist=loadfile --no-loadscope-reorder
 
 test: $(STAMP) ## All tests that fit into 20 minutes on two cores
