@@ -1,11 +1,12 @@
 """The engines side by side: `local` and `ray` with one worker and with two, on this machine.
 
-    python benchmarks/engines.py CORPUS.jsonl.zst [--recipe web] [--repeat 3] [--memory 4GB] [--data]
+    python benchmarks/engines.py CORPUS.jsonl.zst [--recipe web] [--repeat 3] [--memory 4GB] [--parts speed,memory,data]
 
 A Ray cluster of two CPUs is started first. What Ray takes before the first task of ours (joining the cluster, a worker
-process for each CPU that has imported Curator) is measured once, apart. Then both engines run in turn. With `--data`
-the tasks of `read` run once more through Ray Data, for the same input. MB are 10**6 bytes of UTF-8 text; memory is the
-proportional set size of all worker processes together, without the object store and Ray's own processes.
+process for each CPU that has imported Curator) is measured once, apart. `speed`: both engines run in turn. `memory`:
+each once more, for the proportional set size of all worker processes together, without the object store and Ray's own
+processes. `data`, left out by default: the tasks of `read` alone, by Ray tasks and through Ray Data in turn, with the
+most that the driver's own process holds. MB are 10**6 bytes of UTF-8 text.
 """
 
 from __future__ import annotations
@@ -60,7 +61,7 @@ def main() -> None:
     parser.add_argument("--recipe", default="web")
     parser.add_argument("--repeat", type=int, default=3)
     parser.add_argument("--memory", default="4GB")
-    parser.add_argument("--data", action="store_true", help="also read through Ray Data")
+    parser.add_argument("--parts", default="speed,memory", help="of speed, memory, data, with commas")
     arguments = parser.parse_args()
     size = text_bytes(arguments.corpus)
     print(f"corpus: {size / 1e6:.1f} MB of text, recipe {arguments.recipe}, --memory {arguments.memory}")
@@ -87,11 +88,28 @@ def compare(arguments: argparse.Namespace, cluster: RayCluster, size: int) -> No
         for workers in (2, 1)
         for engine in ("local", "ray")
     }
-    if arguments.data:
-        kinds["read alone, Ray tasks"] = _reader(arguments, through_data=False)
-        kinds["read alone, Ray Data"] = _reader(arguments, through_data=True)
+    parts = arguments.parts.split(",")
+    if "speed" in parts:
+        tell_speed(kinds, arguments.repeat, size)
+    if "memory" in parts:
+        for engine in ("local", "ray"):
+            # Looking at memory takes a good part of a core, so it is not done while time is taken.
+            with tempfile.TemporaryDirectory() as folder, _watched(_works) as peak:
+                kinds[f"{engine}, 2 workers"](Path(folder) / "run")
+            print(f"{engine}, 2 workers: {max(peak, default=0) / 1e6:.0f} MB in all workers together", flush=True)
+    if "data" in parts:
+        readers = {name: _reader(arguments, through_data=name == "Ray Data") for name in ("Ray tasks", "Ray Data")}
+        for name, work in readers.items():
+            with tempfile.TemporaryDirectory() as folder, _watched(_drives) as peak:
+                work(Path(folder) / "run")
+            print(f"read alone, {name}: {max(peak, default=0) / 1e6:.0f} MB in the driver", flush=True)
+        times(readers, arguments.repeat, size)
+
+
+def times(kinds: dict[str, Callable[[Path], None]], repeat: int, size: int) -> dict[str, Taken]:
+    """Run all of these in turn, and print the median of each."""
     taken = {kind: Taken() for kind in kinds}
-    for _ in range(arguments.repeat):
+    for _ in range(repeat):
         for kind, work in kinds.items():
             with tempfile.TemporaryDirectory() as folder:
                 started = time.monotonic()
@@ -100,17 +118,18 @@ def compare(arguments: argparse.Namespace, cluster: RayCluster, size: int) -> No
     for kind, found in taken.items():
         told = ", ".join(f"{seconds:.1f}" for seconds in found.seconds)
         print(f"{kind}: {found.median():.1f} s ({size / 1e6 / found.median():.1f} MB/s; {told})", flush=True)
+    return taken
+
+
+def tell_speed(kinds: dict[str, Callable[[Path], None]], repeat: int, size: int) -> None:
+    """Print what each kind of run takes, and how they compare."""
+    taken = times(kinds, repeat, size)
     two = taken["ray, 2 workers"]
     print(f"ray against local, 2 workers: {two.median() / taken['local, 2 workers'].median():.2f}")
     for engine in ("ray", "local"):
         pair = [taken[f"{engine}, {workers} workers"].median() for workers in (1, 2)]
         print(f"{engine}, from 1 to 2 workers: {pair[0] / pair[1]:.2f} times as fast")
     print(f"two processes that only count, against one: {_cores():.2f} times as fast", flush=True)
-    for engine in ("local", "ray"):
-        # Looking at memory takes a good part of a core, so it is not done while time is taken.
-        with tempfile.TemporaryDirectory() as folder, _watched() as peak:
-            kinds[f"{engine}, 2 workers"](Path(folder) / "run")
-        print(f"{engine}, 2 workers: {max(peak, default=0) / 1e6:.0f} MB in all workers together", flush=True)
 
 
 def _runner(arguments: argparse.Namespace, engine: str, workers: int, address: str) -> Callable[[Path], None]:
@@ -164,14 +183,14 @@ def _import_curator() -> None:
 
 
 @contextlib.contextmanager
-def _watched() -> Iterator[list[int]]:
-    """The memory of all workers together, four times a second."""
+def _watched(chosen: Callable[[psutil.Process], bool]) -> Iterator[list[int]]:
+    """The memory of these processes together, four times a second."""
     found: list[int] = []
     ended = threading.Event()
 
     def look() -> None:
         while not ended.wait(0.25):
-            found.append(sum(_pss(process) for process in psutil.process_iter(["cmdline"]) if _works(process)))
+            found.append(sum(_pss(process) for process in psutil.process_iter(["cmdline"]) if chosen(process)))
 
     thread = threading.Thread(target=look)
     thread.start()
@@ -184,9 +203,13 @@ def _watched() -> Iterator[list[int]]:
 
 def _works(process: psutil.Process) -> bool:
     title = " ".join(process.info["cmdline"] or ())
-    if title.startswith(("ray::curator", "ray::ModelHolder", "ray::IDLE")):
-        return True
-    return "multiprocessing.forkserver" in title and os.getpid() in {parent.pid for parent in _parents(process)}
+    of_ray = title.startswith(("ray::curator", "ray::ModelHolder", "ray::IDLE"))
+    is_worker = of_ray or "multiprocessing.forkserver" in title
+    return is_worker and os.getpid() in {parent.pid for parent in _parents(process)}
+
+
+def _drives(process: psutil.Process) -> bool:
+    return bool(process.pid == os.getpid())
 
 
 def _parents(process: psutil.Process) -> list[psutil.Process]:
