@@ -6,7 +6,7 @@ A Ray cluster of two CPUs is started first. What Ray takes before the first task
 process for each CPU that has imported Curator) is measured once, apart. `speed`: both engines run in turn. `memory`:
 each once more, for the proportional set size of all worker processes together, without the object store and Ray's own
 processes. `data`, left out by default: the tasks of `read` alone, by Ray tasks and through Ray Data in turn, with the
-most that the driver's own process holds. MB are 10**6 bytes of UTF-8 text.
+most that the driver's own process holds for itself alone (the object store is not). MB are 10**6 bytes of UTF-8 text.
 """
 
 from __future__ import annotations
@@ -94,13 +94,13 @@ def compare(arguments: argparse.Namespace, cluster: RayCluster, size: int) -> No
     if "memory" in parts:
         for engine in ("local", "ray"):
             # Looking at memory takes a good part of a core, so it is not done while time is taken.
-            with tempfile.TemporaryDirectory() as folder, _watched(_works) as peak:
+            with tempfile.TemporaryDirectory() as folder, _watched(_works, _pss) as peak:
                 kinds[f"{engine}, 2 workers"](Path(folder) / "run")
             print(f"{engine}, 2 workers: {max(peak, default=0) / 1e6:.0f} MB in all workers together", flush=True)
     if "data" in parts:
         readers = {name: _reader(arguments, through_data=name == "Ray Data") for name in ("Ray tasks", "Ray Data")}
         for name, work in readers.items():
-            with tempfile.TemporaryDirectory() as folder, _watched(_drives) as peak:
+            with tempfile.TemporaryDirectory() as folder, _watched(_drives, _uss) as peak:
                 work(Path(folder) / "run")
             print(f"read alone, {name}: {max(peak, default=0) / 1e6:.0f} MB in the driver", flush=True)
         times(readers, arguments.repeat, size)
@@ -183,14 +183,14 @@ def _import_curator() -> None:
 
 
 @contextlib.contextmanager
-def _watched(chosen: Callable[[psutil.Process], bool]) -> Iterator[list[int]]:
+def _watched(chosen: Callable[[psutil.Process], bool], size_of: Callable[[psutil.Process], int]) -> Iterator[list[int]]:
     """The memory of these processes together, four times a second."""
     found: list[int] = []
     ended = threading.Event()
 
     def look() -> None:
         while not ended.wait(0.25):
-            found.append(sum(_pss(process) for process in psutil.process_iter(["cmdline"]) if chosen(process)))
+            found.append(sum(size_of(process) for process in psutil.process_iter(["cmdline"]) if chosen(process)))
 
     thread = threading.Thread(target=look)
     thread.start()
@@ -217,6 +217,10 @@ def _parents(process: psutil.Process) -> list[psutil.Process]:
         return list(process.parents())
     except psutil.NoSuchProcess:
         return []
+
+
+def _uss(process: psutil.Process) -> int:
+    return int(process.memory_full_info().uss)
 
 
 def _pss(process: psutil.Process) -> int:
