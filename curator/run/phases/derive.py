@@ -14,7 +14,7 @@ from curator.keys import child_keys
 from curator.language.tags import list_language
 from curator.run.part import Part, write_table
 from curator.run.phases.judge import candidates
-from curator.run.phases.languages import identify_languages
+from curator.run.phases.languages import identify_languages, knows_language
 from curator.run.phases.read import PartWriter, binary16
 from curator.run.pipeline import pipeline_of
 from curator.run.states import load_state
@@ -29,8 +29,14 @@ if TYPE_CHECKING:
     from curator.recipe.model import Language
 
 
-PARENT_SCHEMA = pa.schema([pa.field("row", pa.int32(), nullable=False), pa.field("text", pa.string(), nullable=False)])
-"""The text of a child's parent; `row` counts the children of the part."""
+PARENT_SCHEMA = pa.schema(
+    [
+        pa.field("row", pa.int32(), nullable=False),
+        pa.field("text", pa.string(), nullable=False),
+        pa.field("lang", pa.string()),
+    ]
+)
+"""The text of a child's parent and its tag; `row` counts the children of the part."""
 
 PARENTS_SHOWN, PARENT_CHARACTERS = 20, 4000
 """More than the examples of a rule: some of the children will be dropped."""
@@ -87,22 +93,29 @@ def parents_of(batch: Batch, children: Sequence[Child]) -> pa.Table:
     """The beginnings of the texts of the parents of the first children of a part, to be shown beside them."""
     shown = children[:PARENTS_SHOWN]
     texts = [batch.text[child.row].as_py()[:PARENT_CHARACTERS] for child in shown]
-    return pa.table([pa.array(range(len(shown)), pa.int32()), pa.array(texts, pa.string())], schema=PARENT_SCHEMA)
+    tags = batch.documents.column("lang").take(pa.array([child.row for child in shown], pa.int64()))
+    return pa.table([pa.array(range(len(shown)), pa.int32()), pa.array(texts, pa.string()), tags], schema=PARENT_SCHEMA)
 
 
 def in_their_language(batch: Batch, children: Sequence[Child], language: Language | None) -> list[Child]:
-    """The children that are identified as what they are to be: their tag, or what their parent is identified as, or
-    nothing where the parent is not identified as its tag either. All of them where no language is identified."""
+    """The children that are identified as what they are to be. In the language of their parent that is their tag, or
+    what their parent is identified as, or nothing where the parent is not identified as its tag either; in another
+    language their tag, or nothing where the model does not know it. All of them where no language is identified."""
     if language is None or not children:
         return list(children)
     rows = sorted({child.row for child in children})
     texts = [*(batch.text[row].as_py() for row in rows), *(child.text for child in children)]
     detected = identify_languages(pa.array(texts, pa.string()), language).detected.to_pylist()
     of_parents = dict(zip(rows, detected, strict=False))
+    of_documents = batch.languages
     kept = []
     for child, found in zip(children, detected[len(rows) :], strict=True):
         own, parent = list_language(child.lang), of_parents[child.row]
-        if found in (own, parent) or (found == UNDETERMINED and parent != own):
+        if own == of_documents.names[of_documents.codes[child.row]]:
+            is_its_own = found in (own, parent) or (found == UNDETERMINED and parent != own)
+        else:
+            is_its_own = list_language(found) == own or (found == UNDETERMINED and not knows_language(language, own))
+        if is_its_own:
             kept.append(child)
     return kept
 

@@ -20,7 +20,8 @@ from curator.errors import UserError
 from curator.keys import file_keys
 from curator.stage import State
 from stages.augmentation.apertium import Apertium
-from stages.augmentation.stage import TOKENS, Augmentation, AugmentationParameters
+from stages.augmentation.parameters import AugmentationParameters
+from stages.augmentation.stage import TOKENS, Augmentation
 from stages.augmentation.translator import TranslatorChoice, create
 from tests.stages.augmentation.engine import calls, install
 

@@ -100,7 +100,7 @@ def test_a_translator_that_answers_in_another_language_makes_no_child(tmp_path: 
 def test_a_child_is_of_its_language_or_of_what_its_parent_is_taken_for(
     parent: str, tag: str, child: str, kept: bool
 ) -> None:
-    batch = Batch(pa.record_batch([pa.array([parent], pa.string())], names=["text"]))
+    batch = Batch(pa.record_batch({"text": pa.array([parent], pa.string()), "lang": pa.array([tag], pa.string())}))
     children = [Child(0, child, tag, "method", "engine")]
     assert in_their_language(batch, children, Language()) == (children if kept else [])
     assert in_their_language(batch, children, None) == children

@@ -12,7 +12,8 @@ from curator.errors import UserError
 from stages.augmentation.ctranslate import CTranslate2
 from stages.augmentation.hugging_face import HuggingFace
 from stages.augmentation.neural import NeuralTranslator, batches
-from stages.augmentation.stage import Augmentation, AugmentationParameters
+from stages.augmentation.parameters import AugmentationParameters
+from stages.augmentation.stage import Augmentation
 from stages.augmentation.translator import Translator, TranslatorChoice, create
 from tests.command import curator
 from tests.runs import recipe_text, write_jsonl
