@@ -289,6 +289,11 @@ class Stage(abc.ABC, Generic[ParametersT]):
         """New documents from the candidates of a part that survived (their text as edited so far)."""
         return ()
 
+    def most_tokens(self, batch: Batch, columns: Columns, state: State) -> Mapping[str, int]:
+        """The most tokens that the children of a part may have in each list language; a language that is not named has
+        no limit. `batch` and `columns` are those that `derive` was given."""
+        return {}
+
     def coverage(self, language: str) -> str | None:
         """What this stage cannot do in this language, in a few words ('rules only', 'names not checked'); None when it
         does all that it does anywhere."""

@@ -409,8 +409,9 @@ class _Driver:
         commits = self.executor.map(folder, task, inputs, self.pipeline.stage(name).resources)
         for commit in commits:
             self.tally.merge(_tally_of(commit))
-        in_another = sum(commit.integer("in_another_language") for commit in commits)
-        self.facts[name] = {**cast("dict[str, object]", self.facts.get(name, {})), "in_another_language": in_another}
+        names = ("in_another_language", "beyond_share")
+        refused = {refusal: sum(commit.integer(refusal) for commit in commits) for refusal in names}
+        self.facts[name] = {**cast("dict[str, object]", self.facts.get(name, {})), **refused}
         first_row = sum(part.rows for part in self.parts)
         children = [part for part in _as_parts(commits, first_row, derived=True) if part.rows]
         if not children:

@@ -21,10 +21,11 @@ from curator.run.states import load_state
 from curator.run.store import Outputs
 from curator.run.tally import CREATED
 from curator.stage import Child
+from curator.text.tokens import count_tokens
 from curator.verdict import round_score
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from curator.recipe.model import Language
 
@@ -79,6 +80,10 @@ class DeriveTask:
         made = len(children)
         if found is not None:
             children = in_their_language(found[0], children, pipeline.recipe.language)
+        of_their_language = len(children)
+        if found is not None and children:
+            limits = stage.most_tokens(*found, state)
+            children = within_limits(children, limits, pipeline.recipe.tokenizer)
         if found is not None and children:
             documents = child_documents(found[0], children)
             identified = identify_languages(documents.column("text"), pipeline.recipe.language)
@@ -86,7 +91,8 @@ class DeriveTask:
             writer.write(documents, identified.checked(documents.column("lang")), CREATED)
         writer.close()
         write_table(outputs.path("parents"), parents)
-        return {**writer.result(), "in_another_language": made - len(children)}
+        in_another, beyond = made - of_their_language, of_their_language - len(children)
+        return {**writer.result(), "in_another_language": in_another, "beyond_share": beyond}
 
 
 def parents_of(batch: Batch, children: Sequence[Child]) -> pa.Table:
@@ -117,6 +123,23 @@ def in_their_language(batch: Batch, children: Sequence[Child], language: Languag
             is_its_own = list_language(found) == own or (found == UNDETERMINED and not knows_language(language, own))
         if is_its_own:
             kept.append(child)
+    return kept
+
+
+def within_limits(children: Sequence[Child], most_tokens: Mapping[str, int], tokenizer: str | None) -> list[Child]:
+    """The children, in their order, that fit into the tokens that their language may have."""
+    if not children:
+        return []
+    texts = Batch(pa.record_batch({"text": pa.array([child.text for child in children], pa.string())}))
+    left = dict(most_tokens)
+    kept = []
+    for child, tokens in zip(children, count_tokens(texts, tokenizer).tolist(), strict=True):
+        language = list_language(child.lang)
+        if language in left:
+            if tokens > left[language]:
+                continue
+            left[language] -= tokens
+        kept.append(child)
     return kept
 
 

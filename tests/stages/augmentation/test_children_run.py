@@ -11,7 +11,7 @@ import pytest
 
 from curator.document import Batch
 from curator.recipe.model import Language
-from curator.run.phases.derive import in_their_language
+from curator.run.phases.derive import in_their_language, within_limits
 from curator.stage import Child
 from tests.runs import rows, run_stages, write_jsonl
 from tests.stages.augmentation.engine import install
@@ -81,7 +81,17 @@ def test_a_translator_that_answers_in_another_language_makes_no_child(tmp_path: 
     outcome = run_stages([source], tmp_path / "run", "entropy: {min_bits: 0.1, min_order: null}", plan)
     created = [row["id"] for row in rows(tmp_path / "run", "decisions") if row["action"] == "derive"]
     facts = cast("dict[str, dict[str, object]]", outcome.manifest["facts"])["augmentation"]
-    assert (created, facts["in_another_language"]) == (["good#a1"], 1)
+    assert (created, facts["in_another_language"], facts["beyond_share"]) == (["good#a1"], 1, 0)
+
+
+def test_children_fit_into_the_tokens_that_their_language_may_have() -> None:
+    children = [
+        Child(row, "u " * count, tag, "method", "engine")
+        for row, (count, tag) in enumerate([(4, "oc"), (9, "fr"), (3, "oc-FR"), (2, "oc"), (1, "oc"), (50, "es")])
+    ]
+    assert [child.row for child in within_limits(children, {"oc": 6, "fr": 8}, None)] == [0, 3, 5]
+    assert within_limits(children, {}, None) == children
+    assert within_limits([], {"oc": 6}, None) == []
 
 
 @pytest.mark.parametrize(

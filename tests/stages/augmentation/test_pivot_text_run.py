@@ -62,7 +62,7 @@ def test_documents_of_a_pivot_feed_a_small_language(tmp_path: Path) -> None:
         for row in rows(tmp_path / "run", "scores")
         if row["id"] in languages and str(row["id"]).startswith("oc")
     )
-    assert sum(cast("int", child["tokens"]) for child in children) <= own * 1.5
+    assert sum(cast("int", child["tokens"]) for child in children) <= own
     report = (tmp_path / "run" / "report.html").read_text()
     assert 'parent · fr</p><blockquote dir="auto" lang="fr">' in report
     (told,) = explain(RunDirectory(tmp_path / "run"), cast("str", children[0]["id"]))
