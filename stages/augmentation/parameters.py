@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from curator.document import UNDETERMINED
 from curator.language.tags import list_language
 from curator.stage import Parameters
 from stages.augmentation.method import BACK_TRANSLATION, SUBSTITUTION, TRANSLATION
 from stages.augmentation.substitution.substitutor import SUBSTITUTORS
 from stages.augmentation.translator import TranslatorChoice
+
+
+class Band(Parameters):
+    """The band of chrF of one language; what is not given is as for all."""
+
+    min_chrf: float | None = Field(default=None, ge=0, le=100)
+    max_chrf: float | None = Field(default=None, ge=0, le=100)
 
 
 class AugmentationParameters(Parameters):
@@ -36,6 +45,8 @@ class AugmentationParameters(Parameters):
     )
     min_chrf: float = Field(default=80.0, ge=0, le=100, description="chrF to the parent below which a child is noise.")
     max_chrf: float = Field(default=97.0, ge=0, le=100, description="chrF above which it is a near-copy.")
+
+    languages: Mapping[str, Band] = Field(default_factory=dict, description="Other bands of chrF by list language.")
 
     @field_validator("translators", mode="before")
     @classmethod
@@ -66,8 +77,25 @@ class AugmentationParameters(Parameters):
             raise ValueError("`parsed` is given, and substitution is not among the methods")
         return self
 
+    @field_validator("languages")
+    @classmethod
+    def _list_languages(cls, bands: Mapping[str, Band]) -> Mapping[str, Band]:
+        unknown = [name for name in bands if list_language(name) == UNDETERMINED]
+        if unknown:
+            raise ValueError(f"no language tag: {', '.join(unknown)}")
+        return {list_language(name): band for name, band in bands.items()}
+
     @model_validator(mode="after")
-    def _band_is_not_empty(self) -> AugmentationParameters:
-        if self.min_chrf > self.max_chrf:
-            raise ValueError(f"min_chrf ({self.min_chrf}) must not be above max_chrf ({self.max_chrf})")
+    def _bands_are_not_empty(self) -> AugmentationParameters:
+        for low, high in (self.band(""), *map(self.band, self.languages)):
+            if low > high:
+                raise ValueError(f"min_chrf ({low}) must not be above max_chrf ({high})")
         return self
+
+    def band(self, language: str) -> tuple[float, float]:
+        """The least and the greatest chrF of a child in a list language."""
+        own = self.languages.get(language, Band())
+        return (
+            self.min_chrf if own.min_chrf is None else own.min_chrf,
+            self.max_chrf if own.max_chrf is None else own.max_chrf,
+        )

@@ -284,7 +284,7 @@ class Augmentation(Stage[AugmentationParameters]):
         parents = [batch.text[row].as_py() for row in rows]
         tags = batch.documents.column("lang")
         made = method.make(parents, batch.keys[rows], self.seed)
-        gate = Gate(self.parameters.min_chrf, self.parameters.max_chrf)
+        gate = Gate(*self.parameters.band(language))
         children = []
         for row, parent, one in zip(rows, parents, made, strict=True):
             if one is None:
