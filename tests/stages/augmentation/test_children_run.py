@@ -70,6 +70,24 @@ def test_a_child_that_is_like_a_document_or_another_child_is_dropped(tmp_path: P
 
 
 @pytest.mark.slow
+def test_a_child_is_not_dropped_for_being_like_its_parent(tmp_path: Path) -> None:
+    documents = [
+        {"id": f"own{number}", "text": " ".join(f"{word}{number}" for word in WORDS.split() * 2) + " casa"}
+        for number in range(3)
+    ]
+    documents.append({"id": "like", "text": documents[0]["text"].replace("casa", "ostal").replace("prat0", "camp", 1)})
+    source = write_jsonl(tmp_path / "in.jsonl", [{**document, "lang": "oc"} for document in documents])
+    # By 5-grams child and parent are alike at .94, `like` and the child above .75, `like` and the parent at .73.
+    plan = augmentation(tmp_path, min_chrf=0, max_chrf=100)
+    run_stages([source], tmp_path / "run", "dedup: {threshold: 0.75}", "entropy: {min_bits: 1}", plan, language="off")
+    decisions = rows(tmp_path / "run", "decisions")
+    created = {row["id"] for row in decisions if row["action"] == "derive"}
+    assert created == {"own0#a1", "own1#a1", "own2#a1", "like#a1"}
+    dropped = {row["id"]: row["keeper"] for row in decisions if row["action"] == "drop"}
+    assert dropped == {"own0#a1": "like", "like#a1": "like"}, "like another document, and a copy of its parent"
+
+
+@pytest.mark.slow
 def test_a_translator_that_answers_in_another_language_makes_no_child(tmp_path: Path) -> None:
     occitan = (
         "Totes los èssers umans naisson liures e egals en dignitat e en dreches. Son dotats de rason e de consciéncia "
