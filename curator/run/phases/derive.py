@@ -106,7 +106,8 @@ def parents_of(batch: Batch, children: Sequence[Child]) -> pa.Table:
 def in_their_language(batch: Batch, children: Sequence[Child], language: Language | None) -> list[Child]:
     """The children that are identified as what they are to be. In the language of their parent that is their tag, or
     what their parent is identified as, or nothing where the parent is not identified as its tag either; in another
-    language their tag, or nothing where the model does not know it. All of them where no language is identified."""
+    language their tag; a language that the model has no label for it cannot judge. All of them where no language is
+    identified."""
     if language is None or not children:
         return list(children)
     rows = sorted({child.row for child in children})
@@ -120,7 +121,7 @@ def in_their_language(batch: Batch, children: Sequence[Child], language: Languag
         if own == of_documents.names[of_documents.codes[child.row]]:
             is_its_own = found in (own, parent) or (found == UNDETERMINED and parent != own)
         else:
-            is_its_own = list_language(found) == own or (found == UNDETERMINED and not knows_language(language, own))
+            is_its_own = list_language(found) == own or not knows_language(language, own)
         if is_its_own:
             kept.append(child)
     return kept

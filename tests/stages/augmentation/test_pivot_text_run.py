@@ -79,8 +79,8 @@ def test_documents_of_a_pivot_feed_a_small_language(tmp_path: Path) -> None:
         ("af", ENGLISH, False),  # it was not translated: what its parent is, it may not be
         ("af", FRENCH, False),
         ("af", "1 2 3", False),
-        ("fur", "1 2 3", True),  # the model has no label for it...
-        ("haw", FRENCH, False),  # ... and one that it has is another's
+        ("fur", "1 2 3", True),  # the model has no label for it, and takes it for a relative
+        ("frp", FRENCH, True),
     ],
 )
 def test_a_translation_must_be_in_its_language(tag: str, child: str, kept: bool) -> None:
