@@ -57,7 +57,8 @@ class FairnessPage:
 
 def render_fairness(page: FairnessPage) -> str:
     """The page, whole and without anything that is loaded. Texts are escaped."""
-    axis = max(_length(row) for tokenizer in page.tokenizers for row in tokenizer.rows) or 1.0
+    compares = any(tokenizer.dearest is not None for tokenizer in page.tokenizers)
+    axis = max(_length(row, compares) for tokenizer in page.tokenizers for row in tokenizer.rows) or 1.0
     widest = max(row.tokens_per_word for tokenizer in page.tokenizers for row in tokenizer.rows) or 1.0
     return clean(
         make_environment()
@@ -65,9 +66,9 @@ def render_fairness(page: FairnessPage) -> str:
         .render(
             page=page,
             rows_at_first=ROWS_AT_FIRST,
-            bar=lambda row: _bar(row, axis),
-            axis=charts.linear_axis(axis, "Tokens by those of English" if _compares(page) else "Tokens per word"),
-            compares=_compares(page),
+            bar=lambda row: _bar(_length(row, compares), axis, compares),
+            axis=charts.linear_axis(axis, "Tokens by those of English" if compares else "Tokens per word"),
+            compares=compares,
             comparison=_comparison(page.tokenizers),
             colours=[f"s{place % charts.COLOURS}" for place in range(len(page.tokenizers))],
             dots=lambda rows: charts.dots([row.tokens_per_word for row in rows], widest),
@@ -77,19 +78,15 @@ def render_fairness(page: FairnessPage) -> str:
     )
 
 
-def _compares(page: FairnessPage) -> bool:
-    return any(tokenizer.dearest is not None for tokenizer in page.tokenizers)
+def _length(row: LanguageRow, compares: bool) -> float:
+    """What a bar shows: tokens by those of English, none for a language without; on a text without English tokens per
+    word."""
+    return (row.against_english or 0.0) if compares else row.tokens_per_word
 
 
-def _length(row: LanguageRow) -> float:
-    """What a bar shows: tokens by those of English, tokens per word where there is no English."""
-    return row.tokens_per_word if row.against_english is None else row.against_english
-
-
-def _bar(row: LanguageRow, axis: float) -> Markup:
+def _bar(length: float, axis: float, compares: bool) -> Markup:
     """The bar of a language; the line marks English."""
-    part = charts.Part(_length(row), "kept", f"{_length(row):.3f}")
-    return charts.stacked_bar([part], axis, None if row.against_english is None else 1 / axis)
+    return charts.stacked_bar([charts.Part(length, "kept", f"{length:.3f}")], axis, 1 / axis if compares else None)
 
 
 def _comparison(tokenizers: Sequence[TokenizerRows]) -> list[tuple[LanguageRow, list[LanguageRow]]]:

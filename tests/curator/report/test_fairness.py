@@ -77,6 +77,13 @@ def test_without_english_bars_are_tokens_per_word() -> None:
     assert cells(render_fairness(page), "All numbers of mine.model")[0][4] == ""
 
 
+def test_a_language_that_shares_no_line_with_english_has_no_bar_on_its_scale() -> None:
+    rows = (*tokenizer("m").rows[:2], LanguageRow("xx", "", 9, 99.0, 9.0, None, 0.0, 0.0))
+    tree = lxml.html.fromstring(render_fairness(FairnessPage("mine.tsv", (TokenizerRows("m", 300, 40.0, rows),))))
+    bars = tree.xpath('//section[@id="tokenizer1"]//td[contains(@class, "bar")]')
+    assert [len(bar.xpath(".//rect")) for bar in bars] == [1, 1, 0]
+
+
 def test_a_text_without_a_word_still_has_a_page() -> None:
     row = LanguageRow("en", "English", 0, 0.0, 0.0, None, 0.0, 0.0)
     assert "0.000" in render_fairness(FairnessPage("empty.tsv", (TokenizerRows("m", 300, 0.0, (row,)),)))
