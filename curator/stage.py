@@ -289,9 +289,8 @@ class Stage(abc.ABC, Generic[ParametersT]):
         """New documents from the candidates of a part that survived (their text as edited so far)."""
         return ()
 
-    def most_tokens(self, batch: Batch, columns: Columns, state: State) -> Mapping[str, int]:
-        """The most tokens that the children of a part may have in each list language; a language that is not named has
-        no limit. `batch` and `columns` are those that `derive` was given."""
+    def most_tokens(self, state: State) -> Mapping[str, int]:
+        """The most tokens that all children may have in each list language; one that is not named has no limit."""
         return {}
 
     def coverage(self, language: str) -> str | None:

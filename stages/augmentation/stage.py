@@ -9,9 +9,9 @@ languages for which there is a parser (`substitution/`).
 
 Which documents have a child is decided by hash(seed, stage, key): those of least hash in their language, as long as
 their tokens make up at most `max_share` of those of the language that gets the children; how the corpus is cut does not
-matter. The children of a part have no more tokens than the documents that were chosen for them there (`most_tokens`),
-so children are never more than that share of the originals. Languages that are fed from one pivot language get children
-of the same documents: the first of one order.
+matter. Children may be longer than their parents: those of the greatest hashes are left out where all of a language
+would have more tokens than that (`most_tokens`). Languages that are fed from one pivot language get children of the
+same documents: the first of one order.
 """
 
 from __future__ import annotations
@@ -234,10 +234,11 @@ class Augmentation(Stage[AugmentationParameters]):
             children += self._children(batch, rows.tolist(), language)
         return sorted(children, key=lambda child: (child.row, child.method == TRANSLATION, child.lang))
 
-    def most_tokens(self, batch: Batch, columns: Columns, state: State) -> Mapping[str, int]:
-        """As many as the chosen documents have, which are `max_share` of the language or less in the whole corpus."""
-        tokens = columns[TOKENS].to_numpy(zero_copy_only=False)
-        return {language: int(tokens[rows].sum()) for language, rows in self._parents_of(batch, state).items()}
+    def most_tokens(self, state: State) -> Mapping[str, int]:
+        """`max_share` of the tokens of each language that gets children."""
+        names = ("languages", "tokens", "chosen_documents")
+        rows = zip(*(state[name].tolist() for name in names), strict=True)
+        return {language: int(self.parameters.max_share * tokens) for language, tokens, chosen in rows if chosen}
 
     def _parents_of(self, batch: Batch, state: State) -> dict[str, NDArray[np.int64]]:
         """The rows that are to have a child in each language."""

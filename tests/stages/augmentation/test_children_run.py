@@ -6,12 +6,13 @@ import json
 from pathlib import Path
 from typing import cast
 
+import numpy as np
 import pyarrow as pa
 import pytest
 
 from curator.document import Batch
 from curator.recipe.model import Language
-from curator.run.phases.derive import in_their_language, within_limits
+from curator.run.phases.derive import children_of, find_stops, in_their_language, made_table, stays
 from curator.stage import Child
 from tests.runs import rows, run_stages, write_jsonl
 from tests.stages.augmentation.engine import install
@@ -102,14 +103,19 @@ def test_a_translator_that_answers_in_another_language_makes_no_child(tmp_path: 
     assert (created, facts["in_another_language"], facts["beyond_share"]) == (["good#a1"], 1, 0)
 
 
-def test_children_fit_into_the_tokens_that_their_language_may_have() -> None:
+def test_children_of_the_greatest_hashes_are_left_out_where_a_language_may_have_no_more_tokens() -> None:
+    counts = [(4, "oc"), (9, "fr"), (3, "oc-FR"), (2, "oc"), (1, "oc"), (50, "es")]
     children = [
-        Child(row, "u " * count, tag, "method", "engine")
-        for row, (count, tag) in enumerate([(4, "oc"), (9, "fr"), (3, "oc-FR"), (2, "oc"), (1, "oc"), (50, "es")])
+        Child(row, "u " * count, tag, "method", "engine", {"chrf": 81.5}) for row, (count, tag) in enumerate(counts)
     ]
-    assert [child.row for child in within_limits(children, {"oc": 6, "fr": 8}, None)] == [0, 3, 5]
-    assert within_limits(children, {}, None) == children
-    assert within_limits([], {"oc": 6}, None) == []
+    words = np.array([30, 5, 10, 20, 40, 7], dtype=np.uint64)
+    whole = made_table(children, words, None)
+    assert children_of(whole) == children
+    stops = find_stops([whole.slice(4), whole.slice(0, 4)], {"oc": 6, "fr": 8, "de": 1})
+    assert stops == (("fr", 5), ("oc", 30))
+    assert np.flatnonzero(stays(whole, stops)).tolist() == [2, 3, 5]
+    assert find_stops([whole], {"oc": 10, "fr": 9}) == ()
+    assert find_stops([], {"oc": 6}) == ()
 
 
 @pytest.mark.parametrize(

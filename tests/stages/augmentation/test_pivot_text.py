@@ -78,8 +78,8 @@ def test_children_are_at_most_the_share_of_the_language_that_gets_them(tmp_path:
         tokens = np.array([len(text.split()) for text in batch.text.to_pylist()])
         chosen = stage.candidates(batch, state)
         assert tokens[chosen].sum() == row["chosen_tokens"]
-        assert stage.most_tokens(batch, {TOKENS: pa.array(tokens)}, state) == {"oc": row["chosen_tokens"]}
         share = 0.5 * cast("int", row["tokens"])
+        assert stage.most_tokens(state) == ({"oc": int(share)} if chosen.any() else {})
         assert share - tokens.max() < tokens[chosen].sum() <= share
 
 
