@@ -18,8 +18,8 @@ from collections import Counter
 import numpy as np
 import zstandard
 
+from stages.augmentation.parameters import AugmentationParameters
 from stages.augmentation.quality import Gate
-from stages.augmentation.stage import AugmentationParameters
 from stages.augmentation.substitution.substitutor import SUBSTITUTORS
 
 DOCUMENTS, CHARACTERS = 40, 3000

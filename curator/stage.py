@@ -290,6 +290,10 @@ class Stage(abc.ABC, Generic[ParametersT]):
         """New documents from the candidates of a part that survived (their text as edited so far)."""
         return ()
 
+    def most_tokens(self, state: State) -> Mapping[str, int]:
+        """The most tokens that all children may have in each list language; one that is not named has no limit."""
+        return {}
+
     def coverage(self, language: str) -> str | None:
         """What this stage cannot do in this language, in a few words ('rules only', 'names not checked'); None when it
         does all that it does anywhere."""

@@ -16,6 +16,7 @@ from curator.sizes import format_size, parse_size
 from curator.training import TokenizerSection, parse_training_config
 
 if TYPE_CHECKING:
+    from curator.report.fairness import FairnessPage
     from model.vocabulary.fairness import LanguageCost, TokenizerCost
     from model.vocabulary.sample import LanguageSize
     from model.vocabulary.search import AlphaSearch, Trial
@@ -71,17 +72,24 @@ def train_tokenizer_command(
 
 
 def report_tokenizers_command(
-    tokenizers: Sequence[Path], on: Path | None, languages: Sequence[str], as_json: bool
+    tokenizers: Sequence[Path], on: Path | None, languages: Sequence[str], page: Path | None, as_json: bool
 ) -> None:
-    """Print what each language costs with each tokenizer."""
+    """Print what each language costs with each tokenizer, and write it as a page where one is asked for."""
+    if page is not None:
+        need_new_file(page)
+    from curator.report.fairness import render_fairness
     from curator.tokenize import load_tokenizer
     from model.vocabulary.fairness import compare_languages
     from model.vocabulary.parallel import load_parallel
 
     text = load_parallel(on)
     costs = [compare_languages(load_tokenizer(path), str(path), text, languages) for path in tokenizers]
+    if page is not None:
+        make_folder(page.absolute().parent)
+        put(page, render_fairness(_page(text.name, costs)).encode())
     if as_json:
-        print_json({"text": text.name, "tokenizers": [_cost_json(cost) for cost in costs]})
+        told: dict[str, object] = {"text": text.name, "tokenizers": [_cost_json(cost) for cost in costs]}
+        print_json(told | ({} if page is None else {"page": str(page)}))
         return
     for cost in costs:
         print_line(f"{cost.tokenizer}: {cost.vocabulary:,} tokens")
@@ -95,6 +103,8 @@ def report_tokenizers_command(
         print_line()
     if len(costs) > 1:
         _print_comparison(costs)
+    if page is not None:
+        print_line(f"page: {page}")
 
 
 def export_tokenizer_command(tokenizer: Path, output: Path, as_json: bool) -> None:
@@ -276,6 +286,36 @@ def _print_comparison(costs: Sequence[TokenizerCost]) -> None:
         print_line(f"{number}: {cost.tokenizer}")
     rows = [[name, *(f"{rate[name]:.3f}" for rate in rates)] for name in sorted(rates[0])]
     print_table(["tokens/word", *(str(number) for number in range(1, len(costs) + 1))], rows)
+
+
+def _page(text: str, costs: Sequence[TokenizerCost]) -> FairnessPage:
+    from curator.language.tags import display_name
+    from curator.report.fairness import FairnessPage, LanguageRow, TokenizerRows
+
+    return FairnessPage(
+        text,
+        tuple(
+            TokenizerRows(
+                name=cost.tokenizer,
+                vocabulary=cost.vocabulary,
+                mean_tokens_per_word=cost.mean_tokens_per_word,
+                rows=tuple(
+                    LanguageRow(
+                        tag=row.language,
+                        name=display_name(row.language),
+                        words=row.cost.words,
+                        tokens_per_word=row.cost.tokens_per_word,
+                        tokens_per_character=row.cost.tokens / row.cost.characters if row.cost.characters else 0.0,
+                        against_english=row.against_english,
+                        unknown=row.cost.unknown / row.cost.tokens if row.cost.tokens else 0.0,
+                        parts=row.cost.parts / row.cost.tokens if row.cost.tokens else 0.0,
+                    )
+                    for row in cost.languages
+                ),
+            )
+            for cost in costs
+        ),
+    )
 
 
 def _cost_json(cost: TokenizerCost) -> dict[str, object]:

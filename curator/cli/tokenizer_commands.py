@@ -56,12 +56,15 @@ def tokenizer_report(
     languages: Annotated[
         list[str] | None, typer.Option("--lang", metavar="TAG", help="Only this language; repeatable.")
     ] = None,
+    page: Annotated[
+        Path | None, typer.Option("--html", metavar="FILE", help="Write the report as a page, too.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Say what each language costs in tokens, and what against English, on aligned text."""
     from curator.cli.tokenizer import report_tokenizers_command
 
-    report_tokenizers_command(tokenizers, on, languages or [], as_json)
+    report_tokenizers_command(tokenizers, on, languages or [], page, as_json)
 
 
 @tokenizer_app.command("export")

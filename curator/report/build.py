@@ -244,6 +244,7 @@ def _example(values: Mapping[str, object]) -> Example:
         threshold=cast("float | None", values["threshold"]),
         keeper=cast("str | None", values["keeper"]),
         beside=cast("str | None", values.get("beside")),
+        beside_language=cast("str | None", values.get("beside_lang")),
     )
 
 

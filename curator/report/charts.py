@@ -7,6 +7,7 @@ for light and dark.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ HISTOGRAM_HEIGHT = 120
 MARGIN = 18
 """Room above (threshold) and below (axis) a histogram, in pixels."""
 COLOURS = 8
+_MOST_TICKS = 8
 
 
 @dataclass(frozen=True)
@@ -272,6 +274,30 @@ def difference_marks(row: ArmRow, scale: DifferenceScale) -> Markup:
         f'<line class="link" x1="{low}%" x2="{high}%" y1="8" y2="8"/>',
         f'<circle class="realised" cx="{middle}%" cy="8" r="4"/>',
     ]
+    return _svg("bar marks", BAR_HEIGHT, pieces, "")
+
+
+def linear_axis(high: float, label: str) -> Markup:
+    """The tick labels above bars from 0 to `high`: whole numbers, of many every second, fifth or tenth and so on."""
+    whole = math.floor(high)
+    steps = (times * 10**power for power in itertools.count() for times in (1, 2, 5))
+    step = next(step for step in steps if whole <= _MOST_TICKS * step)
+    pieces = []
+    for tick in range(0, whole + 1, step):
+        place = 100 * tick / high
+        pieces.append(f'<text x="{_short(place)}%" y="11" text-anchor="{_anchor(place)}">{tick}</text>')
+    return _svg("bar ticks", BAR_HEIGHT, pieces, f"{label}, from 0 to {_number(high)}")
+
+
+def dots(values: Sequence[float], high: float) -> Markup:
+    """Values on one scale from 0 to `high`, a dot each in the colours of stages, in their order."""
+    places = [_short(100 * value / high) for value in values]
+    pieces = [
+        f'<line class="link" x1="{min(values) * 100 / high:.2f}%" x2="{max(values) * 100 / high:.2f}%" y1="8" y2="8"/>'
+    ]
+    for number, (place, value) in enumerate(zip(places, values, strict=True)):
+        title = _title(f"{number + 1}: {value:.3f}")
+        pieces.append(f'<circle class="s{number % COLOURS}" cx="{place}%" cy="8" r="4">{title}</circle>')
     return _svg("bar marks", BAR_HEIGHT, pieces, "")
 
 

@@ -21,8 +21,8 @@ _TAG = re.compile(r"[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*")
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
-def render(report: Report) -> str:
-    """The page. Texts of the report are escaped; control characters show as U+FFFD."""
+def make_environment() -> Environment:
+    """Where the pages' templates are found, with what they format numbers by; texts are escaped."""
     environment = Environment(
         loader=PackageLoader("curator.report", ""),
         bytecode_cache=_Compiled(),
@@ -39,34 +39,49 @@ def render(report: Report) -> str:
         "compact": format_compact,
         "difference": format_difference,
     }
+    return environment
+
+
+def clean(page: str) -> str:
+    """The page with U+FFFD for control characters: they have no place in HTML, and would hide what stands there."""
+    return _CONTROL.sub("\ufffd", page)
+
+
+def render(report: Report) -> str:
+    """The page. Texts of the report are escaped; control characters show as U+FFFD."""
     colour_of = {stage: charts.stage_colour(stage, report.stages) for stage in report.stages}
     shown = _stages_in_rows(report)
     scale = charts.sampling_scale([*report.sampling, *report.sampling_sources])
-    page = environment.get_template("page.html.j2").render(
-        report=report,
-        totals=report.totals,
-        overall=_overall(report.totals),
-        funnel=charts.funnel(report.steps, report.stages, report.totals),
-        colour_of=colour_of,
-        bar=lambda row: _row_bar(row, report, shown),
-        token_bar=lambda row: charts.stacked_bar([charts.Part(row.tokens_kept, "kept", "tokens kept")], row.tokens_in),
-        stages_that_drop=[stage for stage in shown if any(_drops(report, stage))],
-        rows_at_first=ROWS_AT_FIRST,
-        coverage=_coverage(report.languages),
-        histograms=_histograms(report.histograms),
-        draw=lambda data: charts.histogram(data, charts.stage_colour(data.column.partition(".")[0], report.stages)),
-        evaluation_bar=lambda row: _evaluation_bar(row, report),
-        overlap=lambda row: _overlap(row, report),
-        sampling_axis=charts.sampling_axis(scale),
-        marks=lambda row: charts.sampling_marks(row, scale),
-        difference_scale=charts.DifferenceScale.around,
-        difference_axis=charts.difference_axis,
-        difference_marks=charts.difference_marks,
-        examples=_examples(report.examples),
-        language_attribute=_language_attribute,
+    page = (
+        make_environment()
+        .get_template("page.html.j2")
+        .render(
+            report=report,
+            totals=report.totals,
+            overall=_overall(report.totals),
+            funnel=charts.funnel(report.steps, report.stages, report.totals),
+            colour_of=colour_of,
+            bar=lambda row: _row_bar(row, report, shown),
+            token_bar=lambda row: charts.stacked_bar(
+                [charts.Part(row.tokens_kept, "kept", "tokens kept")], row.tokens_in
+            ),
+            stages_that_drop=[stage for stage in shown if any(_drops(report, stage))],
+            rows_at_first=ROWS_AT_FIRST,
+            coverage=_coverage(report.languages),
+            histograms=_histograms(report.histograms),
+            draw=lambda data: charts.histogram(data, charts.stage_colour(data.column.partition(".")[0], report.stages)),
+            evaluation_bar=lambda row: _evaluation_bar(row, report),
+            overlap=lambda row: _overlap(row, report),
+            sampling_axis=charts.sampling_axis(scale),
+            marks=lambda row: charts.sampling_marks(row, scale),
+            difference_scale=charts.DifferenceScale.around,
+            difference_axis=charts.difference_axis,
+            difference_marks=charts.difference_marks,
+            examples=_examples(report.examples),
+            language_attribute=language_attribute,
+        )
     )
-    # Control characters have no place in HTML, and would hide what stands there.
-    return _CONTROL.sub("\ufffd", page)
+    return clean(page)
 
 
 class _Compiled(FileSystemBytecodeCache):
@@ -153,7 +168,7 @@ def _examples(examples: Sequence[Example]) -> list[tuple[str, str, str, list[Exa
     return [(stage, rule, sentence, list(some)) for (stage, rule, sentence), some in groups]
 
 
-def _language_attribute(tag: str) -> Markup:
+def language_attribute(tag: str) -> Markup:
     """` lang="…"` where the tag has the form of one, so that a browser picks the right font; else nothing."""
     return Markup(' lang="{}"').format(tag) if _TAG.fullmatch(tag) else Markup("")
 

@@ -125,7 +125,7 @@ class Example:
     """A document that a rule applied to.
 
     `excerpt` is masked; `language` is a tag; `keeper` is the id of the document that was kept instead; `beside` is of
-    the text that a child was made of.
+    the text that a child was made of, in `beside_language`.
     """
 
     stage: str
@@ -138,6 +138,7 @@ class Example:
     threshold: float | None = None
     keeper: str | None = None
     beside: str | None = None
+    beside_language: str | None = None
 
 
 @dataclass(frozen=True)

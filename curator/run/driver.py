@@ -35,7 +35,7 @@ from curator.run.funnel import event_counts, language_counts
 from curator.run.manifest import FORMAT, Manifest, dump_manifest, load_manifest, run_name
 from curator.run.memory import STORAGE_BYTES, worker_bytes, workers_within
 from curator.run.part import Part, read_table, relation_facts
-from curator.run.phases.derive import DeriveInput, DeriveTask
+from curator.run.phases.derive import AdmitInput, AdmitTask, DeriveInput, DeriveTask, find_stops, stays
 from curator.run.phases.fit import FitInput, FitTask
 from curator.run.phases.judge import JudgeTask
 from curator.run.phases.read import FAILED_SCHEMA, ReadInput, ReadTask
@@ -404,13 +404,22 @@ class _Driver:
             return
         folder = self.directory.phase("derive")
         states = tuple(self.states.items())
-        inputs = [DeriveInput(part) for part in self.parts if not part.is_derived]
+        originals = [part for part in self.parts if not part.is_derived]
         task = DeriveTask(self.recipe, name, states)
-        commits = self.executor.map(folder, task, inputs, self.pipeline.stage(name).resources)
+        made = self.executor.map(
+            folder, task, [DeriveInput(part) for part in originals], self.pipeline.stage(name).resources
+        )
+        tables = [read_table(commit.path("made")) for commit in made]
+        stops = find_stops(tables, self.pipeline.stage(name).most_tokens(fitted))
+        inputs = [AdmitInput(part, commit.place("made")) for part, commit in zip(originals, made, strict=True)]
+        commits = self.executor.map(folder / "admit", AdmitTask(self.recipe, name, states, stops), inputs)
         for commit in commits:
             self.tally.merge(_tally_of(commit))
-        in_another = sum(commit.integer("in_another_language") for commit in commits)
-        self.facts[name] = {**cast("dict[str, object]", self.facts.get(name, {})), "in_another_language": in_another}
+        refused = {
+            "in_another_language": sum(commit.integer("in_another_language") for commit in made),
+            "beyond_share": sum(int((~stays(table, stops)).sum()) for table in tables),
+        }
+        self.facts[name] = {**cast("dict[str, object]", self.facts.get(name, {})), **refused}
         first_row = sum(part.rows for part in self.parts)
         children = [part for part in _as_parts(commits, first_row, derived=True) if part.rows]
         if not children:

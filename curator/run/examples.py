@@ -21,7 +21,8 @@ Mask = Callable[[Sequence[str], Sequence[str]], list[str]]
 
 @dataclass(frozen=True)
 class Example:
-    """A document that a rule met, and an excerpt of its text; of a child also of its parent's, `beside`."""
+    """A document that a rule met, and an excerpt of its text; of a child also of its parent's, `beside`, in the
+    language `beside_lang`."""
 
     stage: str
     action: str
@@ -35,6 +36,7 @@ class Example:
     copies: int | None
     excerpt: str
     beside: str | None = None
+    beside_lang: str | None = None
 
     def as_json(self) -> dict[str, object]:
         """The example as JSON values."""
@@ -51,11 +53,12 @@ def mask_examples(examples: Sequence[Example]) -> list[Example]:
     ids = [example.id for example in examples]
     keepers = [example.keeper or "" for example in examples]
     languages = [example.lang for example in examples]
+    beside_languages = [example.beside_lang or example.lang for example in examples]
     if not masks:
         texts = besides = [""] * len(examples)
     for mask in masks:
         texts = mask(texts, languages)
-        besides = mask(besides, languages)
+        besides = mask(besides, beside_languages)
         ids = mask(ids, languages)
         keepers = mask(keepers, languages)
     pairs = [

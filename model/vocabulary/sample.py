@@ -184,7 +184,7 @@ def lines_of(sample: Sample, vocabulary: int) -> Iterator[str]:
     Lines are cut where a character stands that gets no token, so that single characters leave room for others, and at
     tabs.
     """
-    separator = re.compile(f"[\n\t{_rare_characters(sample, vocabulary)}]+")
+    separator = re.compile(f"[\n\t{rare_characters(sample, vocabulary)}]+")
     step = LINE_BYTES // 4
     for text, name in zip(sample.texts, sample.languages, strict=True):
         count = sample.counts_of[name]
@@ -195,7 +195,7 @@ def lines_of(sample: Sample, vocabulary: int) -> Iterator[str]:
                     yield f"{piece}\t{count}"
 
 
-def _rare_characters(sample: Sample, vocabulary: int) -> str:
+def rare_characters(sample: Sample, vocabulary: int) -> str:
     """Characters that get no token, as they stand in a class of a regular expression."""
     own: dict[str, Counter[str]] = {name: Counter() for name in sample.counts_of}
     for text, name in zip(sample.texts, sample.languages, strict=True):

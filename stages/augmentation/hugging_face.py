@@ -60,10 +60,11 @@ class HuggingFace(NeuralTranslator):
 
         tokenizer, model = self._load(folder)
         options: dict[str, object] = {"num_beams": self.options.beams, "do_sample": False}
-        prefix = ""
+        prefix, first = "", 0
         if self.codes and self.options.style == "code":
-            tokenizer.src_lang = self.codes[source]
-            options["forced_bos_token_id"] = _code_id(tokenizer, self.codes[target], folder)
+            # The start and the code, which not every tokenizer takes for a mark.
+            first = 2
+            options["forced_bos_token_id"] = _tell(tokenizer, self.codes[source], self.codes[target], folder)
         elif self.codes:
             prefix = f"<2{self.codes[target]}> "
         encoded: list[list[int]] = tokenizer([prefix + sentence for sentence in sentences])["input_ids"]
@@ -78,7 +79,7 @@ class HuggingFace(NeuralTranslator):
                 made = model.generate(
                     **padded.to(model.device), **options, max_new_tokens=self.options.max_tokens, max_length=None
                 )
-            texts = tokenizer.batch_decode(made, skip_special_tokens=True)
+            texts = tokenizer.batch_decode(made[:, first:], skip_special_tokens=True)
             ended = made.shape[1] <= self.options.max_tokens  # the first token is the start
             for place, text, tokens in zip(short, texts, made, strict=True):
                 if ended or int(tokens[-1]) == tokenizer.pad_token_id:
@@ -103,8 +104,20 @@ class HuggingFace(NeuralTranslator):
         return self._loaded[folder]
 
 
-def _code_id(tokenizer: Any, code: str, folder: Path) -> int:
-    found = tokenizer.convert_tokens_to_ids(code)
-    if found is None or found == tokenizer.unk_token_id:
-        raise UserError(f"the model does not know the language code {code!r}", file=str(folder))
-    return int(found)
+def _tell(tokenizer: Any, source: str, target: str, folder: Path) -> int:
+    """Tell the tokenizer the source; the token with which translations into the target begin. UserError where the model
+    does not know one of them."""
+    codes = source, target
+    if hasattr(tokenizer, "lang_code_to_token"):  # M2M100 is told `fr`, and its token is `__fr__`
+        codes = source.strip("_"), target.strip("_")
+    found = [_token(tokenizer, code) for code in codes]
+    for code, token in zip(codes, found, strict=True):
+        if token is None or token == tokenizer.unk_token_id:
+            raise UserError(f"the model does not know the language code {code!r}", file=str(folder))
+    tokenizer.src_lang = codes[0]
+    return int(found[1])
+
+
+def _token(tokenizer: Any, code: str) -> Any:
+    tokens = getattr(tokenizer, "lang_code_to_token", None)
+    return tokenizer.convert_tokens_to_ids(code if tokens is None else tokens.get(code, code))

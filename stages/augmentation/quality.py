@@ -5,6 +5,11 @@ chrF between parent and child. On the Universal Declaration of Human Rights, by 
 Afrikaans, Macedonian and Nynorsk lie between 85 and 97, those of Icelandic through Swedish, with wrong inflection in
 most sentences, between 70 and 81. Of Catalan help pages a third return above 97; at 97 about 0.72 of the word 5-grams
 are the parent's, at 98.5 they are 0.85, and deduplication would take the child for a copy.
+
+A translation of a document of another language is judged by its way back: what returns must be as alike to the parent
+as a round trip's, and may be equal to it. That the child itself is nearly its parent means that nothing was translated.
+On the Declaration, articles of French through Occitan come back at 83 to 100, of Bulgarian through Macedonian at 87 to
+100, of Dutch through Afrikaans at 82 to 100; the children are at 28 to 83 to their parents.
 """
 
 from __future__ import annotations
@@ -44,12 +49,28 @@ class Gate:
 
     def judge(self, parent: str, child: str) -> Judgement:
         """The scores (`chrf` 0 to 100, `length_ratio` in characters, `marks`) and the first bound that is not kept."""
-        marks = max(len(_MARK.findall(child)) - len(_MARK.findall(parent)), 0) / max(len(child.split()), 1)
-        raw = {"chrf": chrf(child, parent), "length_ratio": len(child) / max(len(parent), 1), "marks": marks}
-        scores = {name: _rounded(value) for name, value in raw.items()}
-        return Judgement(scores, self._refusal(parent, child, scores))
+        scores = _scores(parent, child, 1.0)
+        refused = self._malformed(parent, child, scores)
+        if refused is None and scores["chrf"] > self.max_chrf:
+            refused = "near-copy"
+        if refused is None and scores["chrf"] < self.min_chrf:
+            refused = "noise"
+        return Judgement(scores, refused)
 
-    def _refusal(self, parent: str, child: str, scores: Mapping[str, float]) -> str | None:
+    def judge_translation(self, parent: str, child: str, returned: str | None, expected_ratio: float) -> Judgement:
+        """The same of a child in another language: `length_ratio` is against `expected_ratio`, the one that texts of
+        the two languages have; `round_trip_chrf` is of what `returned`, where it was taken back."""
+        scores = _scores(parent, child, expected_ratio)
+        if returned is not None:
+            scores["round_trip_chrf"] = _rounded(chrf(returned, parent))
+        refused = self._malformed(parent, child, scores)
+        if refused is None and scores["chrf"] > self.max_chrf:
+            refused = "near-copy"
+        if refused is None and scores.get("round_trip_chrf", 100.0) < self.min_chrf:
+            refused = "noise"
+        return Judgement(scores, refused)
+
+    def _malformed(self, parent: str, child: str, scores: Mapping[str, float]) -> str | None:
         if not child.strip():
             return "empty"
         if not self.min_length_ratio <= scores["length_ratio"] <= self.max_length_ratio:
@@ -58,11 +79,14 @@ class Gate:
             return "marks"
         if Counter(_PLACEHOLDER.findall(parent)) != Counter(_PLACEHOLDER.findall(child)):
             return "placeholders"
-        if scores["chrf"] > self.max_chrf:
-            return "near-copy"
-        if scores["chrf"] < self.min_chrf:
-            return "noise"
         return None
+
+
+def _scores(parent: str, child: str, expected_ratio: float) -> dict[str, float]:
+    marks = max(len(_MARK.findall(child)) - len(_MARK.findall(parent)), 0) / max(len(child.split()), 1)
+    ratio = len(child) / max(len(parent), 1) / expected_ratio
+    raw = {"chrf": chrf(child, parent), "length_ratio": ratio, "marks": marks}
+    return {name: _rounded(value) for name, value in raw.items()}
 
 
 def _rounded(value: float) -> float:

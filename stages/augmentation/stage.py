@@ -3,31 +3,43 @@
 For each language with fewer than `below_tokens` tokens, new texts are made of documents, by the first of the recipe's
 `methods` that there is for the language. A text that passes the gate (`quality.py`) becomes a child of its document.
 Back-translation takes documents through one or more pivot languages and back (Sennrich et al. 2016 translate the other
-way, from monolingual target text) by the translators that the recipe names; there are none by default. Substitution
-replaces noun phrases by similar ones, in the languages for which there is a parser (`substitution/`).
+way, from monolingual target text); translation takes documents of a pivot language into the language. Both use the
+translators that the recipe names; there are none by default. Substitution replaces noun phrases by similar ones, in the
+languages for which there is a parser (`substitution/`).
 
 Which documents have a child is decided by hash(seed, stage, key): those of least hash in their language, as long as
-their tokens make up at most `max_share` of the language's. So children never exceed that share of the originals by
-more than the length ratio of the gate, and the choice does not depend on how the corpus is cut.
+their tokens make up at most `max_share` of those of the language that gets the children; how the corpus is cut does not
+matter. Children may be longer than their parents: those of the greatest hashes are left out where all of a language
+would have more tokens than that (`most_tokens`). Languages that are fed from one pivot language get children of the
+same documents: the first of one order.
 """
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
 from functools import cached_property
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 import pyarrow as pa
-from pydantic import Field, field_validator, model_validator
 
 from curator.document import UNDETERMINED
 from curator.keys import random_words
-from curator.language.tags import list_language
-from curator.stage import Child, Columns, Parameters, Requirement, Stage, State
+from curator.stage import Child, Columns, Requirement, Stage, State
 from curator.verdict import VerdictBuilder, Verdicts
-from stages.augmentation.method import BACK_TRANSLATION, SUBSTITUTION, Method, Route, Substitution
+from stages.augmentation import lengths
+from stages.augmentation.method import (
+    BACK_TRANSLATION,
+    SUBSTITUTION,
+    TRANSLATION,
+    Method,
+    Route,
+    Substitution,
+    Translation,
+)
+from stages.augmentation.parameters import AugmentationParameters
 from stages.augmentation.quality import Gate
 from stages.augmentation.substitution.substitutor import SUBSTITUTORS
 from stages.augmentation.translator import Translator, TranslatorChoice, create
@@ -57,66 +69,24 @@ SUMMARY_SCHEMA = pa.schema(
 `tokens` are those of the whole language, elsewhere 0."""
 
 
-class AugmentationParameters(Parameters):
-    """What a recipe may say about augmentation."""
+@dataclass
+class _Plan:
+    """What `fit` says of a language."""
 
-    below_tokens: int = Field(default=1_000_000, ge=1, description="Languages with fewer tokens are augmented.")
-    translators: tuple[TranslatorChoice, ...] = Field(
-        default=(),
-        description="Translators by name; of two that serve a language the first is used. None by default.",
-        json_schema_extra={"items": {"type": ["string", "object"]}},
-    )
-    methods: tuple[Literal["back-translation", "substitution"], ...] = Field(
-        default=("back-translation",),
-        min_length=1,
-        description="How children are made; of two that serve a language the first is used.",
-    )
-    parsed: tuple[str, ...] = Field(
-        default=(),
-        description="Languages in which `substitution` is used. Empty: all for which there is a parser.",
-    )
-    max_share: float = Field(
-        default=0.5, gt=0, le=1, description="Share of a language's tokens whose documents may have a child."
-    )
-    min_chrf: float = Field(default=80.0, ge=0, le=100, description="chrF to the parent below which a child is noise.")
-    max_chrf: float = Field(default=97.0, ge=0, le=100, description="chrF above which it is a near-copy.")
-
-    @field_validator("translators", mode="before")
-    @classmethod
-    def _a_name_is_a_choice(cls, translators: object) -> object:
-        if isinstance(translators, (list, tuple)):
-            return tuple({"name": choice} if isinstance(choice, str) else choice for choice in translators)
-        return translators
-
-    @field_validator("parsed")
-    @classmethod
-    def _has_parsers(cls, languages: tuple[str, ...]) -> tuple[str, ...]:
-        found = tuple(dict.fromkeys(map(list_language, languages)))
-        missing = [given for given in languages if list_language(given) not in SUBSTITUTORS]
-        if missing:
-            raise ValueError(f"there is no parser for {', '.join(missing)}; there is for {', '.join(SUBSTITUTORS)}")
-        return found
-
-    @model_validator(mode="after")
-    def _methods_have_what_they_need(self) -> AugmentationParameters:
-        if self.translators and BACK_TRANSLATION not in self.methods:
-            raise ValueError("translators are named, and back-translation is not among the methods")
-        if self.parsed and SUBSTITUTION not in self.methods:
-            raise ValueError("`parsed` is given, and substitution is not among the methods")
-        return self
-
-    @model_validator(mode="after")
-    def _band_is_not_empty(self) -> AugmentationParameters:
-        if self.min_chrf > self.max_chrf:
-            raise ValueError(f"min_chrf ({self.min_chrf}) must not be above max_chrf ({self.max_chrf})")
-        return self
+    documents: int = 0
+    tokens: int = 0
+    route: str = ""
+    parents: str = ""
+    chosen_documents: int = 0
+    chosen_tokens: int = 0
+    bound: int = 0
 
 
 class Augmentation(Stage[AugmentationParameters]):
     """Makes new documents of those of languages with little text."""
 
     name = "augmentation"
-    about = "new documents for languages with few tokens, by translation there and back, or by substitution"
+    about = "new documents for languages with few tokens, by translation, there and back or of a pivot, or substitution"
     parameters_type = AugmentationParameters
     rules: ClassVar[Mapping[str, str]] = {
         NO_TRANSLATOR: "{lang} has {score} tokens, fewer than {threshold}, and the recipe names no translator that "
@@ -136,14 +106,19 @@ class Augmentation(Stage[AugmentationParameters]):
         """Every pair on the way of every language that the named translators are to serve, and every parser."""
         found: dict[str, Requirement] = {}
         for choice, translator in self._translators:
-            ways = choice.pivots or translator.ways()
-            if not ways:
+            ways = _ways(choice, translator)
+            if choice.goes_there_and_back and not ways:
                 problem = f"translators: {choice.name} needs `pivots`, a language and its pivot for each language"
                 found[choice.name] = Requirement("translator", choice.name, translator.version, problem)
             for language, pivots in ways.items():
                 for pair in itertools.pairwise((language, *pivots, language)):
                     requirement = translator.requirement(pair)
                     found.setdefault(requirement.name, requirement)
+        for translation in self._translations.values():
+            found.setdefault(lengths.PACKAGED, lengths.requirement())
+            for pair in translation.pairs:
+                requirement = translation.translator.requirement(pair)
+                found.setdefault(requirement.name, requirement)
         parsers = (substitution.substitutor.requirement() for substitution in self._substitutions.values())
         return (*found.values(), *parsers)
 
@@ -192,36 +167,37 @@ class Augmentation(Stage[AugmentationParameters]):
     def fit(self, summary: pa.Table) -> State:
         """Which documents have a child. Per language, in the order of `languages` U[n]: `documents`, `tokens` int64[n];
         `route` U[n], the hops of its translation, the name of another method, or '' where it is not augmented;
-        `chosen_documents` and
-        `chosen_tokens` int64[n], the documents that are to have a child, and `bound` uint64[n], the greatest of their
-        hashes."""
+        `parents` U[n], the language whose documents are to have children in it; `chosen_documents` and `chosen_tokens`
+        int64[n], those documents, and `bound` uint64[n], the greatest of their hashes."""
         names = np.array(summary["language"].to_pylist(), dtype=np.str_)
-        languages, first = np.unique(names, return_index=True)
+        found, first = np.unique(names, return_index=True)
         words, weights = summary["word"].to_numpy(), summary["weight"].to_numpy()
-        documents, tokens = summary["documents"].to_numpy()[first], summary["tokens"].to_numpy()[first]
-        count = len(languages)
-        chosen_documents, chosen_tokens = np.zeros(count, dtype=np.int64), np.zeros(count, dtype=np.int64)
-        bound = np.zeros(count, dtype=np.uint64)
-        routes = [""] * count
-        for place, (begin, end) in enumerate(itertools.pairwise([*first.tolist(), len(names)])):
-            method = self._methods.get(str(languages[place]))
-            if method is None or tokens[place] >= self.parameters.below_tokens:
+        rows = dict(zip(found.tolist(), itertools.pairwise([*first.tolist(), len(names)]), strict=True))
+        # A language that is to be fed and has no document is told of: its share of nothing is nothing.
+        languages = sorted({*rows, *self._translations})
+        plans = {language: _Plan() for language in languages}
+        for language, (begin, _) in rows.items():
+            plan = plans[language]
+            plan.documents, plan.tokens = summary["documents"][begin].as_py(), summary["tokens"][begin].as_py()
+        for language, plan in plans.items():
+            method = self._methods.get(language)
+            if method is None or plan.tokens >= self.parameters.below_tokens:
                 continue
-            routes[place] = method.way
+            plan.route, plan.parents = method.way, method.parents
+            begin, end = rows.get(method.parents, (0, 0))
             sums = np.cumsum(weights[begin:end])
-            chosen = int(np.searchsorted(sums, self.parameters.max_share * float(tokens[place]), side="right"))
+            chosen = int(np.searchsorted(sums, self.parameters.max_share * float(plan.tokens), side="right"))
             if chosen:
-                chosen_documents[place], chosen_tokens[place] = chosen, sums[chosen - 1]
-                bound[place] = words[begin + chosen - 1]
-        return {
-            "languages": languages,
-            "documents": documents.astype(np.int64),
-            "tokens": tokens.astype(np.int64),
-            "route": np.array(routes, dtype=np.str_),
-            "chosen_documents": chosen_documents,
-            "chosen_tokens": chosen_tokens,
-            "bound": bound,
+                plan.chosen_documents, plan.chosen_tokens = chosen, int(sums[chosen - 1])
+                plan.bound = int(words[begin + chosen - 1])
+        types = {"route": np.str_, "parents": np.str_, "bound": np.uint64}
+        columns: dict[str, NDArray[np.generic]] = {
+            entry.name: np.array(
+                [getattr(plan, entry.name) for plan in plans.values()], types.get(entry.name, np.int64)
+            )
+            for entry in fields(_Plan)
         }
+        return {"languages": np.array(languages, dtype=np.str_), **columns}
 
     def decide(self, batch: Batch, columns: Columns, state: State) -> Verdicts:
         """A flag on each document of a language that has few tokens and no method; all documents stay."""
@@ -245,28 +221,39 @@ class Augmentation(Stage[AugmentationParameters]):
     def candidates(self, batch: Batch, state: State) -> NDArray[np.bool_]:
         """The documents that are to have a child: bool[rows]. `derive` takes no others, so that an engine may collect
         them from many batches: a translator takes seconds to start."""
-        place = {language: number for number, language in enumerate(state["languages"].tolist())}
-        number = batch.languages.lookup([place.get(language, -1) for language in batch.languages.names]).astype(
-            np.int64
-        )
-        wanted: NDArray[np.bool_] = batch.documents.column("parent").is_null().to_numpy(zero_copy_only=False)
-        wanted = wanted & (number >= 0)
-        rows = np.flatnonzero(wanted)
-        chosen, bound = state["chosen_documents"].astype(np.int64), state["bound"].astype(np.uint64)
-        words = random_words(self.seed, self.name, batch.keys[rows])
-        wanted[rows] = (chosen[number[rows]] > 0) & (words <= bound[number[rows]])
+        wanted = np.zeros(len(batch), dtype=np.bool_)
+        for rows in self._parents_of(batch, state).values():
+            wanted[rows] = True
         return wanted
 
     def derive(self, batch: Batch, columns: Columns, state: State) -> Sequence[Child]:
-        """A child for each candidate of which a text was made that passes the gate, by row."""
-        rows = np.flatnonzero(self.candidates(batch, state))
-        languages = batch.languages
+        """A child for each candidate, and each language that it is a parent for, of which a text was made that passes
+        the gate; by row, and of a row its own language first."""
         children: list[Child] = []
-        for code, language in enumerate(languages.names):
-            own = rows[languages.codes[rows] == code].tolist()
-            if own:
-                children += self._children(batch, own, self._methods[language])
-        return sorted(children, key=lambda child: child.row)
+        for language, rows in self._parents_of(batch, state).items():
+            children += self._children(batch, rows.tolist(), language)
+        return sorted(children, key=lambda child: (child.row, child.method == TRANSLATION, child.lang))
+
+    def most_tokens(self, state: State) -> Mapping[str, int]:
+        """`max_share` of the tokens of each language that gets children."""
+        names = ("languages", "tokens", "chosen_documents")
+        rows = zip(*(state[name].tolist() for name in names), strict=True)
+        return {language: int(self.parameters.max_share * tokens) for language, tokens, chosen in rows if chosen}
+
+    def _parents_of(self, batch: Batch, state: State) -> dict[str, NDArray[np.int64]]:
+        """The rows that are to have a child in each language."""
+        originals = batch.documents.column("parent").is_null().to_numpy(zero_copy_only=False)
+        own = batch.languages
+        found: dict[str, NDArray[np.int64]] = {}
+        names = ("languages", "parents", "chosen_documents", "bound")
+        for language, parents, chosen, bound in zip(*(state[name].tolist() for name in names), strict=True):
+            if not chosen or parents not in own.names:
+                continue
+            rows = np.flatnonzero(originals & (own.codes == own.names.index(parents)))
+            rows = rows[random_words(self.seed, self.name, batch.keys[rows]) <= np.uint64(bound)]
+            if len(rows):
+                found[language] = rows
+        return found
 
     def coverage(self, language: str) -> str | None:
         """Whether the recipe has a method for a language."""
@@ -274,17 +261,18 @@ class Augmentation(Stage[AugmentationParameters]):
             return "no translator named"
         if language in self._methods:
             return None
-        missing = {BACK_TRANSLATION: "translator", SUBSTITUTION: "parser"}
+        missing = {BACK_TRANSLATION: "translator", TRANSLATION: "text of a pivot", SUBSTITUTION: "parser"}
         return f"no {' and no '.join(missing[name] for name in self.parameters.methods)} for this language"
 
     def facts(self, state: State) -> Mapping[str, object]:
         """What was planned for each language with few tokens."""
-        names = ("languages", "documents", "tokens", "route", "chosen_documents", "chosen_tokens")
+        names = ("languages", "documents", "tokens", "route", "parents", "chosen_documents", "chosen_tokens")
+        documents = dict(zip(state["languages"].tolist(), state["documents"].tolist(), strict=True))
         rows = []
         for values in zip(*(state[name].tolist() for name in names), strict=True):
             row = dict(zip(("language", *names[1:]), values, strict=True))
             if row["tokens"] < self.parameters.below_tokens:
-                row["problem"] = None if row["route"] else self._problem(row["language"])
+                row["problem"] = self._problem(row, documents)
                 rows.append(row)
         return {
             "below_tokens": self.parameters.below_tokens,
@@ -292,18 +280,20 @@ class Augmentation(Stage[AugmentationParameters]):
             "languages": rows,
         }
 
-    def _children(self, batch: Batch, rows: list[int], method: Method) -> list[Child]:
+    def _children(self, batch: Batch, rows: list[int], language: str) -> list[Child]:
+        method = self._methods[language]
         parents = [batch.text[row].as_py() for row in rows]
         tags = batch.documents.column("lang")
         made = method.make(parents, batch.keys[rows], self.seed)
-        gate = Gate(self.parameters.min_chrf, self.parameters.max_chrf)
+        gate = Gate(*self.parameters.band(language))
         children = []
-        for row, parent, text in zip(rows, parents, made, strict=True):
-            if text is None:
+        for row, parent, one in zip(rows, parents, made, strict=True):
+            if one is None:
                 continue
-            judgement = gate.judge(parent, text)
+            judgement = method.judge(gate, parent, one)
             if judgement.refused is None:
-                children.append(Child(row, text, tags[row].as_py(), method.name, method.engine, judgement.scores))
+                tag = tags[row].as_py() if method.parents == language else language
+                children.append(Child(row, one.text, tag, method.name, method.engine, judgement.scores))
         return children
 
     def _lacks_method(self, language: str, tokens: int | None) -> bool:
@@ -311,8 +301,18 @@ class Augmentation(Stage[AugmentationParameters]):
             return False
         return tokens < self.parameters.below_tokens and language not in self._methods
 
-    def _problem(self, language: str) -> str | None:
-        return "no known language" if language == UNDETERMINED else self.coverage(language)
+    def _problem(self, row: Mapping[str, object], documents: Mapping[str, int]) -> str | None:
+        """Why a language with few tokens has no child."""
+        language, parents = str(row["language"]), str(row["parents"])
+        if not row["route"]:
+            return "no known language" if language == UNDETERMINED else self.coverage(language)
+        if row["chosen_documents"]:
+            return None
+        if not row["tokens"]:
+            return "no text of its own, of which children could be a share"
+        if not documents.get(parents):
+            return f"no document in {parents}"
+        return f"the first document in {parents} is longer than the share of the language that children may be"
 
     @cached_property
     def _translators(self) -> tuple[tuple[TranslatorChoice, Translator], ...]:
@@ -326,9 +326,13 @@ class Augmentation(Stage[AugmentationParameters]):
     def _methods(self) -> dict[str, Method]:
         """The method of each language: the first of the recipe's that there is for it."""
         found: dict[str, Method] = {}
+        served: dict[str, Mapping[str, Method]] = {
+            BACK_TRANSLATION: self._routes,
+            TRANSLATION: self._translations,
+            SUBSTITUTION: self._substitutions,
+        }
         for name in self.parameters.methods:
-            served: Mapping[str, Method] = self._routes if name == BACK_TRANSLATION else self._substitutions
-            for language, method in served.items():
+            for language, method in served[name].items():
                 found.setdefault(language, method)
         return found
 
@@ -336,13 +340,30 @@ class Augmentation(Stage[AugmentationParameters]):
     def _substitutions(self) -> dict[str, Substitution]:
         if SUBSTITUTION not in self.parameters.methods:
             return {}
-        return {language: Substitution(SUBSTITUTORS[language]()) for language in self.parameters.parsed or SUBSTITUTORS}
+        parsed = self.parameters.parsed or SUBSTITUTORS
+        return {language: Substitution(SUBSTITUTORS[language](), language) for language in parsed}
 
     @cached_property
     def _routes(self) -> dict[str, Route]:
         """The route of each language: of the first translator that the recipe names for it."""
         routes: dict[str, Route] = {}
         for choice, translator in self._translators:
-            for language, pivots in (choice.pivots or translator.ways()).items():
+            for language, pivots in _ways(choice, translator).items():
                 routes.setdefault(language, Route(translator, (language, *pivots, language)))
         return routes
+
+    @cached_property
+    def _translations(self) -> dict[str, Translation]:
+        """How documents of a pivot come into each language: by the first translator that has it in `pivot_text`."""
+        found: dict[str, Translation] = {}
+        for choice, translator in self._translators:
+            for language, ways in choice.pivot_text.items():
+                found.setdefault(language, Translation(translator, (*ways, language), choice.round_trip))
+        return found
+
+
+def _ways(choice: TranslatorChoice, translator: Translator) -> Mapping[str, tuple[str, ...]]:
+    """The languages that a translator is to take there and back, with their pivots."""
+    if not choice.goes_there_and_back:
+        return {}
+    return choice.pivots or translator.ways()

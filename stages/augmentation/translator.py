@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Mapping, Sequence
-from typing import Protocol, cast, runtime_checkable
+from typing import Protocol, Self, cast, runtime_checkable
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from curator.document import UNDETERMINED
 from curator.errors import UserError
@@ -67,9 +67,24 @@ class TranslatorChoice(Parameters):
         "translator is known for.",
         json_schema_extra={"additionalProperties": {"type": ["string", "array"]}},
     )
+    pivot_text: Mapping[str, tuple[str, ...]] = Field(
+        default_factory=dict,
+        description="Language to the language whose documents are translated into it, or to a list: that one, and the "
+        "pivots on the way.",
+        json_schema_extra={"additionalProperties": {"type": ["string", "array"]}},
+    )
+    round_trip: bool = Field(
+        default=True,
+        description="Whether a translation of `pivot_text` is taken back and compared with its parent.",
+    )
     options: Mapping[str, object] = Field(default_factory=dict, description="The translator's own options.")
 
-    @field_validator("pivots", mode="before")
+    @property
+    def goes_there_and_back(self) -> bool:
+        """Whether it is named for back-translation: by `pivots`, or by its name alone."""
+        return bool(self.pivots) or not self.pivot_text
+
+    @field_validator("pivots", "pivot_text", mode="before")
     @classmethod
     def _normalise(cls, pivots: object) -> object:
         if not isinstance(pivots, Mapping):
@@ -89,6 +104,23 @@ class TranslatorChoice(Parameters):
             if not ways or any(source == target for source, target in itertools.pairwise(hops)):
                 raise ValueError(f"the pivots of {language} must name at least one language other than itself")
         return pivots
+
+    @field_validator("pivot_text")
+    @classmethod
+    def _comes_from_elsewhere(cls, texts: Mapping[str, tuple[str, ...]]) -> Mapping[str, tuple[str, ...]]:
+        for language, ways in texts.items():
+            hops = [*ways, language]
+            if UNDETERMINED in hops:
+                raise ValueError("pivot_text must be language tags, such as {oc: fr}")
+            if not ways or len(set(hops)) < len(hops):
+                raise ValueError(f"the pivot_text of {language} must name at least one language, each once, and not it")
+        return texts
+
+    @model_validator(mode="after")
+    def _round_trip_is_of_pivot_text(self) -> Self:
+        if not self.round_trip and not self.pivot_text:
+            raise ValueError("`round_trip` says how translations of `pivot_text` are judged, and there is none")
+        return self
 
 
 def create(choice: TranslatorChoice) -> Translator:

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from curator.document import Batch
 from curator.engine.merge import Piece, pieces_of, sort_rows
+from curator.keys import child_keys
 from curator.run.corpus import Corpus, part_of
 from curator.run.part import Part
 from curator.run.store import Commit, Outputs
@@ -39,7 +40,7 @@ from stages.dedup.minhash import (
     shingle_sets,
     true_jaccard,
 )
-from stages.dedup.orders import Ranked, rows_of
+from stages.dedup.orders import Ranked, is_child, rows_of
 
 if TYPE_CHECKING:
     from stages.dedup.stage import DedupParameters
@@ -54,6 +55,9 @@ SET_BYTES = 64_000_000
 """Shingle sets that are read at a time, about."""
 
 SIMILAR_WIDTH = 3
+
+MOST_CHILDREN = 64
+"""Children of one document whose parent is known by their keys: one in its language, one in each that it feeds."""
 
 
 @dataclass(frozen=True)
@@ -181,12 +185,33 @@ class _Verify:
                 last = block[-1:]
                 candidates += len(distinct)
                 for begin in range(0, len(distinct), VERIFIED_TOGETHER):
-                    pairs = distinct[begin : begin + VERIFIED_TOGETHER]
+                    pairs = self._without_own_parents(distinct[begin : begin + VERIFIED_TOGETHER])
                     estimate, sure, unsure = self._judge(pairs)
                     similar = np.column_stack([pairs[sure], estimate[sure].view(np.uint64)])
                     accepted += append_rows(similar_file, similar)
                     doubtful += append_rows(doubtful_file, pairs[unsure])
         return {"similar": accepted, "doubtful": doubtful, "candidates": candidates}
+
+    def _without_own_parents(self, pairs: NDArray[np.uint64]) -> NDArray[np.uint64]:
+        """The pairs without those of a child and its parent: that they are alike is how the child was made."""
+        rows = np.flatnonzero(is_child(pairs[:, 0]))
+        if not len(rows):
+            return pairs
+        children, others = (self._keys(rows_of(pairs[rows, side])) for side in (0, 1))
+        own = np.zeros(len(rows), dtype=np.bool_)
+        for ordinal in range(1, MOST_CHILDREN + 1):
+            own |= (child_keys(others, np.full(len(rows), ordinal)) == children).all(axis=1)
+        return np.delete(pairs, rows[own], axis=0)
+
+    def _keys(self, rows: NDArray[np.int64]) -> NDArray[np.uint64]:
+        found = np.empty((len(rows), 2), dtype=np.uint64)
+        places = part_of(self.parts, rows)
+        for place in np.unique(places).tolist():
+            part = self.parts[place].fresh()
+            keys = np.concatenate([Batch(batch).keys for batch in part.documents(["key"])])
+            inside = places == place
+            found[inside] = keys[rows[inside] - part.first_row]
+        return found
 
     def _judge(self, pairs: NDArray[np.uint64]) -> tuple[NDArray[np.float64], NDArray[np.bool_], NDArray[np.bool_]]:
         """Estimates, which pairs are surely similar, and which are in doubt."""

@@ -55,6 +55,12 @@ class Ranked:
         return rows, orders | _CHILD if part.is_derived else orders
 
 
+def is_child(orders: NDArray[np.uint64]) -> NDArray[np.bool_]:
+    """Which orders are those of children: bool[n]."""
+    found: NDArray[np.bool_] = (orders & _CHILD) != 0
+    return found
+
+
 def rows_of(orders: NDArray[np.uint64]) -> NDArray[np.int64]:
     """The row in the corpus of each order: int64[n]."""
     return (orders & _ROW_MASK).astype(np.int64)

@@ -33,14 +33,20 @@ def tokenizer(run: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_tokenizers_are_compared(tokenizer: Path, tmp_path: Path) -> None:
     assert curator("tokenizer", "export", tokenizer, "-o", tmp_path / "fast").returncode == 0
     fast = tmp_path / "fast" / "tokenizer.json"
-    done = curator("tokenizer", "report", tokenizer, fast, "--lang", "en", "--lang", "th")
+    page = tmp_path / "pages" / "report.html"
+    done = curator("tokenizer", "report", tokenizer, fast, "--lang", "en", "--lang", "th", "--html", page)
     assert done.returncode == 0, done.stderr
     rows = [line.split() for line in done.stdout.splitlines()]
     costs = [row[1:] for row in rows if row[:1] == ["th"] and len(row) == 7]
     assert len(costs) == 2
     assert costs[0] == costs[1]
-    assert rows[-2][0] == "en"
-    assert rows[-2][1] == rows[-2][2]
+    assert rows[-3][0] == "en"
+    assert rows[-3][1] == rows[-3][2]
+    assert done.stdout.splitlines()[-1] == f"page: {page}"
+    assert all(f">{number}</td>" in page.read_text() for number in costs[0][1:])
+    again = curator("tokenizer", "report", tokenizer, "--html", page)
+    assert again.returncode == 2
+    assert "is there already" in again.stderr
 
 
 @pytest.mark.long

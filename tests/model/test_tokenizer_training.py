@@ -33,10 +33,12 @@ def test_both_algorithms_give_a_tokenizer_of_the_size_that_was_asked_for(place: 
     assert read_tokenizer(train_tokenizer([open_corpus(place)], section, 0).data, "it").vocabulary == 400
 
 
-def test_too_little_text_is_said_with_what_it_supports(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ["unigram", "bpe"])
+def test_too_little_text_is_said_with_what_it_supports(kind: str, tmp_path: Path) -> None:
     place = write_run(tmp_path / "run", make_documents(20), shards=1)
+    section = TokenizerSection.model_validate({"vocabulary": 60_000, "kind": kind})
     with pytest.raises(UserError, match=r"too little for a tokenizer of 60,000 .*smaller \(\d{3} tokens at most\)"):
-        train_tokenizer([open_corpus(place)], TokenizerSection(vocabulary=60_000), 0)
+        train_tokenizer([open_corpus(place)], section, 0)
 
 
 def test_a_digit_is_a_token_by_itself(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from curator.document import UNDETERMINED, Codes, encode, string_buffer
+from curator.language.tags import list_language
 from curator.recipe.model import SHIPPED_MODEL
 from curator.verdict import round_score
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from curator.language.identifier import Identifier
     from curator.recipe.model import Language
 
 SCRIPT_SHARE = "language.script_share"
@@ -46,10 +48,9 @@ def identify_languages(text: pa.StringArray, language: Language | None) -> Ident
     """The language of each text; `und`, and null elsewhere, where identification is off."""
     if language is None or len(text) == 0:
         return Identified(_nothing(len(text)), None)
-    from curator.language.identifier import load_identifier
     from curator.language.identify import Policy, identify, script_names
 
-    model = load_identifier() if language.model == SHIPPED_MODEL else load_identifier(Path(language.model))
+    model = _identifier(language)
     policy = Policy(language.min_score, language.confusable, language.mixed)
     found = identify(*string_buffer(text), policy, model=model)
     names = found.languages.names
@@ -65,6 +66,11 @@ def identify_languages(text: pa.StringArray, language: Language | None) -> Ident
     return Identified(columns, found.scripts)
 
 
+def knows_language(language: Language, name: str) -> bool:
+    """Whether the model has a label for a list language."""
+    return name in {list_language(tag) for tag in _identifier(language).names}
+
+
 def count_contradictions(columns: Mapping[str, pa.Array], tags: pa.StringArray) -> int:
     """How many documents carry a tag that their script contradicts: fewer than half of their letters are in a script
     in which its language is written."""
@@ -72,6 +78,12 @@ def count_contradictions(columns: Mapping[str, pa.Array], tags: pa.StringArray) 
 
     carried = pc.not_equal(tags, columns["language.detected"])
     return int(pc.sum(pc.and_(carried, pc.less(columns[SCRIPT_SHARE], LEAST))).as_py() or 0)
+
+
+def _identifier(language: Language) -> Identifier:
+    from curator.language.identifier import load_identifier
+
+    return load_identifier() if language.model == SHIPPED_MODEL else load_identifier(Path(language.model))
 
 
 def _nothing(count: int) -> dict[str, pa.Array]:

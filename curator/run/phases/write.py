@@ -364,7 +364,7 @@ def _examples_of(part: Part, pipeline: Pipeline) -> list[Example]:
 
 def _children_of(part: Part) -> list[Example]:
     """Children of the part that are kept, with the text of their parent."""
-    parents = dict(zip(*(column.to_pylist() for column in read_table(part.path("parents")).columns), strict=True))
+    parents = {parent["row"]: parent for parent in read_table(part.path("parents")).to_pylist()}
     documents = pa.Table.from_batches(list(part.edited())).slice(0, len(parents))
     kept = [row for row in range(len(documents)) if part.copies[row] > 0][:EXAMPLES_PER_RULE]
     return [
@@ -380,7 +380,8 @@ def _children_of(part: Part) -> list[Example]:
             keeper=None,
             copies=None,
             excerpt=document["text"],
-            beside=parents[row],
+            beside=parents[row]["text"],
+            beside_lang=parents[row]["lang"],
         )
         for row, document in zip(kept, documents.take(pa.array(kept, pa.int64())).to_pylist(), strict=True)
     ]

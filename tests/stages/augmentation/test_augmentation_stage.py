@@ -20,7 +20,8 @@ from curator.errors import UserError
 from curator.keys import file_keys
 from curator.stage import State
 from stages.augmentation.apertium import Apertium
-from stages.augmentation.stage import TOKENS, Augmentation, AugmentationParameters
+from stages.augmentation.parameters import AugmentationParameters
+from stages.augmentation.stage import TOKENS, Augmentation
 from stages.augmentation.translator import TranslatorChoice, create
 from tests.stages.augmentation.engine import calls, install
 
@@ -196,6 +197,19 @@ def test_a_round_trip_that_does_not_pass_the_gate_is_no_child(apertium: list[obj
     assert [child.row for child in stage.derive(batch, {}, fitted(stage, batch))] == [0, 3]
 
 
+def test_a_language_may_have_a_band_of_its_own(apertium: list[object]) -> None:
+    batch = occitan(6)
+    made = {
+        name: len(stage.derive(batch, {}, fitted(stage, batch)))
+        for name, bands in (
+            ("own", {"oci": {"min_chrf": 99, "max_chrf": 100}}),
+            ("other", {"br": {"min_chrf": 99, "max_chrf": 100}}),
+        )
+        for stage in [stage_of(apertium, languages=bands)]
+    }
+    assert made == {"own": 0, "other": 3}
+
+
 def test_a_chain_goes_through_its_pivots_in_order(tmp_path: Path) -> None:
     options = install(tmp_path, ("oci-fra", "fra-spa", "spa-oci"))
     stage = stage_of([{"name": "apertium", "pivots": {"oci": ["fra", "spa"]}, "options": options}], min_chrf=0)
@@ -283,6 +297,9 @@ def test_an_empty_corpus_needs_nothing() -> None:
         {"max_share": 0},
         {"max_share": 1.5},
         {"min_chrf": 90, "max_chrf": 80},
+        {"languages": {"oc": {"min_chrf": 98}}},
+        {"languages": {"oc": {"min_chrf": -1}}},
+        {"languages": {"no tag": {"min_chrf": 70}}},
         {"methods": ["paraphrase"]},
         {"translators": [{"pivots": {"oc": "fr"}}]},
         {"translators": [{"name": "apertium", "pivots": {"oc": "oc"}}]},

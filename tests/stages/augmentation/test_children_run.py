@@ -6,12 +6,13 @@ import json
 from pathlib import Path
 from typing import cast
 
+import numpy as np
 import pyarrow as pa
 import pytest
 
 from curator.document import Batch
 from curator.recipe.model import Language
-from curator.run.phases.derive import in_their_language
+from curator.run.phases.derive import children_of, find_stops, in_their_language, made_table, stays
 from curator.stage import Child
 from tests.runs import rows, run_stages, write_jsonl
 from tests.stages.augmentation.engine import install
@@ -70,6 +71,24 @@ def test_a_child_that_is_like_a_document_or_another_child_is_dropped(tmp_path: P
 
 
 @pytest.mark.slow
+def test_a_child_is_not_dropped_for_being_like_its_parent(tmp_path: Path) -> None:
+    documents = [
+        {"id": f"own{number}", "text": " ".join(f"{word}{number}" for word in WORDS.split() * 2) + " casa"}
+        for number in range(3)
+    ]
+    documents.append({"id": "like", "text": documents[0]["text"].replace("casa", "ostal").replace("prat0", "camp", 1)})
+    source = write_jsonl(tmp_path / "in.jsonl", [{**document, "lang": "oc"} for document in documents])
+    # By 5-grams child and parent are alike at .94, `like` and the child above .75, `like` and the parent at .73.
+    plan = augmentation(tmp_path, min_chrf=0, max_chrf=100)
+    run_stages([source], tmp_path / "run", "dedup: {threshold: 0.75}", "entropy: {min_bits: 1}", plan, language="off")
+    decisions = rows(tmp_path / "run", "decisions")
+    created = {row["id"] for row in decisions if row["action"] == "derive"}
+    assert created == {"own0#a1", "own1#a1", "own2#a1", "like#a1"}
+    dropped = {row["id"]: row["keeper"] for row in decisions if row["action"] == "drop"}
+    assert dropped == {"own0#a1": "like", "like#a1": "like"}, "like another document, and a copy of its parent"
+
+
+@pytest.mark.slow
 def test_a_translator_that_answers_in_another_language_makes_no_child(tmp_path: Path) -> None:
     occitan = (
         "Totes los èssers umans naisson liures e egals en dignitat e en dreches. Son dotats de rason e de consciéncia "
@@ -81,7 +100,22 @@ def test_a_translator_that_answers_in_another_language_makes_no_child(tmp_path: 
     outcome = run_stages([source], tmp_path / "run", "entropy: {min_bits: 0.1, min_order: null}", plan)
     created = [row["id"] for row in rows(tmp_path / "run", "decisions") if row["action"] == "derive"]
     facts = cast("dict[str, dict[str, object]]", outcome.manifest["facts"])["augmentation"]
-    assert (created, facts["in_another_language"]) == (["good#a1"], 1)
+    assert (created, facts["in_another_language"], facts["beyond_share"]) == (["good#a1"], 1, 0)
+
+
+def test_children_of_the_greatest_hashes_are_left_out_where_a_language_may_have_no_more_tokens() -> None:
+    counts = [(4, "oc"), (9, "fr"), (3, "oc-FR"), (2, "oc"), (1, "oc"), (50, "es")]
+    children = [
+        Child(row, "u " * count, tag, "method", "engine", {"chrf": 81.5}) for row, (count, tag) in enumerate(counts)
+    ]
+    words = np.array([30, 5, 10, 20, 40, 7], dtype=np.uint64)
+    whole = made_table(children, words, None)
+    assert children_of(whole) == children
+    stops = find_stops([whole.slice(4), whole.slice(0, 4)], {"oc": 6, "fr": 8, "de": 1})
+    assert stops == (("fr", 5), ("oc", 30))
+    assert np.flatnonzero(stays(whole, stops)).tolist() == [2, 3, 5]
+    assert find_stops([whole], {"oc": 10, "fr": 9}) == ()
+    assert find_stops([], {"oc": 6}) == ()
 
 
 @pytest.mark.parametrize(
@@ -100,7 +134,7 @@ def test_a_translator_that_answers_in_another_language_makes_no_child(tmp_path: 
 def test_a_child_is_of_its_language_or_of_what_its_parent_is_taken_for(
     parent: str, tag: str, child: str, kept: bool
 ) -> None:
-    batch = Batch(pa.record_batch([pa.array([parent], pa.string())], names=["text"]))
+    batch = Batch(pa.record_batch({"text": pa.array([parent], pa.string()), "lang": pa.array([tag], pa.string())}))
     children = [Child(0, child, tag, "method", "engine")]
     assert in_their_language(batch, children, Language()) == (children if kept else [])
     assert in_their_language(batch, children, None) == children

@@ -6,13 +6,16 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from curator.errors import UserError
 from stages.augmentation.ctranslate import CTranslate2
 from stages.augmentation.hugging_face import HuggingFace
+from stages.augmentation.method import Made, Translation
 from stages.augmentation.neural import NeuralTranslator, batches
-from stages.augmentation.stage import Augmentation, AugmentationParameters
+from stages.augmentation.parameters import AugmentationParameters
+from stages.augmentation.stage import Augmentation
 from stages.augmentation.translator import Translator, TranslatorChoice, create
 from tests.command import curator
 from tests.runs import recipe_text, write_jsonl
@@ -58,6 +61,21 @@ def test_texts_come_back_sentence_by_sentence_the_same_each_time(marian: Path, c
 def test_both_engines_give_the_translations_of_one_model(marian: Path, converted: Path) -> None:
     slow, fast = both(marian, converted)
     assert slow.translate("oc", "fr", TEXTS) == fast.translate("oc", "fr", TEXTS)
+
+
+def test_text_of_a_pivot_goes_to_the_language_and_comes_back_for_its_parent(marian: Path, converted: Path) -> None:
+    for translator in both(marian, converted):
+        keys = np.zeros((len(TEXTS), 2), dtype=np.uint64)
+        made = Translation(translator, ("fr", "oc"), round_trip=True).make(TEXTS, keys, 0)
+        there = translator.translate("fr", "oc", TEXTS)
+        back = translator.translate("oc", "fr", [text or "" for text in there])
+        assert made == [
+            None if text is None or returned is None else Made(text, returned)
+            for text, returned in zip(there, back, strict=True)
+        ]
+        alone = Translation(translator, ("fr", "oc"), round_trip=False).make(TEXTS, keys, 0)
+        assert alone == [None if text is None else Made(text) for text in there]
+        assert alone[0] is not None
 
 
 def test_a_sentence_that_is_too_long_or_whose_translation_never_ends_leaves_its_text_untranslated(

@@ -55,3 +55,40 @@ def test_the_bounds_are_inclusive() -> None:
     assert Gate(score, score).judge(PARENT, child).refused is None
     assert Gate(0, score - 1e-3).judge(PARENT, child).refused == "near-copy"
     assert Gate(score + 1e-3, 100).judge(PARENT, child).refused == "noise"
+
+
+FRENCH = (
+    "Tous les êtres humains naissent libres et égaux en dignité et en droits; écrivez à [REDACTED_NAME] s'il le faut."
+)
+OCCITAN = "Totes los èssers umans naisson liures e egals en dignitat e en dreches; escrivètz a [REDACTED_NAME] se cal."
+
+
+@pytest.mark.parametrize(
+    ("child", "returned", "reason"),
+    [
+        (OCCITAN, FRENCH, None),  # that it comes back as it was is what one hopes for
+        (OCCITAN, FRENCH.replace("droits", "droit"), None),
+        (OCCITAN, None, None),
+        (OCCITAN, FRENCH[::-1], "noise"),
+        (FRENCH, FRENCH, "near-copy"),
+        (FRENCH.replace("faut.", "faut!"), FRENCH, "near-copy"),
+        (OCCITAN * 2, FRENCH, "length"),
+        (OCCITAN[:40] + "[REDACTED_NAME]", FRENCH, "length"),
+        (OCCITAN.replace("liures", "*libres"), FRENCH, "marks"),
+        (OCCITAN.replace("[REDACTED_NAME]", "[REDACTED_MAIL]"), FRENCH, "placeholders"),
+        (" ", FRENCH, "empty"),
+    ],
+)
+def test_a_translation_is_judged_by_what_comes_back(child: str, returned: str | None, reason: str | None) -> None:
+    judgement = GATE.judge_translation(FRENCH, child, returned, 1.0)
+    assert judgement.refused == reason
+    assert ("round_trip_chrf" in judgement.scores) == (returned is not None)
+
+
+def test_lengths_are_seen_against_those_that_texts_of_the_languages_have() -> None:
+    chinese = "人人生而自由，在尊严和权利上一律平等。他们赋有理性和良心。"
+    english = (
+        "All human beings are born free and equal in dignity and rights. They are endowed with reason and conscience."
+    )
+    assert GATE.judge_translation(english, chinese, english, 1.0).refused == "length"
+    assert GATE.judge_translation(english, chinese, english, 0.263).refused is None

@@ -10,7 +10,7 @@ import pytest
 from pydantic import ValidationError
 
 from curator.errors import UserError
-from stages.augmentation.stage import AugmentationParameters
+from stages.augmentation.parameters import AugmentationParameters
 from tests.runs import hashes, rows, run_stages, write_jsonl
 from tests.stages.augmentation.substitution.programs import needs_english
 
