@@ -35,7 +35,7 @@ from curator.run.funnel import event_counts, language_counts
 from curator.run.manifest import FORMAT, Manifest, dump_manifest, load_manifest, run_name
 from curator.run.memory import STORAGE_BYTES, worker_bytes, workers_within
 from curator.run.part import Part, read_table, relation_facts
-from curator.run.phases.derive import AdmitInput, AdmitTask, DeriveInput, DeriveTask, find_stops, stays
+from curator.run.phases.derive import AdmitInput, AdmitTask, DeriveInput, DeriveTask, find_stops, state_of, stays
 from curator.run.phases.fit import FitInput, FitTask
 from curator.run.phases.judge import JudgeTask
 from curator.run.phases.read import FAILED_SCHEMA, ReadInput, ReadTask
@@ -399,11 +399,11 @@ class _Driver:
 
     def _derive(self, name: str, phases: Sequence[Phase]) -> None:
         """Make children, and take them through every document stage that comes before."""
-        fitted = load_state(self.states[name]) if name in self.states else {}
+        states = tuple(self.states.items())
+        fitted = state_of(name, states)
         if not self.pipeline.stage(name).has_candidates(fitted):
             return
         folder = self.directory.phase("derive")
-        states = tuple(self.states.items())
         originals = [part for part in self.parts if not part.is_derived]
         task = DeriveTask(self.recipe, name, states)
         made = self.executor.map(

@@ -10,8 +10,9 @@ languages for which there is a parser (`substitution/`).
 Which documents have a child is decided by hash(seed, stage, key): those of least hash in their language, as long as
 their tokens make up at most `max_share` of those of the language that gets the children; how the corpus is cut does not
 matter. Children may be longer than their parents: those of the greatest hashes are left out where all of a language
-would have more tokens than that (`most_tokens`). Languages that are fed from one pivot language get children of the
-same documents: the first of one order.
+would have more tokens than that, or more than the language lacks of what `sampling` wants of it, where that stands
+before this stage in the recipe (`most_tokens`): text that is asked for is written before any is repeated. Languages
+that are fed from one pivot language get children of the same documents: the first of one order.
 """
 
 from __future__ import annotations
@@ -216,7 +217,7 @@ class Augmentation(Stage[AugmentationParameters]):
 
     def has_candidates(self, state: State) -> bool:
         """Whether any language is to have children."""
-        return bool(state["chosen_documents"].any())
+        return any(self.most_tokens(state).values())
 
     def candidates(self, batch: Batch, state: State) -> NDArray[np.bool_]:
         """The documents that are to have a child: bool[rows]. `derive` takes no others, so that an engine may collect
@@ -235,19 +236,26 @@ class Augmentation(Stage[AugmentationParameters]):
         return sorted(children, key=lambda child: (child.row, child.method == TRANSLATION, child.lang))
 
     def most_tokens(self, state: State) -> Mapping[str, int]:
-        """`max_share` of the tokens of each language that gets children."""
+        """`max_share` of the tokens of each language that gets children, or what it lacks of what sampling wants."""
         names = ("languages", "tokens", "chosen_documents")
         rows = zip(*(state[name].tolist() for name in names), strict=True)
-        return {language: int(self.parameters.max_share * tokens) for language, tokens, chosen in rows if chosen}
+        most = {language: int(self.parameters.max_share * tokens) for language, tokens, chosen in rows if chosen}
+        if "sampling.languages" in state:
+            planned = (state[f"sampling.{name}"].tolist() for name in ("languages", "wanted", "tokens"))
+            for language, wanted, tokens in zip(*planned, strict=True):
+                if language in most:
+                    most[language] = min(most[language], max(0, wanted - tokens))
+        return most
 
     def _parents_of(self, batch: Batch, state: State) -> dict[str, NDArray[np.int64]]:
         """The rows that are to have a child in each language."""
         originals = batch.documents.column("parent").is_null().to_numpy(zero_copy_only=False)
         own = batch.languages
         found: dict[str, NDArray[np.int64]] = {}
-        names = ("languages", "parents", "chosen_documents", "bound")
-        for language, parents, chosen, bound in zip(*(state[name].tolist() for name in names), strict=True):
-            if not chosen or parents not in own.names:
+        most = self.most_tokens(state)
+        names = ("languages", "parents", "bound")
+        for language, parents, bound in zip(*(state[name].tolist() for name in names), strict=True):
+            if not most.get(language) or parents not in own.names:
                 continue
             rows = np.flatnonzero(originals & (own.codes == own.names.index(parents)))
             rows = rows[random_words(self.seed, self.name, batch.keys[rows]) <= np.uint64(bound)]

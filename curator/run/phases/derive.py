@@ -82,7 +82,7 @@ class DeriveInput:
 @dataclass(frozen=True)
 class DeriveTask:
     """Makes children of a part. `states` are (stage, file) of what was fitted; those of other stages than `stage`
-    reach `derive` under their names with the stage before them (`sampling.target_tokens`)."""
+    reach `derive` under their names with the stage before them (`sampling.wanted`)."""
 
     recipe: str
     stage: str
@@ -91,7 +91,7 @@ class DeriveTask:
     def __call__(self, item: DeriveInput, outputs: Outputs) -> dict[str, object]:
         """Run the task."""
         pipeline = pipeline_of(self.recipe)
-        state = _state_of(self.stage, self.states)
+        state = state_of(self.stage, self.states)
         stage = pipeline.stage(self.stage)
         found = candidates(item.part, pipeline.recipe.tokenizer, stage, state)
         table, made = MADE_SCHEMA.empty_table(), 0
@@ -135,7 +135,7 @@ class AdmitTask:
         table = read_table(local_file(item.made))
         table = table.filter(pa.array(stays(table, self.stops)))
         if len(table):
-            state = _state_of(self.stage, self.states)
+            state = state_of(self.stage, self.states)
             found = candidates(item.part, pipeline.recipe.tokenizer, pipeline.stage(self.stage), state)
             if found is None:
                 raise AssertionError("a part has children and no candidate")
@@ -194,7 +194,8 @@ def stays(table: pa.Table, stops: Stops) -> NDArray[np.bool_]:
     return np.array(kept, dtype=np.bool_)
 
 
-def _state_of(stage: str, states: Sequence[tuple[str, str]]) -> State:
+def state_of(stage: str, states: Sequence[tuple[str, str]]) -> State:
+    """What was fitted, from (stage, file): of other stages than `stage` under names with the stage before them."""
     return {
         name if owner == stage else f"{owner}.{name}": array
         for owner, path in states

@@ -71,6 +71,26 @@ def test_a_child_that_is_like_a_document_or_another_child_is_dropped(tmp_path: P
 
 
 @pytest.mark.slow
+def test_children_fill_what_a_language_lacks_of_the_plan_of_sampling_and_no_more(tmp_path: Path) -> None:
+    """24 documents of Occitan and 96 of English: with an exponent of 1 nothing is lacking, with less the more."""
+    documents = [{"text": text(number, "casa"), "lang": "oc"} for number in range(24)]
+    documents += [{"text": f"{ENGLISH} {number}", "lang": "en"} for number in range(96)]
+    source = write_jsonl(tmp_path / "in.jsonl", documents)
+    made, derived = [], augmentation(tmp_path, min_chrf=50)
+    for alpha in (1.0, 0.85, 0.3):
+        run = tmp_path / f"run{alpha}"
+        sampling = f"sampling: {{alpha: {alpha}, max_repeats: 4}}"
+        run_stages([source], run, sampling, derived, language="off")
+        facts = json.loads((run / "manifest.json").read_text())["facts"]
+        (plan,) = [row for row in facts["sampling"]["languages"] if row["language"] == "oc"]
+        tokens = sum(cast("int", row["tokens"]) for row in rows(run, "scores") if "#a" in str(row["id"]))
+        made.append(tokens)
+        assert tokens <= max(0, plan["wanted"] - plan["tokens"])
+    assert made[0] == 0
+    assert 0 < made[1] < made[2]
+
+
+@pytest.mark.slow
 def test_a_child_is_not_dropped_for_being_like_its_parent(tmp_path: Path) -> None:
     documents = [
         {"id": f"own{number}", "text": " ".join(f"{word}{number}" for word in WORDS.split() * 2) + " casa"}
