@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import cast
 
+from curator.arrow_alone import keep_pandas_out
 from curator.cli.funnel import print_funnel
 from curator.cli.memory import parse_memory
 from curator.cli.output import print_json, print_line, print_note
@@ -58,6 +59,7 @@ def process_command(
         origins=origins,
         cluster=None if ray is None else Cluster(ray, workers or None, memory_bytes),
     )
+    keep_pandas_out()
     gc.freeze()
     progress = show_progress(as_json=as_json)
     started = time.monotonic()
