@@ -84,6 +84,14 @@ class Edits:
         zeros = np.zeros(len(rows), dtype=np.int64)
         return Edits(rows, pa.array([merged[row] for row in rows.tolist()], pa.string()), Measures(zeros, zeros, zeros))
 
+    def text_of(self, row: int) -> str | None:
+        """The new text of a row, None where it has none."""
+        place = int(np.searchsorted(self.rows, row))
+        if place == len(self.rows) or self.rows[place] != row:
+            return None
+        text: str = self.texts[place].as_py()
+        return text
+
     def apply(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         """The documents of a batch with their new texts."""
         if len(self.rows) == 0:
