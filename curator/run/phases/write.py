@@ -155,6 +155,8 @@ def _shard_tables(group: Group, *, held_out: bool) -> Iterator[pa.Table]:
     pending: list[pa.Table] = []
     pending_bytes = 0
     for part in map(Part.fresh, group.parts):
+        if held_out and not part.holds_out:
+            continue
         written = np.where(part.held_out == held_out, part.copies, 0)
         if not written.any():
             continue
