@@ -8,21 +8,40 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 from functools import cache
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint, EntryPoints, entry_points
 from typing import cast
 
 from curator.errors import UserError
 from curator.stage import Parameters, Stage
 
 STAGES = "curator.stages"
+READERS = "curator.readers"
 TRANSLATORS = "curator.translators"
 MASKS = "curator.masks"
 RECOGNISERS = "curator.recognisers"
 
 
+_GROUPS = (STAGES, READERS, TRANSLATORS, MASKS, RECOGNISERS)
+_OURS = ("curator", "stages")
+
+_everything = cache(entry_points)
+"""Looking for one group reads the metadata of every package, as looking for all does."""
+
+
+def registered(group: str) -> EntryPoints:
+    """What all packages have registered in a group."""
+    return _everything().select(group=group)
+
+
 @cache
 def _entries(group: str) -> dict[str, EntryPoint]:
-    return {entry.name: entry for entry in sorted(entry_points(group=group), key=lambda entry: entry.name)}
+    return {entry.name: entry for entry in sorted(registered(group), key=lambda entry: entry.name)}
+
+
+def is_extended() -> bool:
+    """Whether another package than this one adds anything."""
+    entries = (entry for group in _GROUPS for entry in registered(group))
+    return any(entry.value.partition(".")[0] not in _OURS for entry in entries)
 
 
 def names(group: str) -> list[str]:

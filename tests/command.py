@@ -80,5 +80,6 @@ def installed_package(folder: Path, name: str, group: str, entries: list[str], s
 
 def _look_again() -> None:
     """Registries keep what they found, and look again once it is forgotten."""
+    registry._everything.cache_clear()
     registry._entries.cache_clear()
     added_readers.cache_clear()

@@ -18,12 +18,11 @@ from typer.main import get_command
 from curator.cli.main import app
 from curator.errors import INTERRUPTED, CuratorError, UserError
 from curator.readers.detect import EXTENSIONS
-from curator.readers.registry import GROUP as READERS
 from curator.readers.registry import reader_names
 from curator.recipe import load_recipe, load_recipe_text
 from curator.recipe.model import Recipe
 from curator.recipe.overlay import Calibration, Fitted
-from curator.registry import MASKS, RECOGNISERS, STAGES, TRANSLATORS, stage_class
+from curator.registry import MASKS, READERS, RECOGNISERS, STAGES, TRANSLATORS, stage_class
 from curator.run.failures import MEANINGS
 from curator.run.memory import DRIVER_BYTES, SERVER_BYTES, WORKER_BYTES, workers_within
 from curator.sizes import format_size

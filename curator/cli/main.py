@@ -15,7 +15,7 @@ import typer
 from curator.cli.complete import complete_run
 from curator.cli.model_commands import add_model_commands
 from curator.cli.service import audit_app, serve, tokens_app
-from curator.collector import collect_seldom
+from curator.collector import collect_seldom, loading
 from curator.errors import Bug, CuratorError
 
 # One BLAS or OpenMP thread in a process: the engine parallelises, and sums keep their order.
@@ -91,7 +91,8 @@ def process(
     as_json: Json = False,
 ) -> None:
     """Curate files on this machine, without a cluster; with --ray, on the cluster that this machine belongs to."""
-    from curator.cli.process import process_command
+    with loading():
+        from curator.cli.process import process_command
 
     process_command(inputs, output, recipe, overlay, workers, memory, overrides or [], resume, keep_work, ray, as_json)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import sys
 import time
@@ -10,9 +9,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import cast
 
+from curator.arrow_alone import keep_pandas_out
 from curator.cli.funnel import print_funnel
 from curator.cli.memory import parse_memory
 from curator.cli.output import print_json, print_line, print_note
+from curator.collector import loading
 from curator.engine.cluster import Cluster
 from curator.errors import INTERRUPTED
 from curator.recipe import load_with_origins
@@ -46,7 +47,9 @@ def process_command(
 ) -> None:
     """Run a recipe on files of this machine, here or on the Ray cluster at the address `ray`."""
     memory_bytes = None if memory is None else parse_memory(memory)
-    loaded, origins = load_with_origins(recipe, overrides, overlay)
+    with loading():
+        loaded, origins = load_with_origins(recipe, overrides, overlay)
+        keep_pandas_out()
     request = Request(
         inputs=tuple(inputs),
         output=as_path(output),
@@ -58,7 +61,6 @@ def process_command(
         origins=origins,
         cluster=None if ray is None else Cluster(ray, workers or None, memory_bytes),
     )
-    gc.freeze()
     progress = show_progress(as_json=as_json)
     started = time.monotonic()
     try:

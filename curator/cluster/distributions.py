@@ -7,9 +7,8 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from importlib.metadata import Distribution, EntryPoint, PackageNotFoundError, distribution, entry_points, version
 
-from curator.readers.registry import GROUP as READERS
 from curator.recipe.model import Recipe
-from curator.registry import MASKS, RECOGNISERS, STAGES, TRANSLATORS
+from curator.registry import MASKS, READERS, RECOGNISERS, STAGES, TRANSLATORS
 from curator.run.fingerprint import DISTRIBUTION
 from curator.run.pipeline import Pipeline
 

@@ -322,7 +322,7 @@ def line_blocks(split: Split, options: ReadOptions) -> Iterator[Block]:
     """The lines of a split in blocks of about `options.batch_bytes`: like `split_blocks`, cut elsewhere, without a look
     at every line end as long as no line comes near the limit."""
     if split.data is not None:
-        yield from split_blocks(split, options, LineEnds)
+        yield from _line_blocks_of(split.data, split, options.batch_bytes)
         return
     place, chunks = _enter_file(split, LineEnds(), max(options.batch_bytes, 1))
     if place is None or place >= split.end:
@@ -350,6 +350,19 @@ def line_blocks(split: Split, options: ReadOptions) -> Iterator[Block]:
             return
     if tail:
         yield Block(place, place + len(tail), line, tail)
+
+
+def _line_blocks_of(data: bytes, split: Split, batch_bytes: int) -> Iterator[Block]:
+    """The lines of a split that carries its bytes, cut as `split_blocks` cuts them."""
+    begin, line, done = split.end - len(data), split.first_line, 0
+    while done < len(data):
+        target = ((begin + done) // batch_bytes + 1) * batch_bytes - begin
+        end = data.find(b"\n", target - 1) + 1 or len(data)
+        piece = data[done:end]
+        yield Block(begin + done, begin + end, line, piece)
+        done = end
+        if done < len(data):
+            line = _add_lines(line, piece)
 
 
 def count_lines(data: bytes | memoryview) -> int:

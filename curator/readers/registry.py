@@ -6,13 +6,12 @@ from __future__ import annotations
 import importlib
 from collections.abc import Mapping
 from functools import cache
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint
 from typing import cast
 
 from curator.errors import UserError
 from curator.readers.base import Reader
-
-GROUP = "curator.readers"
+from curator.registry import READERS, registered
 
 BUILT_IN: Mapping[str, str] = {
     "jsonl": "curator.readers.jsonl:JsonlReader",
@@ -49,7 +48,7 @@ def load_reader(name: str) -> Reader:
 def added_readers() -> Mapping[str, EntryPoint]:
     """Entry points of other packages. UserError when two packages give one name, or one gives a built-in name."""
     points: dict[str, EntryPoint] = {}
-    for point in entry_points(group=GROUP):
+    for point in registered(READERS):
         if point.value == BUILT_IN.get(point.name):
             continue
         other = BUILT_IN.get(point.name) or (points[point.name].value if point.name in points else None)

@@ -84,6 +84,14 @@ class Edits:
         zeros = np.zeros(len(rows), dtype=np.int64)
         return Edits(rows, pa.array([merged[row] for row in rows.tolist()], pa.string()), Measures(zeros, zeros, zeros))
 
+    def text_of(self, row: int) -> str | None:
+        """The new text of a row, None where it has none."""
+        place = int(np.searchsorted(self.rows, row))
+        if place == len(self.rows) or self.rows[place] != row:
+            return None
+        text: str = self.texts[place].as_py()
+        return text
+
     def apply(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         """The documents of a batch with their new texts."""
         if len(self.rows) == 0:
@@ -174,26 +182,30 @@ class Part:
         tables = [read_table(local_file(f"{folder}/{self.name}.verdicts")) for folder in self.judged]
         return pa.concat_tables(tables) if tables else JUDGED_SCHEMA.empty_table()
 
+    def _rows_with(self, action: str) -> pa.Table:
+        # By a mask: a filter by an expression starts a query engine, which takes longer than the filter.
+        return self.verdicts.filter(pc.equal(self.verdicts["action"], action))
+
     @cached_property
     def alive(self) -> NDArray[np.bool_]:
         """Documents that no stage dropped so far: bool[rows]."""
         alive = np.ones(self.rows, dtype=np.bool_)
-        dropped = self.verdicts.filter(pc.field("action") == DROP)
-        alive[dropped["row"].to_numpy()] = False
+        alive[self._rows_with(DROP)["row"].to_numpy()] = False
         return alive
 
     def kept_by(self, stages: Sequence[str]) -> NDArray[np.bool_]:
         """Documents that none of these stages dropped: bool[rows]."""
         kept = np.ones(self.rows, dtype=np.bool_)
-        named = pc.field("stage").isin(list(stages))
-        kept[self.verdicts.filter((pc.field("action") == DROP) & named)["row"].to_numpy()] = False
+        dropped = self._rows_with(DROP)
+        named = pc.is_in(dropped["stage"], pa.array(stages, pa.string()))
+        kept[dropped.filter(named)["row"].to_numpy()] = False
         return kept
 
     @cached_property
     def copies(self) -> NDArray[np.int64]:
         """How often each document is written: int64[rows], 0 for dropped ones."""
         copies = self.alive.astype(np.int64)
-        repeated = self.verdicts.filter(pc.field("action") == REPEAT)
+        repeated = self._rows_with(REPEAT)
         copies[repeated["row"].to_numpy()] *= repeated["copies"].to_numpy().astype(np.int64)
         return copies
 
@@ -228,11 +240,11 @@ class Part:
 
     def measures(self) -> Measures:
         """The measures of every document, as edited so far."""
-        first = next(self.columns(), None)
-        if first is None:
+        batches = list(self.columns())
+        if not batches:
             return Measures(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, np.int64))
-        units = UNITS_NAME if UNITS_NAME in first.schema.names else "tokens"
-        table = pa.Table.from_batches(list(self.columns(dict.fromkeys(["tokens", units, "bytes"]))))
+        table = pa.Table.from_batches(batches)
+        units = UNITS_NAME if UNITS_NAME in table.schema.names else "tokens"
         measures = Measures(*(table[name].to_numpy().copy() for name in ("tokens", units, "bytes")))
         measures.put(self.edits.rows, self.edits.measures)
         return measures
@@ -285,14 +297,9 @@ class BatchWriter:
 
 def read_batches(path: Path, fields: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
     """The batches of an Arrow IPC file, with some of its fields, in the order of `fields`."""
+    # Opening costs more than the fields that nobody asked for: these are mapped, and not touched.
     with pa.memory_map(str(path)) as source:
-        if fields is None:
-            options = pa.ipc.IpcReadOptions(use_threads=False)
-        else:
-            schema = pa.ipc.open_file(source).schema
-            wanted = sorted(schema.get_field_index(name) for name in fields)
-            options = pa.ipc.IpcReadOptions(included_fields=wanted, use_threads=False)
-        reader = pa.ipc.open_file(source, options=options)
+        reader = pa.ipc.open_file(source, options=pa.ipc.IpcReadOptions(use_threads=False))
         for index in range(reader.num_record_batches):
             batch = reader.get_batch(index)
             yield batch if fields is None else batch.select(list(fields))

@@ -9,6 +9,7 @@ U+0022. The hash is a multiply-xorshift chain over the folded code points, close
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -47,30 +48,31 @@ def finish(state: np.uint64) -> np.uint64:
 
 def fold(text: str) -> str:
     """`text` (NFC) as it is compared: each code point by NFKC and casefold, default-ignorable code points dropped."""
+    return "".join(map(_fold_character, text))
+
+
+@lru_cache(maxsize=1 << 12)
+def _fold_character(character: str) -> str:
+    # Word lists have few distinct characters, and each look into an array makes an object.
     table = tables()
-    folded: list[str] = []
-    for character in text:
-        point = ord(character)
-        flags = int(table.classes[point])
-        if flags & IGNORABLE:
-            continue
-        if not flags & FOLDS:
-            folded.append(character)
-            continue
-        target = int(table.folds[point])
-        if target >= 0:
-            folded.append(chr(target))
-        else:
-            length = int(table.expansions[-1 - target])
-            folded.extend(chr(value) for value in table.expansions[-target : -target + length])
-    return "".join(folded)
+    point = ord(character)
+    flags = int(table.classes[point])
+    if flags & IGNORABLE:
+        return ""
+    if not flags & FOLDS:
+        return character
+    target = int(table.folds[point])
+    if target >= 0:
+        return chr(target)
+    length = int(table.expansions[-1 - target])
+    return "".join(chr(value) for value in table.expansions[-target : -target + length])
 
 
 def hash_unit(unit: str) -> int:
     """The 64-bit hash that `segment` gives this unit (one unit, NFC text)."""
-    state = int(HASH_START)
+    state, multiplier = int(HASH_START), int(_MULTIPLIER)
     for character in fold(unit):
-        state = ((state ^ ord(character)) * int(_MULTIPLIER)) & _WORD
+        state = ((state ^ ord(character)) * multiplier) & _WORD
         state ^= state >> 32
     state = ((state ^ (state >> 33)) * int(_FINAL_A)) & _WORD
     state = ((state ^ (state >> 33)) * int(_FINAL_B)) & _WORD

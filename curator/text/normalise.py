@@ -123,7 +123,10 @@ def normalise(text: pa.BinaryArray, *, repair: bool) -> Normalised:
             replaced.append(b"")
             continue
         mended = repair_mojibake(decoded) if marks[row] & MARK_MOJIBAKE else decoded
-        result = clean(mended).encode()
+        if marks[row] & (MARK_CONTROL | MARK_INVALID) or mended != decoded:
+            result = clean(mended).encode()
+        else:  # the scan has seen that there is nothing to clean away, and a search takes longer than all else here
+            result = unicodedata.normalize("NFC", mended).encode()
         replaced.append(result)
         changed[row] = result != raw
         repaired[row] = bool(marks[row] & MARK_INVALID) or mended != decoded

@@ -140,7 +140,7 @@ def gazetteer() -> Gazetteer:
     slots = 1 << int(np.ceil(np.log2(len(all_keys) * 2)))
     present, table = np.zeros((1 << FILTER_BITS) // 64, dtype=np.uint64), np.zeros((slots, 2), dtype=np.uint64)
     insert(all_keys, all_rows, present, table)
-    given = (all_flags[combinations] & FIRST).astype(bool).sum(axis=0)
+    given = np.bincount(combinations, minlength=len(all_flags)) @ (all_flags & FIRST != 0)
     named = frozenset(language for language, index in place.items() if given[index] >= MIN_GIVEN_NAMES)
     names_only = np.where(all_flags & WORD, 0, all_flags & (FIRST | LAST)).astype(np.uint16)
     any_flags = np.bitwise_or.reduce(names_only, axis=1)
@@ -195,11 +195,12 @@ def _name_flags(names: pa.Table, place: dict[str, int]) -> tuple[NDArray[np.int6
     return inverse + 1, flags
 
 
-def _cue_flags(cues: pa.Table, place: dict[str, int]) -> list[tuple[int, list[int], int]]:
+def _cue_flags(cues: pa.Table, place: dict[str, int]) -> list[tuple[int, NDArray[np.int64], int]]:
     """(key, columns, bits) of every cue, and of the last unit of every cue of several units."""
-    entries: list[tuple[str, list[int], int]] = []
+    entries: list[tuple[str, NDArray[np.int64], int]] = []
     for role, languages, words in zip(*(cues[column].to_pylist() for column in cues.column_names), strict=True):
-        columns = list(place.values()) if languages == "*" else [place[language] for language in languages.split(",")]
+        named = place if languages == "*" else languages.split(",")
+        columns = np.array([place[language] for language in named], dtype=np.int64)
         for word in words.split(","):
             term = word.strip()
             bits = TITLE_DOT if role == "title" and term.endswith(".") else _ROLES[role]

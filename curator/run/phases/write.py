@@ -155,6 +155,8 @@ def _shard_tables(group: Group, *, held_out: bool) -> Iterator[pa.Table]:
     pending: list[pa.Table] = []
     pending_bytes = 0
     for part in map(Part.fresh, group.parts):
+        if held_out and not part.holds_out:
+            continue
         written = np.where(part.held_out == held_out, part.copies, 0)
         if not written.any():
             continue
@@ -396,9 +398,11 @@ def _fetch(part: Part, decisions: pa.Table, picks: Sequence[tuple[int, int]]) ->
         end = begin + batch.num_rows
         inside = sorted(row for row in wanted if begin <= row < end)
         if inside:
-            documents = part.edits.within(begin, end).apply(batch)
-            local = documents.select(["key", "id", "lang", "text"]).take(pa.array([row - begin for row in inside]))
-            found.update(zip(inside, local.to_pylist(), strict=True))
+            edits = part.edits.within(begin, end)
+            local = batch.select(["key", "id", "lang", "text"]).take(pa.array([row - begin for row in inside]))
+            for row, document in zip(inside, local.to_pylist(), strict=True):
+                edited = edits.text_of(row - begin)
+                found[row] = document if edited is None else {**document, "text": edited}
         begin = end
     examples = []
     for place, row in picks:

@@ -25,17 +25,24 @@ _MAX_LENGTH: Final = 12
 
 def find(context: Context) -> list[Span]:
     """The number that the body is, with letters that stand before it."""
-    if PASSPORT_CUE not in context.cues or len(context.body) > _MAX_LENGTH:
+    if len(context.body) > _MAX_LENGTH:
+        return []
+    letters = _LETTERS_BEFORE.search(context.before[-5:])
+    # Most numbers have no such shape; to look for the word takes longer.
+    leads = [
+        lead
+        for lead in (letters.group() if letters is not None else "", "")
+        if _SHAPE.fullmatch(lead + context.body) and not _DATE.fullmatch(lead + context.body)
+    ]
+    if not leads or PASSPORT_CUE not in context.cues:
         return []
     # Another number after the word is what the word is about.
     nearest = _DIGIT.split(context.before[-CUE_CHARACTERS:])[-1]
     if PASSPORT_CUE not in find_cues(nearest, "", context.language):
         return []
-    letters = _LETTERS_BEFORE.search(context.before[-5:])
-    for lead in (letters.group() if letters is not None else "", ""):
-        text = lead + context.body
-        whole = Context(context.before[: len(context.before) - len(lead)], text, context.after, context.language)
-        if whole.stands_alone and _SHAPE.fullmatch(text) and not _DATE.fullmatch(text):
+    for lead in leads:
+        before = context.before[: len(context.before) - len(lead)]
+        if Context(before, lead + context.body, context.after, context.language).stands_alone:
             # A word for the identity number of a country says more, if that number's check holds.
             certainty = 2 if any(cue.startswith("id.") for cue in context.cues) else 3
             return [Span(-len(lead), len(context.body), PASSPORT, certainty)]

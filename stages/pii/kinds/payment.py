@@ -68,13 +68,13 @@ def _account_length(country: str) -> int:
 
 def find_card(context: Context) -> list[Span]:
     """The body as a card number: issuer and length, Luhn, and written plainly or in the usual groups."""
-    from stdnum import luhn
-
     digits = context.digits
     if len(digits) not in _CARD_DIGITS or context.body[0] in "+(" or not context.stands_alone:
         return []
     if len(context.body) != len(digits) and _GROUPS.fullmatch(context.body) is None:
         return []
+    from stdnum import luhn
+
     issuer = _ISSUERS.fullmatch(digits)
     if len(set(digits)) == 1 or not luhn.is_valid(digits):
         return []

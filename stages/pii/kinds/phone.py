@@ -243,12 +243,12 @@ def _try(context: Context, text: str, offset: int = 0) -> Span | None:
     extension = _extension(context) if whole else 0
     if not extension and not context.stands_alone:
         return None
+    if _is_something_else(text, digits):
+        return None
     cue = PHONE_CUE in context.cues or (
         CONTACT_CUE in context.cues and NUMBER_CUE not in context.cues and len(digits) >= _MIN_WITHOUT_SIGN
     )
-    if _is_something_else(text, digits, cue):
-        return None
-    if not cue and not whole:
+    if not cue and (not whole or _may_be_something_else(text)):
         return None
     if digits.startswith("00"):
         separated = len(text) > len(digits) and context.cues.isdisjoint((NUMBER_CUE, VERSION_CUE))
@@ -281,8 +281,8 @@ def _extension(context: Context) -> int:
     return match.end() if match is not None else 0
 
 
-def _is_something_else(text: str, digits: str, cue: bool) -> bool:
-    """Whether the text has the shape of a date, an amount, a version, an ISBN, an enumeration."""
+def _is_something_else(text: str, digits: str) -> bool:
+    """Whether the text is a date, a version, an ISBN, an enumeration, whatever word stands near."""
     if _DATE.fullmatch(text) or _YEARS.fullmatch(text) or _FOUR_DOTTED.fullmatch(text):
         return True
     if digits in _POWERS_OF_TWO or len(set(digits)) <= 2 or digits in _ENUMERATIONS[0] or digits in _ENUMERATIONS[1]:
@@ -293,10 +293,11 @@ def _is_something_else(text: str, digits: str, cue: bool) -> bool:
         return True
     if _ISBN.fullmatch(text) and _has_isbn_check(digits):
         return True
-    if _DECIMAL.fullmatch(text) and digits[0] != "0":
-        return True
-    if cue:
-        return False
+    return digits[0] != "0" and _DECIMAL.fullmatch(text) is not None
+
+
+def _may_be_something_else(text: str) -> bool:
+    """Whether the text has the shape of an amount, a fraction, a list of pairs, a postal code."""
     return any(shape.fullmatch(text) for shape in (_THOUSANDS, _DECIMAL, _PAIRS, _POSTAL_CODE))
 
 

@@ -1,0 +1,23 @@
+"""Lines of a split that carries its bytes are cut where looking at every line end would cut them."""
+
+from dataclasses import replace
+
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from curator.readers.base import Fields, InputFile, ReadOptions, Split
+from curator.readers.blocks import LineEnds, line_blocks, split_blocks
+
+LINES = st.lists(st.sampled_from([b"\n", b"a\n", b"bc\n", b"\r\n", b"x" * 30 + b"\n"]), max_size=30).map(b"".join)
+OPTIONS = ReadOptions(fields=Fields())
+
+
+@given(LINES, st.binary(max_size=3).filter(lambda tail: b"\n" not in tail), st.integers(0, 40), st.integers(1, 50))
+@example(b"", b"", 0, 1)
+@example(b"a\nb\n", b"", 2, 2)
+def test_lines_are_cut_as_their_ends_say(lines: bytes, tail: bytes, begin: int, batch_bytes: int) -> None:
+    data = lines + tail
+    file = InputFile("x.jsonl.zst", "x.jsonl.zst", begin + len(data), 0, "jsonl", "zstd")
+    split = Split(file, 0, begin, begin + len(data), 3, data)
+    options = replace(OPTIONS, batch_bytes=batch_bytes)
+    assert list(line_blocks(split, options)) == list(split_blocks(split, options, LineEnds))
