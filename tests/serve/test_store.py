@@ -14,11 +14,12 @@ from sqlalchemy import inspect, select, text
 from curator.errors import Bug, TransientError, UserError
 from serve.audit import Auditor
 from serve.folds import RunFold
-from serve.models import RunRequest
+from serve.models import Run, RunRequest
 from serve.states import Begin, CancelQueued, Launch, Lose, State, Succeed
 from serve.store import Database
-from serve.store.queries import Filter, events_after, list_runs
+from serve.store.queries import Filter, events_after
 from serve.store.runs import RunStore
+from serve.store.shown import ShownRuns
 from serve.store.tables import Base, EventRow, HistoryRow, RunRow
 from tests.serve.databases import DATABASES, open_database
 
@@ -160,12 +161,13 @@ def test_listeners_hear_of_a_change_after_it_can_be_seen(store: RunStore) -> Non
 
 def test_pages_of_runs_hold_each_run_once_while_more_are_made(store: RunStore) -> None:
     made = [make_run(store, owner="a" if number % 2 else "b").id for number in range(7)]
+    shown = ShownRuns()
     seen: list[str] = []
     before: int | None = None
     while True:
-        with store.database.read() as session:
-            page, before = list_runs(session, Filter(), before, 3)
-        seen += [run.id for run in page]
+        with store.database.look() as connection:
+            page, before = shown.page(connection, Filter(), before, 3)
+        seen += [Run.model_validate_json(text).id for text in page]
         make_run(store)
         if before is None:
             break
@@ -179,8 +181,9 @@ def test_filters_leave_what_was_asked_for(store: RunStore) -> None:
         writer.take(writer.session.get_one(RunRow, second.number), 1, CancelQueued())
 
     def found(**chosen: object) -> list[str]:
-        with store.database.read() as session:
-            return [run.id for run in list_runs(session, Filter(**chosen), None, 10)[0]]  # type: ignore[arg-type]
+        with store.database.look() as connection:
+            page = ShownRuns().page(connection, Filter(**chosen), None, 10)[0]  # type: ignore[arg-type]
+        return [Run.model_validate_json(text).id for text in page]
 
     assert found(states=[State.CANCELLED]) == [second.id]
     assert found(labels={"team": "x"}) == [second.id, first.id]

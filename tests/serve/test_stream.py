@@ -97,7 +97,7 @@ def test_events_reach_the_client_while_it_waits(resting: Running) -> None:
 
     thread = threading.Thread(target=listen)
     thread.start()
-    await_that(lambda: resting.server.service.notices.count() == 1)
+    await_that(lambda: resting.server.service.feed.count() == 1)
     for piece in range(1, 4):
         put_events(resting, run, piece, [piece])
     finish(resting, run)
@@ -131,14 +131,14 @@ def test_many_clients_stream_at_once_and_each_gets_everything(resting: Running) 
     run = make_run(resting, "s6")
     with concurrent.futures.ThreadPoolExecutor(CLIENTS) as pool:
         streams = [pool.submit(read_stream, resting, run.id) for _ in range(CLIENTS)]
-        await_that(lambda: resting.server.service.notices.count() == CLIENTS)
+        await_that(lambda: resting.server.service.feed.count() == CLIENTS)
         for piece in range(1, 6):
             put_events(resting, run, piece, range(10 * piece, 10 * piece + 10))
         finish(resting, run)
         found = {tuple(stream.result(timeout=60)) for stream in streams}
     (one,) = found
     assert [kind for _, kind in one].count("note") == 50
-    await_that(lambda: resting.server.service.notices.count() == 0)
+    await_that(lambda: resting.server.service.feed.count() == 0)
 
 
 def test_more_streams_than_it_may_have_are_refused(tmp_path: Path) -> None:
@@ -152,7 +152,7 @@ def test_more_streams_than_it_may_have_are_refused(tmp_path: Path) -> None:
             next(lines)
             second = client.get(f"/v1/runs/{run.id}/events", headers=headers)
             assert (second.status_code, second.json()["code"]) == (503, "service.busy")
-        await_that(lambda: server.server.service.notices.count() == 0)
+        await_that(lambda: server.server.service.feed.count() == 0)
 
 
 def cut(stream: Iterator[str], lines: int) -> None:
@@ -165,7 +165,7 @@ def test_a_client_that_goes_away_leaves_nothing_behind(resting: Running) -> None
     with resting.http() as client:
         with client.stream("GET", f"/v1/runs/{run.id}/events", headers={"Accept": "text/event-stream"}) as response:
             cut(response.iter_lines(), 3)
-        await_that(lambda: resting.server.service.notices.count() == 0)
+        await_that(lambda: resting.server.service.feed.count() == 0)
 
 
 def test_the_client_goes_on_where_a_server_that_was_started_again_is(tmp_path: Path) -> None:
