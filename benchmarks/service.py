@@ -32,6 +32,7 @@ from serve.models import RunRequest
 from serve.server import Server, build, listen, make_web
 from serve.settings import Limits, Settings, attempt_folder, default_store
 from serve.states import Begin, Launch, Succeed
+from serve.store.runs import Taken
 from serve.store.tables import EventRow, RunRow
 
 LISTS = 400
@@ -56,7 +57,7 @@ def fill(server: Server, outputs: Path, finished: int, working: int) -> list[Run
                 writer.take(run, 1, Begin())
                 if number < finished:
                     writer.session.execute(insert(EventRow), [_event(run.number, seq) for seq in range(EVENTS)])
-                    writer.take_in(run, "000001.jsonl", [], RunFold())
+                    writer.take_in([Taken(run, "000001.jsonl", [], RunFold())])
                     writer.take(run, 1, Succeed())
                 rows.append(run)
     return rows[finished:]

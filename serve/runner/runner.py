@@ -46,7 +46,7 @@ from serve.states import (
     Transition,
 )
 from serve.store.queries import Active, active, active_of, expired, waiting, working_by_owner
-from serve.store.runs import Ended, RunStore
+from serve.store.runs import Ended, RunStore, Taken
 from serve.store.tables import RunRow
 
 TURN_SECONDS = 0.25
@@ -246,9 +246,9 @@ class Runner:
             return
         with self._store.write() as writer:
             rows = writer.rows([put.attempt.run for put in pending])
+            writer.take_in([Taken(rows[put.attempt.run], put.piece, put.events, put.watched.fold) for put in pending])
             for put in pending:
                 row = rows[put.attempt.run]
-                writer.take_in(row, put.piece, put.events, put.watched.fold)
                 if put.began and writer.attempt_of(row).state == State.STARTING:
                     writer.take(row, put.attempt.attempt, Begin(put.watched.work.BEGAN))
 

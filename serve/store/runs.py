@@ -49,6 +49,16 @@ class Ends(Protocol):
         """Note that a run has ended with this attempt."""
 
 
+@dataclass(frozen=True)
+class Taken:
+    """Events of a run up to a piece of its event log, and how far it is after them."""
+
+    run: RunRow
+    piece: str
+    events: Sequence[Event]
+    fold: Fold
+
+
 @dataclass
 class Writer:
     """One transaction on runs."""
@@ -160,18 +170,20 @@ class Writer:
         query = select(RunRow).where(RunRow.number.in_(runs)).options(load_only(*columns, RunRow.version))
         return {row.number: row for row in self.session.scalars(query)}
 
-    def take_in(self, run: RunRow, piece: str, events: Sequence[Event], fold: Fold) -> None:
-        """Take in a run's events up to a piece, each once, with how far the run is after them."""
-        if piece <= run.piece:
-            return
-        if events:
+    def take_in(self, found: Sequence[Taken]) -> None:
+        """Take in the events of runs, each event once, with how far the runs are after them."""
+        new = [one for one in found if one.piece > one.run.piece]
+        values = [_event(one.run, event) for one in new for event in one.events]
+        if values:
             # That which is there already is no second time: what they are told apart by is a key of the table.
-            self.session.execute(self.insert(EventRow).on_conflict_do_nothing(), [_event(run, one) for one in events])
-        run.piece = piece
-        run.progress = fold.progress()
-        run.counted = fold.counted()
-        run.updated = time.time()
-        self.changed.add(run.number)
+            table = cast("Table", EventRow.__table__)
+            self.session.connection().execute(self.insert(table).on_conflict_do_nothing(), values)
+        for one in new:
+            one.run.piece = one.piece
+            one.run.progress = one.fold.progress()
+            one.run.counted = one.fold.counted()
+            one.run.updated = time.time()
+            self.changed.add(one.run.number)
 
     def begin_anew(self, run: RunRow) -> None:
         """The directory of the run holds nothing, so that its events will be numbered from the beginning."""

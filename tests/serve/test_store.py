@@ -18,7 +18,7 @@ from serve.models import Run, RunRequest
 from serve.states import Begin, CancelQueued, Launch, Lose, State, Succeed
 from serve.store import Database
 from serve.store.queries import Filter, events_after
-from serve.store.runs import RunStore
+from serve.store.runs import RunStore, Taken
 from serve.store.shown import ShownRuns
 from serve.store.tables import Base, EventRow, HistoryRow, RunRow
 from tests.serve.databases import DATABASES, open_database
@@ -104,7 +104,7 @@ def test_events_are_taken_in_once_however_often_they_are_read(store: RunStore) -
     run = make_run(store)
     for piece, found in [("1", events(1, 1, 2)), ("1", events(1, 1, 2)), ("2", events(1, 2, 3)), ("3", events(2, 1))]:
         with store.write() as writer:
-            writer.take_in(writer.session.get_one(RunRow, run.number), piece, found, RunFold())
+            writer.take_in([Taken(writer.session.get_one(RunRow, run.number), piece, found, RunFold())])
     with store.database.read() as session:
         rows = [(row.attempt, row.seq) for row in events_after(session, run.number, 0, 100) if row.origin == "run"]
     assert rows == [(1, 1), (1, 2), (1, 3), (2, 1)]
@@ -114,9 +114,9 @@ def test_a_directory_that_begins_anew_has_its_events_again(store: RunStore) -> N
     run = make_run(store)
     with store.write() as writer:
         row = writer.session.get_one(RunRow, run.number)
-        writer.take_in(row, "1", events(1, 1), RunFold())
+        writer.take_in([Taken(row, "1", events(1, 1), RunFold())])
         writer.begin_anew(row)
-        writer.take_in(row, "1", events(1, 1), RunFold())
+        writer.take_in([Taken(row, "1", events(1, 1), RunFold())])
     with store.database.read() as session:
         assert [row.origin for row in events_after(session, run.number, 0, 9)] == ["service", "run", "run"]
 
@@ -129,7 +129,7 @@ def test_ids_of_events_grow_in_the_order_in_which_they_are_seen_whoever_writes(s
         for number in range(8):
             with store.write() as writer:
                 row = writer.session.get_one(RunRow, run.number)
-                writer.take_in(row, f"{number:03d}", events(1, number), RunFold())
+                writer.take_in([Taken(row, f"{number:03d}", events(1, number), RunFold())])
 
     threads = [threading.Thread(target=write, args=(run,)) for run in runs]
     for thread in threads:

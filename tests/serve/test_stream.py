@@ -14,6 +14,7 @@ import pytest
 from serve.folds import RunFold
 from serve.models import RunRequest, StoredEvent
 from serve.states import Begin, CancelQueued, Launch, Lose, State, Succeed, Transition
+from serve.store.runs import Taken
 from serve.store.tables import RunRow
 from tests.serve.servers import Running, await_that, make_settings, running, small_request
 
@@ -31,7 +32,7 @@ def put_events(server: Running, run: RunRow, piece: int, seqs: Sequence[int]) ->
     events = [{"attempt": 1, "seq": seq, "time": time.time(), "kind": "note"} for seq in seqs]
     with server.server.service.runs.write() as writer:
         row = writer.session.get_one(RunRow, run.number)
-        writer.take_in(row, f"{piece:06d}.jsonl", events, RunFold())
+        writer.take_in([Taken(row, f"{piece:06d}.jsonl", events, RunFold())])
 
 
 def finish(server: Running, run: RunRow, *transitions: Transition) -> None:
