@@ -263,6 +263,11 @@ class Runner:
                 watched.told = now if watched.process.ask_to_end() else None
             elif now - watched.told > watched.work.GRACE_SECONDS:
                 watched.process.kill()
+        elif one.state == State.STARTING and watched.process.has_adopted():
+            with self._store.write() as writer:
+                row = writer.session.get_one(RunRow, one.run)
+                if writer.attempt_of(row).state == State.STARTING:
+                    writer.take(row, one.attempt, Begin("its job ran already"))
         elif timeout_s is not None and now - (one.started or now) > timeout_s:
             with self._store.write() as writer:
                 row = writer.session.get_one(RunRow, one.run)

@@ -90,7 +90,7 @@ class RunWork(Work):
     def task(self, run: RunRow, attempt: int, settings: Settings, store: RunStore) -> Task:
         """What its process is told."""
         request = RunRequest.model_validate(run.request)
-        workers, memory = (settings.workers, settings.memory_bytes) if settings.ray is None else (0, None)
+        workers, memory = (0, None) if settings.is_on_cluster else (settings.workers, settings.memory_bytes)
         return Task(
             inputs=request.inputs,
             output=run.output,
@@ -101,6 +101,8 @@ class RunWork(Work):
             workers=request.workers or workers,
             memory_bytes=request.memory or memory,
             ray=settings.ray,
+            run=run.id,
+            ray_jobs=settings.ray_jobs,
             resume=attempt > 1,
             input_roots=settings.places.input_roots,
             output_roots=settings.places.output_roots,
