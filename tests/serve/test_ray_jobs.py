@@ -145,7 +145,8 @@ def test_a_run_whose_cluster_is_gone_is_lost_and_goes_on_when_there_is_one_again
             run = begin(client, place, "x")
     try:
         with command.client() as client:
-            await_that(lambda: client.run(run).attempt == 2)
+            # The driver waits a minute for its head, and holds the run directory meanwhile.
+            await_that(lambda: client.run(run).attempt == 2, seconds=240)
             assert client.run(run).attempts[0].state == State.LOST
             log = command.settings.state / "attempts" / run / "2" / "log"
             await_that(lambda: log.exists() and "waits: no Ray dashboard answers" in log.read_text())
