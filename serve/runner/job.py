@@ -68,20 +68,23 @@ def run_as_job(address: str, run: str, specification: Specification, folder: Pat
 
 
 def _await_answer(dashboard: Dashboard) -> None:
+    """Wait for a cluster with a node that can do something: a new head answers before it has any."""
     end = time.monotonic() + ANSWER_SECONDS
-    told = False
+    told = ""
     while True:
         try:
             dashboard.ray_version()
+            if any(node.cpus for node in dashboard.nodes()) or time.monotonic() > end:
+                return
+            why = f"{dashboard.address} has no node with a CPU"
         except NoAnswer as error:
             if time.monotonic() > end:
                 raise
-            if not told:
-                _tell(f"waits: {error.message}")
-            told = True
-            time.sleep(_POLL_SECONDS)
-        else:
-            return
+            why = error.message
+        if why != told:
+            told = why
+            _tell(f"waits: {why}")
+        time.sleep(_POLL_SECONDS)
 
 
 def _submit(address: str, specification: Specification, run: str) -> Submitted:

@@ -18,7 +18,7 @@ from serve.models import Run, RunRequest
 from serve.states import Begin, CancelQueued, Launch, Lose, State, Succeed
 from serve.store import Database
 from serve.store.queries import Filter, events_after
-from serve.store.runs import RunStore, Taken
+from serve.store.runs import Ended, RunStore, Taken
 from serve.store.shown import ShownRuns
 from serve.store.tables import Base, EventRow, HistoryRow, RunRow
 from tests.serve.databases import DATABASES, open_database
@@ -172,6 +172,35 @@ def test_pages_of_runs_hold_each_run_once_while_more_are_made(store: RunStore) -
         if before is None:
             break
     assert seen == made[::-1]
+
+
+def test_a_list_that_was_shown_before_shows_every_change(store: RunStore) -> None:
+    shown = ShownRuns()
+    run = make_run(store)
+
+    def look() -> Run:
+        with store.database.look() as connection:
+            (text,), following = shown.page(connection, Filter(), None, 10)
+            assert ([text], following) == ShownRuns().page(connection, Filter(), None, 10)
+        return Run.model_validate_json(text)
+
+    started: dict[str, object] = {"attempt": 1, "seq": 1, "time": 1.0, "kind": "run.started", "bytes": 7}
+    seen = [look()]
+    fold = RunFold()
+    fold.add(started)
+    for change in (
+        lambda writer, row: writer.take(row, 1, Launch()),
+        lambda writer, row: writer.take_in([Taken(row, "000001.jsonl", [started], fold)]),
+        lambda writer, row: writer.take(row, 1, Lose(), ended=Ended(75, "Lost", "gone")),
+        lambda writer, row: writer.try_again(row, "again", "service", 0),
+        lambda writer, row: (writer.begin_anew(row), writer.take(row, 2, Launch())),
+    ):
+        with store.write() as writer:
+            change(writer, writer.session.get_one(RunRow, run.number))
+        assert look() not in seen
+        seen.append(look())
+    assert [found.progress.bytes_total for found in seen] == [0, 0, 7, 7, 7, 0]
+    assert seen[3].message == "gone"
 
 
 def test_filters_leave_what_was_asked_for(store: RunStore) -> None:
