@@ -104,6 +104,11 @@ class Feed:
         self._loop = asyncio.get_running_loop()
         self._task = self._loop.create_task(self._look_on())
 
+    @property
+    def has_died(self) -> bool:
+        """Whether it should look, and does not any more."""
+        return self._task is not None and self._task.done() and not self.closing
+
     def close(self) -> None:
         """Let all go who wait: the server ends."""
         self.closing = True

@@ -20,7 +20,7 @@ from curator.cluster.follow import follow
 from curator.cluster.job import reports_of, without_reports
 from curator.cluster.records import STATE_VARIABLE
 from curator.cluster.specification import Specification
-from curator.cluster.state import Progress, progress_of
+from curator.cluster.state import Progress
 from curator.cluster.submit import Submitted, jobs_of, submit
 from curator.errors import INTERRUPTED, TransientError, UserError
 from curator.run.directory import RunDirectory
@@ -53,12 +53,10 @@ def run_as_job(address: str, run: str, specification: Specification, folder: Pat
         _tell(f"job {submission} of {address}: {submitted.standing}")
         if submitted.standing == "running before":
             put(folder / ADOPTED, submission.encode())
+        if submitted.standing == "finished":
+            return Outcome(exit_code=0)
         with _copied_log(dashboard, submission):
-            progress = (
-                progress_of(submitted.record.directory)
-                if submitted.standing == "finished"
-                else follow(submitted.record, submitted.attempt, _pass_over, _tell)
-            )
+            progress = follow(submitted.record, submitted.attempt, _pass_over, _tell)
     except KeyboardInterrupt:
         _stop(dashboard, run)
         if RunDirectory(as_path(specification.output)).manifest.exists():
