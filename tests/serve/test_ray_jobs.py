@@ -95,7 +95,7 @@ def test_a_job_is_adopted_by_the_next_server_and_the_next_attempt_and_never_runs
     finally:
         assert command.stop() == 0
     assert [(attempt.state, attempt.exit_code) for attempt in found.attempts] == [(State.LOST, 75), ("succeeded", 0)]
-    assert jobs_of(cluster, run) == {f"curator-{run}-1": "SUCCEEDED"}
+    wait_until(lambda: jobs_of(cluster, run) == {f"curator-{run}-1": "SUCCEEDED"})  # a moment after its run
     assert starts(place, "x") == 1
     output = place.folder / "out" / "x"
     assert verify(RunDirectory(output)).problems == []
@@ -120,7 +120,8 @@ def test_a_cancelled_run_leaves_no_job_and_goes_on_when_it_is_resumed(cluster: D
             assert await_state(client, run).state == State.SUCCEEDED
     finally:
         assert command.stop() == 0
-    assert jobs_of(cluster, run) == {f"curator-{run}-1": "STOPPED", f"curator-{run}-2": "SUCCEEDED"}
+    ended = {f"curator-{run}-1": "STOPPED", f"curator-{run}-2": "SUCCEEDED"}
+    wait_until(lambda: jobs_of(cluster, run) == ended)  # a moment after its run
     assert starts(place, "x") == 2
 
 
