@@ -63,7 +63,7 @@ check: $(STAMP) ## ruff, mypy, import-linter, deptry, and the linters of docker/
 	$(BIN)/lint-imports
 	$(BIN)/deptry .
 	$(BIN)/hadolint docker/Dockerfile
-	$(BIN)/shellcheck docker/healthcheck docker/serve docs/install-programs .ci/run
+	$(BIN)/shellcheck docker/healthcheck docker/serve docker/prepare docs/install-programs .ci/run
 	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.compose-spec docker/compose.yaml docker/compose.service.yaml
 
 format: $(STAMP) ## Rewrite the sources in the house style

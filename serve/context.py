@@ -9,17 +9,18 @@ from fastapi import Depends, Request
 
 from curator.run.directory import RunDirectory
 from curator.storage.path import as_path
+from serve.feed import Feed
 from serve.gate import PRINCIPAL
 from serve.guarded.call import Guard
 from serve.kinds import Kind
 from serve.models import Run
-from serve.notices import Notices
 from serve.problems import ProblemError
 from serve.runner.runner import Runner
 from serve.settings import Settings
 from serve.states import State
 from serve.store.queries import run_number
 from serve.store.runs import RunStore
+from serve.store.shown import ShownRuns
 from serve.store.trainings import find_training
 from serve.tokens import Principal, Tokens
 from serve.training_models import Training
@@ -35,10 +36,11 @@ class Service:
     runs: RunStore
     tokens: Tokens
     runner: Runner
-    notices: Notices
+    feed: Feed
     guard: Guard
     outbox: Outbox
     deliverer: Deliverer
+    shown: ShownRuns
 
     def start(self) -> None:
         """Begin to work on runs and to deliver messages. UserError where another server has the state folder."""

@@ -48,7 +48,7 @@ def exposition(service: Service) -> bytes:
     with service.runs.database.read() as session:
         for standing, count in counts(session).items():
             deliveries.labels(standing).set(count)
-    Gauge("curator_streams", "Event streams that are open", registry=registry).set(service.notices.count())
+    Gauge("curator_streams", "Event streams that are open", registry=registry).set(service.feed.count())
     turned = Gauge("curator_runner_idle_seconds", "Seconds since the runner's last turn", registry=registry)
     turned.set(max(0.0, time.time() - service.runner.turned))
     return generate_latest(registry) + generate_latest(_requests_registry)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import logging
 import signal
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import version
 from types import FrameType
 
@@ -23,17 +24,19 @@ from starlette.types import ASGIApp
 from curator.errors import DataError, TransientError, UserError
 from serve.audit import Auditor, load_key
 from serve.context import Service
+from serve.feed import MOST_EVENTS, Feed, News
 from serve.gate import Gate, store_problem
 from serve.guarded.call import Guard
 from serve.models import Violation
-from serve.notices import Notices
 from serve.problems import MEDIA_TYPE, ProblemError
 from serve.routes import ALL_ROUTES
 from serve.routing import install
 from serve.runner.runner import Runner
 from serve.settings import Settings
 from serve.store import Database
+from serve.store.queries import events_beyond
 from serve.store.runs import RunStore
+from serve.store.shown import ShownRuns
 from serve.tokens import Tokens
 from serve.webhooks.deliverer import Deliverer
 from serve.webhooks.outbox import Outbox
@@ -61,14 +64,19 @@ def build(settings: Settings) -> Server:
     runs = RunStore(database, auditor, outbox)
     secrets = [load_secret(path) for path in settings.webhooks.secrets]
     deliverer = Deliverer(database, settings.webhooks, outbox, secrets)
-    notices = Notices()
+    feed = Feed(partial(_news, database))
     runner = Runner(runs, settings)
-    runs.listeners += [notices.tell, runner.wake, deliverer.wake]
+    runs.listeners += [feed.tell, runner.wake, deliverer.wake]
     tokens, guard = Tokens(database, auditor), Guard(settings.limits)
-    service = Service(settings, runs, tokens, runner, notices, guard, outbox, deliverer)
+    service = Service(settings, runs, tokens, runner, feed, guard, outbox, deliverer, ShownRuns())
     api = make_api()
     api.state.service = service
     return Server(Gate(api, ALL_ROUTES, service.tokens, settings), api, service)
+
+
+def _news(database: Database, after: int, runs: Collection[int]) -> News:
+    with database.look() as connection:
+        return events_beyond(connection, after, runs, MOST_EVENTS)
 
 
 def make_api() -> FastAPI:
@@ -96,7 +104,8 @@ def check_exposure(settings: Settings, tokens: Tokens) -> str | None:
 def listen(settings: Settings) -> socket.socket:
     """The socket of a server. UserError where the address cannot be had."""
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-    listening = socket.socket(family, socket.SOCK_STREAM)
+    # With the protocol named: asyncio sends at once (TCP_NODELAY) on such sockets alone, else an answer waits 40 ms.
+    listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listening.bind((settings.host, settings.port))
@@ -108,8 +117,8 @@ def listen(settings: Settings) -> socket.socket:
     return listening
 
 
-def run(server: Server, listening: socket.socket) -> None:
-    """Serve until the process is told to end. Runs go on; the next server of this state folder adopts them."""
+def make_web(server: Server) -> uvicorn.Server:
+    """What speaks HTTP for a server."""
     config = uvicorn.Config(
         server.app,
         log_config=None,
@@ -120,10 +129,16 @@ def run(server: Server, listening: socket.socket) -> None:
         h11_max_incomplete_event_size=64 << 10,
         ws="none",
     )
+    return uvicorn.Server(config)
+
+
+def run(server: Server, listening: socket.socket) -> None:
+    """Serve until the process is told to end. Runs go on; the next server of this state folder adopts them."""
+    web = make_web(server)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _end)  # uvicorn ends at either, and raises it again when it has
     try:
-        uvicorn.Server(config).run(sockets=[listening])
+        web.run(sockets=[listening])
     finally:
         server.service.stop()
         server.service.runs.database.close()
@@ -136,9 +151,9 @@ def _end(_number: int, _frame: FrameType | None) -> None:
 @asynccontextmanager
 async def _lifespan(api: FastAPI) -> AsyncIterator[None]:
     service: Service = api.state.service
-    service.notices.open()
+    service.feed.open()
     yield
-    service.notices.close()
+    service.feed.close()
 
 
 def _handle_errors(api: FastAPI) -> None:

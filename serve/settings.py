@@ -35,7 +35,8 @@ class Limits:
 class Settings:
     """The configuration of one server. `state` holds the folders of attempts, and the store where none is named;
     `workers` and `memory_bytes` are what a run gets that asks for nothing; with `ray`, the address of a cluster, its
-    tasks are done there, and it gets what the cluster has."""
+    tasks are done there, and it gets what the cluster has; so with `ray_jobs`, the address of the dashboard of one,
+    where its driver is a job too."""
 
     state: Path
     store: str
@@ -49,6 +50,7 @@ class Settings:
     origins: tuple[str, ...] = ()
     audit_key: Path | None = None
     ray: str | None = None
+    ray_jobs: str | None = None
     webhooks: WebhookSection = field(default_factory=WebhookSection)
     limits: Limits = Limits()
 
@@ -56,6 +58,11 @@ class Settings:
     def audit_key_file(self) -> Path:
         """Where the key of the audit log lies, if the environment does not give it."""
         return self.audit_key or self.state / "audit.key"
+
+    @property
+    def is_on_cluster(self) -> bool:
+        """Whether the tasks of runs are done by a cluster."""
+        return self.ray is not None or self.ray_jobs is not None
 
     @property
     def is_loopback(self) -> bool:

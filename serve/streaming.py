@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -13,8 +12,9 @@ from fastapi import Request
 from fastapi.responses import Response, StreamingResponse
 
 from serve.context import Service
+from serve.feed import Part, encode, event_text
 from serve.kinds import Kind
-from serve.models import EventPage, Log, StoredEvent
+from serve.models import Log, StoredEvent
 from serve.problems import ProblemError
 from serve.runner.task import LOG
 from serve.settings import attempt_folder
@@ -24,8 +24,6 @@ from serve.store.queries import events_after, state_of
 STREAM = "text/event-stream"
 
 BATCH = 500
-LOOK_SECONDS = 5.0
-"""A stream looks into the store at least so often: another server of the same store may have written."""
 ALIVE_SECONDS = 15.0
 RETRY_MILLISECONDS = 2000
 """How long a client waits before it connects again."""
@@ -44,9 +42,10 @@ async def answer_events(
     number = await to_thread.run_sync(service.number, kind, id)
     if STREAM not in request.headers.get("accept", ""):
         _, events = await to_thread.run_sync(_look, service, number, begin, limit)
-        page = EventPage(events=tuple(events), next=events[-1].id if events else begin)
-        return Response(page.model_dump_json(), media_type="application/json")
-    if service.notices.count() >= service.settings.limits.streams:
+        texts = ",".join(map(event_text, events))
+        body = f'{{"events":[{texts}],"next":{events[-1].id if events else begin}}}'
+        return Response(body, media_type="application/json")
+    if service.feed.count() >= service.settings.limits.streams:
         raise ProblemError("service.busy", "as many streams as it may have", headers={"Retry-After": "10"})
     return StreamingResponse(_stream(service, number, begin), media_type=STREAM, headers={"X-Accel-Buffering": "no"})
 
@@ -79,27 +78,29 @@ def _look(service: Service, number: int, after: int, limit: int) -> tuple[State,
 
 
 async def _stream(service: Service, number: int, after: int) -> AsyncIterator[bytes]:
-    with service.notices.wait_for(number) as changed:
+    with service.feed.follow(number) as (channel, more):
         yield f"retry: {RETRY_MILLISECONDS}\n\n".encode()
-        said = time.monotonic()
-        while not service.notices.closing:
-            changed.clear()
-            state, events = await to_thread.run_sync(_look, service, number, after, BATCH)
-            if events:
-                yield b"".join(_sent(event) for event in events)
-                after, said = events[-1].id, time.monotonic()
-                if len(events) == BATCH:
-                    continue
-            if state.is_terminal:
-                yield f"event: end\ndata: {json.dumps({'state': state})}\n\n".encode()
+        while not service.feed.closing:
+            more.clear()
+            part = channel.beyond(after)
+            if part is None:
+                floor = channel.floor or 0
+                state, events = await to_thread.run_sync(_look, service, number, after, BATCH)
+                is_all = len(events) < BATCH
+                # All that the channel does not have was committed before this look.
+                until = max(events[-1].id if events else after, floor if is_all else 0)
+                part = Part(b"".join(map(encode, events)), until, state if state.is_terminal and is_all else None)
+            else:
+                is_all = True
+            after = part.until
+            if part.data:
+                yield part.data
+            if part.ended is not None:
+                yield f"event: end\ndata: {json.dumps({'state': part.ended})}\n\n".encode()
                 return
+            if not is_all:
+                continue
             try:
-                await asyncio.wait_for(changed.wait(), LOOK_SECONDS)
+                await asyncio.wait_for(more.wait(), ALIVE_SECONDS)
             except TimeoutError:
-                if time.monotonic() - said > ALIVE_SECONDS:
-                    said = time.monotonic()
-                    yield b": alive\n\n"
-
-
-def _sent(event: StoredEvent) -> bytes:
-    return f"id: {event.id}\nevent: {event.kind}\ndata: {event.model_dump_json()}\n\n".encode()
+                yield b": alive\n\n"

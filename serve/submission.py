@@ -66,7 +66,7 @@ def check_run(request: RunRequest, settings: Settings) -> Checked:
         check_place(directory, request.inputs)
         if directory.is_used():
             raise UserError("the output is not empty", file=output, hint="choose another")
-        if settings.ray is None:
+        if not settings.is_on_cluster:
             memory = request.memory or settings.memory_bytes
             workers_within(request.workers or settings.workers, memory, pipeline.recipe.input.max_document_bytes)
     except PlaceError as error:

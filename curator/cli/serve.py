@@ -11,6 +11,7 @@ from pathlib import Path
 from curator.cli.memory import parse_memory
 from curator.cli.output import print_json, print_note
 from curator.cli.store import check_installed
+from curator.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,7 @@ class ServeOptions:
     origins: tuple[str, ...]
     audit_key: Path | None
     ray: str | None
+    ray_jobs: str | None
     config: Path | None
 
 
@@ -64,6 +66,7 @@ def serve_command(options: ServeOptions, as_json: bool) -> None:
         origins=options.origins,
         audit_key=options.audit_key,
         ray=options.ray,
+        ray_jobs=_jobs_address(options),
         webhooks=config.webhooks,
     )
     server = build(settings)
@@ -82,3 +85,16 @@ def serve_command(options: ServeOptions, as_json: bool) -> None:
         if not places.input_roots or not places.output_roots:
             print_note("curator: runs are refused until --input-root and --output-root are given")
     run(server, listening)
+
+
+def _jobs_address(options: ServeOptions) -> str | None:
+    """The address of the cluster that has the drivers too. UserError where it cannot be."""
+    if options.ray_jobs is None:
+        return None
+    if options.ray is not None:
+        raise UserError("--ray and --ray-jobs do not go together", hint="--ray-jobs has tasks and drivers there")
+    from curator.cli.packages import require
+    from curator.cluster.dashboard import cluster_address
+
+    require("ray", extra="ray")
+    return cluster_address(options.ray_jobs)

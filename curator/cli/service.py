@@ -55,6 +55,12 @@ def serve(
         str | None,
         typer.Option(metavar="ADDRESS", help="Let a Ray cluster do the tasks of runs: HOST:PORT of its head, or auto."),
     ] = None,
+    ray_jobs: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL", help="Let a Ray cluster have runs whole, drivers too: http://HOST:8265 of its dashboard."
+        ),
+    ] = None,
     config: Annotated[
         Path | None,
         typer.Option("--config", metavar="FILE", help="Webhooks, and what recipes may name beyond files, in YAML."),
@@ -79,6 +85,7 @@ def serve(
             tuple(origins or ()),
             audit_key,
             ray,
+            ray_jobs,
             config,
         ),
         as_json,

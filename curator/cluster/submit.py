@@ -127,7 +127,7 @@ def submit(
     dashboard = Dashboard(address)
     try:
         check_ray(dashboard)
-        before = _attempts(dashboard, run)
+        before = jobs_of(dashboard, run)
         if before:
             here = _same_run(dashboard, specification, run, before[-1])
             if here is not None:
@@ -177,7 +177,7 @@ def check_ray(dashboard: Dashboard) -> None:
         )
 
 
-def _attempts(dashboard: Dashboard, run: str) -> list[SubmittedJob]:
+def jobs_of(dashboard: Dashboard, run: str) -> list[SubmittedJob]:
     """The jobs of a run, in order."""
     found = [job for job in dashboard.jobs() if job.submission.startswith(f"{_PREFIX}-{run}-")]
     return sorted(found, key=_number)

@@ -15,6 +15,8 @@ from curator.storage.path import AnyPath, StoragePath
 
 PIECE_SECONDS = 2.0
 
+_SUFFIX = ".jsonl"
+
 Event = Mapping[str, object]
 Listener = Callable[[Event], None]
 
@@ -88,16 +90,29 @@ class EventReader:
 
     def read_pieces(self) -> Iterator[tuple[str, Sequence[Event]]]:
         """The same by pieces: the name of each, and what it holds."""
-        for path in _pieces(self._folder):
-            if path.name > self._last:
+        if not self._last:
+            for path in _pieces(self._folder):
                 self._last = path.name
                 yield path.name, list(_read_piece(path))
+            return
+        # Asked for by its number: to list the folder takes the longer the more there are.
+        while (found := _next_piece(self._folder, self._last)) is not None:
+            self._last = found[0]
+            yield found
 
 
 def _pieces(folder: AnyPath) -> Sequence[AnyPath]:
     if isinstance(folder, StoragePath):
         return [folder / _name(number) for number in range(1, _last_piece(folder) + 1)]
     return sorted(folder.glob("[0-9]*.jsonl")) if folder.is_dir() else []
+
+
+def _next_piece(folder: AnyPath, last: str) -> tuple[str, Sequence[Event]] | None:
+    name = _name(int(last.removesuffix(_SUFFIX)) + 1)
+    try:
+        return name, list(_read_piece(folder / name))
+    except FileNotFoundError:
+        return None
 
 
 def _last_piece(folder: StoragePath) -> int:
@@ -116,7 +131,7 @@ def _last_piece(folder: StoragePath) -> int:
 
 
 def _name(number: int) -> str:
-    return f"{number:06d}.jsonl"
+    return f"{number:06d}{_SUFFIX}"
 
 
 def _read_piece(path: AnyPath) -> Iterator[dict[str, object]]:

@@ -37,6 +37,8 @@ def ready(service: ServiceOf) -> Health:
         raise ProblemError("store.unavailable", "the runner does not get on", headers={"Retry-After": "5"})
     if service.deliverer.has_died:
         raise ProblemError("store.unavailable", "webhooks are not delivered", headers={"Retry-After": "5"})
+    if service.feed.has_died:
+        raise ProblemError("store.unavailable", "event streams get nothing new", headers={"Retry-After": "5"})
     return live()
 
 

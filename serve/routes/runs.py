@@ -19,7 +19,6 @@ from serve.listing import (
 )
 from serve.models import Run, RunDetails, RunPage, RunRequest
 from serve.routing import Routes
-from serve.store.queries import list_runs
 from serve.store.runs import run_model
 from serve.submission import check_run
 
@@ -65,12 +64,13 @@ def list_all_runs(
     created_before: BeforeQuery = None,
     cursor: CursorQuery = None,
     limit: LimitQuery = 50,
-) -> RunPage:
+) -> Response:
     """Runs, the newest first. Pages do not shift when runs are added."""
     chosen = make_filter(state, label, owner, created_after, created_before)
-    with service.runs.database.read() as session:
-        runs, following = list_runs(session, chosen, None if cursor is None else int(cursor), limit)
-    return RunPage(runs=tuple(runs), next=None if following is None else str(following))
+    with service.runs.database.look() as connection:
+        texts, following = service.shown.page(connection, chosen, None if cursor is None else int(cursor), limit)
+    told = "null" if following is None else f'"{following}"'
+    return Response(f'{{"runs":[{",".join(texts)}],"next":{told}}}', media_type="application/json")
 
 
 @ROUTES.add("GET", "/v1/runs/{run}", "read", model=RunDetails, problems=("run.unknown", "request.invalid"))

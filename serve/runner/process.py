@@ -13,7 +13,7 @@ from pathlib import Path
 
 from curator.run.store import OWNER_ONLY, make_folder, put
 from serve.audit import KEY_VARIABLE
-from serve.runner.task import HEARTBEAT, LOCK, LOG, PID, TASK, AnyTask, Outcome, read_outcome
+from serve.runner.task import ADOPTED, HEARTBEAT, LOCK, LOG, PID, TASK, AnyTask, Outcome, read_outcome
 
 CLIENT_VARIABLE = "CURATOR_TOKEN"
 
@@ -88,6 +88,10 @@ class WorkerProcess:
             return (self.folder / HEARTBEAT).stat().st_mtime
         except FileNotFoundError:
             return None
+
+    def has_adopted(self) -> bool:
+        """Whether what it follows ran already when it came."""
+        return (self.folder / ADOPTED).exists()
 
     def outcome(self) -> Outcome | None:
         """How it ended, None where it left no word."""

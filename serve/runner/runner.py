@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from typing import cast
 
 from pydantic import ValidationError
+from sqlalchemy import select
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
@@ -44,13 +45,15 @@ from serve.states import (
     Succeed,
     Transition,
 )
-from serve.store.queries import expired, waiting, working_by_owner
-from serve.store.runs import Ended, RunStore, Writer
-from serve.store.tables import AttemptRow, RunRow
+from serve.store.queries import Active, active, active_of, expired, waiting, working_by_owner
+from serve.store.runs import Ended, RunStore, Taken
+from serve.store.tables import RunRow
 
 TURN_SECONDS = 0.25
 LEASE_SECONDS = 30.0
 RENEW_SECONDS = 5.0
+MOST_EVENTS = 2000
+"""So many events are taken in by one transaction, or as many as one piece has."""
 SILENT_SECONDS = 120.0
 """A process that lives and has not been heard of for so long is killed: it hangs, or its disk does."""
 BACKOFF_SECONDS = (1.0, 5.0, 30.0, 120.0, 600.0)
@@ -65,14 +68,27 @@ class _Watched:
 
     process: WorkerProcess
     work: Work
+    output: str
     timeout_s: float | None
     reader: EventReader
     fold: Fold
     told: float | None = None
 
-    def read_anew(self, run: RunRow) -> None:
+    def read_anew(self) -> None:
         """Read the events from the beginning."""
-        self.reader, self.fold = EventReader(self.work.events(run)), self.work.new_fold()
+        self.reader, self.fold = EventReader(self.work.events(self.output)), self.work.new_fold()
+
+
+@dataclass
+class _Put:
+    """Events that an attempt has put, up to a piece, and are not taken in yet: those of them that are kept. `began`
+    says whether its first word is among them."""
+
+    attempt: Active
+    watched: _Watched
+    piece: str
+    events: list[Event]
+    began: bool = False
 
 
 class Runner:
@@ -118,8 +134,9 @@ class Runner:
         return self._thread.is_alive()
 
     def wake(self, _run: int = 0) -> None:
-        """Look now: something was changed."""
-        self._wake.set()
+        """Look now: something was changed. What the runner itself has changed it knows."""
+        if threading.current_thread() is not self._thread:
+            self._wake.set()
 
     def _identity(self) -> str:
         """The name that leases have: that of the state folder, so that the next server of it knows them for its own."""
@@ -144,101 +161,146 @@ class Runner:
 
     def turn(self) -> bool:
         """Do what there is to do now; whether there is more to watch."""
-        active = self._store.active(self.lease)
+        with self._store.database.read() as session:
+            found = active(session, self.lease)
+        keys = {(one.run, one.attempt) for one in found}
+        self._watched = {key: watched for key, watched in self._watched.items() if key in keys}
+        # Whether they live is asked before their events are read: so what one wrote last is among those.
+        alive = {(one.run, one.attempt): self._watch(one).process.is_alive() for one in found}
+        unread = self._take_in(found)
         heartbeats: dict[tuple[int, int], float] = {}
-        for run, attempt in active:
-            watched = self._watch(run, attempt)
-            alive = watched.process.is_alive()  # asked before the events are read: what it wrote last is among them
-            self._take_in(run, attempt, watched)
-            if alive:
-                heartbeat = watched.process.heartbeat() or attempt.started or time.time()
-                heartbeats[run.number, attempt.number] = heartbeat
-                self._press(run, attempt, watched, heartbeat)
-            else:
-                self._settle(run, attempt, watched)
+        for one in found:
+            key = (one.run, one.attempt)
+            if alive[key]:
+                heartbeats[key] = self._watched[key].process.heartbeat() or one.started or time.time()
+                self._press(one, self._watched[key], heartbeats[key])
+            elif key not in unread:
+                self._settle(one, self._watched[key])
         self._renew(heartbeats)
-        self._give_up_expired()
-        while self._launch_next():
-            pass
-        return bool(active) or bool(self._watched)
+        if len(self._watched) < self._settings.concurrency:
+            while self._launch_next():
+                pass
+        return bool(self._watched)
 
-    def _watch(self, run: RunRow, attempt: AttemptRow) -> _Watched:
-        key = (run.number, attempt.number)
+    def _watch(self, one: Active) -> _Watched:
+        key = (one.run, one.attempt)
         if key not in self._watched:
+            with self._store.database.read() as session:
+                request = session.scalars(select(RunRow.request).where(RunRow.number == one.run)).one()
             # Read from the beginning: what is in the store already is passed over, and shows how far the run is.
-            folder = attempt_folder(self._settings.state, run.id, attempt.number)
-            work, timeout_s = WORK[run.kind], cast("float | None", run.request["timeout_s"])
+            work = WORK[one.kind]
             self._watched[key] = _Watched(
-                WorkerProcess(folder), work, timeout_s, EventReader(work.events(run)), work.new_fold()
+                WorkerProcess(attempt_folder(self._settings.state, one.id, one.attempt)),
+                work,
+                one.output,
+                cast("float | None", request["timeout_s"]),
+                EventReader(work.events(one.output)),
+                work.new_fold(),
             )
         return self._watched[key]
 
-    def _take_in(self, run: RunRow, attempt: AttemptRow, watched: _Watched) -> None:
-        """Take in what the run wrote since the last look. Where that fails, the next look reads all again."""
+    def _take_in(self, found: Sequence[Active]) -> set[tuple[int, int]]:
+        """Take in what runs wrote since the last look; the attempts whose directory cannot be read now. Where the store
+        fails, the next look reads all again."""
+        unread: set[tuple[int, int]] = set()
+        pending: list[_Put] = []
         is_done = False
         try:
-            for piece, events in watched.reader.read_pieces():
-                self._take_in_piece(run, attempt, watched, piece, events)
+            for one in found:
+                watched = self._watched[one.run, one.attempt]
+                try:
+                    self._read(one, watched, pending)
+                except (OSError, TransientError) as error:
+                    _log.warning("events of run %s cannot be read for now: %s", one.id, error)
+                    watched.read_anew()
+                    unread.add((one.run, one.attempt))
+                    pending = [put for put in pending if put.watched is not watched]
+            self._store_events(pending)
             is_done = True
         finally:
             if not is_done:
-                watched.read_anew(run)
+                for one in found:
+                    self._watched[one.run, one.attempt].read_anew()
+        return unread
 
-    def _take_in_piece(
-        self, run: RunRow, attempt: AttemptRow, watched: _Watched, piece: str, events: Sequence[Event]
-    ) -> None:
-        for event in events:
-            watched.fold.add(event)
-        if piece <= run.piece:
+    def _read(self, one: Active, watched: _Watched, pending: list[_Put]) -> None:
+        """Add what an attempt has put; where that comes to much, all is taken in on the way."""
+        for piece, events in watched.reader.read_pieces():
+            for event in events:
+                watched.fold.add(event)
+            if piece <= one.piece:
+                continue
+            if not pending or pending[-1].watched is not watched:
+                pending.append(_Put(one, watched, piece, []))
+            last, work = pending[-1], watched.work
+            last.piece = piece
+            last.events.extend(work.kept(events))
+            last.began = last.began or any(event["kind"] == work.FIRST for event in events)
+            if sum(len(put.events) for put in pending) >= MOST_EVENTS:
+                self._store_events(pending)
+                pending.clear()
+
+    def _store_events(self, pending: Sequence[_Put]) -> None:
+        """Take in the events of many runs in one transaction: to commit is what takes time."""
+        if not pending:
             return
-        began = any(event["kind"] == watched.work.FIRST for event in events)
         with self._store.write() as writer:
-            row = _row(writer, run)
-            writer.take_in(row, piece, watched.work.kept(events), watched.fold)
-            if began and writer.attempt_of(row).state == State.STARTING:
-                writer.take(row, attempt.number, Begin(watched.work.BEGAN))
+            rows = writer.rows([put.attempt.run for put in pending])
+            writer.take_in([Taken(rows[put.attempt.run], put.piece, put.events, put.watched.fold) for put in pending])
+            for put in pending:
+                row = rows[put.attempt.run]
+                if put.began and writer.attempt_of(row).state == State.STARTING:
+                    writer.take(row, put.attempt.attempt, Begin(put.watched.work.BEGAN))
 
-    def _press(self, run: RunRow, attempt: AttemptRow, watched: _Watched, heartbeat: float) -> None:
+    def _press(self, one: Active, watched: _Watched, heartbeat: float) -> None:
         """End a process that shall end: asked to, out of time, or silent."""
         now, timeout_s = time.time(), watched.timeout_s
         if now - heartbeat > SILENT_SECONDS:
-            _log.warning("run %s has not been heard of for %d s: killed", run.id, now - heartbeat)
+            _log.warning("run %s has not been heard of for %d s: killed", one.id, now - heartbeat)
             watched.process.kill()
-        elif attempt.state == State.CANCELLING:
+        elif one.state == State.CANCELLING:
             if watched.told is None:
                 watched.told = now if watched.process.ask_to_end() else None
             elif now - watched.told > watched.work.GRACE_SECONDS:
                 watched.process.kill()
-        elif timeout_s is not None and now - (attempt.started or now) > timeout_s:
+        elif one.state == State.STARTING and watched.process.has_adopted():
             with self._store.write() as writer:
-                row = _row(writer, run)
-                if writer.take(row, attempt.number, AskToCancel(f"its {timeout_s:g} s are over")):
+                row = writer.session.get_one(RunRow, one.run)
+                if writer.attempt_of(row).state == State.STARTING:
+                    writer.take(row, one.attempt, Begin("its job ran already"))
+        elif timeout_s is not None and now - (one.started or now) > timeout_s:
+            with self._store.write() as writer:
+                row = writer.session.get_one(RunRow, one.run)
+                if writer.take(row, one.attempt, AskToCancel(f"its {timeout_s:g} s are over")):
                     writer.attempt_of(row).ask = "timeout"
             self._wake.set()
 
-    def _settle(self, run: RunRow, attempt: AttemptRow, watched: _Watched) -> None:
+    def _settle(self, one: Active, watched: _Watched) -> None:
         """Say how an attempt ended whose process is gone, and try again where that may help."""
         outcome = watched.process.outcome()
-        finished = outcome is None and watched.work.is_finished(run)
+        finished = outcome is None and watched.work.is_finished(one.output)
         with self._store.write() as writer:
-            row = _row(writer, run)
+            row = writer.session.get_one(RunRow, one.run)
             asked = writer.attempt_of(row).ask
             state = State(writer.attempt_of(row).state)
             transition, ended = _how_it_ended(watched.work, outcome, state, asked, finished=finished)
             again = transition.TO == State.LOST or (ended.exit_code == TransientError.exit_code and not asked)
-            again = again and attempt.retries_left > 0
-            if writer.take(row, attempt.number, transition, ended=ended, is_final=not again) and again:
-                wait = BACKOFF_SECONDS[min(attempt.number, len(BACKOFF_SECONDS)) - 1]
-                left = attempt.retries_left - 1
+            again = again and one.retries_left > 0
+            if writer.take(row, one.attempt, transition, ended=ended, is_final=not again) and again:
+                wait = BACKOFF_SECONDS[min(one.attempt, len(BACKOFF_SECONDS)) - 1]
+                left = one.retries_left - 1
                 writer.try_again(row, f"tried again, {left} times left", "service", left, time.time() + wait)
-        del self._watched[run.number, attempt.number]
+        del self._watched[one.run, one.attempt]
 
     def _renew(self, heartbeats: dict[tuple[int, int], float]) -> None:
         now = time.time()
-        if heartbeats and now - self._renewed >= RENEW_SECONDS:
+        if now - self._renewed < RENEW_SECONDS:
+            return
+        if heartbeats:
             with self._store.write() as writer:
                 writer.renew_leases(self.lease, now + LEASE_SECONDS, heartbeats)
-            self._renewed = now
+        self._give_up_expired()
+        self._renewed = now
 
     def _give_up_expired(self) -> None:
         """Settle attempts of servers that answer no more. Their processes are on other machines; should one live, the
@@ -273,10 +335,11 @@ class Runner:
             if attempt.number != chosen.attempt or attempt.state != State.QUEUED:
                 return True  # cancelled, or taken by another server meanwhile
             attempt.lease, attempt.lease_until = self.lease, time.time() + LEASE_SECONDS
-            if run.piece and not WORK[run.kind].is_used(run):
+            if run.piece and not WORK[run.kind].is_used(run.output):
                 writer.begin_anew(run)
             writer.take(run, attempt.number, Launch())
-        watched = self._watch(run, attempt)
+            one = active_of(run, attempt)
+        watched = self._watch(one)
         try:
             watched.process.launch(watched.work.task(run, attempt.number, self._settings, self._store))
         except (OSError, CuratorError, ValidationError) as error:
@@ -299,7 +362,3 @@ def _how_it_ended(
     if asked == "timeout":
         return Fail("its time was up"), Ended(TransientError.exit_code, "Timeout", "its time was up; resume goes on")
     return Cancel(), Ended(INTERRUPTED, KeyboardInterrupt.__name__)
-
-
-def _row(writer: Writer, run: RunRow) -> RunRow:
-    return writer.session.get_one(RunRow, run.number)

@@ -5,6 +5,7 @@ lock           held from before the process begins until it has ended, by the ke
 pid            the process
 heartbeat      touched every two seconds
 log            what it writes for people
+adopted        there when it found its job running already, whose first word came long ago
 outcome.json   how it ended; missing when it was killed
 """
 
@@ -25,13 +26,15 @@ PID = "pid"
 HEARTBEAT = "heartbeat"
 LOG = "log"
 OUTCOME = "outcome.json"
+ADOPTED = "adopted"
 
 HEARTBEAT_SECONDS = 2.0
 
 
 class Task(BaseModel):
     """One attempt of a run. `recipe` is the name of a packaged one, else `recipe_text` its text; places are resolved
-    already. `workers` 0 and `memory_bytes` None mean what the Ray cluster at the address `ray` has."""
+    already. `workers` 0 and `memory_bytes` None mean what the Ray cluster has: the one at the address `ray`, which does
+    the tasks, or the one whose dashboard has the address `ray_jobs`, where the driver of the run `run` is a job."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -45,6 +48,8 @@ class Task(BaseModel):
     workers: int
     memory_bytes: int | None
     ray: str | None
+    run: str = ""
+    ray_jobs: str | None = None
     resume: bool
     input_roots: tuple[str, ...]
     output_roots: tuple[str, ...]

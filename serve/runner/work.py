@@ -35,7 +35,7 @@ class Work(ABC):
     GRACE_SECONDS: ClassVar[float]
 
     @abstractmethod
-    def events(self, run: RunRow) -> AnyPath:
+    def events(self, output: str) -> AnyPath:
         """The folder of its event log."""
 
     @abstractmethod
@@ -47,11 +47,11 @@ class Work(ABC):
         """Those events of a piece that the store keeps."""
 
     @abstractmethod
-    def is_used(self, run: RunRow) -> bool:
+    def is_used(self, output: str) -> bool:
         """Whether its directory has events, so that those of another attempt go on from them."""
 
     @abstractmethod
-    def is_finished(self, run: RunRow) -> bool:
+    def is_finished(self, output: str) -> bool:
         """Whether its directory says that it has succeeded."""
 
     @abstractmethod
@@ -67,9 +67,9 @@ class RunWork(Work):
     SUCCEEDED = Succeed.WHY
     GRACE_SECONDS = 20.0
 
-    def events(self, run: RunRow) -> AnyPath:
+    def events(self, output: str) -> AnyPath:
         """The folder of its event log."""
-        return RunDirectory(as_path(run.output)).events
+        return RunDirectory(as_path(output)).events
 
     def new_fold(self) -> Fold:
         """What folds its events."""
@@ -79,18 +79,18 @@ class RunWork(Work):
         """All of them."""
         return events
 
-    def is_used(self, run: RunRow) -> bool:
+    def is_used(self, output: str) -> bool:
         """Whether its directory holds anything."""
-        return RunDirectory(as_path(run.output)).is_used()
+        return RunDirectory(as_path(output)).is_used()
 
-    def is_finished(self, run: RunRow) -> bool:
+    def is_finished(self, output: str) -> bool:
         """Whether its manifest is written."""
-        return RunDirectory(as_path(run.output)).manifest.exists()
+        return RunDirectory(as_path(output)).manifest.exists()
 
     def task(self, run: RunRow, attempt: int, settings: Settings, store: RunStore) -> Task:
         """What its process is told."""
         request = RunRequest.model_validate(run.request)
-        workers, memory = (settings.workers, settings.memory_bytes) if settings.ray is None else (0, None)
+        workers, memory = (0, None) if settings.is_on_cluster else (settings.workers, settings.memory_bytes)
         return Task(
             inputs=request.inputs,
             output=run.output,
@@ -101,6 +101,8 @@ class RunWork(Work):
             workers=request.workers or workers,
             memory_bytes=request.memory or memory,
             ray=settings.ray,
+            run=run.id,
+            ray_jobs=settings.ray_jobs,
             resume=attempt > 1,
             input_roots=settings.places.input_roots,
             output_roots=settings.places.output_roots,
@@ -116,9 +118,9 @@ class TrainingWork(Work):
     SUCCEEDED = "its last step is done"
     GRACE_SECONDS = 120.0
 
-    def events(self, run: RunRow) -> AnyPath:
+    def events(self, output: str) -> AnyPath:
         """The folder of its event log."""
-        return Path(run.output) / "events"
+        return Path(output) / "events"
 
     def new_fold(self) -> Fold:
         """What folds its events."""
@@ -134,12 +136,12 @@ class TrainingWork(Work):
             if event["kind"] != "step" or place == steps[-1] or int(str(event["step"])) <= EARLY_STEPS
         ]
 
-    def is_used(self, run: RunRow) -> bool:
+    def is_used(self, output: str) -> bool:
         """Whether there are events. A training that fails before its first checkpoint leaves none."""
-        folder = Path(run.output) / "events"
+        folder = Path(output) / "events"
         return folder.is_dir() and any(folder.iterdir())
 
-    def is_finished(self, run: RunRow) -> bool:
+    def is_finished(self, output: str) -> bool:
         """Never: a training that has reached its last step says so when it is asked to go on."""
         return False
 

@@ -18,7 +18,7 @@ from types import FrameType
 from curator.cli.process import process_command
 from curator.collector import collect_seldom
 from curator.errors import INTERRUPTED, Bug, CuratorError
-from curator.recipe import load_recipe
+from curator.recipe import load_recipe, load_with_origins
 from curator.run.store import make_folder, put
 from curator.training import dump_training_config
 from serve.places import Places
@@ -49,20 +49,24 @@ def main(folder: Path, descriptor: int) -> None:
     os.set_inheritable(descriptor, False)  # what the run starts must not hold the lock longer than this process does
     put(folder / PID, str(os.getpid()).encode())
     threading.Thread(target=_beat, args=(folder / HEARTBEAT,), name="heartbeat", daemon=True).start()
-    outcome = Outcome(exit_code=Bug.exit_code, error=Bug.__name__, message="a fault in Curator; the log has more")
+    fault = "a fault in Curator; the log has more"
+    outcome: Outcome | None = Outcome(exit_code=Bug.exit_code, error=Bug.__name__, message=fault)
     try:
         outcome = _work(read_task(folder), folder)
     except KeyboardInterrupt:
         outcome = Outcome(exit_code=INTERRUPTED, error=KeyboardInterrupt.__name__)
     finally:
         sys.stderr.flush()
-        put(folder / OUTCOME, outcome.model_dump_json().encode())
+        if outcome is not None:  # of what was lost nobody knows how it ended
+            put(folder / OUTCOME, outcome.model_dump_json().encode())
 
 
-def _work(task: AnyTask, folder: Path) -> Outcome:
+def _work(task: AnyTask, folder: Path) -> Outcome | None:
     try:
         if isinstance(task, TrainingTask):
             _train(task, folder)
+        elif task.ray_jobs is not None:
+            return _run_as_job(task, task.ray_jobs, folder)
         else:
             _run(task, folder)
     except CuratorError as error:
@@ -78,22 +82,7 @@ def _work(task: AnyTask, folder: Path) -> Outcome:
 
 
 def _run(task: Task, folder: Path) -> None:
-    recipe = task.recipe
-    if task.recipe_text is not None:
-        recipe = str(folder / _RECIPE)
-        put(Path(recipe), task.recipe_text.encode())
-    overlay = None
-    if task.overlay is not None:
-        # In a folder of its own, by its own name, which the manifest has.
-        make_folder(folder / _OVERLAY)
-        overlay = folder / _OVERLAY / task.overlay.name
-        put(overlay, task.overlay.text.encode())
-    # A second look: what lies below the roots may have changed while the run waited.
-    places = Places(task.input_roots, task.output_roots, task.allowances)
-    loaded = load_recipe(recipe, task.overrides, overlay)
-    places.check_recipe(loaded)
-    places.output(task.output)
-    places.discover(task.inputs, loaded.input.format)
+    recipe, overlay = _prepare(task, folder)
     process_command(
         task.inputs,
         task.output,
@@ -107,6 +96,39 @@ def _run(task: Task, folder: Path) -> None:
         ray=task.ray,
         as_json=False,
     )
+
+
+def _run_as_job(task: Task, address: str, folder: Path) -> Outcome | None:
+    from curator.cluster.submit import make_specification
+    from serve.runner.job import run_as_job
+
+    recipe, overlay = _prepare(task, folder)
+    loaded, origins = load_with_origins(recipe, task.overrides, overlay)
+    specification = make_specification(
+        task.inputs, task.output, loaded, origins, task.workers or None, task.memory_bytes, resume=task.resume
+    )
+    return run_as_job(address, task.run, specification, folder)
+
+
+def _prepare(task: Task, folder: Path) -> tuple[str, Path | None]:
+    """The recipe and the overlay of a task, as the command line takes them. UserError where a place is not open any
+    more: what lies below the roots may have changed while the run waited."""
+    recipe = task.recipe
+    if task.recipe_text is not None:
+        recipe = str(folder / _RECIPE)
+        put(Path(recipe), task.recipe_text.encode())
+    overlay = None
+    if task.overlay is not None:
+        # In a folder of its own, by its own name, which the manifest has.
+        make_folder(folder / _OVERLAY)
+        overlay = folder / _OVERLAY / task.overlay.name
+        put(overlay, task.overlay.text.encode())
+    places = Places(task.input_roots, task.output_roots, task.allowances)
+    loaded = load_recipe(recipe, task.overrides, overlay)
+    places.check_recipe(loaded)
+    places.output(task.output)
+    places.discover(task.inputs, loaded.input.format)
+    return recipe, overlay
 
 
 def _train(task: TrainingTask, folder: Path) -> None:

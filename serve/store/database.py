@@ -6,7 +6,7 @@ was handed out later is never seen earlier, which the ids of the event stream re
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib.resources import files
 from pathlib import Path
@@ -14,6 +14,7 @@ from pathlib import Path
 from alembic import command
 from alembic.config import Config
 from sqlalchemy import Engine, create_engine, event, text
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL, Connection, make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
@@ -27,6 +28,9 @@ BUSY_SECONDS = 10.0
 """How long a writer of SQLite waits for another process."""
 
 CONNECTIONS = 8
+
+Insert = Callable[..., postgresql.Insert] | Callable[..., sqlite.Insert]
+"""Makes statements that insert, and can pass over rows that are there."""
 
 _LOCK = 7_226_183_001
 """The advisory lock of writers on PostgreSQL: any number that nobody else uses."""
@@ -42,7 +46,9 @@ class Database:
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
         if self.is_sqlite and self.url.database:
             make_folder(Path(self.url.database).absolute().parent, OWNER_ONLY)
+        self.insert: Insert = sqlite.insert if self.is_sqlite else postgresql.insert
         self.engine = self._engine()
+        self._reading = self.engine.execution_options(**{_READ_ONLY: True})
 
     def upgrade(self, revision: str = "head") -> None:
         """Bring the tables to a revision. TransientError where the database does not answer."""
@@ -74,9 +80,14 @@ class Database:
     @contextmanager
     def read(self) -> Iterator[Session]:
         """A transaction that looks."""
-        engine = self.engine.execution_options(**{_READ_ONLY: True})
-        with Session(engine, expire_on_commit=False) as session, session.begin():
+        with Session(self._reading, expire_on_commit=False) as session, session.begin():
             yield session
+
+    @contextmanager
+    def look(self) -> Iterator[Connection]:
+        """The same for what is asked with every request: without a session, which takes as long as a small query."""
+        with self._reading.connect() as connection, connection.begin():
+            yield connection
 
     def close(self) -> None:
         """Close the connections."""

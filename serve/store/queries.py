@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TypeVarTuple
 
-from sqlalchemy import ColumnElement, Select, func, select
+from sqlalchemy import ColumnElement, Integer, Select, bindparam, func, select
+from sqlalchemy.engine import Connection
 from sqlalchemy.orm import Session
 
 from serve.kinds import Kind
@@ -15,6 +17,8 @@ from serve.states import ACTIVE, State
 from serve.store.tables import AttemptRow, EventRow, LabelRow, RunRow
 
 Columns = TypeVarTuple("Columns")
+
+_LAST_ATTEMPT = (AttemptRow.run == RunRow.number) & (AttemptRow.number == RunRow.attempt)
 
 QUEUE_LOOKED_AT = 1000
 """So many queued runs are compared when one is chosen, those of the highest priority that wait longest."""
@@ -30,6 +34,36 @@ class Filter:
     created_after: float | None = None
     created_before: float | None = None
 
+    @property
+    def shape(self) -> Shape:
+        """Of what kind its conditions are."""
+        return Shape(
+            bool(self.states),
+            self.owner is not None,
+            self.created_after is not None,
+            self.created_before is not None,
+            len(self.labels),
+        )
+
+    def values(self, before: int | None, limit: int) -> dict[str, object]:
+        """The parameters of a query of its shape, which gives one more than `limit`."""
+        found: dict[str, object] = {"before": before, "most": limit + 1, "states": tuple(self.states)}
+        found |= {"owner": self.owner, "created_after": self.created_after, "created_before": self.created_before}
+        for number, (name, value) in enumerate(self.labels.items()):
+            found |= {f"label_{number}": name, f"value_{number}": value}
+        return found
+
+
+@dataclass(frozen=True)
+class Shape:
+    """Which conditions a filter has, and how many labels: filters of one shape are one query."""
+
+    states: bool
+    owner: bool
+    created_after: bool
+    created_before: bool
+    labels: int
+
 
 @dataclass(frozen=True)
 class Waiting:
@@ -39,6 +73,22 @@ class Waiting:
     attempt: int
     owner: str
     priority: int
+
+
+@dataclass(frozen=True)
+class Active:
+    """An attempt whose process may be working, as the runner looks at it: of the run with the internal number `run`;
+    `piece` is the last piece of its events that was taken in."""
+
+    run: int
+    id: str
+    kind: str
+    output: str
+    piece: str
+    attempt: int
+    state: str
+    started: float | None
+    retries_left: int
 
 
 _SHOWN = (
@@ -63,48 +113,65 @@ _SHOWN = (
 
 _NAMES = tuple(column.key for column in _SHOWN)
 
+_VERSION = (RunRow.number, RunRow.version, RunRow.piece, RunRow.updated)
+"""What changes whenever anything does that a list shows."""
 
-def list_runs(session: Session, chosen: Filter, before: int | None, limit: int) -> tuple[list[Run], int | None]:
-    """The newest runs of a filter whose internal number is below `before`; the number to go on from, None at the
-    end."""
-    found = session.execute(_page(select(*_SHOWN), Kind.RUN, chosen, before, limit)).all()
-    runs = [Run.model_validate(dict(zip(_NAMES, row, strict=True))) for row in found[:limit]]
-    return runs, found[limit - 1][0] if len(found) > limit else None
+Version = tuple[int, int, str, float]
+
+
+def list_versions(connection: Connection, chosen: Filter, before: int | None, limit: int) -> list[Version]:
+    """The newest runs of a filter whose internal number, the first that is told of each, is below `before`; one more
+    than `limit` where there are more."""
+    query, values = _versions(chosen.shape, before is not None), chosen.values(before, limit)
+    return [(number, version, piece, updated) for number, version, piece, updated in connection.execute(query, values)]
+
+
+@lru_cache(maxsize=256)
+def _versions(shape: Shape, goes_on: bool) -> Select[int, int, str, float]:
+    return _page(select(*_VERSION), Kind.RUN, shape, goes_on=goes_on)
+
+
+def runs_of(connection: Connection, numbers: Collection[int]) -> dict[int, Run]:
+    """Runs by their internal numbers, as a list shows them."""
+    query = select(*_SHOWN).join(AttemptRow, _LAST_ATTEMPT).where(RunRow.number.in_(numbers))
+    return {row[0]: Run.model_validate(dict(zip(_NAMES, row, strict=True))) for row in connection.execute(query)}
 
 
 def list_rows(
     session: Session, kind: Kind, chosen: Filter, before: int | None, limit: int
 ) -> tuple[list[tuple[RunRow, AttemptRow]], int | None]:
-    """The same of any kind, as the store has them."""
-    found = session.execute(_page(select(RunRow, AttemptRow), kind, chosen, before, limit)).all()
+    """The newest of any kind whose internal number is below `before`; the number to go on from, None at the end."""
+    query = select(RunRow, AttemptRow).join(AttemptRow, _LAST_ATTEMPT)
+    query = _page(query, kind, chosen.shape, goes_on=before is not None)
+    found = session.execute(query, chosen.values(before, limit)).all()
     rows = [(run, attempt) for run, attempt in found[:limit]]
     return rows, rows[-1][0].number if len(found) > limit else None
 
 
-def _page(query: Select[*Columns], kind: Kind, chosen: Filter, before: int | None, limit: int) -> Select[*Columns]:
-    """A page of runs with their last attempts, the newest first, and one more."""
-    query = query.join(AttemptRow, (AttemptRow.run == RunRow.number) & (AttemptRow.number == RunRow.attempt)).where(
-        RunRow.kind == kind
-    )
-    if chosen.states:
-        query = query.where(RunRow.state.in_(chosen.states))
-    if chosen.owner is not None:
-        query = query.where(RunRow.owner == chosen.owner)
-    if chosen.created_after is not None:
-        query = query.where(RunRow.created >= chosen.created_after)
-    if chosen.created_before is not None:
-        query = query.where(RunRow.created < chosen.created_before)
+def _page(query: Select[*Columns], kind: Kind, shape: Shape, *, goes_on: bool) -> Select[*Columns]:
+    """A page of runs, the newest first, and one more; its parameters are those of `Filter.values`."""
+    query = query.where(RunRow.kind == kind)
+    if shape.states:
+        query = query.where(RunRow.state.in_(bindparam("states", expanding=True)))
+    if shape.owner:
+        query = query.where(RunRow.owner == bindparam("owner"))
+    if shape.created_after:
+        query = query.where(RunRow.created >= bindparam("created_after"))
+    if shape.created_before:
+        query = query.where(RunRow.created < bindparam("created_before"))
     place: ColumnElement[int] = RunRow.number.expression
-    for number, (name, value) in enumerate(chosen.labels.items()):
+    for number in range(shape.labels):
         table = LabelRow.__table__
         label = table.c if number == 0 else table.alias(f"labels_{number}").c
         target = table if number == 0 else label.run.table
-        query = query.join(target, label.run == RunRow.number).where(label.name == name, label.value == value)
+        query = query.join(target, label.run == RunRow.number).where(
+            label.name == bindparam(f"label_{number}"), label.value == bindparam(f"value_{number}")
+        )
         if number == 0:
             place = label.run  # its index has runs in order, so a page is read from there and nothing is sorted
-    if before is not None:
-        query = query.where(place < before)
-    return query.order_by(place.desc()).limit(limit + 1)
+    if goes_on:
+        query = query.where(place < bindparam("before"))
+    return query.order_by(place.desc()).limit(bindparam("most", type_=Integer))
 
 
 def run_number(session: Session, id: str, kind: Kind) -> int | None:  # noqa: A002 (as users call it)
@@ -119,28 +186,63 @@ def state_of(session: Session, run: int) -> State:
 
 def events_after(session: Session, run: int, after: int, limit: int) -> list[StoredEvent]:
     """The next events of a run, in order."""
-    rows = session.scalars(
-        select(EventRow).where(EventRow.run == run, EventRow.number > after).order_by(EventRow.number).limit(limit)
+    query = select(*_EVENT).where(EventRow.run == run, EventRow.number > after).order_by(EventRow.number).limit(limit)
+    return [_event(*row[1:]) for row in session.execute(query)]
+
+
+def events_beyond(
+    connection: Connection, after: int, runs: Collection[int], limit: int
+) -> tuple[int, list[tuple[int, StoredEvent]]]:
+    """The newest id of all events, and those of some runs between `after` and that, in order: (run, event)."""
+    newest = connection.scalar(_NEWEST) or 0
+    if not runs or newest <= after:
+        return newest, []
+    values = {"after": after, "newest": newest, "runs": list(runs), "most": limit}
+    return newest, [(row[0], _event(*row[1:])) for row in connection.execute(_BEYOND, values)]
+
+
+_EVENT = (
+    EventRow.run,
+    EventRow.number,
+    EventRow.origin,
+    EventRow.attempt,
+    EventRow.seq,
+    EventRow.time,
+    EventRow.kind,
+    EventRow.fields,
+)
+_NEWEST = select(func.max(EventRow.number))
+_BEYOND = (
+    select(*_EVENT)
+    .where(
+        EventRow.number > bindparam("after"),
+        EventRow.number <= bindparam("newest"),
+        EventRow.run.in_(bindparam("runs", expanding=True)),
     )
-    return [
-        StoredEvent(
-            id=row.number,
-            origin="run" if row.origin == "run" else "service",
-            attempt=row.attempt,
-            seq=row.seq,
-            time=row.time,
-            kind=row.kind,
-            fields=row.fields,
-        )
-        for row in rows
-    ]
+    .order_by(EventRow.number)
+    .limit(bindparam("most", type_=Integer))
+)
+
+
+def _event(
+    number: int, origin: str, attempt: int, seq: int, time: float, kind: str, fields: Mapping[str, object]
+) -> StoredEvent:
+    return StoredEvent(
+        id=number,
+        origin="run" if origin == "run" else "service",
+        attempt=attempt,
+        seq=seq,
+        time=time,
+        kind=kind,
+        fields=fields,
+    )
 
 
 def waiting(session: Session, now: float) -> list[Waiting]:
     """The queued attempts whose time has come."""
     rows = session.execute(
         select(RunRow.number, RunRow.attempt, RunRow.owner, RunRow.priority)
-        .join(AttemptRow, (AttemptRow.run == RunRow.number) & (AttemptRow.number == RunRow.attempt))
+        .join(AttemptRow, _LAST_ATTEMPT)
         .where(RunRow.state == State.QUEUED, AttemptRow.not_before <= now)
         .order_by(RunRow.priority.desc(), RunRow.number)
         .limit(QUEUE_LOOKED_AT)
@@ -148,11 +250,47 @@ def waiting(session: Session, now: float) -> list[Waiting]:
     return [Waiting(*row) for row in rows]
 
 
+def active(session: Session, lease: str) -> list[Active]:
+    """The attempts for which this runner answers and whose processes may be working."""
+    rows = session.execute(
+        select(
+            RunRow.number,
+            RunRow.id,
+            RunRow.kind,
+            RunRow.output,
+            RunRow.piece,
+            AttemptRow.number,
+            AttemptRow.state,
+            AttemptRow.started,
+            AttemptRow.retries_left,
+        )
+        .join(AttemptRow, _LAST_ATTEMPT)
+        .where(RunRow.state.in_(ACTIVE), AttemptRow.lease == lease)
+        .order_by(RunRow.number)
+    )
+    return [Active(*row) for row in rows]
+
+
+def active_of(run: RunRow, attempt: AttemptRow) -> Active:
+    """The same of rows that are there."""
+    return Active(
+        run.number,
+        run.id,
+        run.kind,
+        run.output,
+        run.piece,
+        attempt.number,
+        attempt.state,
+        attempt.started,
+        attempt.retries_left,
+    )
+
+
 def working_by_owner(session: Session, lease: str) -> dict[str, int]:
     """How many runs of each owner this runner works on."""
     rows = session.execute(
         select(RunRow.owner, func.count())
-        .join(AttemptRow, (AttemptRow.run == RunRow.number) & (AttemptRow.number == RunRow.attempt))
+        .join(AttemptRow, _LAST_ATTEMPT)
         .where(RunRow.state.in_(ACTIVE), AttemptRow.lease == lease)
         .group_by(RunRow.owner)
     )
@@ -163,7 +301,7 @@ def expired(session: Session, now: float) -> list[tuple[int, int]]:
     """Active attempts that no runner answers for any more: (run, attempt)."""
     rows = session.execute(
         select(RunRow.number, RunRow.attempt)
-        .join(AttemptRow, (AttemptRow.run == RunRow.number) & (AttemptRow.number == RunRow.attempt))
+        .join(AttemptRow, _LAST_ATTEMPT)
         .where(RunRow.state.in_(ACTIVE), AttemptRow.lease_until < now)
     )
     return [(run, attempt) for run, attempt in rows]

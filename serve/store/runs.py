@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, cast
 
-from sqlalchemy import Select, func, select, update
-from sqlalchemy.orm import Session
+from sqlalchemy import Select, Table, bindparam, func, select, update
+from sqlalchemy.orm import Session, load_only
 
 from curator.errors import Bug
 from curator.run.events import Event
@@ -22,8 +22,8 @@ from serve.audit import Auditor
 from serve.folds import Fold, finite
 from serve.kinds import Kind
 from serve.models import Attempt, Change, Progress, Run, RunDetails, RunRequest, WorkRequest
-from serve.states import ACTIVE, State, Transition, check_transition
-from serve.store.database import Database
+from serve.states import State, Transition, check_transition
+from serve.store.database import Database, Insert
 from serve.store.tables import AttemptRow, EventRow, HistoryRow, LabelRow, RunRow
 
 SERVICE = "service"
@@ -49,12 +49,23 @@ class Ends(Protocol):
         """Note that a run has ended with this attempt."""
 
 
+@dataclass(frozen=True)
+class Taken:
+    """Events of a run up to a piece of its event log, and how far it is after them."""
+
+    run: RunRow
+    piece: str
+    events: Sequence[Event]
+    fold: Fold
+
+
 @dataclass
 class Writer:
     """One transaction on runs."""
 
     session: Session
     auditor: Auditor
+    insert: Insert
     ends: Ends | None = None
     changed: set[int] = field(default_factory=set)
 
@@ -153,20 +164,26 @@ class Writer:
             self.session, actor, f"{run.kind}.attempt", run.id, {"state": before}, {"attempt": run.attempt}
         )
 
-    def take_in(self, run: RunRow, piece: str, events: Sequence[Event], fold: Fold) -> None:
-        """Take in a piece of a run's events, each once, with how far the run is after them."""
-        if piece <= run.piece:
-            return
-        known = self._known(run, events)
-        for event in events:
-            place = (_integer(event["attempt"]), _integer(event["seq"]))
-            if place not in known:
-                self.session.add(_event(run, event, *place))
-        run.piece = piece
-        run.progress = fold.progress()
-        run.counted = fold.counted()
-        run.updated = time.time()
-        self.changed.add(run.number)
+    def rows(self, runs: Collection[int]) -> dict[int, RunRow]:
+        """Rows of runs by their numbers, with what `take_in` needs of them."""
+        columns = (RunRow.id, RunRow.kind, RunRow.generation, RunRow.piece, RunRow.attempt, RunRow.state)
+        query = select(RunRow).where(RunRow.number.in_(runs)).options(load_only(*columns, RunRow.version))
+        return {row.number: row for row in self.session.scalars(query)}
+
+    def take_in(self, found: Sequence[Taken]) -> None:
+        """Take in the events of runs, each event once, with how far the runs are after them."""
+        new = [one for one in found if one.piece > one.run.piece]
+        values = [_event(one.run, event) for one in new for event in one.events]
+        if values:
+            # That which is there already is no second time: what they are told apart by is a key of the table.
+            table = cast("Table", EventRow.__table__)
+            self.session.connection().execute(self.insert(table).on_conflict_do_nothing(), values)
+        for one in new:
+            one.run.piece = one.piece
+            one.run.progress = one.fold.progress()
+            one.run.counted = one.fold.counted()
+            one.run.updated = time.time()
+            self.changed.add(one.run.number)
 
     def begin_anew(self, run: RunRow) -> None:
         """The directory of the run holds nothing, so that its events will be numbered from the beginning."""
@@ -177,28 +194,13 @@ class Writer:
 
     def renew_leases(self, lease: str, until: float, heartbeats: Mapping[tuple[int, int], float]) -> None:
         """Answer for active attempts until then, and note when their processes were last heard of."""
-        for (run, number), heartbeat in heartbeats.items():
-            self.session.execute(
-                update(AttemptRow)
-                .where(AttemptRow.run == run, AttemptRow.number == number, AttemptRow.lease == lease)
-                .values(lease_until=until, heartbeat=heartbeat)
-            )
-
-    def _known(self, run: RunRow, events: Sequence[Event]) -> set[tuple[int, int]]:
-        attempts = {_integer(event["attempt"]) for event in events}
-        seqs = [_integer(event["seq"]) for event in events]
-        if not seqs:
-            return set()
-        rows = self.session.execute(
-            select(EventRow.attempt, EventRow.seq).where(
-                EventRow.run == run.number,
-                EventRow.origin == "run",
-                EventRow.generation == run.generation,
-                EventRow.attempt.in_(attempts),
-                EventRow.seq.between(min(seqs), max(seqs)),
-            )
+        table = cast("Table", AttemptRow.__table__)
+        self.session.connection().execute(
+            update(table)
+            .where(table.c.run == bindparam("of"), table.c.number == bindparam("attempt"), table.c.lease == lease)
+            .values(lease_until=until, heartbeat=bindparam("heard")),
+            [{"of": run, "attempt": number, "heard": heartbeat} for (run, number), heartbeat in heartbeats.items()],
         )
-        return {(attempt, seq) for attempt, seq in rows}
 
     def _note(self, run: RunRow, before: State | None, after: State, why: str, actor: str, *, is_final: bool) -> None:
         """Append a transition to history and to the stream."""
@@ -246,7 +248,7 @@ class RunStore:
     def write(self) -> Iterator[Writer]:
         """A transaction that may change runs."""
         with self.database.write() as session:
-            writer = Writer(session, self.auditor, self.ends)
+            writer = Writer(session, self.auditor, self.database.insert, self.ends)
             yield writer
         for number in writer.changed:
             for listener in self.listeners:
@@ -296,14 +298,6 @@ class RunStore:
             rows = session.execute(query).all()
         found = {State(state): count for state, count in rows}
         return {state: found.get(state, 0) for state in State}
-
-    def active(self, lease: str) -> list[tuple[RunRow, AttemptRow]]:
-        """The attempts for which this runner answers and whose processes may be working."""
-        with self.database.read() as session:
-            rows = session.execute(
-                _with_attempt().where(RunRow.state.in_(ACTIVE), AttemptRow.lease == lease).order_by(RunRow.number)
-            )
-            return [(run, attempt) for run, attempt in rows]
 
 
 def is_output_in_use(session: Session, output: str) -> str | None:
@@ -397,19 +391,19 @@ def _change(row: HistoryRow) -> Change:
     )
 
 
-def _event(run: RunRow, event: Event, attempt: int, seq: int) -> EventRow:
+def _event(run: RunRow, event: Event) -> dict[str, object]:
     named = ("attempt", "seq", "time", "kind", *_LEFT_OUT)
     moment = event["time"]
-    return EventRow(
-        run=run.number,
-        origin="run",
-        generation=run.generation,
-        attempt=attempt,
-        seq=seq,
-        time=float(moment) if isinstance(moment, (int, float)) else 0.0,
-        kind=str(event["kind"])[:32],
-        fields={name: finite(value) for name, value in event.items() if name not in named},
-    )
+    return {
+        "run": run.number,
+        "origin": "run",
+        "generation": run.generation,
+        "attempt": _integer(event["attempt"]),
+        "seq": _integer(event["seq"]),
+        "time": float(moment) if isinstance(moment, (int, float)) else 0.0,
+        "kind": str(event["kind"])[:32],
+        "fields": {name: finite(value) for name, value in event.items() if name not in named},
+    }
 
 
 def _integer(value: object) -> int:

@@ -51,7 +51,9 @@ def test_hadolint_complains_of_a_base_without_a_version(tmp_path: Path) -> None:
     assert "DL3006" in run_linter("hadolint", spoilt).stdout
 
 
-@pytest.mark.parametrize("script", ["docker/healthcheck", "docker/serve", "docs/install-programs", ".ci/run"])
+@pytest.mark.parametrize(
+    "script", ["docker/healthcheck", "docker/serve", "docker/prepare", "docs/install-programs", ".ci/run"]
+)
 def test_shellcheck_has_no_complaint_about(script: str) -> None:
     done = run_linter("shellcheck", ROOT / script)
     assert (done.returncode, done.stdout) == (0, "")

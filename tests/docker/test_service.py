@@ -63,7 +63,9 @@ def test_its_image_is_a_target_of_the_dockerfile_that_starts_it() -> None:
     assert (FOLDER / build["context"]).resolve() == ROOT
     assert f"base AS {build['target']}" in arguments_of("FROM")
     assert service()["command"][0] == "serve"
-    assert any(argument.endswith("docker/serve /usr/local/bin/serve") for argument in arguments_of("COPY", "service"))
+    assert any(
+        argument.endswith("docker/serve docker/prepare /usr/local/bin/") for argument in arguments_of("COPY", "service")
+    )
     wheels = next(argument for argument in arguments_of("RUN", "service-wheels") if "pip wheel" in argument)
     assert '".[${EXTRAS},serve,postgresql]"' in wheels
 

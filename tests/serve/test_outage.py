@@ -1,8 +1,11 @@
-"""The store is gone, or its disk is full: told as such, nothing is lost, and all goes on when it is back."""
+"""The store is gone, its disk is full, or that of a run fails: told as such, nothing is lost, and all goes on then."""
 
 from __future__ import annotations
 
+import fcntl
+import os
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,7 +14,9 @@ import pytest
 from sqlalchemy import Connection, create_engine, event, text
 
 from serve.models import RunRequest
-from serve.states import State
+from serve.runner.task import LOCK
+from serve.settings import attempt_folder
+from serve.states import Launch, State
 from serve.store import Database
 from serve.store.tables import RunRow
 from tests.serve.databases import PROBLEM, open_database
@@ -176,3 +181,29 @@ def test_a_postgresql_that_says_that_its_disk_is_full_is_told_and_nothing_is_los
             assert client.post("/v1/runs", json=body, headers={"Idempotency-Key": "k"}).status_code == 202
             with server.server.service.runs.database.read() as session:
                 assert server.server.service.runs.auditor.verify(session).count == 2
+
+
+@pytest.mark.slow
+def test_a_run_whose_directory_cannot_be_read_holds_up_no_other(tmp_path: Path) -> None:
+    settings = make_settings(tmp_path)
+    with running(settings) as server, server.client() as client:
+        store, lease = server.server.service.runs, server.server.service.runner.lease
+        output = tmp_path / "out" / "bad"
+        piece = output / "events" / "000001.jsonl"
+        piece.mkdir(parents=True)  # as where a disk fails: it is there, and reading it is an error
+        with store.write() as writer:
+            request = RunRequest.model_validate(small_request(tmp_path, "bad"))
+            bad = writer.create(request, "small", str(output), "me")
+            folder = attempt_folder(settings.state, bad.id, 1)
+            folder.mkdir(parents=True)
+            lock = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT)
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            writer.attempt_of(bad).lease = lease
+            writer.attempt_of(bad).lease_until = time.time() + 60
+            writer.take(bad, 1, Launch())
+        good = client.submit(RunRequest.model_validate(small_request(tmp_path, "good")))
+        assert await_state(client, good.id).state == State.SUCCEEDED
+        os.close(lock)
+        client.cancel(bad.id)
+        piece.rmdir()  # it can be read again: only now is it known that nothing is lost
+        assert await_state(client, bad.id).state == State.CANCELLED

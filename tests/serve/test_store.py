@@ -14,11 +14,12 @@ from sqlalchemy import inspect, select, text
 from curator.errors import Bug, TransientError, UserError
 from serve.audit import Auditor
 from serve.folds import RunFold
-from serve.models import RunRequest
+from serve.models import Run, RunRequest
 from serve.states import Begin, CancelQueued, Launch, Lose, State, Succeed
 from serve.store import Database
-from serve.store.queries import Filter, events_after, list_runs
-from serve.store.runs import RunStore
+from serve.store.queries import Filter, events_after
+from serve.store.runs import Ended, RunStore, Taken
+from serve.store.shown import ShownRuns
 from serve.store.tables import Base, EventRow, HistoryRow, RunRow
 from tests.serve.databases import DATABASES, open_database
 
@@ -103,7 +104,7 @@ def test_events_are_taken_in_once_however_often_they_are_read(store: RunStore) -
     run = make_run(store)
     for piece, found in [("1", events(1, 1, 2)), ("1", events(1, 1, 2)), ("2", events(1, 2, 3)), ("3", events(2, 1))]:
         with store.write() as writer:
-            writer.take_in(writer.session.get_one(RunRow, run.number), piece, found, RunFold())
+            writer.take_in([Taken(writer.session.get_one(RunRow, run.number), piece, found, RunFold())])
     with store.database.read() as session:
         rows = [(row.attempt, row.seq) for row in events_after(session, run.number, 0, 100) if row.origin == "run"]
     assert rows == [(1, 1), (1, 2), (1, 3), (2, 1)]
@@ -113,9 +114,9 @@ def test_a_directory_that_begins_anew_has_its_events_again(store: RunStore) -> N
     run = make_run(store)
     with store.write() as writer:
         row = writer.session.get_one(RunRow, run.number)
-        writer.take_in(row, "1", events(1, 1), RunFold())
+        writer.take_in([Taken(row, "1", events(1, 1), RunFold())])
         writer.begin_anew(row)
-        writer.take_in(row, "1", events(1, 1), RunFold())
+        writer.take_in([Taken(row, "1", events(1, 1), RunFold())])
     with store.database.read() as session:
         assert [row.origin for row in events_after(session, run.number, 0, 9)] == ["service", "run", "run"]
 
@@ -128,7 +129,7 @@ def test_ids_of_events_grow_in_the_order_in_which_they_are_seen_whoever_writes(s
         for number in range(8):
             with store.write() as writer:
                 row = writer.session.get_one(RunRow, run.number)
-                writer.take_in(row, f"{number:03d}", events(1, number), RunFold())
+                writer.take_in([Taken(row, f"{number:03d}", events(1, number), RunFold())])
 
     threads = [threading.Thread(target=write, args=(run,)) for run in runs]
     for thread in threads:
@@ -160,16 +161,46 @@ def test_listeners_hear_of_a_change_after_it_can_be_seen(store: RunStore) -> Non
 
 def test_pages_of_runs_hold_each_run_once_while_more_are_made(store: RunStore) -> None:
     made = [make_run(store, owner="a" if number % 2 else "b").id for number in range(7)]
+    shown = ShownRuns()
     seen: list[str] = []
     before: int | None = None
     while True:
-        with store.database.read() as session:
-            page, before = list_runs(session, Filter(), before, 3)
-        seen += [run.id for run in page]
+        with store.database.look() as connection:
+            page, before = shown.page(connection, Filter(), before, 3)
+        seen += [Run.model_validate_json(text).id for text in page]
         make_run(store)
         if before is None:
             break
     assert seen == made[::-1]
+
+
+def test_a_list_that_was_shown_before_shows_every_change(store: RunStore) -> None:
+    shown = ShownRuns()
+    run = make_run(store)
+
+    def look() -> Run:
+        with store.database.look() as connection:
+            (text,), following = shown.page(connection, Filter(), None, 10)
+            assert ([text], following) == ShownRuns().page(connection, Filter(), None, 10)
+        return Run.model_validate_json(text)
+
+    started: dict[str, object] = {"attempt": 1, "seq": 1, "time": 1.0, "kind": "run.started", "bytes": 7}
+    seen = [look()]
+    fold = RunFold()
+    fold.add(started)
+    for change in (
+        lambda writer, row: writer.take(row, 1, Launch()),
+        lambda writer, row: writer.take_in([Taken(row, "000001.jsonl", [started], fold)]),
+        lambda writer, row: writer.take(row, 1, Lose(), ended=Ended(75, "Lost", "gone")),
+        lambda writer, row: writer.try_again(row, "again", "service", 0),
+        lambda writer, row: (writer.begin_anew(row), writer.take(row, 2, Launch())),
+    ):
+        with store.write() as writer:
+            change(writer, writer.session.get_one(RunRow, run.number))
+        assert look() not in seen
+        seen.append(look())
+    assert [found.progress.bytes_total for found in seen] == [0, 0, 7, 7, 7, 0]
+    assert seen[3].message == "gone"
 
 
 def test_filters_leave_what_was_asked_for(store: RunStore) -> None:
@@ -179,8 +210,9 @@ def test_filters_leave_what_was_asked_for(store: RunStore) -> None:
         writer.take(writer.session.get_one(RunRow, second.number), 1, CancelQueued())
 
     def found(**chosen: object) -> list[str]:
-        with store.database.read() as session:
-            return [run.id for run in list_runs(session, Filter(**chosen), None, 10)[0]]  # type: ignore[arg-type]
+        with store.database.look() as connection:
+            page = ShownRuns().page(connection, Filter(**chosen), None, 10)[0]  # type: ignore[arg-type]
+        return [Run.model_validate_json(text).id for text in page]
 
     assert found(states=[State.CANCELLED]) == [second.id]
     assert found(labels={"team": "x"}) == [second.id, first.id]

@@ -14,6 +14,7 @@ import pytest
 from serve.folds import RunFold
 from serve.models import RunRequest, StoredEvent
 from serve.states import Begin, CancelQueued, Launch, Lose, State, Succeed, Transition
+from serve.store.runs import Taken
 from serve.store.tables import RunRow
 from tests.serve.servers import Running, await_that, make_settings, running, small_request
 
@@ -31,7 +32,7 @@ def put_events(server: Running, run: RunRow, piece: int, seqs: Sequence[int]) ->
     events = [{"attempt": 1, "seq": seq, "time": time.time(), "kind": "note"} for seq in seqs]
     with server.server.service.runs.write() as writer:
         row = writer.session.get_one(RunRow, run.number)
-        writer.take_in(row, f"{piece:06d}.jsonl", events, RunFold())
+        writer.take_in([Taken(row, f"{piece:06d}.jsonl", events, RunFold())])
 
 
 def finish(server: Running, run: RunRow, *transitions: Transition) -> None:
@@ -97,7 +98,7 @@ def test_events_reach_the_client_while_it_waits(resting: Running) -> None:
 
     thread = threading.Thread(target=listen)
     thread.start()
-    await_that(lambda: resting.server.service.notices.count() == 1)
+    await_that(lambda: resting.server.service.feed.count() == 1)
     for piece in range(1, 4):
         put_events(resting, run, piece, [piece])
     finish(resting, run)
@@ -131,14 +132,14 @@ def test_many_clients_stream_at_once_and_each_gets_everything(resting: Running) 
     run = make_run(resting, "s6")
     with concurrent.futures.ThreadPoolExecutor(CLIENTS) as pool:
         streams = [pool.submit(read_stream, resting, run.id) for _ in range(CLIENTS)]
-        await_that(lambda: resting.server.service.notices.count() == CLIENTS)
+        await_that(lambda: resting.server.service.feed.count() == CLIENTS)
         for piece in range(1, 6):
             put_events(resting, run, piece, range(10 * piece, 10 * piece + 10))
         finish(resting, run)
         found = {tuple(stream.result(timeout=60)) for stream in streams}
     (one,) = found
     assert [kind for _, kind in one].count("note") == 50
-    await_that(lambda: resting.server.service.notices.count() == 0)
+    await_that(lambda: resting.server.service.feed.count() == 0)
 
 
 def test_more_streams_than_it_may_have_are_refused(tmp_path: Path) -> None:
@@ -152,7 +153,7 @@ def test_more_streams_than_it_may_have_are_refused(tmp_path: Path) -> None:
             next(lines)
             second = client.get(f"/v1/runs/{run.id}/events", headers=headers)
             assert (second.status_code, second.json()["code"]) == (503, "service.busy")
-        await_that(lambda: server.server.service.notices.count() == 0)
+        await_that(lambda: server.server.service.feed.count() == 0)
 
 
 def cut(stream: Iterator[str], lines: int) -> None:
@@ -165,7 +166,7 @@ def test_a_client_that_goes_away_leaves_nothing_behind(resting: Running) -> None
     with resting.http() as client:
         with client.stream("GET", f"/v1/runs/{run.id}/events", headers={"Accept": "text/event-stream"}) as response:
             cut(response.iter_lines(), 3)
-        await_that(lambda: resting.server.service.notices.count() == 0)
+        await_that(lambda: resting.server.service.feed.count() == 0)
 
 
 def test_the_client_goes_on_where_a_server_that_was_started_again_is(tmp_path: Path) -> None:

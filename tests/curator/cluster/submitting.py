@@ -61,10 +61,11 @@ def free_port() -> int:
 
 
 @contextmanager
-def dashboard_cluster(*cpus: int) -> Iterator[DashboardCluster]:
+def dashboard_cluster(*cpus: int, port: int | None = None) -> Iterator[DashboardCluster]:
     """A cluster with a node for each number of CPUs, whose `python` is the one of the tests. It has its own ports and
-    folder: a job finds its cluster by a file there, which other clusters on this machine would overwrite."""
-    port = free_port()
+    folder: a job finds its cluster by a file there, which other clusters on this machine would overwrite. `port` is
+    that of its dashboard, a free one if not given."""
+    port = port or free_port()
     folder = Path(tempfile.mkdtemp(prefix="ray-", dir="/tmp"))  # sockets lie there, whose paths must be short
     wheels = folder / "wheels"
     wheels.mkdir()
