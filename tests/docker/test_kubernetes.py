@@ -7,9 +7,11 @@ No Kubernetes runs it here; the script of its first container is run for real.
 from __future__ import annotations
 
 import base64
+import os
 import re
 import secrets
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -140,7 +142,8 @@ def test_what_prepares_a_pod_makes_a_token_once_and_keeps_the_key_to_the_service
 
     def prepare() -> str:
         command = [str(FOLDER / program), str(given), str(keys), str(state)]
-        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        done = subprocess.run(command, env={**os.environ, "PATH": path}, capture_output=True, text=True, check=True)
         token = (state / "first-token").read_text()
         assert token.startswith("curator_")
         assert token.strip() not in done.stdout + done.stderr
