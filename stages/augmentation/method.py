@@ -63,12 +63,11 @@ class Method(Protocol):
 
 
 @dataclass(frozen=True)
-class Route:
-    """How a language is translated there and back: `hops` begins and ends with it."""
+class _Way:
+    """The languages through which a translator takes documents of the first of `hops`."""
 
     translator: Translator
     hops: tuple[str, ...]
-    name: str = BACK_TRANSLATION
 
     @property
     def engine(self) -> str:
@@ -82,8 +81,15 @@ class Route:
 
     @property
     def parents(self) -> str:
-        """The language itself."""
+        """The language in which a document begins its way."""
         return self.hops[0]
+
+
+@dataclass(frozen=True)
+class Route(_Way):
+    """How a language is translated there and back: `hops` begins and ends with it."""
+
+    name: str = BACK_TRANSLATION
 
     def make(self, texts: Sequence[str], keys: NDArray[np.uint64], seed: int) -> list[Made | None]:
         """Each text through all hops."""
@@ -95,29 +101,12 @@ class Route:
 
 
 @dataclass(frozen=True)
-class Translation:
+class Translation(_Way):
     """How documents of a pivot language are brought into a language: `hops` begins with the one and ends with the
     other. With `round_trip` each text is taken back the same way, for its parent to be compared with."""
 
-    translator: Translator
-    hops: tuple[str, ...]
     round_trip: bool
     name: str = TRANSLATION
-
-    @property
-    def engine(self) -> str:
-        """The translator, its version and the languages on the way."""
-        return f"{self.translator.name} {self.translator.version} {self.way}"
-
-    @property
-    def way(self) -> str:
-        """The languages on the way."""
-        return "-".join(self.hops)
-
-    @property
-    def parents(self) -> str:
-        """The pivot language."""
-        return self.hops[0]
 
     @property
     def pairs(self) -> list[Pair]:

@@ -26,16 +26,7 @@ def make_marian(folder: Path, seed: int = 2) -> Path:
 
     folder.mkdir(parents=True)
     for name in ("source.spm", "target.spm"):
-        written = io.BytesIO()
-        sentencepiece.SentencePieceTrainer.train(
-            sentence_iterator=iter(SENTENCES * 5),
-            model_writer=written,
-            vocab_size=90,
-            character_coverage=1.0,
-            hard_vocab_limit=False,
-            minloglevel=2,
-        )
-        (folder / name).write_bytes(written.getvalue())
+        (folder / name).write_bytes(_sentencepiece())
     pieces = sentencepiece.SentencePieceProcessor(model_file=str(folder / "source.spm"))
     words = ["</s>", "<unk>", *(pieces.id_to_piece(number) for number in range(3, pieces.get_piece_size())), "<pad>"]
     (folder / "vocab.json").write_text(json.dumps({word: number for number, word in enumerate(words)}))
