@@ -272,10 +272,10 @@ def _cost_row(row: LanguageCost) -> list[object]:
         row.language,
         cost.words,
         f"{cost.tokens_per_word:.3f}",
-        f"{cost.tokens / cost.characters if cost.characters else 0:.3f}",
+        f"{cost.tokens_per_character:.3f}",
         "" if row.against_english is None else f"{row.against_english:.3f}",
-        f"{cost.unknown / cost.tokens if cost.tokens else 0:.2%}",
-        f"{cost.parts / cost.tokens if cost.tokens else 0:.2%}",
+        f"{cost.unknown_share:.2%}",
+        f"{cost.parts_share:.2%}",
     ]
 
 
@@ -305,10 +305,10 @@ def _page(text: str, costs: Sequence[TokenizerCost]) -> FairnessPage:
                         name=display_name(row.language),
                         words=row.cost.words,
                         tokens_per_word=row.cost.tokens_per_word,
-                        tokens_per_character=row.cost.tokens / row.cost.characters if row.cost.characters else 0.0,
+                        tokens_per_character=row.cost.tokens_per_character,
                         against_english=row.against_english,
-                        unknown=row.cost.unknown / row.cost.tokens if row.cost.tokens else 0.0,
-                        parts=row.cost.parts / row.cost.tokens if row.cost.tokens else 0.0,
+                        unknown=row.cost.unknown_share,
+                        parts=row.cost.parts_share,
                     )
                     for row in cost.languages
                 ),
@@ -330,7 +330,7 @@ def _cost_json(cost: TokenizerCost) -> dict[str, object]:
                 "language": row.language,
                 **asdict(row.cost),
                 "tokens_per_word": row.cost.tokens_per_word,
-                "tokens_per_character": row.cost.tokens / row.cost.characters if row.cost.characters else 0.0,
+                "tokens_per_character": row.cost.tokens_per_character,
                 "against_english": row.against_english,
             }
             for row in cost.languages

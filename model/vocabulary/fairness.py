@@ -39,6 +39,21 @@ class Cost:
         """The fertility; 0 without a word."""
         return self.tokens / self.words if self.words else 0.0
 
+    @property
+    def tokens_per_character(self) -> float:
+        """0 without a character."""
+        return self.tokens / self.characters if self.characters else 0.0
+
+    @property
+    def unknown_share(self) -> float:
+        """Of the tokens those that are unknown."""
+        return self.unknown / self.tokens if self.tokens else 0.0
+
+    @property
+    def parts_share(self) -> float:
+        """Of the tokens those that are parts of characters."""
+        return self.parts / self.tokens if self.tokens else 0.0
+
 
 @dataclass(frozen=True)
 class LanguageCost:

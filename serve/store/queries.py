@@ -14,11 +14,9 @@ from sqlalchemy.orm import Session
 from serve.kinds import Kind
 from serve.models import Run, StoredEvent
 from serve.states import ACTIVE, State
-from serve.store.tables import AttemptRow, EventRow, LabelRow, RunRow
+from serve.store.tables import LAST_ATTEMPT, AttemptRow, EventRow, LabelRow, RunRow
 
 Columns = TypeVarTuple("Columns")
-
-_LAST_ATTEMPT = (AttemptRow.run == RunRow.number) & (AttemptRow.number == RunRow.attempt)
 
 QUEUE_LOOKED_AT = 1000
 """So many queued runs are compared when one is chosen, those of the highest priority that wait longest."""
@@ -133,7 +131,7 @@ def _versions(shape: Shape, goes_on: bool) -> Select[int, int, str, float]:
 
 def runs_of(connection: Connection, numbers: Collection[int]) -> dict[int, Run]:
     """Runs by their internal numbers, as a list shows them."""
-    query = select(*_SHOWN).join(AttemptRow, _LAST_ATTEMPT).where(RunRow.number.in_(numbers))
+    query = select(*_SHOWN).join(AttemptRow, LAST_ATTEMPT).where(RunRow.number.in_(numbers))
     return {row[0]: Run.model_validate(dict(zip(_NAMES, row, strict=True))) for row in connection.execute(query)}
 
 
@@ -141,7 +139,7 @@ def list_rows(
     session: Session, kind: Kind, chosen: Filter, before: int | None, limit: int
 ) -> tuple[list[tuple[RunRow, AttemptRow]], int | None]:
     """The newest of any kind whose internal number is below `before`; the number to go on from, None at the end."""
-    query = select(RunRow, AttemptRow).join(AttemptRow, _LAST_ATTEMPT)
+    query = select(RunRow, AttemptRow).join(AttemptRow, LAST_ATTEMPT)
     query = _page(query, kind, chosen.shape, goes_on=before is not None)
     found = session.execute(query, chosen.values(before, limit)).all()
     rows = [(run, attempt) for run, attempt in found[:limit]]
@@ -242,7 +240,7 @@ def waiting(session: Session, now: float) -> list[Waiting]:
     """The queued attempts whose time has come."""
     rows = session.execute(
         select(RunRow.number, RunRow.attempt, RunRow.owner, RunRow.priority)
-        .join(AttemptRow, _LAST_ATTEMPT)
+        .join(AttemptRow, LAST_ATTEMPT)
         .where(RunRow.state == State.QUEUED, AttemptRow.not_before <= now)
         .order_by(RunRow.priority.desc(), RunRow.number)
         .limit(QUEUE_LOOKED_AT)
@@ -264,7 +262,7 @@ def active(session: Session, lease: str) -> list[Active]:
             AttemptRow.started,
             AttemptRow.retries_left,
         )
-        .join(AttemptRow, _LAST_ATTEMPT)
+        .join(AttemptRow, LAST_ATTEMPT)
         .where(RunRow.state.in_(ACTIVE), AttemptRow.lease == lease)
         .order_by(RunRow.number)
     )
@@ -290,7 +288,7 @@ def working_by_owner(session: Session, lease: str) -> dict[str, int]:
     """How many runs of each owner this runner works on."""
     rows = session.execute(
         select(RunRow.owner, func.count())
-        .join(AttemptRow, _LAST_ATTEMPT)
+        .join(AttemptRow, LAST_ATTEMPT)
         .where(RunRow.state.in_(ACTIVE), AttemptRow.lease == lease)
         .group_by(RunRow.owner)
     )
@@ -301,7 +299,7 @@ def expired(session: Session, now: float) -> list[tuple[int, int]]:
     """Active attempts that no runner answers for any more: (run, attempt)."""
     rows = session.execute(
         select(RunRow.number, RunRow.attempt)
-        .join(AttemptRow, _LAST_ATTEMPT)
+        .join(AttemptRow, LAST_ATTEMPT)
         .where(RunRow.state.in_(ACTIVE), AttemptRow.lease_until < now)
     )
     return [(run, attempt) for run, attempt in rows]

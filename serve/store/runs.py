@@ -24,7 +24,7 @@ from serve.kinds import Kind
 from serve.models import Attempt, Change, Progress, Run, RunDetails, RunRequest, WorkRequest
 from serve.states import State, Transition, check_transition
 from serve.store.database import Database, Insert
-from serve.store.tables import AttemptRow, EventRow, HistoryRow, LabelRow, RunRow
+from serve.store.tables import LAST_ATTEMPT, AttemptRow, EventRow, HistoryRow, LabelRow, RunRow
 
 SERVICE = "service"
 """Who acts where no user does."""
@@ -357,13 +357,7 @@ def attempt_model(row: AttemptRow) -> Attempt:
 
 def with_attempt(id: str, kind: Kind) -> Select[RunRow, AttemptRow]:  # noqa: A002 (as users call it)
     """The query of a run of this id, with its last attempt."""
-    return _with_attempt().where(RunRow.id == id, RunRow.kind == kind)
-
-
-def _with_attempt() -> Select[RunRow, AttemptRow]:
-    return select(RunRow, AttemptRow).join(
-        AttemptRow, (AttemptRow.run == RunRow.number) & (AttemptRow.number == RunRow.attempt)
-    )
+    return select(RunRow, AttemptRow).join(AttemptRow, LAST_ATTEMPT).where(RunRow.id == id, RunRow.kind == kind)
 
 
 def _attempt(run: int, number: int, retries_left: int, not_before: float) -> AttemptRow:

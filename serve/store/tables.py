@@ -92,6 +92,10 @@ class AttemptRow(Base):
     __table_args__ = (Index("attempts_by_state", "state"),)
 
 
+LAST_ATTEMPT = (AttemptRow.run == RunRow.number) & (AttemptRow.number == RunRow.attempt)
+"""Joins each run with its last attempt."""
+
+
 class HistoryRow(Base):
     """A transition that was taken, by whom and why. `version` counts those of a run from 1."""
 

@@ -10,6 +10,7 @@ import importlib.resources
 import io
 import json
 from functools import lru_cache
+from importlib.resources.abc import Traversable
 
 import zstandard
 from blake3 import blake3
@@ -33,8 +34,11 @@ def expected_ratio(source: str, target: str) -> float:
 
 def requirement() -> Requirement:
     """The aligned text, identified by a BLAKE3: with other lengths, other translations pass."""
-    packaged = importlib.resources.files("pipelines") / "parallel" / PACKAGED
-    return Requirement("text", PACKAGED, f"blake3:{blake3(packaged.read_bytes()).hexdigest(length=16)}")
+    return Requirement("text", PACKAGED, f"blake3:{blake3(_packaged().read_bytes()).hexdigest(length=16)}")
+
+
+def _packaged() -> Traversable:
+    return importlib.resources.files("pipelines") / "parallel" / PACKAGED
 
 
 @lru_cache(maxsize=1)
@@ -42,8 +46,7 @@ def _lengths() -> dict[str, dict[int, int]]:
     """Characters of each article by language; of tags that are one language the first one's."""
     lengths: dict[str, dict[int, int]] = {}
     owner: dict[str, str] = {}
-    packaged = importlib.resources.files("pipelines") / "parallel" / PACKAGED
-    with packaged.open("rb") as file, zstandard.ZstdDecompressor().stream_reader(file) as stream:
+    with _packaged().open("rb") as file, zstandard.ZstdDecompressor().stream_reader(file) as stream:
         for article, line in enumerate(io.TextIOWrapper(stream, encoding="utf-8")):
             for tag, text in sorted(json.loads(line).items()):
                 language = list_language(tag)
