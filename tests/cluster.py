@@ -68,7 +68,7 @@ def soon(condition: Callable[[], bool], within_s: float = 0.1) -> bool:
     return True
 
 
-def wait_until(condition: Callable[[], bool], timeout_s: float = 60) -> None:
+def wait_until(condition: Callable[[], bool], timeout_s: float = 180) -> None:
     """Wait until something holds; an AssertionError when it does not in time."""
     end = time.monotonic() + timeout_s
     while not condition():

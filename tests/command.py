@@ -18,7 +18,7 @@ from curator import registry
 from curator.readers.registry import added_readers
 
 EXECUTABLE = str(Path(sys.executable).parent / "curator")
-TIMEOUT_S = 120
+TIMEOUT_S = 480
 
 
 def curator(

@@ -1,33 +1,60 @@
 """What all tests share: a hypothesis profile without deadlines (a first call may compile a kernel), the same seed each
-time; and an order in which two processes end together."""
+time; and which process of several runs which tests, in an order in which they end together."""
+
+from pathlib import PurePath
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
+from xdist.scheduler import LoadFileScheduling
 
 settings.register_profile(
     "curator", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow], print_blob=True
 )
 settings.load_profile("curator")
 
+ON_RAY = (
+    "test_ray_chaos.py",
+    "test_ray_network.py",
+    "test_ray_spilling.py",
+    "test_ray.py",
+    "test_submit.py",
+    "test_install.py",
+    "test_process_on_ray.py",
+    "test_on_ray.py",
+    "test_ray_jobs.py",
+    "test_ray_train.py",
+)
+"""Files that start Ray clusters, each of a dozen processes and more: two at once make each other wait for minutes."""
+
 LONGEST = (
     "test_packaging.py",
     "test_kill.py",
     "test_readme.py",
-    "test_submit.py",
-    "test_ray_chaos.py",
-    "test_ray_network.py",
     "test_poison.py",
-    "test_ray_spilling.py",
-    "test_ray.py",
     "test_calibrate.py",
     "test_forget.py",
     "test_page.py",
     "test_runs.py",
 )
-"""Files that take a minute or more: started last, one would leave a process alone at the end."""
+"""Other files that take a minute or more: started last, one would leave a process alone at the end."""
+
+
+class OneRayAtATime(LoadFileScheduling):  # type: ignore[misc]  # xdist leaves it without types
+    """Gives files to processes whole, and those of ON_RAY to one."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file: str = super()._split_scope(nodeid)
+        return "on Ray" if PurePath(file).name in ON_RAY else file
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadFileScheduling | None:
+    """For `--dist=loadfile`, as `make test` has it."""
+    return OneRayAtATime(config, log) if config.getoption("dist") == "loadfile" else None
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put the longest files first; the others keep their order."""
-    places = {name: place for place, name in enumerate(LONGEST)}
+    places = {name: place for place, name in enumerate((*ON_RAY, *LONGEST))}
     items.sort(key=lambda item: places.get(item.path.name, len(places)))

@@ -1,9 +1,10 @@
-"""What a Ray cluster says of itself over HTTP, at the address of its dashboard: its nodes, and the jobs it was given.
+"""A Ray cluster over HTTP, at the address of its dashboard: its nodes, its jobs, and the packages that it keeps for
+them.
 
-Questions are plain requests with a timeout, so that a command that only looks needs no Ray (whose import takes a
-second) and cannot hang; submitting is Ray's own `JobSubmissionClient` (`curator.cluster.submit`). With
-RAY_AUTH_MODE=token the token of RAY_AUTH_TOKEN, RAY_AUTH_TOKEN_PATH or ~/.ray/auth_token goes along, as Ray's own tools
-send it. It is kept nowhere.
+Plain requests with a timeout, so that a command needs no Ray, whose import takes a second, and cannot hang: to the API
+of Ray Jobs (https://docs.ray.io/en/latest/cluster/running-applications/job-submission/rest.html), and to the two
+addresses for packages that Ray's own `JobSubmissionClient` uses. With RAY_AUTH_MODE=token the token of RAY_AUTH_TOKEN,
+RAY_AUTH_TOKEN_PATH or ~/.ray/auth_token goes along, as Ray's own tools send it. It is kept nowhere.
 """
 
 from __future__ import annotations
@@ -25,6 +26,11 @@ TIMEOUT_SECONDS = 8.0
 """How long an answer may take."""
 
 LOGS_TIMEOUT_SECONDS = 30.0
+
+SUBMIT_TIMEOUT_SECONDS = 60.0
+"""A new cluster takes jobs some seconds after it answers, and waits for that."""
+
+PUT_TIMEOUT_SECONDS = 600.0
 
 JobStatus = Literal["PENDING", "RUNNING", "STOPPED", "SUCCEEDED", "FAILED"]
 ENDED = ("STOPPED", "SUCCEEDED", "FAILED")
@@ -112,6 +118,42 @@ class Dashboard:
             raise self._refused(error) from error
         return cast("str", found["logs"] or "")
 
+    def has_package(self, package: str) -> bool:
+        """Whether the cluster keeps a package. It goes on to do so for some minutes, until a job uses it."""
+        try:
+            self._request("GET", f"{_PACKAGES}/{package}")
+        except urllib.error.HTTPError as error:
+            if error.code == 404:
+                return False
+            raise self._refused(error) from error
+        return True
+
+    def put_package(self, package: str, archive: bytes) -> None:
+        """Give the cluster a package: a ZIP archive."""
+        try:
+            self._request("PUT", f"{_PACKAGES}/{package}", PUT_TIMEOUT_SECONDS, archive)
+        except urllib.error.HTTPError as error:
+            raise TransientError(
+                f"Ray did not take a package of {len(archive):,} bytes: {_last_line(error)}", hint="submit again"
+            ) from error
+
+    def submit(self, job: Mapping[str, object]) -> bool:
+        """Start a job, as the API of Ray Jobs has it; False where there is one with its id already."""
+        data = json.dumps(job).encode()
+        for last in (False, True):
+            try:
+                self._request("POST", "/api/jobs/", SUBMIT_TIMEOUT_SECONDS, data)
+            except urllib.error.HTTPError as error:
+                said = _last_line(error)
+                if "already exists" in said:
+                    return False
+                # The head of a new cluster takes jobs some seconds after it answers; it waits ten for that itself.
+                if last or "No available agent" not in said:
+                    raise TransientError(f"Ray did not take the job: {said}", hint="submit again") from error
+            else:
+                break
+        return True
+
     def stop(self, submission: str) -> None:
         """Ask a job to end; Ray kills it where it has not ended after some seconds."""
         try:
@@ -119,8 +161,11 @@ class Dashboard:
         except urllib.error.HTTPError as error:
             raise self._refused(error) from error
 
-    def _request(self, method: str, path: str, timeout_s: float = TIMEOUT_SECONDS) -> bytes:
-        request = urllib.request.Request(f"{self.address}{path}", method=method, headers=self._headers)  # noqa: S310 (checked by cluster_address)
+    def _request(self, method: str, path: str, timeout_s: float = TIMEOUT_SECONDS, data: bytes | None = None) -> bytes:
+        kind = {} if data is None else {"Content-Type": "application/json" if method == "POST" else "application/zip"}
+        request = urllib.request.Request(  # noqa: S310 (checked by cluster_address)
+            f"{self.address}{path}", data, {**self._headers, **kind}, method=method
+        )
         try:
             with _OPENER.open(request, timeout=timeout_s) as answer:
                 return cast("bytes", answer.read())
@@ -138,6 +183,8 @@ class Dashboard:
 
 _OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 """Without the proxies of the environment: a cluster is reached directly, as by Ray's own tools within it."""
+
+_PACKAGES = "/api/packages/gcs"
 
 _HINT = "--address is http://HOST:8265 of the cluster's head; `ray status` there tells whether it is up"
 
@@ -175,6 +222,12 @@ def _token_headers() -> dict[str, str]:
                 hint="set RAY_AUTH_TOKEN or RAY_AUTH_TOKEN_PATH",
             ) from error
     return {"Authorization": f"Bearer {token.strip()}"}
+
+
+def _last_line(error: urllib.error.HTTPError) -> str:
+    """What Ray says of an error: the last line of a traceback."""
+    lines = error.read().decode(errors="replace").strip().splitlines()
+    return lines[-1] if lines else f"HTTP {error.code}"
 
 
 def _node(values: Mapping[str, object]) -> ClusterNode:

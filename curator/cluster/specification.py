@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from importlib.resources import files
-from pathlib import Path
 
 import blake3
 from pydantic import BaseModel, ConfigDict
 
+from curator.cluster.wheels import Folder
 from curator.recipe.model import Recipe
 from curator.recipe.overlay import Origins
 from curator.storage.path import is_url
@@ -45,12 +45,9 @@ class Specification(BaseModel):
         text = self.model_dump_json(include={"recipe", "inputs", "output"})
         return blake3.blake3(text.encode()).hexdigest()
 
-    def write(self, folder: Path) -> Path:
-        """Write the package to be shipped into `folder`; returns its path."""
-        package = folder / PACKAGE
-        package.mkdir()
-        (package / FILE).write_text(self.model_dump_json(), encoding="utf-8")
-        return package
+    def folder(self) -> Folder:
+        """The package to be shipped."""
+        return Folder(PACKAGE, {FILE: self.model_dump_json().encode()})
 
 
 def shipped_specification() -> Specification:

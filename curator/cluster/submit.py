@@ -7,15 +7,10 @@ refuses a second submission of the same run.
 
 from __future__ import annotations
 
-import logging
-import os
-import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import blake3
 
@@ -26,14 +21,11 @@ from curator.cluster.records import RunRecord, remove_record, save_record
 from curator.cluster.resources import check_resources, driver_cpus
 from curator.cluster.specification import Specification, absolute
 from curator.cluster.state import last_line
-from curator.cluster.wheels import add_loose_modules, lay_out
+from curator.cluster.wheels import Folder, add_loose_modules, folders_of
 from curator.errors import INTERRUPTED, Bug, CuratorError, DataError, TransientError, UserError
 from curator.recipe.model import Recipe
 from curator.recipe.overlay import Origins
 from curator.run.pipeline import Pipeline, make_pipeline
-
-if TYPE_CHECKING:
-    from ray.job_submission import JobSubmissionClient
 
 Standing = Literal["began", "waiting", "running before", "finished"]
 """What a submission came to: its run began; it waits for a CPU of the cluster; the same run was there already; there
@@ -49,9 +41,6 @@ _INSTALL_SECONDS = 1200
 
 _KERNELS = "curator.cluster.kernels.InstalledKernels,UserProvidedCacheLocator,InTreeCacheLocator,UserWideCacheLocator"
 """Where Numba looks for compiled kernels on a node: first where `curator.cluster.kernels` says, then as ever."""
-
-_CLIENT_LOGGER = "ray.dashboard.modules.dashboard_sdk"
-"""Tells of every package that it uploads."""
 
 _KINDS: dict[int, type[CuratorError]] = {kind.exit_code: kind for kind in (UserError, DataError, TransientError)}
 
@@ -141,8 +130,7 @@ def submit(
         raise UserError(error.message, hint=error.hint) from error
     number = 1 + (_number(before[-1]) if before else 0)
     record = _record(address, specification, run, f"{_PREFIX}-{run}-{number}", install)
-    with tempfile.TemporaryDirectory(prefix="curator-") as folder:
-        first = _start(record, driver_cpus(nodes), Path(folder))
+    first = _start(dashboard, record, driver_cpus(nodes))
     return _await_begin(dashboard, record, "began" if first else "running before", tell)
 
 
@@ -210,64 +198,38 @@ def _same_run(
     )
 
 
-def _start(record: RunRecord, cpus: int, folder: Path) -> bool:
+def _start(dashboard: Dashboard, record: RunRecord, cpus: int) -> bool:
     """Ship and submit; whether the cluster took it, False where it has a job with this id already."""
     specification = record.specification
-    code = folder / "code"
-    code.mkdir()
-    modules = [*lay_out(distributions_of(specification.recipe), code), specification.write(folder)]
+    folders = [*folders_of(distributions_of(specification.recipe)), specification.folder()]
+    try:
+        for folder in folders:
+            if not dashboard.has_package(folder.package):
+                dashboard.put_package(folder.package, folder.archive())
+        return dashboard.submit(
+            {
+                "entrypoint": ENTRYPOINT,
+                "submission_id": record.submission,
+                "runtime_env": _environment(record, folders),
+                "metadata": {"request": specification.digest(), "output": specification.output},
+                "entrypoint_num_cpus": cpus,
+            }
+        )
+    except NoAnswer as error:
+        raise TransientError(f"{record.address} does not answer any more", hint="submit again") from error
+
+
+def _environment(record: RunRecord, folders: Sequence[Folder]) -> dict[str, object]:
+    """What Ray lays out on a node before the driver or a worker starts there."""
     environment: dict[str, object] = {
-        "py_modules": [str(path) for path in modules],
+        "py_modules": [f"gcs://{folder.package}" for folder in folders],
         "worker_process_setup_hook": f"{add_loose_modules.__module__}.{add_loose_modules.__name__}",
         "env_vars": {"NUMBA_CACHE_LOCATOR_CLASSES": _KERNELS},
         "config": {"setup_timeout_seconds": _INSTALL_SECONDS},
     }
     if record.install:
-        environment["pip"] = requirements_of(specification.expected)
-    from ray.job_submission import JobSubmissionClient
-
-    try:
-        with _without_ray_addresses():
-            client = JobSubmissionClient(record.address)
-        for name in ("ray", _CLIENT_LOGGER):
-            logging.getLogger(name).setLevel(logging.WARNING)
-        return _submit(client, record, environment, cpus)
-    except (ConnectionError, OSError) as error:
-        raise TransientError(f"{record.address} does not answer any more", hint="submit again") from error
-
-
-def _submit(client: JobSubmissionClient, record: RunRecord, environment: Mapping[str, object], cpus: int) -> bool:
-    specification = record.specification
-    for last in (False, True):
-        try:
-            client.submit_job(
-                entrypoint=ENTRYPOINT,
-                submission_id=record.submission,
-                runtime_env=dict(environment),
-                metadata={"request": specification.digest(), "output": specification.output},
-                entrypoint_num_cpus=cpus,
-            )
-        except RuntimeError as error:
-            if "already exists" in str(error):
-                return False
-            # The head of a new cluster takes jobs some seconds after it answers; it waits ten for that itself.
-            if last or "No available agent" not in str(error):
-                raise TransientError(
-                    f"Ray did not take the job: {last_line(str(error))}", hint="submit again"
-                ) from error
-        else:
-            break
-    return True
-
-
-@contextmanager
-def _without_ray_addresses() -> Iterator[None]:
-    """Ray's client prefers these variables to the address that it is given."""
-    hidden = {name: os.environ.pop(name) for name in ("RAY_ADDRESS", "RAY_API_SERVER_ADDRESS") if name in os.environ}
-    try:
-        yield
-    finally:
-        os.environ.update(hidden)
+        environment["pip"] = requirements_of(record.specification.expected)
+    return environment
 
 
 def _await_begin(dashboard: Dashboard, record: RunRecord, standing: Standing, tell: Callable[[str], None]) -> Submitted:

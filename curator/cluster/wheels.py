@@ -1,19 +1,24 @@
 """Wheels of what is installed here, unpacked: their modules, data and metadata, as Ray lays them out on every node.
 
 A wheel is an archive that works when it is unpacked into folders of `sys.path`: modules, and the metadata in which
-Python finds entry points. Ray ships each folder as a module of its own, named by its content, so that a node keeps what
-has not changed. Letting pip install wheels there instead would ask an index for their dependencies, and takes seconds
+Python finds entry points. Each such folder is shipped by itself, named by its content, so that a cluster keeps what has
+not changed. Letting pip install wheels there instead would ask an index for their dependencies, and takes seconds
 (docs/decisions/0023-submit.md).
 """
 
 from __future__ import annotations
 
-import shutil
+import io
 import sys
-from collections.abc import Iterator, Sequence
+import zipfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from importlib.metadata import Distribution
 from importlib.util import find_spec
 from pathlib import Path, PurePosixPath
+
+import blake3
 
 from curator.code import files_below
 from curator.errors import UserError
@@ -24,39 +29,55 @@ LOOSE = "curator_modules"
 _LEFT_OUT = ("RECORD", "INSTALLER", "REQUESTED", "direct_url.json")
 """Files of metadata that speak of the installation, not of the distribution."""
 
-_OBEYED = (".gitignore", ".rayignore")
-"""Files by which Ray leaves out others when it ships a folder."""
-
 _METADATA_SUFFIXES = (".dist-info", ".egg-info")
 
 
-def lay_out(distributions: Sequence[Distribution], folder: Path) -> list[Path]:
-    """Copy the files of distributions into `folder`; returns the packages and folders of metadata there, each to be
-    shipped by itself, and LOOSE where there are modules outside of packages. UserError when two distributions have the
-    same file, or one has no module."""
+@dataclass(frozen=True)
+class Folder:
+    """A folder to be shipped: a package, or metadata. `files` are bytes by their names within it."""
+
+    name: str
+    files: Mapping[str, bytes]
+
+    @cached_property
+    def package(self) -> str:
+        """What the cluster keeps it as: a name that follows from its content."""
+        hasher = blake3.blake3(self.name.encode())
+        for name, data in sorted(self.files.items()):
+            hasher.update(f"\0{name}\0{len(data)}\0".encode())
+            hasher.update(data)
+        return f"_ray_pkg_{hasher.hexdigest(length=16)}.zip"  # the prefix of Ray's own
+
+    def archive(self) -> bytes:
+        """A ZIP archive that unpacks into this folder."""
+        target = io.BytesIO()
+        with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
+            for name, data in sorted(self.files.items()):
+                archive.writestr(f"{self.name}/{name}", data)
+        return target.getvalue()
+
+
+def folders_of(distributions: Sequence[Distribution]) -> list[Folder]:
+    """The packages and folders of metadata of distributions, and LOOSE where there are modules outside of packages.
+    UserError when two distributions have the same file, or one has no module."""
     owners: dict[str, str] = {}
+    found: dict[str, dict[str, bytes]] = {}
     for distribution in distributions:
-        found = {name: path for name, path in files_of(distribution) if path.name not in _OBEYED}
-        if not any(_is_module(name) for name in found):
+        files = dict(files_of(distribution))
+        if not any(_is_module(name) for name in files):
             raise UserError(
                 f"the distribution {distribution.name} has no modules that could be shipped",
                 hint="install it as a wheel, or with `pip install --editable`",
             )
-        for name, source in found.items():
+        for name, source in files.items():
             if name in owners:
                 raise UserError(
                     f"{distribution.name} and {owners[name]} both have the file {name}", hint="rename one of them"
                 )
             owners[name] = distribution.name
-            target = folder / name
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(source, target)
-    loose = [path for path in sorted(folder.iterdir()) if path.is_file()]
-    if loose:
-        (folder / LOOSE).mkdir()
-    for path in loose:
-        path.rename(folder / LOOSE / path.name)
-    return sorted(folder.iterdir())
+            top, _, rest = name.partition("/")
+            found.setdefault(top if rest else LOOSE, {})[rest or name] = source.read_bytes()
+    return [Folder(name, found[name]) for name in sorted(found)]
 
 
 def add_loose_modules() -> None:

@@ -81,7 +81,7 @@ def test_streams_that_come_while_runs_write_have_every_event_once_and_in_order(r
         begun.wait()
         streams = [(run, pool.submit(read_stream, resting, run.id)) for run in runs for _ in range(6)]
         found = {
-            run.id: {tuple(stream.result(timeout=60)) for other, stream in streams if other is run} for run in runs
+            run.id: {tuple(stream.result(timeout=240)) for other, stream in streams if other is run} for run in runs
         }
         writing.result()
     for run in runs:

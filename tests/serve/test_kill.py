@@ -7,6 +7,7 @@ import contextlib
 import signal
 from pathlib import Path
 
+import psutil
 import pytest
 
 from curator.errors import TransientError
@@ -137,9 +138,12 @@ def test_a_run_is_cancelled_by_the_server_that_adopted_it(tmp_path: Path) -> Non
     with command.client() as client:
         run = client.submit(RunRequest.model_validate(small_request(tmp_path, "x"))).id
         await_that(lambda: client.run(run).state == State.RUNNING)
+        process = psutil.Process(int((settings.state / "attempts" / run / "1" / "pid").read_text()))
+        process.suspend()  # it cannot be done before the next server is there
         client.cancel(run)
     command.kill()
     command.start()
+    process.resume()
     with command.client() as client:
         assert await_state(client, run).state == State.CANCELLED
     assert command.stop() == 0

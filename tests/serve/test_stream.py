@@ -136,7 +136,7 @@ def test_many_clients_stream_at_once_and_each_gets_everything(resting: Running) 
         for piece in range(1, 6):
             put_events(resting, run, piece, range(10 * piece, 10 * piece + 10))
         finish(resting, run)
-        found = {tuple(stream.result(timeout=60)) for stream in streams}
+        found = {tuple(stream.result(timeout=240)) for stream in streams}
     (one,) = found
     assert [kind for _, kind in one].count("note") == 50
     await_that(lambda: resting.server.service.feed.count() == 0)

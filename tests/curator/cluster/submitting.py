@@ -146,5 +146,5 @@ def interrupt_when(process: subprocess.Popen[str], text: str) -> tuple[str, str]
         seen += line
     time.sleep(0.3)
     process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=240)
     return out, seen + err

@@ -91,7 +91,7 @@ def test_a_stage_that_the_cluster_lacks_works_through_its_wheel(cluster: Dashboa
 def test_the_same_submission_sent_twice_at_once_is_one_run(cluster: DashboardCluster, place: Place) -> None:
     command = ("submit", place.input, "-o", place.folder / "run", "-r", place.recipe, "--address", cluster.url)
     both = [place.start(*command), place.start(*command)]
-    answers = [process.communicate(timeout=120) for process in both]
+    answers = [process.communicate(timeout=480) for process in both]
     assert [process.returncode for process in both] == [0, 0], answers
     assert answers[0][0] == answers[1][0]
     run = answers[0][0].strip()
@@ -222,7 +222,7 @@ def test_what_a_node_does_not_see_is_refused(cluster: DashboardCluster, place: P
         seconds = time.monotonic() - begun
     finally:
         node.terminate()
-        node.wait(timeout=30)
+        node.wait(timeout=120)
         wait_until(lambda: len(dashboard.nodes()) == 2)
     line = refusal(done)
     if hidden == "out" or "does not see" in line:

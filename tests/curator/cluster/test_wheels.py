@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from curator.cluster.distributions import distributions_of, expected_versions, requirements_of
-from curator.cluster.wheels import files_of, lay_out
+from curator.cluster.wheels import files_of, folders_of
 from curator.code import files_below
 from curator.errors import UserError
 from curator.recipe import load_recipe_text
@@ -74,15 +74,10 @@ def test_of_an_installed_wheel_what_its_record_names_goes_along(tmp_path: Path) 
 
 def test_of_a_distribution_without_a_record_the_modules_of_its_entry_points_go_along(tmp_path: Path) -> None:
     with installed_package(tmp_path, "solo", "curator.stages", ["solo = solo:Solo"], "x = 1"):
-        tops = lay_out([installed(tmp_path, "solo")], make_folder(tmp_path / "out"))
-    assert [path.name for path in tops] == ["curator_modules", "solo-0.1.dist-info"]
-    assert [path.name for path in tops[0].iterdir()] == ["solo.py"]
-    assert (tmp_path / "out" / "solo-0.1.dist-info" / "entry_points.txt").exists()
-
-
-def make_folder(path: Path) -> Path:
-    path.mkdir()
-    return path
+        loose, metadata = folders_of([installed(tmp_path, "solo")])
+    assert (loose.name, metadata.name) == ("curator_modules", "solo-0.1.dist-info")
+    assert list(loose.files) == ["solo.py"]
+    assert "entry_points.txt" in metadata.files
 
 
 def test_two_distributions_with_one_file_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -91,13 +86,13 @@ def test_two_distributions_with_one_file_are_refused(tmp_path: Path, monkeypatch
     (tmp_path / "shared.py").write_text("")
     monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(UserError, match=r"two and one both have the file shared\.py"):
-        lay_out([installed(tmp_path, name) for name in ("one", "two")], make_folder(tmp_path / "out"))
+        folders_of([installed(tmp_path, name) for name in ("one", "two")])
 
 
 def test_a_distribution_without_modules_is_refused(tmp_path: Path) -> None:
     write_package(tmp_path, "hollow", "curator.stages", "hollow = nowhere:X", "")
     with pytest.raises(UserError, match="hollow has no modules"):
-        lay_out([installed(tmp_path, "hollow")], make_folder(tmp_path / "out"))
+        folders_of([installed(tmp_path, "hollow")])
 
 
 def test_only_what_the_recipe_names_is_shipped(tmp_path: Path) -> None:
