@@ -5,10 +5,10 @@ from __future__ import annotations
 import platform
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from importlib.metadata import Distribution, EntryPoint, PackageNotFoundError, distribution, entry_points, version
+from importlib.metadata import Distribution, EntryPoint, PackageNotFoundError, distribution, version
 
 from curator.recipe.model import Recipe
-from curator.registry import MASKS, READERS, RECOGNISERS, STAGES, TRANSLATORS
+from curator.registry import MASKS, READERS, RECOGNISERS, STAGES, TRANSLATORS, registered
 from curator.run.fingerprint import DISTRIBUTION
 from curator.run.pipeline import Pipeline
 
@@ -28,7 +28,7 @@ def distributions_of(recipe: Recipe) -> list[Distribution]:
     }
     found = {DISTRIBUTION: distribution(DISTRIBUTION)}
     for group, names in wanted.items():
-        for point in entry_points(group=group):
+        for point in registered(group):
             if names is None or point.name in names:
                 owner = _owner(point)
                 if owner is not None:

@@ -19,8 +19,8 @@ from typing import Literal, cast
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from curator.cluster.loose import add_loose_modules
 from curator.cluster.specification import Specification, shipped_specification
-from curator.cluster.wheels import add_loose_modules
 from curator.errors import INTERRUPTED, Bug, CuratorError
 from curator.run.events import Event
 from curator.storage.path import as_path

@@ -9,7 +9,6 @@ not changed. Letting pip install wheels there instead would ask an index for the
 from __future__ import annotations
 
 import io
-import sys
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,11 +19,9 @@ from pathlib import Path, PurePosixPath
 
 import blake3
 
+from curator.cluster.loose import LOOSE
 from curator.code import files_below
 from curator.errors import UserError
-
-LOOSE = "curator_modules"
-"""The folder for modules outside of packages, which Ray cannot ship by themselves; see `add_loose_modules`."""
 
 _LEFT_OUT = ("RECORD", "INSTALLER", "REQUESTED", "direct_url.json")
 """Files of metadata that speak of the installation, not of the distribution."""
@@ -63,29 +60,19 @@ def folders_of(distributions: Sequence[Distribution]) -> list[Folder]:
     owners: dict[str, str] = {}
     found: dict[str, dict[str, bytes]] = {}
     for distribution in distributions:
-        files = dict(files_of(distribution))
+        owner, files = distribution.name, dict(files_of(distribution))  # each look at the name reads the metadata anew
         if not any(_is_module(name) for name in files):
             raise UserError(
-                f"the distribution {distribution.name} has no modules that could be shipped",
+                f"the distribution {owner} has no modules that could be shipped",
                 hint="install it as a wheel, or with `pip install --editable`",
             )
         for name, source in files.items():
             if name in owners:
-                raise UserError(
-                    f"{distribution.name} and {owners[name]} both have the file {name}", hint="rename one of them"
-                )
-            owners[name] = distribution.name
+                raise UserError(f"{owner} and {owners[name]} both have the file {name}", hint="rename one of them")
+            owners[name] = owner
             top, _, rest = name.partition("/")
             found.setdefault(top if rest else LOOSE, {})[rest or name] = source.read_bytes()
     return [Folder(name, found[name]) for name in sorted(found)]
-
-
-def add_loose_modules() -> None:
-    """Let this process of a job find the modules of LOOSE, where some were shipped. Ray calls it in each worker."""
-    found = find_spec(LOOSE)
-    for location in (found.submodule_search_locations or ()) if found is not None else ():
-        if location not in sys.path:
-            sys.path.append(location)
 
 
 def files_of(distribution: Distribution) -> Iterator[tuple[str, Path]]:

@@ -54,6 +54,9 @@ class CascadeParameters(Parameters):
     unseen: bool = Field(
         default=True, description="Whether languages are judged that training has not seen, but the embedder knows."
     )
+    unseen_threshold: float = Field(
+        default=0.8, gt=0, le=1, description="Probability from which a document in such a language falls."
+    )
     head: Path | None = Field(default=None, description="Another head, as `stages.toxicity.train` writes it.")
 
     @model_validator(mode="after")

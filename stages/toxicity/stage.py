@@ -209,15 +209,16 @@ class Toxicity(Stage[ToxicityParameters]):
         for name, limit in (("toxicity.rules", limits.density), ("toxicity.severity", limits.severity)):
             scores = _numbers(columns[name])
             builder.drop(enough & (scores >= limit), BY_RULES, score=scores, threshold=limit)
-        limits_of: list[tuple[str, str, str, ToxicityParameters | NeuralParameters]] = [
-            (BY_CLASSIFIER, "toxicity.probability", "toxicity.mean", self.parameters)
+        judged_by: list[tuple[str, str, str, NDArray[np.float64] | float, float]] = [
+            (BY_CLASSIFIER, "toxicity.probability", "toxicity.mean", self._thresholds(batch), self.parameters.min_mean)
         ]
-        if self.parameters.neural is not None:
-            limits_of.append((BY_NEURAL, "toxicity.neural", "toxicity.neural_mean", self.parameters.neural))
-        for rule, worst_name, mean_name, of in limits_of:
+        neural = self.parameters.neural
+        if neural is not None:
+            judged_by.append((BY_NEURAL, "toxicity.neural", "toxicity.neural_mean", neural.threshold, neural.min_mean))
+        for rule, worst_name, mean_name, threshold, min_mean in judged_by:
             worst = _numbers(columns[worst_name])
-            abusive = (worst >= of.threshold) & (_numbers(columns[mean_name]) >= of.min_mean)
-            builder.drop(abusive, rule, score=worst, threshold=of.threshold)
+            abusive = (worst >= threshold) & (_numbers(columns[mean_name]) >= min_mean)
+            builder.drop(abusive, rule, score=worst, threshold=threshold)
         return builder.build()
 
     def coverage(self, language: str) -> str | None:
@@ -233,6 +234,14 @@ class Toxicity(Stage[ToxicityParameters]):
         if cascade is not None and cascade.knows(language):
             return f"{'' if has_rules else 'only '}a classifier that has not seen the language"
         return "rules only" if has_rules else "not checked"
+
+    def _thresholds(self, batch: Batch) -> NDArray[np.float64] | float:
+        """From which probability a document falls: one, or one for each document."""
+        model, cascade = self._model(), self.parameters.cascade
+        if model is None or cascade is None:
+            return self.parameters.threshold
+        seen = _model_codes(batch, model) != NOT_JUDGED
+        return np.where(seen, self.parameters.threshold, cascade.unseen_threshold)
 
     def _judge_neurally(self, batch: Batch, classifier: NeuralClassifier) -> Judgement:
         """By the recipe's model, in the languages that it was made for."""

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from pydantic import ValidationError
 
@@ -127,6 +128,16 @@ def test_nothing_is_lost_on_a_text_without_spaces_or_with_a_nul(head: Path) -> N
 def stage(head: Path) -> Toxicity:
     cascade = {"low": 0.0, "high": 1.0, "head": str(head)}
     return Toxicity(ToxicityParameters.model_validate({"cascade": cascade}))
+
+
+def test_a_language_that_training_has_not_seen_must_reach_a_threshold_of_its_own() -> None:
+    made = Toxicity(ToxicityParameters(cascade=CascadeParameters(unseen_threshold=0.9)))
+    batch = make_batch([("en", UNKIND), ("sv", UNKIND), ("sv", UNKIND), ("tlh", UNKIND)])
+    columns = {column.name: pa.nulls(4, column.type) for column in made.columns}
+    columns["toxicity.probability"] = columns["toxicity.mean"] = pa.array([0.8, 0.8, 0.95, None])
+    found = made.decide(batch, columns, {})
+    assert found.table.column("row").to_pylist() == [0, 2]
+    assert found.table.column("threshold").to_pylist() == [0.7, 0.9]
 
 
 def test_the_stage_says_what_was_embedded_and_what_it_does_not_know(head: Path) -> None:
