@@ -14,18 +14,19 @@ settings.register_profile(
 settings.load_profile("curator")
 
 ON_RAY = (
-    "test_ray_chaos.py",
-    "test_ray_network.py",
     "test_ray_spilling.py",
+    "test_ray_train.py",
+    "test_on_ray.py",
+    "test_ray_network.py",
     "test_ray.py",
+    "test_process_on_ray.py",
     "test_submit.py",
     "test_install.py",
-    "test_process_on_ray.py",
-    "test_on_ray.py",
     "test_ray_jobs.py",
-    "test_ray_train.py",
+    "test_ray_chaos.py",
 )
-"""Files that start Ray clusters, each of a dozen processes and more: two at once make each other wait for minutes."""
+"""Files that start Ray clusters, each of a dozen processes and more: two at once make each other wait for minutes. Those
+that need no kernels stand first: in a fresh clone, others compile them meanwhile."""
 
 LONGEST = (
     "test_packaging.py",
