@@ -25,8 +25,8 @@ ON_RAY = (
     "test_ray_jobs.py",
     "test_ray_chaos.py",
 )
-"""Files that start Ray clusters, each of a dozen processes and more: two at once make each other wait for minutes. Those
-that need no kernels stand first: in a fresh clone, others compile them meanwhile."""
+"""Files that start Ray clusters, each of a dozen processes and more: two at once make each other wait for minutes.
+Those that need no kernels stand first: in a fresh clone, others compile them meanwhile."""
 
 LONGEST = (
     "test_packaging.py",
