@@ -141,8 +141,7 @@ def print_unseen(part: Embedded, scores: Array) -> None:
     probabilities = np.zeros(len(scores))
     for language in set(part.languages.tolist()):
         own = part.languages == language
-        slope, intercept = fit_platt(scores[~own], part.labels[~own])
-        probabilities[own] = 1 / (1 + np.exp(-(slope * scores[own] + intercept)))
+        probabilities[own] = calibrated(part, scores, own, ~own)
     known = np.array([CascadeParameters().knows(language) for language in part.languages.tolist()])
     print(f"\n{'unseen, from':<12} {'hateful':>8} {'other':>6}")
     for threshold in UNSEEN_THRESHOLDS:
@@ -161,10 +160,15 @@ def cross_fitted(part: Embedded, head: Array) -> tuple[Array, Array]:
         for scores, found in ((part.linear, linear), (head + mix * part.linear, mixed)):
             for language in set(part.languages.tolist()):
                 own = part.languages == language
-                slope, intercept = fit_platt(scores[own & others], part.labels[own & others])
                 rows = own & (part.folds == fold)
-                found[rows] = 1 / (1 + np.exp(-(slope * scores[rows] + intercept)))
+                found[rows] = calibrated(part, scores, rows, own & others)
     return linear, mixed
+
+
+def calibrated(part: Embedded, scores: Array, rows: NDArray[np.bool_], fitted_on: NDArray[np.bool_]) -> Array:
+    """Probabilities of `rows`, with a calibration that was fitted on others."""
+    slope, intercept = fit_platt(scores[fitted_on], part.labels[fitted_on])
+    return 1 / (1 + np.exp(-(slope * scores[rows] + intercept)))
 
 
 def banded(linear: Array, mixed: Array, low: float, high: float) -> Array:

@@ -134,25 +134,24 @@ class Dashboard:
             self._request("PUT", f"{_PACKAGES}/{package}", PUT_TIMEOUT_SECONDS, archive)
         except urllib.error.HTTPError as error:
             raise TransientError(
-                f"Ray did not take a package of {len(archive):,} bytes: {_last_line(error)}", hint="submit again"
+                f"Ray did not take a package of {len(archive):,} bytes: {_said(error)}", hint="submit again"
             ) from error
 
     def submit(self, job: Mapping[str, object]) -> bool:
         """Start a job, as the API of Ray Jobs has it; False where there is one with its id already."""
         data = json.dumps(job).encode()
-        for last in (False, True):
+        said = ""
+        for _ in range(2):  # the head of a new cluster takes jobs some seconds after it answers; it waits ten itself
             try:
                 self._request("POST", "/api/jobs/", SUBMIT_TIMEOUT_SECONDS, data)
+                return True
             except urllib.error.HTTPError as error:
-                said = _last_line(error)
-                if "already exists" in said:
-                    return False
-                # The head of a new cluster takes jobs some seconds after it answers; it waits ten for that itself.
-                if last or "No available agent" not in said:
-                    raise TransientError(f"Ray did not take the job: {said}", hint="submit again") from error
-            else:
+                said = _said(error)
+            if "already exists" in said:
+                return False
+            if "No available agent" not in said:
                 break
-        return True
+        raise TransientError(f"Ray did not take the job: {said}", hint="submit again")
 
     def stop(self, submission: str) -> None:
         """Ask a job to end; Ray kills it where it has not ended after some seconds."""
@@ -224,10 +223,15 @@ def _token_headers() -> dict[str, str]:
     return {"Authorization": f"Bearer {token.strip()}"}
 
 
-def _last_line(error: urllib.error.HTTPError) -> str:
-    """What Ray says of an error: the last line of a traceback."""
-    lines = error.read().decode(errors="replace").strip().splitlines()
-    return lines[-1] if lines else f"HTTP {error.code}"
+def last_line(text: str) -> str:
+    """The last line that says something."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return lines[-1] if lines else ""
+
+
+def _said(error: urllib.error.HTTPError) -> str:
+    """What Ray says of an error, often at the end of a traceback."""
+    return last_line(error.read().decode(errors="replace")) or f"HTTP {error.code}"
 
 
 def _node(values: Mapping[str, object]) -> ClusterNode:

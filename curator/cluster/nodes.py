@@ -13,8 +13,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
+from curator.cluster.dashboard import last_line
 from curator.cluster.distributions import installed_version, python_version
-from curator.cluster.state import last_line
 from curator.errors import CuratorError, UserError
 from curator.run.store import make_folder, put
 from curator.storage.path import AnyPath, as_path, matching

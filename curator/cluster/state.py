@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, cast
 
-from curator.cluster.dashboard import SubmittedJob
+from curator.cluster.dashboard import SubmittedJob, last_line
 from curator.errors import INTERRUPTED, Bug, CuratorError, DataError, TransientError, UserError
 from curator.run.directory import RunDirectory
 from curator.run.events import Event, read_events
@@ -122,9 +122,3 @@ def is_worked_in(directory: AnyPath) -> bool:
     finally:
         os.close(descriptor)
     return False
-
-
-def last_line(text: str) -> str:
-    """The last line that says something."""
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return lines[-1] if lines else ""

@@ -14,14 +14,13 @@ from typing import Literal
 
 import blake3
 
-from curator.cluster.dashboard import Dashboard, NoAnswer, SubmittedJob
+from curator.cluster.dashboard import Dashboard, NoAnswer, SubmittedJob, last_line
 from curator.cluster.distributions import distributions_of, expected_versions, installed_version, requirements_of
 from curator.cluster.job import ENTRYPOINT, Report, reports_of, without_reports
 from curator.cluster.loose import add_loose_modules
 from curator.cluster.records import RunRecord, remove_record, save_record
 from curator.cluster.resources import check_resources, driver_cpus
 from curator.cluster.specification import Specification, absolute
-from curator.cluster.state import last_line
 from curator.cluster.wheels import Folder, folders_of
 from curator.errors import INTERRUPTED, Bug, CuratorError, DataError, TransientError, UserError
 from curator.recipe.model import Recipe
