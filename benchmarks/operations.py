@@ -153,9 +153,10 @@ def _dropped_bytes(root: Path) -> float:
     for number in range(KEEP_PARTS):
         part = Part(str(root), f"{number:06d}", each, each * number)
         names = pa.array([f"{row:0{ID_BYTES}d}" for row in range(part.first_row, part.first_row + each)])
-        writer = BatchWriter(part.path("documents"), ids)
-        writer.write(pa.RecordBatch.from_arrays([names], schema=ids))
-        writer.close()
+        for name, column in (("documents", names), ("columns", pa.nulls(each, pa.string()))):
+            writer = BatchWriter(part.path(name), ids)
+            writer.write(pa.RecordBatch.from_arrays([column], schema=ids))
+            writer.close()
         parts.append(part)
     early = np.arange(DROPPED, dtype=np.uint64)
     similarity = np.full(DROPPED, 0.9).view(np.uint64)
@@ -181,9 +182,11 @@ def _peak_growth(function: Callable[[], object]) -> float:
 
     watcher = threading.Thread(target=sample)
     watcher.start()
-    function()
-    ended.set()
-    watcher.join()
+    try:
+        function()
+    finally:
+        ended.set()
+        watcher.join()
     return float(peak - before)
 
 

@@ -83,18 +83,18 @@ def add_gradients(
             sums = [_sums(model(part.inputs_T, part.documents)) for part in parts]
         counts_LE, sums_LE = (torch.stack(values).sum(0) for values in zip(*sums, strict=True))
         balance = balance_loss(Totals(tokens, *ranks.add([counts_LE, sums_LE])), settings)
+    factor = scale * ranks.size
     losses, logsumexp, counts = [], [], []
     for number, part in enumerate(parts):
         with nullcontext() if number == len(parts) - 1 else ranks.keep_gradients(module):
             hidden = module(part.inputs_T, part.documents)
             if balance is None:
                 balance = balance_loss(Totals(tokens, *ranks.add(_sums(hidden))), settings)
-            found = linear_cross_entropy(
-                hidden.hidden_TD, model.head_VD.to(hidden.hidden_TD.dtype), part.targets_T, part.weights_T
-            )
-            loss = found.total / weight + router_terms(hidden, balance, settings, tokens)
-            torch.autograd.backward(loss * (scale * ranks.size))
-        losses.append(found.total.detach())
+            # Its factor goes in with the weights: so the gradient of the whole head need not be multiplied.
+            head_VD, weights_T = model.head_VD.to(hidden.hidden_TD.dtype), part.weights_T * (factor / weight)
+            found = linear_cross_entropy(hidden.hidden_TD, head_VD, part.targets_T, weights_T)
+            torch.autograd.backward(found.total + factor * router_terms(hidden, balance, settings, tokens))
+        losses.append(found.total.detach() / factor)
         logsumexp.append(hidden.squared_logsumexp_L.detach().sum())
         counts.append(hidden.counts_LE)
     if balance is None:
@@ -103,7 +103,7 @@ def add_gradients(
         [torch.stack(losses).sum(), torch.stack(logsumexp).sum(), torch.stack(counts).sum(0)]
     )
     z = settings.router_z * logsumexp_sum / tokens
-    return StepLosses(loss_sum / weight, balance.value, z, counts_LE, tokens)
+    return StepLosses(loss_sum, balance.value, z, counts_LE, tokens)
 
 
 def _sums(hidden: Hidden) -> tuple[Tensor, Tensor]:

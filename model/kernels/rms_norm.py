@@ -14,7 +14,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from model.kernels.dispatch import accumulation_dtype, expect_floating, expect_shape, uses_triton
+from model.kernels.dispatch import accumulation_dtype, expect_floating, expect_shape, runs_natively, uses_triton
 
 
 def rms_norm(x_TD: Tensor, weight_D: Tensor, epsilon: float) -> Tensor:
@@ -43,6 +43,10 @@ def _forward(x_TD: Tensor, weight_D: Tensor, epsilon: float) -> tuple[Tensor, Te
         from model.kernels.gpu.rms_norm import forward
 
         return forward(x_TD, weight_D, epsilon)
+    if runs_natively(x_TD) and weight_D.dtype == x_TD.dtype:
+        from model.kernels.native.rms_norm import forward as forward_natively
+
+        return forward_natively(x_TD, weight_D, epsilon)
     x = x_TD.to(accumulation_dtype(x_TD))
     scale_T = torch.rsqrt(torch.linalg.vecdot(x, x) / x.shape[1] + epsilon)
     return (x * scale_T[:, None]).mul_(weight_D).to(x_TD.dtype), scale_T
@@ -61,6 +65,10 @@ def _backward(grad_TD: Tensor, x_TD: Tensor, weight_D: Tensor, scale_T: Tensor) 
         from model.kernels.gpu.rms_norm import backward
 
         return backward(grad_TD, x_TD, weight_D, scale_T)
+    if runs_natively(x_TD) and weight_D.dtype == x_TD.dtype:
+        from model.kernels.native.rms_norm import backward as backward_natively
+
+        return backward_natively(grad_TD, x_TD, weight_D, scale_T)
     dtype = accumulation_dtype(x_TD)
     x, grad = x_TD.to(dtype), grad_TD.to(dtype)
     normed_TD = x * scale_T[:, None]

@@ -13,7 +13,14 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from model.kernels.dispatch import accumulation_dtype, expect, expect_floating, expect_shape, uses_triton
+from model.kernels.dispatch import (
+    accumulation_dtype,
+    expect,
+    expect_floating,
+    expect_shape,
+    runs_natively,
+    uses_triton,
+)
 
 
 def rotate(x_TNH: Tensor, cosine_TR: Tensor, sine_TR: Tensor) -> Tensor:
@@ -47,6 +54,10 @@ def _rotate(x_TNH: Tensor, cosine_TR: Tensor, sine_TR: Tensor, inverse: bool) ->
         from model.kernels.gpu.rope import rotate as rotate_on_gpu
 
         return rotate_on_gpu(x_TNH, cosine_TR, sine_TR, inverse)
+    if runs_natively(x_TNH):
+        from model.kernels.native.rope import rotate as rotate_natively
+
+        return rotate_natively(x_TNH, cosine_TR, sine_TR, inverse)
     a, b = x_TNH.to(accumulation_dtype(x_TNH)).chunk(2, -1)
     cosine, sine = cosine_TR[:, None], sine_TR[:, None]
     sign = -1 if inverse else 1

@@ -23,7 +23,7 @@ from model.kernels.native.gemm import (
     table_at,
     whole_tiles,
 )
-from model.kernels.native.mathematics import exponential
+from model.kernels.native.mathematics import exponential, largest
 from model.kernels.native.regions import Region, address, compiled, new_slot, next_part, numbers_of
 from model.kernels.native.vectors import TILE_BYTES, TILE_ROWS, bytes_of, number, pointer
 
@@ -108,16 +108,14 @@ def _forward_part(data: int, slot: int, part: int, like: Any) -> None:
             for row in range(rows):
                 score = numba.carray(pointer(scores + row * padded * size, like), seen)
                 visible = first + row + 1
-                largest = score[0]
-                for column in range(visible):
-                    largest = max(largest, score[column])
+                most = largest(scores + row * padded * size, visible, like)
                 total = like
                 for column in range(visible):
-                    score[column] = exponential((score[column] - largest) * scale)
+                    score[column] = exponential((score[column] - most) * scale)
                     total += score[column]
                 for column in range(visible, seen):
                     score[column] = 0
-                sums[first + row] = largest * scale + np.log(total)
+                sums[first + row] = most * scale + np.log(total)
             _point(left, scores, padded * size, rows, 0)
             target = y + ((begin + first) * heads + head) * width * size
             _point(results, target, heads * width * size, rows, unread)

@@ -14,7 +14,7 @@ from torch import Tensor
 from curator.kernel import numba
 from model.kernels.native.gemm import share
 from model.kernels.native.grouped_gemm import add_transposed, multiply
-from model.kernels.native.mathematics import exponential
+from model.kernels.native.mathematics import exponential, largest
 from model.kernels.native.regions import Region, compiled, next_part, numbers_of
 from model.kernels.native.vectors import bytes_of, pointer
 
@@ -32,14 +32,12 @@ def _softmax_part(data: int, part: int, like: Any) -> None:
     for token in range(first, until):
         row = numba.carray(pointer(logits + token * vocabulary * size, like), vocabulary)
         target = max(target_of[token], 0)
-        largest = row[0]
-        for column in range(vocabulary):
-            # NaN has to stay: a comparison with it is false.
-            largest = max(largest, row[column])
-        chosen = row[target] - largest
+        # NaN is passed over here; as an exponential it makes the sum NaN.
+        most = largest(logits + token * vocabulary * size, vocabulary, like)
+        chosen = row[target] - most
         total = like
         for column in range(vocabulary):
-            row[column] = exponential(row[column] - largest)
+            row[column] = exponential(row[column] - most)
             total += row[column]
         loss_of[token] = np.log(total) - chosen if target_of[token] >= 0 else 0
         factor_of[token] = weight_of[token] / total

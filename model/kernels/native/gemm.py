@@ -24,6 +24,8 @@ from model.kernels.native.vectors import (
     TILE_VECTORS,
     VECTOR_BYTES,
     bytes_of,
+    copy_panel_row,
+    copy_tile_column,
     multiply_tile,
     pointer,
     transpose_square,
@@ -89,17 +91,20 @@ def pack_rows(table: int, depth: int, column: int, columns: int, panels: int, wi
     for first in range(0, depth, _ROWS_AT_ONCE):
         until = min(first + _ROWS_AT_ONCE, depth)
         for number in range(whole):
-            target = numba.carray(pointer(panels + number * depth * width * size, like), depth * width)
-            for k in range(first, until):
-                source = numba.carray(pointer(rows[k] + (column + number * width) * size, like), width)
-                for j in range(width):
-                    target[k * width + j] = source[j]
+            target = panels + number * depth * width * size
+            source = (column + number * width) * size
+            if width == TILE_ROWS:
+                for k in range(first, until):
+                    copy_tile_column(rows[k] + source, target + k * width * size, like)
+            else:
+                for k in range(first, until):
+                    copy_panel_row(rows[k] + source, target + k * width * size, like)
         if rest:
-            target = numba.carray(pointer(panels + whole * depth * width * size, like), depth * width)
+            last = numba.carray(pointer(panels + whole * depth * width * size, like), depth * width)
             for k in range(first, until):
-                source = numba.carray(pointer(rows[k] + (column + whole * width) * size, like), rest)
+                few = numba.carray(pointer(rows[k] + (column + whole * width) * size, like), rest)
                 for j in range(width):
-                    target[k * width + j] = source[j] if j < rest else like
+                    last[k * width + j] = few[j] if j < rest else like
 
 
 @compiled

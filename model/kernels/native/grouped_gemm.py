@@ -46,6 +46,8 @@ def _multiply_part(data: int, part: int, like: Any) -> None:
     tile = unread + (columns + wide) * size
     left_table = tile + TILE_SPACE
     result_table = left_table + 8 * (ends[experts - 1] + TILE_ROWS)
+    weight_table = result_table + 8 * (ends[experts - 1] + TILE_ROWS)
+    weight_rows = table_at(weight_table, DEPTH)
     if scatter:
         for row in range(y_rows):
             target = numba.carray(pointer(y + (row * y_step + first * wide) * size, like), mine)
@@ -64,17 +66,23 @@ def _multiply_part(data: int, part: int, like: Any) -> None:
         fill_up(results, rows, unread)
         for begin in range(0, depth, DEPTH):
             deep = min(DEPTH, depth - begin)
-            for number in range(until - first):
-                column = (first + number) * wide
-                pack_panel(
-                    weight + (expert * expert_step + begin * depth_step + column * column_step) * size,
-                    depth_step,
-                    column_step,
-                    deep,
-                    min(wide, columns - column),
-                    panels + number * deep * TILE_BYTES,
-                    like,
-                )
+            corner = weight + (expert * expert_step + begin * depth_step) * size
+            if column_step == 1:
+                for k in range(deep):
+                    weight_rows[k] = corner + k * depth_step * size
+                pack_rows(weight_table, deep, first * wide, mine, panels, wide, like)
+            else:
+                for number in range(until - first):
+                    column = (first + number) * wide
+                    pack_panel(
+                        corner + column * column_step * size,
+                        depth_step,
+                        column_step,
+                        deep,
+                        min(wide, columns - column),
+                        panels + number * deep * TILE_BYTES,
+                        like,
+                    )
             multiply_panels(
                 left_table,
                 begin * size,
@@ -136,6 +144,7 @@ def multiply(
         + TILE_BYTES
         + TILE_SPACE
         + 16 * (rows + TILE_ROWS)
+        + 8 * DEPTH
     )
     workspace = new_workspace(parts, space)
     _MULTIPLY.run(

@@ -1,4 +1,4 @@
-"""The exponential, written so that a compiler takes it in vectors: no branch, no call, no table.
+"""The exponential and the largest of many numbers, in vectors. The exponential has no branch, no call, no table:
 
     exp x = 2^n exp r    n = round(x / log 2),  r = x - n log 2, in two parts (Cody & Waite 1980, chapter 6)
 
@@ -13,7 +13,15 @@ from typing import Any, Final
 import numpy as np
 
 from curator.kernel import numba
-from model.kernels.native.vectors import double_of_bits, float_of_bits
+from model.kernels.native.regions import compiled
+from model.kernels.native.vectors import (
+    GROUP_BYTES,
+    bytes_of,
+    double_of_bits,
+    float_of_bits,
+    largest_of_groups,
+    pointer,
+)
 
 _LOG2_E: Final = 1.4426950408889634
 _SINGLE_HIGH: Final = 0.693359375
@@ -21,6 +29,18 @@ _SINGLE_HIGH: Final = 0.693359375
 _SINGLE_LOW: Final = -2.12194440054690583e-4
 _DOUBLE_HIGH: Final = 6.93145751953125e-1
 _DOUBLE_LOW: Final = 1.42860682030941723212e-6
+
+
+@compiled
+def largest(address: int, count: int, like: Any) -> Any:
+    """The largest of `count` numbers at an address, one at least. NaN may be passed over."""
+    size = bytes_of(like)
+    row = numba.carray(pointer(address, like), count)
+    groups = count * size // GROUP_BYTES
+    found = largest_of_groups(address, groups, like) if groups else row[0]
+    for place in range(groups * (GROUP_BYTES // size), count):
+        found = max(found, row[place])
+    return found
 
 
 def _exponential_single(x: Any) -> Any:

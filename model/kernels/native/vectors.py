@@ -23,6 +23,11 @@ TILE_VECTORS: Final = 2
 """A tile of 6 rows and 2 vectors has 12 sums, which leaves AVX2 three registers for a row of b and a number of a; so
 does BLIS for this family (Van Zee & van de Geijn 2015, https://doi.org/10.1145/2764454)."""
 TILE_BYTES: Final = TILE_VECTORS * VECTOR_BYTES
+_GROUP_VECTORS: Final = 4
+GROUP_BYTES: Final = _GROUP_VECTORS * VECTOR_BYTES
+"""What is looked at together for the largest number: as many vectors as a comparison takes cycles."""
+_LINE_BYTES: Final = 64
+"""A line of the cache."""
 
 
 def _register(function: Any) -> Any:
@@ -162,7 +167,9 @@ def multiply_tile(
             builder.add(load(builder.add(rows, constant(8 * row)), integer, 8), offset) for row in range(TILE_ROWS)
         ]
         for row in results:
-            builder.call(prefetch, [builder.inttoptr(row, byte), *(ir.Constant(flag, n) for n in (1, 3, 1))])
+            for line in range(0, TILE_BYTES, _LINE_BYTES):
+                place = builder.inttoptr(builder.add(row, constant(line)), byte)
+                builder.call(prefetch, [place, *(ir.Constant(flag, n) for n in (1, 3, 1))])
         entry = builder.block
         loop, done = builder.append_basic_block("depth"), builder.append_basic_block("done")
         builder.branch(loop)
@@ -205,6 +212,91 @@ def multiply_tile(
         return context.get_dummy_value()
 
     return signature, generate
+
+
+@_register
+def largest_of_groups(_context: Any, address: Any, groups: Any, like: Any) -> Any:
+    """The largest number of some groups of GROUP_BYTES, one at least, end to end. A NaN may be passed over: a compiler
+    takes no reduction in vectors in which NaN has a say."""
+    signature = like(_types.int64, _types.int64, like)
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        address, groups, _ = arguments
+        kind = signature.args[-1]
+        vector = ir.VectorType(context.get_value_type(kind), VECTOR_BYTES // (kind.bitwidth // 8))
+        integer = ir.IntType(64)
+
+        def load(group: Any) -> list[Any]:
+            found = []
+            for part in range(_GROUP_VECTORS):
+                place = builder.add(group, ir.Constant(integer, part * VECTOR_BYTES))
+                found.append(builder.load(builder.inttoptr(place, vector.as_pointer())))
+                found[-1].align = kind.bitwidth // 8
+            return found
+
+        def larger(left: Any, right: Any) -> Any:
+            return builder.select(builder.fcmp_ordered(">", left, right), left, right)
+
+        first = load(address)
+        entry = builder.block
+        loop, done = builder.append_basic_block("groups"), builder.append_basic_block("largest")
+        builder.branch(loop)
+        builder.position_at_end(loop)
+        count, group = builder.phi(integer), builder.phi(integer)
+        most = [builder.phi(vector) for _ in first]
+        new = [larger(value, old) for value, old in zip(load(group), most, strict=True)]
+        next_count = builder.add(count, ir.Constant(integer, 1))
+        for variable, start, then in (
+            (count, ir.Constant(integer, 0), next_count),
+            (group, address, builder.add(group, ir.Constant(integer, _GROUP_VECTORS * VECTOR_BYTES))),
+            *zip(most, first, new, strict=True),
+        ):
+            variable.add_incoming(start, entry)
+            variable.add_incoming(then, loop)
+        builder.cbranch(builder.icmp_signed("<", next_count, groups), loop, done)
+        builder.position_at_end(done)
+        while len(new) > 1:
+            new = [larger(new[place], new[place + 1]) for place in range(0, len(new), 2)]
+        numbers = [builder.extract_element(new[0], ir.Constant(ir.IntType(32), lane)) for lane in range(vector.count)]
+        found = numbers[0]
+        for value in numbers[1:]:
+            found = larger(value, found)
+        return found
+
+    return signature, generate
+
+
+@_register
+def copy_panel_row(_context: Any, source: Any, target: Any, like: Any) -> Any:
+    """Copy TILE_BYTES from one address to another."""
+    signature = _types.void(_types.int64, _types.int64, like)
+
+    def generate(_context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        number_bytes = signature.args[-1].bitwidth // 8
+        _copy(builder, arguments[0], arguments[1], ir.VectorType(ir.IntType(8), TILE_BYTES), number_bytes)
+        return _context.get_dummy_value()
+
+    return signature, generate
+
+
+@_register
+def copy_tile_column(_context: Any, source: Any, target: Any, like: Any) -> Any:
+    """Copy TILE_ROWS numbers from one address to another."""
+    signature = _types.void(_types.int64, _types.int64, like)
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        number = signature.args[-1]
+        vector = ir.VectorType(context.get_value_type(number), TILE_ROWS)
+        _copy(builder, arguments[0], arguments[1], vector, number.bitwidth // 8)
+        return context.get_dummy_value()
+
+    return signature, generate
+
+
+def _copy(builder: Any, source: Any, target: Any, vector: Any, alignment: int) -> None:
+    value = builder.load(builder.inttoptr(source, vector.as_pointer()))
+    value.align = alignment
+    builder.store(value, builder.inttoptr(target, vector.as_pointer())).align = alignment
 
 
 @_register

@@ -10,17 +10,32 @@ from torch import Tensor
 
 from curator.kernel import numba
 from model import openmp
-from model.kernels import Dense, attention, dispatch, grouped_gemm, linear, linear_cross_entropy, sort_by_expert, swiglu
+from model.kernels import (
+    Dense,
+    attention,
+    dispatch,
+    grouped_gemm,
+    linear,
+    linear_cross_entropy,
+    rms_norm,
+    rotate,
+    sort_by_expert,
+    swiglu,
+)
 from model.kernels.linear import linear_reference
 from model.kernels.native import grouped_gemm as native_grouped_gemm
 from model.kernels.native import regions
-from model.kernels.native.mathematics import exponential
+from model.kernels.native.mathematics import exponential, largest
 from tests.model.kernels.parity import CASES, compare, exercise
 
 # Where nothing is kept from an earlier run, Numba compiles for some seconds.
 pytestmark = pytest.mark.slow
 
-NATIVE = [name for name in CASES if name.startswith(("swiglu", "grouped_gemm", "cross_entropy", "attention-dense"))]
+NATIVE = [
+    name
+    for name in CASES
+    if name.startswith(("rms_norm", "rope", "swiglu", "grouped_gemm", "cross_entropy", "attention-dense"))
+]
 
 
 @pytest.fixture(autouse=True)
@@ -96,6 +111,41 @@ def test_the_exponential_is_off_by_less_than_a_unit_of_the_last_place(dtype: typ
     assert 0 <= y[-1] < 2 * float(np.finfo(dtype).tiny)
 
 
+@pytest.mark.parametrize("count", [1, 63, 64, 65, 129, 1000])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_the_largest_number_is_found_wherever_it_stands(dtype: type, count: int) -> None:
+    @numba.njit  # type: ignore[untyped-decorator]
+    def find(address: int, count: int, like: float) -> float:
+        return largest(address, count, like)  # type: ignore[no-any-return]
+
+    row: np.ndarray = -np.arange(1, count + 1, dtype=dtype)
+    for place in {0, count // 2, count - 1}:
+        changed = row.copy()
+        changed[place] = 0.5
+        assert find(changed.ctypes.data, count, dtype(0)) == 0.5
+    row[:] = -np.inf
+    assert find(row.ctypes.data, count, dtype(0)) == -np.inf
+
+
+def test_a_logit_that_is_no_number_makes_a_loss_that_is_none() -> None:
+    targets = torch.tensor([1, 2, 3])
+    for column in (0, 77, 299):
+        weight = torch.randn(300, 8)
+        weight[column] = float("nan")
+        assert torch.isnan(linear_cross_entropy(torch.randn(3, 8), weight, targets).losses_T).all()
+
+
+def test_the_gradient_of_the_loss_follows_what_it_is_multiplied_by() -> None:
+    x, weight = torch.randn(6, 8, requires_grad=True), torch.randn(50, 8, requires_grad=True)
+    total = linear_cross_entropy(x, weight, torch.arange(6)).total
+    once = torch.autograd.grad(total, (x, weight), retain_graph=True)
+    again = torch.autograd.grad(total, (x, weight), retain_graph=True)
+    thrice = torch.autograd.grad(3 * total, (x, weight))
+    for first, second, third in zip(once, again, thrice, strict=True):
+        torch.testing.assert_close(second, first)
+        torch.testing.assert_close(third, 3 * first)
+
+
 def test_what_was_compiled_is_bound_to_every_file_of_the_folder() -> None:
     kept = native_grouped_gemm._multiply_part._cache._cache_file
     assert kept._source_stamp == regions._sources()
@@ -120,6 +170,9 @@ def test_gradients_of_compiled_kernels_are_derivatives() -> None:
     order = sort_by_expert(torch.tensor([[0, 1], [3, 1], [0, 3], [1, 0], [3, 0]]), 5)
     check = torch.autograd.gradcheck
     assert check(linear, (doubles(5, 4), doubles(3, 4)))
+    assert check(lambda x, w: rms_norm(x, w, 1e-5), (doubles(70, 6), doubles(6)))
+    angles = torch.randn(70, 3, dtype=torch.float64)
+    assert check(lambda x: rotate(x, angles.cos(), angles.sin()), (doubles(70, 3, 6),))
     assert check(swiglu, (doubles(5, 6),))
     assert check(swiglu, (doubles(5, 6), doubles(5)))
     for gather, scatter in ((None, None), (order, None), (None, order), (order, order)):
