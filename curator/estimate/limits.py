@@ -42,6 +42,7 @@ def engine_needs(question: Question) -> list[Need]:
     """What the driver and the files of a run need, whatever the stages."""
     base = question.rates.driver_peak_bytes
     files = question.rates.constants["files_per_part"]
+    output = question.pipeline.recipe.output
     return [
         Need(
             "what the driver always holds",
@@ -63,7 +64,7 @@ def engine_needs(question: Question) -> list[Need]:
             "their names have five digits (driver._write)",
             "driver",
             "shards",
-            lambda given: given.fact("run.kept_bytes") / question.pipeline.recipe.output.shard_bytes,
+            lambda given: given.fact("run.kept_bytes") / output.shard_limit(given.fact("run.kept_bytes")),
             SHARDS_IN_ORDER,
         ),
     ]

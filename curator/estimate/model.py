@@ -186,8 +186,8 @@ def _is_single(step: str) -> bool:
 def _tasks(question: Question, given: Quantities, step: str) -> float:
     """How many tasks a step has."""
     if step == "write":
-        limit = question.pipeline.recipe.output.shard_bytes
-        return max(1.0, given.fact("run.kept_bytes") / limit)
+        kept = given.fact("run.kept_bytes")
+        return max(1.0, kept / question.pipeline.recipe.output.shard_limit(kept))
     pieces = step.split("/")
     exchange = next((found for found in question.exchanges if len(pieces) > 2 and found.name == pieces[1]), None)
     if exchange is not None:

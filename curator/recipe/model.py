@@ -11,6 +11,10 @@ from curator.sizes import Size
 SHIPPED_MODEL = "lid.176"
 """The name of the language model that the package carries."""
 
+SHARDS_WANTED = 16
+MIN_SHARD_BYTES, MAX_SHARD_BYTES = 16_000_000, 128_000_000
+"""Text is cut into about so many shards, within these bounds, where a recipe says nothing: by its size alone."""
+
 
 class _Strict(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -65,8 +69,18 @@ class Holdout(_Strict):
 class Output(_Strict):
     """What the shards look like."""
 
-    shard_bytes: Size = Field(128_000_000, ge=1_000_000, description="bytes of text after which a shard is closed")
+    shard_bytes: Size | None = Field(
+        None,
+        ge=1_000_000,
+        description="bytes of text after which a shard is closed; null: a sixteenth of the text, but 16 to 128 MB",
+    )
     compression: Literal["zstd", "snappy", "gzip", "lz4", "none"] = "zstd"
+
+    def shard_limit(self, kept_bytes: float) -> int:
+        """Bytes of text after which a shard is closed, where there are so many in all: several workers write them."""
+        if self.shard_bytes is not None:
+            return self.shard_bytes
+        return max(MIN_SHARD_BYTES, min(int(kept_bytes) // SHARDS_WANTED, MAX_SHARD_BYTES))
 
 
 class StageEntry(_Strict):

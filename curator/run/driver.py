@@ -473,8 +473,10 @@ class _Driver:
         manifest = self._manifest(files, examples)
         from curator.report.build import write_report
 
-        write_report(self.directory, manifest)
-        put(self.directory.manifest, dump_manifest(manifest))
+        data = dump_manifest(manifest)
+        # As it will be read: `curator report` writes the same bytes again.
+        write_report(self.directory, json.loads(data))
+        put(self.directory.manifest, data)
         if not self.request.keep_work:
             self.directory.remove_work()
         return manifest
@@ -504,10 +506,10 @@ class _Driver:
 
     def _groups(self) -> Iterator[Group]:
         """Parts gathered until their kept text fills a shard; what the parts hold decides, nothing else."""
-        limit = self.request.recipe.output.shard_bytes
+        kept = self._kept_bytes
+        limit = self.request.recipe.output.shard_limit(sum(kept.values()))
         pending: list[Part] = []
         size = index = 0
-        kept = self._kept_bytes
         for part in self.parts:
             if pending and size and size + kept[part.name] > limit:
                 yield Group(index, tuple(pending))

@@ -118,3 +118,12 @@ def test_the_schema_accepts_the_packaged_recipes_and_refuses_misspelled_keys() -
 def test_a_recipe_survives_its_json() -> None:
     recipe = load_recipe("web")
     assert Recipe.model_validate_json(recipe.model_dump_json()) == recipe
+
+
+@pytest.mark.parametrize(
+    ("kept", "limit"),
+    [(0, 16_000_000), (100_000_000, 16_000_000), (1_000_000_000, 62_500_000), (10**12, 128_000_000)],
+)
+def test_where_nothing_is_said_small_text_is_cut_into_smaller_shards(kept: int, limit: int) -> None:
+    assert load_recipe("web").output.shard_limit(kept) == limit
+    assert load_recipe("web", ["output.shard_bytes=500MB"]).output.shard_limit(kept) == 500_000_000
