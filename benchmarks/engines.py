@@ -3,7 +3,8 @@
     python benchmarks/engines.py CORPUS.jsonl.zst [--recipe web] [--repeat 3] [--memory 4GB] [--parts speed,memory,data]
 
 A Ray cluster of two CPUs is started first. What Ray takes before the first task of ours (joining the cluster, a worker
-process for each CPU that has imported Curator) is measured once, apart. `speed`: both engines run in turn. `memory`:
+process for each CPU that has imported Curator) is measured once, apart. `speed`: both engines run in turn, and two
+runs that share nothing side by side, which tells what two cores of this machine can give the work at all. `memory`:
 each once more, for the proportional set size of all worker processes together, without the object store and Ray's own
 processes. `data`, left out by default: the tasks of `read` alone, by Ray tasks and through Ray Data in turn, with the
 most that the driver's own process holds for itself alone (the object store is not). MB are 10**6 bytes of UTF-8 text.
@@ -15,6 +16,8 @@ import argparse
 import contextlib
 import os
 import statistics
+import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -90,7 +93,7 @@ def compare(arguments: argparse.Namespace, cluster: RayCluster, size: int) -> No
     }
     parts = arguments.parts.split(",")
     if "speed" in parts:
-        tell_speed(kinds, arguments.repeat, size)
+        tell_speed(kinds, arguments, size)
     if "memory" in parts:
         for engine in ("local", "ray"):
             # Looking at memory takes a good part of a core, so it is not done while time is taken.
@@ -121,15 +124,16 @@ def times(kinds: dict[str, Callable[[Path], None]], repeat: int, size: int) -> d
     return taken
 
 
-def tell_speed(kinds: dict[str, Callable[[Path], None]], repeat: int, size: int) -> None:
-    """Print what each kind of run takes, and how they compare."""
-    taken = times(kinds, repeat, size)
+def tell_speed(kinds: dict[str, Callable[[Path], None]], arguments: argparse.Namespace, size: int) -> None:
+    """Print what each kind of run takes, how they compare, and what this machine can give."""
+    taken = times(kinds, arguments.repeat, size)
     two = taken["ray, 2 workers"]
     print(f"ray against local, 2 workers: {two.median() / taken['local, 2 workers'].median():.2f}")
     for engine in ("ray", "local"):
         pair = [taken[f"{engine}, {workers} workers"].median() for workers in (1, 2)]
         print(f"{engine}, from 1 to 2 workers: {pair[0] / pair[1]:.2f} times as fast")
-    print(f"two processes that only count, against one: {_cores():.2f} times as fast", flush=True)
+    print(f"two processes that only count, against one: {_cores():.2f} times as fast")
+    print(f"two runs that share nothing, side by side, against one: {_apart(arguments):.2f} times as much", flush=True)
 
 
 def _runner(arguments: argparse.Namespace, engine: str, workers: int, address: str) -> Callable[[Path], None]:
@@ -239,6 +243,25 @@ def _cores() -> float:
         first = time.monotonic() - began
         times.append(first if count == 2 else 2 * first)
     return times[0] / times[1]
+
+
+def _apart(arguments: argparse.Namespace) -> float:
+    """How much more two runs of one worker do at once than one alone: what two cores, which share a cache and the way
+    to memory, can give this work if nothing has to wait for anything."""
+
+    def seconds(count: int) -> float:
+        with tempfile.TemporaryDirectory() as folder:
+            began = time.monotonic()
+            started = []
+            for number in range(count):
+                options = ["-o", f"{folder}/{number}", "-r", arguments.recipe, "--workers", "1", "--json"]
+                command = [sys.executable, "-m", "curator", "process", str(arguments.corpus), *options]
+                started.append(subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL))
+            if sum(process.wait() for process in started):
+                sys.exit("a run failed")
+            return time.monotonic() - began
+
+    return statistics.median(2 * seconds(1) / seconds(2) for _ in range(arguments.repeat))
 
 
 @ray.remote

@@ -17,6 +17,8 @@ from model.openmp import native_problem
 INTERPRETED: Final = os.environ.get("TRITON_INTERPRET", "0").lower() in ("1", "true", "on", "yes", "y")
 """Triton binds its choice when it is imported, for the whole process: so it is read once, as Triton reads it."""
 
+_PAGE_BYTES: Final = 4096
+_LINE_BYTES: Final = 64
 _TRITON_DTYPES: Final = (torch.float32, torch.bfloat16, torch.float16)
 _CPU_DTYPES: Final = (*_TRITON_DTYPES, torch.float64)
 NATIVE_DTYPES: tuple[torch.dtype, ...] = (torch.float32,)
@@ -44,6 +46,15 @@ def runs_natively(tensor: Tensor) -> bool:
     """Whether an op on a tensor on the CPU takes the kernels that Numba compiles: float32 does, where they can run
     (`native_problem`, which `curator doctor` tells); all else takes plain torch."""
     return tensor.dtype in NATIVE_DTYPES and native_problem() is None
+
+
+def rows_apart(like: Tensor, rows: int, columns: int) -> Tensor:
+    """An empty [rows, columns] for kernels that read several rows side by side. The rows of a matrix that is a multiple
+    of 4 KiB wide would take turns in the same few lines of the first cache: there each begins a line further."""
+    step = columns
+    if columns * like.itemsize % _PAGE_BYTES == 0:
+        step += _LINE_BYTES // like.itemsize
+    return like.new_empty(rows, step)[:, :columns]
 
 
 def expect_floating(name: str, tensor: Tensor) -> None:

@@ -234,8 +234,10 @@ def _differentiate(
     ctx: torch.autograd.function.BackwardCFunction, grad: Tensor
 ) -> tuple[Tensor, Tensor, None, None, None, None, None]:
     flags: tuple[bool, bool] = ctx.flags  # type: ignore[attr-defined]
-    # The rows of a summed or expanded gradient have strides that no GEMM takes.
-    x_grad, weight_grad_EDF = _backward(grad.contiguous(), *ctx.saved_tensors, *flags)
+    # The rows of a summed or expanded gradient have strides that no GEMM takes; rows apart from each other do.
+    if uses_triton(grad) or not runs_natively(grad) or grad.stride(1) != 1:
+        grad = grad.contiguous()
+    x_grad, weight_grad_EDF = _backward(grad, *ctx.saved_tensors, *flags)
     return x_grad, weight_grad_EDF, None, None, None, None, None
 
 

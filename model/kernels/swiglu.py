@@ -22,6 +22,7 @@ from model.kernels.dispatch import (
     expect,
     expect_floating,
     expect_shape,
+    rows_apart,
     runs_natively,
     save_for_backward,
     uses_triton,
@@ -110,10 +111,10 @@ def _backward(grad_SF: Tensor, packed_SG: Tensor, scale_S: Tensor | None) -> tup
 
 @_backward.register_fake
 def _(grad_SF: Tensor, packed_SG: Tensor, scale_S: Tensor | None) -> tuple[Tensor, Tensor]:
-    scale_shape = (0,) if scale_S is None else scale_S.shape
-    return torch.empty(packed_SG.shape, dtype=packed_SG.dtype, device=packed_SG.device), packed_SG.new_empty(
-        scale_shape, dtype=accumulation_dtype(packed_SG)
-    )
+    scale_grad_S = packed_SG.new_empty((0,) if scale_S is None else scale_S.shape, dtype=accumulation_dtype(packed_SG))
+    if not uses_triton(packed_SG) and runs_natively(packed_SG):
+        return rows_apart(packed_SG, *packed_SG.shape), scale_grad_S
+    return torch.empty(packed_SG.shape, dtype=packed_SG.dtype, device=packed_SG.device), scale_grad_S
 
 
 def _save(ctx: torch.autograd.function.FunctionCtx, inputs: tuple[Tensor, Tensor | None], output: Tensor) -> None:

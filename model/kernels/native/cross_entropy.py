@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from curator.kernel import numba
+from model.kernels.dispatch import rows_apart
 from model.kernels.native.gemm import share
 from model.kernels.native.grouped_gemm import add_transposed, multiply
 from model.kernels.native.mathematics import exponential, largest
@@ -22,7 +23,7 @@ from model.kernels.native.vectors import bytes_of, pointer
 @compiled
 def _softmax_part(data: int, part: int, like: Any) -> None:
     """Logits become exponentials less their sum at the target; losses, and the factors that make gradients of them."""
-    parts, logits, targets, weights, losses, factors, tokens, vocabulary = numbers_of(data)[:8]
+    parts, logits, step, targets, weights, losses, factors, tokens, vocabulary = numbers_of(data)[:9]
     size = bytes_of(like)
     first, until = share(tokens, part, parts)
     target_of = numba.carray(pointer(targets, np.int64(0)), tokens)
@@ -30,10 +31,11 @@ def _softmax_part(data: int, part: int, like: Any) -> None:
     loss_of = numba.carray(pointer(losses, like), tokens)
     factor_of = numba.carray(pointer(factors, like), tokens)
     for token in range(first, until):
-        row = numba.carray(pointer(logits + token * vocabulary * size, like), vocabulary)
+        start = logits + token * step * size
+        row = numba.carray(pointer(start, like), vocabulary)
         target = max(target_of[token], 0)
         # NaN is passed over here; as an exponential it makes the sum NaN.
-        most = largest(logits + token * vocabulary * size, vocabulary, like)
+        most = largest(start, vocabulary, like)
         chosen = row[target] - most
         total = like
         for column in range(vocabulary):
@@ -73,7 +75,7 @@ def forward(
     weight_grad_VD = weight.new_empty(weight.shape if differentiable else 0)
     if tokens == 0:
         weight_grad_VD.zero_()
-    buffer_CV = x.new_empty(min(chunk, tokens), vocabulary)
+    buffer_CV = rows_apart(x, min(chunk, tokens), vocabulary)
     parts = torch.get_num_threads()
     for start in range(0, tokens, chunk):
         part = slice(start, min(start + chunk, tokens))
@@ -85,6 +87,7 @@ def forward(
             parts,
             parts,
             logits_CV.data_ptr(),
+            logits_CV.stride(0),
             targets[part].data_ptr(),
             weights[part].data_ptr(),
             losses_T[part].data_ptr(),

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from curator.kernel import numba
+from model.kernels.dispatch import rows_apart
 from model.kernels.native.gemm import share
 from model.kernels.native.mathematics import exponential
 from model.kernels.native.regions import Region, address, compiled, next_part, numbers_of
@@ -33,7 +34,7 @@ def _forward_part(data: int, part: int, like: Any) -> None:
 
 @compiled
 def _backward_part(data: int, part: int, like: Any) -> None:
-    parts, grad, packed, scale, packed_grad, scale_grad, rows, width = numbers_of(data)[:8]
+    parts, grad, packed, scale, packed_grad, packed_step, scale_grad, rows, width = numbers_of(data)[:9]
     size = bytes_of(like)
     first, until = share(rows, part, parts)
     scales = numba.carray(pointer(scale, like), rows)
@@ -42,8 +43,8 @@ def _backward_part(data: int, part: int, like: Any) -> None:
     for row in range(first, until):
         gate = numba.carray(pointer(packed + 2 * row * width * size, like), width)
         up = numba.carray(pointer(packed + (2 * row + 1) * width * size, like), width)
-        gate_grad = numba.carray(pointer(packed_grad + 2 * row * width * size, like), width)
-        up_grad = numba.carray(pointer(packed_grad + (2 * row + 1) * width * size, like), width)
+        gate_grad = numba.carray(pointer(packed_grad + row * packed_step * size, like), width)
+        up_grad = numba.carray(pointer(packed_grad + (row * packed_step + width) * size, like), width)
         upstream = numba.carray(pointer(grad + row * width * size, like), width)
         factor = scales[row] if scale else one
         total = like
@@ -106,7 +107,7 @@ def backward(grad_SF: Tensor, packed_SG: Tensor, scale_S: Tensor | None) -> tupl
     grad, packed = grad_SF.contiguous(), packed_SG.contiguous()
     scale = None if scale_S is None else scale_S.contiguous()
     rows, width = grad.shape
-    packed_grad_SG = torch.empty(packed.shape, dtype=packed.dtype)
+    packed_grad_SG = rows_apart(packed, rows, 2 * width)
     scale_grad_S = packed.new_empty(0 if scale is None else rows)
     parts = torch.get_num_threads()
     _BACKWARD.run(
@@ -117,6 +118,7 @@ def backward(grad_SF: Tensor, packed_SG: Tensor, scale_S: Tensor | None) -> tupl
         packed.data_ptr(),
         address(scale),
         packed_grad_SG.data_ptr(),
+        packed_grad_SG.stride(0),
         scale_grad_S.data_ptr(),
         rows,
         width,

@@ -135,6 +135,22 @@ def test_a_logit_that_is_no_number_makes_a_loss_that_is_none() -> None:
         assert torch.isnan(linear_cross_entropy(torch.randn(3, 8), weight, targets).losses_T).all()
 
 
+@pytest.mark.parametrize("width", [512, 500])
+def test_rows_that_lie_apart_are_read_where_they_stand(width: int) -> None:
+    order = sort_by_expert(torch.randint(3, (40, 2)), 3)
+    x, weight = torch.randn(40, 24), torch.randn(3, 24, 2 * width)
+
+    def gradients(x: Tensor, weight: Tensor) -> tuple[Tensor, ...]:
+        leaves = x.detach().requires_grad_(), weight.detach().requires_grad_()
+        hidden = swiglu(grouped_gemm(leaves[0], leaves[1], order.offsets_E, gather=order))
+        return torch.autograd.grad(hidden.square().sum(), leaves)
+
+    for found, expected in zip(gradients(x, weight), gradients(x.double(), weight.double()), strict=True):
+        assert float((found - expected).abs().max() / expected.abs().max()) < 1e-5
+    packed, scale = torch.randn(40, 2 * width, requires_grad=True), torch.rand(40, requires_grad=True)
+    torch.library.opcheck(torch.ops.curator.swiglu.default, (packed, scale))
+
+
 def test_the_gradient_of_the_loss_follows_what_it_is_multiplied_by() -> None:
     x, weight = torch.randn(6, 8, requires_grad=True), torch.randn(50, 8, requires_grad=True)
     total = linear_cross_entropy(x, weight, torch.arange(6)).total
