@@ -102,7 +102,7 @@ REFUSED: list[Case] = [
 REFUSED_TOO: list[Case] = [
     (["train", "{run}", "-o", "s3://b/m"], 2, "cannot be written to object storage"),
     (["train", "{run}", "-o", "{full}"], 2, "the output is not empty"),
-    (["train", "{run}", "-o", "{notes}"], 2, "the output is not empty"),
+    (["train", "{run}", "-o", "{notes}"], 2, "is a file, not a folder"),
     (["train", "{run}", "-o", "{new}", "-c", "{notes}"], 2, "is not a mapping"),
     (["train", "{run}", "-o", "{new}", "--set", "data.batch=8", "--set", "accumulation=3"], 2, "does not divide"),
     (["train", "{run}", "-o", "{new}", "--tokenizer", "{notes}"], 2, "is no tokenizer"),
