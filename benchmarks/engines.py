@@ -257,7 +257,8 @@ def _apart(arguments: argparse.Namespace) -> float:
                 options = ["-o", f"{folder}/{number}", "-r", arguments.recipe, "--workers", "1", "--json"]
                 command = [sys.executable, "-m", "curator", "process", str(arguments.corpus), *options]
                 started.append(subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL))
-            if sum(process.wait() for process in started):
+            codes = [process.wait() for process in started]
+            if any(codes):
                 sys.exit("a run failed")
             return time.monotonic() - began
 

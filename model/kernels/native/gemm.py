@@ -206,3 +206,8 @@ def whole_tiles(rows: int) -> int:
 def new_workspace(parts: int, space: int) -> Tensor:
     """A row of memory for each part, as many bytes and a few, so that rows begin where a vector may: uint8."""
     return torch.empty(parts, -(-space // 64) * 64, dtype=torch.uint8)
+
+
+def with_dense_rows(x_RD: Tensor) -> Tensor:
+    """The matrix, or a copy where the numbers of a row do not lie end to end."""
+    return x_RD if x_RD.stride(1) == 1 else x_RD.contiguous()

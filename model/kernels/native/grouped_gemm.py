@@ -21,6 +21,7 @@ from model.kernels.native.gemm import (
     share,
     table_at,
     whole_tiles,
+    with_dense_rows,
 )
 from model.kernels.native.regions import Region, address, compiled, next_part, numbers_of
 from model.kernels.native.vectors import TILE_BYTES, TILE_ROWS, bytes_of, pointer
@@ -134,7 +135,7 @@ def multiply(
     y = x_RD.new_empty(tokens, weight_EDF.shape[2]) if into is None else into
     if y.numel() == 0:
         return y
-    x = x_RD if x_RD.stride(1) == 1 else x_RD.contiguous()
+    x = with_dense_rows(x_RD)
     parts = torch.get_num_threads()
     rows = x_RD.shape[0] if gather_S is None else gather_S.shape[0]
     depth, columns, size = weight_EDF.shape[1], weight_EDF.shape[2], x.itemsize
@@ -292,7 +293,7 @@ def add_transposed(
     else:
         left, left_rows, right, right_rows = grad_RF, scatter_S, x_RD, gather_S
         target = total_EDF.transpose(1, 2)
-    left, right = (rows if rows.stride(1) == 1 else rows.contiguous() for rows in (left, right))
+    left, right = with_dense_rows(left), with_dense_rows(right)
     parts = torch.get_num_threads()
     by_rows = target.shape[1] > target.shape[2]
     columns, size = target.shape[2], left.itemsize

@@ -8,6 +8,7 @@ import numpy as np
 from torch import Tensor
 
 from curator.kernel import numba
+from model.kernels.native.gemm import with_dense_rows
 from model.kernels.native.regions import Region, compiled, next_part, numbers_of
 from model.kernels.native.vectors import bytes_of, number, pointer
 
@@ -93,7 +94,7 @@ _BACKWARD: Final = Region(_backward_single, _backward_double)
 
 def forward(x_TD: Tensor, weight_D: Tensor, epsilon: float) -> tuple[Tensor, Tensor]:
     """The normalised rows [T, D], and what each was multiplied by [T]."""
-    x, weight = _with_dense_rows(x_TD), weight_D.contiguous()
+    x, weight = with_dense_rows(x_TD), weight_D.contiguous()
     rows, width = x.shape
     y_TD, scale_T = x.new_empty(rows, width), x.new_empty(rows)
     small = np.array([epsilon])
@@ -114,7 +115,7 @@ def forward(x_TD: Tensor, weight_D: Tensor, epsilon: float) -> tuple[Tensor, Ten
 
 def backward(grad_TD: Tensor, x_TD: Tensor, weight_D: Tensor, scale_T: Tensor) -> tuple[Tensor, Tensor]:
     """The gradients of the rows [T, D] and of the weight [D]."""
-    grad, x = _with_dense_rows(grad_TD), _with_dense_rows(x_TD)
+    grad, x = with_dense_rows(grad_TD), with_dense_rows(x_TD)
     weight, scale = weight_D.contiguous(), scale_T.contiguous()
     rows, width = x.shape
     x_grad_TD, sums_PD = x.new_empty(rows, width), x.new_empty(_parts(rows), width)
@@ -137,8 +138,3 @@ def backward(grad_TD: Tensor, x_TD: Tensor, weight_D: Tensor, scale_T: Tensor) -
 
 def _parts(rows: int) -> int:
     return -(-rows // _ROWS)
-
-
-def _with_dense_rows(x_TD: Tensor) -> Tensor:
-    """The tensor, or a copy where the numbers of a row do not lie end to end."""
-    return x_TD if x_TD.stride(1) == 1 else x_TD.contiguous()
