@@ -27,6 +27,9 @@ LOOK_BACK_BYTES = 1 << 16
 """Bytes of a record over the limit that are kept while it passes: its beginning may tell what it is, and a finder may
 need its end to see where the next record begins."""
 
+LOOK_AHEAD_BYTES = 1 << 16
+"""Bytes behind a piece of a plain file that are read with it: most last lines end there."""
+
 _NEWLINE = 10
 _BLANK = np.zeros(256, dtype=np.bool_)
 _BLANK[[9, 10, 11, 12, 13, 32]] = True
@@ -41,6 +44,11 @@ class RecordEnds(abc.ABC):
         """Places at which a record ends and the next may begin, rising, counted from the chunk's first byte. A finder
         for streams may look back by `LOOK_BACK_BYTES`: such places are negative."""
 
+    def first_end(self, chunk: bytes) -> int | None:
+        """The first place of `ends`, None where there is none."""
+        ends = self.ends(chunk)
+        return int(ends[0]) if len(ends) else None
+
     def is_document(self, begin: bytes) -> bool:
         """Whether a record over the limit, of which `begin` shows at most `LOOK_BACK_BYTES`, would have been a
         document: one that would not is passed over without a failure."""
@@ -53,6 +61,10 @@ class LineEnds(RecordEnds):
     def ends(self, chunk: bytes) -> NDArray[np.int64]:
         """See `RecordEnds`."""
         return np.flatnonzero(np.frombuffer(chunk, dtype=np.uint8) == _NEWLINE) + 1
+
+    def first_end(self, chunk: bytes) -> int | None:
+        """See `RecordEnds`."""
+        return chunk.find(b"\n") + 1 or None
 
 
 class ParagraphEnds(RecordEnds):
@@ -324,7 +336,8 @@ def line_blocks(split: Split, options: ReadOptions) -> Iterator[Block]:
     if split.data is not None:
         yield from _line_blocks_of(split.data, split, options.batch_bytes)
         return
-    place, chunks = _enter_file(split, LineEnds(), max(options.batch_bytes, 1))
+    # With the first bytes behind the split there comes the rest of its last line: one block, and the file read once.
+    place, chunks = _enter_file(split, LineEnds(), max(options.batch_bytes, 1) + LOOK_AHEAD_BYTES)
     if place is None or place >= split.end:
         return
     line, tail = split.first_line, b""
@@ -398,9 +411,9 @@ def _enter_file(split: Split, record_ends: RecordEnds, chunk_bytes: int) -> tupl
     place = split.begin - 1
     chunks = read_chunks(split.file, place, chunk_bytes)
     for chunk in chunks:
-        ends = record_ends.ends(chunk)
-        if len(ends):
-            return place + int(ends[0]), _resume(chunk[int(ends[0]) :], chunks)
+        end = record_ends.first_end(chunk)
+        if end is not None:
+            return place + end, _resume(chunk[end:], chunks)
         place += len(chunk)
         if place >= split.end:
             break

@@ -1,12 +1,14 @@
-"""Lines of a split that carries its bytes are cut where looking at every line end would cut them."""
+"""Lines of a split that carries its bytes are cut where looking at every line end would cut them; those of a split that
+lies in a plain file come with the last of them."""
 
 from dataclasses import replace
+from pathlib import Path
 
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from curator.readers.base import Fields, InputFile, ReadOptions, Split
-from curator.readers.blocks import LineEnds, line_blocks, split_blocks
+from curator.readers.blocks import LineEnds, line_blocks, plain_splits, split_blocks
 
 LINES = st.lists(st.sampled_from([b"\n", b"a\n", b"bc\n", b"\r\n", b"x" * 30 + b"\n"]), max_size=30).map(b"".join)
 OPTIONS = ReadOptions(fields=Fields())
@@ -21,3 +23,14 @@ def test_lines_are_cut_as_their_ends_say(lines: bytes, tail: bytes, begin: int, 
     split = Split(file, 0, begin, begin + len(data), 3, data)
     options = replace(OPTIONS, batch_bytes=batch_bytes)
     assert list(line_blocks(split, options)) == list(split_blocks(split, options, LineEnds))
+
+
+def test_a_split_of_a_plain_file_is_one_block(tmp_path: Path) -> None:
+    path = tmp_path / "x.jsonl"
+    lines = [b"%d\n" % (7**number) for number in range(100)]
+    path.write_bytes(b"".join(lines))
+    file = InputFile(str(path), path.name, path.stat().st_size, 0, "jsonl", "none")
+    blocks = [list(line_blocks(split, replace(OPTIONS, batch_bytes=500))) for split in plain_splits(file, 500)]
+    assert len(blocks) > 5
+    assert [len(of_split) for of_split in blocks] == [1] * len(blocks)
+    assert b"".join(block.data for (block,) in blocks) == path.read_bytes()
