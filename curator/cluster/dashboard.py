@@ -224,8 +224,8 @@ def _token_headers() -> dict[str, str]:
 
 
 def last_line(text: str) -> str:
-    """The last line that says something."""
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    """The last line that says something: Ray ends what it quotes with a line that has a full stop alone."""
+    lines = [line.strip() for line in text.splitlines() if any(character.isalnum() for character in line)]
     return lines[-1] if lines else ""
 
 

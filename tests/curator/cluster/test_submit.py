@@ -87,6 +87,11 @@ def test_a_stage_that_the_cluster_lacks_works_through_its_wheel(cluster: Dashboa
     assert "linger" in manifest["code"]
 
 
+def test_a_job_of_one_id_is_taken_once(cluster: DashboardCluster) -> None:
+    job = {"entrypoint": "true", "submission_id": f"once-{time.time_ns()}"}
+    assert [Dashboard(cluster.url).submit(job) for _ in range(2)] == [True, False]
+
+
 @pytest.mark.long
 def test_the_same_submission_sent_twice_at_once_is_one_run(cluster: DashboardCluster, place: Place) -> None:
     command = ("submit", place.input, "-o", place.folder / "run", "-r", place.recipe, "--address", cluster.url)
