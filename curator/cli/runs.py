@@ -9,7 +9,7 @@ from datetime import datetime
 from curator.cli.output import print_json, print_line, print_note, print_table
 from curator.cluster.dashboard import Dashboard, NoAnswer, SubmittedJob
 from curator.cluster.records import RunRecord, all_records, find_record
-from curator.cluster.state import Progress, progress_of
+from curator.cluster.state import Progress, progress_of, sees
 from curator.errors import TransientError, UserError
 
 CANCEL_SECONDS = 60.0
@@ -45,9 +45,14 @@ def runs_show_command(run: str, as_json: bool) -> None:
     """Show how far a run is."""
     record = find_record(run)
     progress, job, answers = _look(record, set())
+    if answers:
+        from curator.cluster.follow import with_last_word
+
+        progress = with_last_word(progress, Dashboard(record.address), record.submission)
     if as_json:
         print_json(_values(record, progress, job, answers))
         return
+    unseen = "" if sees(record.directory) else " (not seen from here)"
     cluster = "does not answer" if not answers else "has no such job any more" if job is None else job.status.lower()
     rows: list[list[object]] = [
         ["recipe", record.specification.recipe.name],
@@ -56,7 +61,7 @@ def runs_show_command(run: str, as_json: bool) -> None:
         ["attempt", progress.attempt or ""],
         ["last event", _time(progress.changed)],
         ["error", " ".join(filter(None, (progress.error and f"{progress.error}:", progress.message)))],
-        ["directory", record.specification.output],
+        ["directory", f"{record.specification.output}{unseen}"],
         ["cluster", record.address],
         ["job", f"{record.submission}: {cluster}"],
         ["submitted", _time(record.submitted)],

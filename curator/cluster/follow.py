@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 from curator.cluster.dashboard import Dashboard, NoAnswer, SubmittedJob
+from curator.cluster.job import reports_of
 from curator.cluster.records import RunRecord
-from curator.cluster.state import Progress, is_worked_in, progress_of
+from curator.cluster.state import Progress, is_worked_in, progress_of, sees
+from curator.errors import TransientError, UserError
 from curator.run.directory import RunDirectory
 from curator.run.events import Event, EventReader
-from curator.storage.path import AnyPath
 
 LOOK_SECONDS = 0.4
 """How often the run directory is looked at."""
@@ -23,6 +25,7 @@ SILENT_ASKS = 3
 """A run is given up for lost when Ray has not answered so often in a row and nobody holds the run directory."""
 
 _LOST = "the cluster does not answer, and nothing works in the run directory"
+_UNSEEN = "the cluster does not answer, and the run directory is not seen from here"
 
 
 @dataclass
@@ -61,28 +64,37 @@ def follow(record: RunRecord, attempt: int, listener: Callable[[Event], None], t
     directory = record.directory
     reader = EventReader(RunDirectory(directory).events)
     cluster = _Cluster(Dashboard(record.address), record.submission, tell)
-    if attempt and not directory.is_dir():
+    is_seen = sees(directory)
+    if attempt and not is_seen:
         tell(f"{directory} is not seen from here: only the state of the job is followed")
     while True:
         cluster.ask()
         ended = cluster.job is not None and cluster.job.has_ended
-        for event in _of_attempt(reader, attempt):
+        for event in _of_attempt(reader, attempt) if is_seen else ():
             listener(event)
             if event["kind"] in ("run.finished", "run.stopped"):
                 return progress_of(directory)
         if ended:
-            return _by_job(directory, cluster.job)
-        if cluster.silent >= SILENT_ASKS and not is_worked_in(directory):
-            return replace(progress_of(directory), state="lost", message=_LOST)
+            return with_last_word(progress_of(directory, cluster.job), cluster.dashboard, cluster.submission)
+        if cluster.silent >= SILENT_ASKS:
+            if not (is_seen or sees(directory)):
+                return replace(progress_of(directory), state="unknown", message=_UNSEEN)
+            if not is_worked_in(directory):
+                return replace(progress_of(directory), state="lost", message=_LOST)
         time.sleep(LOOK_SECONDS)
 
 
 def _of_attempt(reader: EventReader, attempt: int) -> Iterator[Event]:
-    return (event for event in reader.read() if event["attempt"] == attempt)
+    with contextlib.suppress(TransientError):  # a storage that is not reached now is asked again at the next look
+        yield from (event for event in reader.read() if event["attempt"] == attempt)
 
 
-def _by_job(directory: AnyPath, job: SubmittedJob | None) -> Progress:
-    """How a run ended that said no last word into its directory, or whose directory is not seen from here."""
-    if job is not None and job.status == "SUCCEEDED":
-        return replace(progress_of(directory), state="finished")
-    return progress_of(directory, job)
+def with_last_word(progress: Progress, dashboard: Dashboard, submission: str) -> Progress:
+    """With what the driver told in its log, where a run failed whose directory does not say why."""
+    if progress.state != "failed" or progress.message is not None:
+        return progress
+    try:
+        said = [report.message for report in reports_of(dashboard.logs(submission)) if report.message]
+    except (NoAnswer, UserError):
+        return progress
+    return replace(progress, message=said[-1]) if said else progress

@@ -9,18 +9,26 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, cast
 
-from curator.cluster.dashboard import SubmittedJob, last_line
+from curator.cluster.dashboard import JobStatus, SubmittedJob, last_line
 from curator.errors import INTERRUPTED, Bug, CuratorError, DataError, TransientError, UserError
 from curator.run.directory import RunDirectory
 from curator.run.events import Event, read_events
 from curator.storage.path import AnyPath
 
-State = Literal["waiting", "running", "finished", "stopped", "failed", "lost"]
-"""`waiting`: not begun; `stopped`: cancelled or interrupted; `lost`: it ended without a word, as when a node dies."""
+State = Literal["waiting", "running", "finished", "stopped", "failed", "lost", "unknown"]
+"""`waiting`: not begun; `stopped`: cancelled or interrupted; `lost`: it ended without a word, as when a node dies;
+`unknown`: neither its directory nor its cluster is seen from here."""
 
 _EXIT_CODES: dict[str, int] = {
     **{kind.__name__: kind.exit_code for kind in (UserError, DataError, TransientError, Bug)},
     "KeyboardInterrupt": INTERRUPTED,
+}
+
+_BY_JOB: dict[JobStatus, State] = {
+    "PENDING": "waiting",
+    "RUNNING": "running",
+    "STOPPED": "stopped",
+    "SUCCEEDED": "finished",
 }
 
 
@@ -43,7 +51,7 @@ class Progress:
     @property
     def has_ended(self) -> bool:
         """Whether the run does nothing any more."""
-        return self.state not in ("waiting", "running")
+        return self.state not in ("waiting", "running", "unknown")
 
     @property
     def exit_code(self) -> int:
@@ -61,19 +69,42 @@ def exit_code_of(error: str | None) -> int:
 
 
 def progress_of(directory: AnyPath, job: SubmittedJob | None = None) -> Progress:
-    """How far the run in a directory is. `job` is what Ray says of it, None where Ray says nothing."""
+    """How far the run in a directory is. `job` is what Ray says of it, None where Ray says nothing; that alone counts
+    where the directory is not seen from here, as on a machine that has not mounted it or may not read its bucket."""
     run = RunDirectory(directory)
-    progress = after(read_events(run.events))
-    if run.manifest.exists():
-        return replace(progress, state="finished", error=None, message=None)
-    if job is None or progress.has_ended:
-        if job is not None and not job.has_ended:
-            return replace(progress, state="waiting")  # another attempt, which has not said anything yet
+    try:
+        progress = after(read_events(run.events))
+        if run.manifest.exists():
+            return replace(progress, state="finished", error=None, message=None)
+        is_seen = progress.changed is not None or directory.exists()
+    except (UserError, TransientError, OSError):  # the storage denies access, or is not reached
+        progress, is_seen = Progress("waiting"), False
+    if not is_seen:
+        return _by_job(progress, job) if job is not None else replace(progress, state="unknown")
+    if job is None:
         return progress
     if not job.has_ended:
-        return progress
-    if job.status == "STOPPED":
-        return replace(progress, state="stopped", error="KeyboardInterrupt")
+        # Another attempt, which has not said anything yet.
+        return replace(progress, state="waiting") if progress.has_ended else progress
+    return progress if progress.has_ended else _by_job(progress, job)
+
+
+def sees(path: AnyPath) -> bool:
+    """Whether a run directory, or a file of one, is there and may be looked at from here."""
+    try:
+        return path.exists()
+    except (UserError, TransientError, OSError):
+        return False
+
+
+def _by_job(progress: Progress, job: SubmittedJob) -> Progress:
+    """How far a run is whose directory says no last word. The driver ends with the exit code of what went wrong."""
+    if job.status in _BY_JOB:
+        error = "KeyboardInterrupt" if job.status == "STOPPED" else None
+        return replace(progress, state=_BY_JOB[job.status], error=error)
+    kinds = [kind for kind, code in _EXIT_CODES.items() if code == job.exit_code and code != INTERRUPTED]
+    if kinds:
+        return replace(progress, state="failed", error=kinds[0])
     return replace(progress, state="lost", message=last_line(job.message))
 
 
@@ -108,9 +139,12 @@ def after(events: Iterable[Event]) -> Progress:
 
 
 def is_worked_in(directory: AnyPath) -> bool:
-    """Whether a process holds the run directory, as far as its file system tells (see `RunLock`)."""
+    """Whether a process holds the run directory, as far as its file system tells (see `RunLock`). For one on object
+    storage this takes as long as its lease is watched (see `curator.storage.lease`)."""
     if not isinstance(directory, Path):
-        return False
+        from curator.storage.lease import is_renewed
+
+        return is_renewed(directory)
     try:
         descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
     except OSError:

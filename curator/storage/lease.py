@@ -47,8 +47,7 @@ class Lease:
         self._thread = threading.Thread(target=self._keep, name="lease", daemon=True)
 
     def __enter__(self) -> Lease:
-        found = read_object(self._object)
-        if found is not None and self._changes(found):
+        if is_renewed(self._root):
             raise self._refusal()
         self._put()
         time.sleep(SETTLE_SECONDS)
@@ -75,18 +74,6 @@ class Lease:
                 hint="let it finish; what this one committed is kept",
             )
 
-    def _changes(self, found: bytes) -> bool:
-        """Whether somebody renews the lease while this process looks."""
-        end = time.monotonic() + WATCH_SECONDS
-        while time.monotonic() < end:
-            time.sleep(_LOOK_SECONDS)
-            now = read_object(self._object)
-            if now is None:
-                return False  # let go
-            if now != found:
-                return True
-        return False
-
     def _put(self) -> None:
         self._number += 1
         put_object(self._object, json.dumps({"owner": self._owner, "number": self._number}).encode())
@@ -104,3 +91,15 @@ class Lease:
                     self.lost = True
                     return
                 self._put()
+
+
+def is_renewed(root: StoragePath) -> bool:
+    """Whether somebody renews the lease of a run directory, if there is one, while this process looks."""
+    found = read_object(root / NAME)
+    end = time.monotonic() + WATCH_SECONDS
+    while found is not None and time.monotonic() < end:
+        time.sleep(_LOOK_SECONDS)
+        now = read_object(root / NAME)
+        if now != found:
+            return now is not None  # else it was let go
+    return False

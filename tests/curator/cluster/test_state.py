@@ -160,6 +160,34 @@ def test_a_run_without_a_last_word_is_what_ray_says_of_its_job(
         assert found.message == "the node died"
 
 
+@pytest.mark.parametrize(
+    ("job", "state", "error"),
+    [
+        (None, "unknown", None),
+        (replace(JOB, status="PENDING"), "waiting", None),
+        (JOB, "running", None),
+        (replace(JOB, status="STOPPED"), "stopped", "KeyboardInterrupt"),
+        (replace(JOB, status="SUCCEEDED", message="Job finished successfully.", exit_code=0), "finished", None),
+        (replace(JOB, status="FAILED", exit_code=3), "failed", "DataError"),
+        (replace(JOB, status="FAILED", exit_code=-9), "lost", None),
+    ],
+)
+def test_a_run_whose_directory_is_not_seen_from_here_is_what_ray_says_of_its_job(
+    tmp_path: Path, job: SubmittedJob | None, state: str, error: str | None
+) -> None:
+    found = progress_of(tmp_path / "not-mounted", job)
+    assert (found.state, found.error) == (state, error)
+    assert found.exit_code == {"finished": 0, "stopped": 130, "failed": 3}.get(state, 75)
+
+
+@pytest.mark.slow
+def test_waiting_for_a_run_of_which_nothing_is_seen_ends_and_does_not_call_it_lost(home: Path) -> None:
+    record = make_record(home / "not-mounted")
+    found = follow(record, 1, lambda event: None, lambda sentence: None)
+    assert (found.state, found.exit_code) == ("unknown", 75)
+    assert found.message == "the cluster does not answer, and the run directory is not seen from here"
+
+
 def test_an_attempt_that_has_not_begun_waits(tmp_path: Path) -> None:
     assert progress_of(tmp_path / "run", replace(JOB, status="PENDING")) == Progress("waiting")
     directory = RunDirectory(tmp_path / "run")

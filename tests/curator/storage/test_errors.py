@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from curator.cluster.dashboard import SubmittedJob
+from curator.cluster.state import Progress, progress_of, sees
 from curator.errors import CuratorError, DataError, TransientError, UserError
 from curator.readers.base import InputFile, ReadOptions
 from curator.readers.detect import discover
@@ -66,6 +68,13 @@ def test_an_input_that_is_not_there(bucket: StoragePath, tmp_path: Path) -> None
 def test_access_that_is_denied(denied: StoragePath, local: Path, tmp_path: Path) -> None:
     assert "access is denied (check AWS_ACCESS_KEY_ID" in refusal(UserError, denied / "in" / "a.jsonl", tmp_path / "r")
     assert "access is denied" in refusal(UserError, local / "input", denied / "run")
+
+
+def test_a_run_in_a_bucket_that_may_not_be_read_is_what_its_job_is(denied: StoragePath) -> None:
+    job = SubmittedJob("curator-0123456789ab-1", "RUNNING", "", None, {})
+    assert progress_of(denied / "run", job) == Progress("running")
+    assert progress_of(denied / "run") == Progress("unknown")
+    assert not sees(denied / "run")
 
 
 def test_an_endpoint_that_is_not_reached(

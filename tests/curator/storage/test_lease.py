@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from curator.cluster.state import is_worked_in
 from curator.errors import UserError
 from curator.run.directory import FIRST_EVENTS, RunDirectory, RunLock
 from curator.storage import lease
@@ -30,6 +31,17 @@ def test_a_lease_that_nobody_renews_is_taken_over(
     put_object(bucket / "run" / NAME, b'{"owner": "one that was killed", "number": 3}')
     run_stages([local / "input"], bucket / "run", *STAGES)
     assert hashes(bucket / "run") == hashes(local / "run")
+
+
+def test_a_directory_in_a_bucket_is_worked_in_while_its_lease_is_renewed(
+    bucket: StoragePath, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert not is_worked_in(bucket / "run")
+    with Lease(bucket / "run"):
+        assert is_worked_in(bucket / "run")
+    monkeypatch.setattr(lease, "WATCH_SECONDS", 1.0)
+    put_object(bucket / "run" / NAME, b'{"owner": "one that was killed", "number": 3}')
+    assert not is_worked_in(bucket / "run")
 
 
 def test_a_run_that_was_begun_while_this_one_waited_is_not_gone_on_with(bucket: StoragePath, local: Path) -> None:
