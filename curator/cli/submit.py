@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import cast
@@ -11,7 +12,7 @@ from curator.cli.memory import parse_memory
 from curator.cli.output import print_json, print_line, print_note
 from curator.cluster.records import RunRecord
 from curator.cluster.specification import Specification
-from curator.cluster.state import Progress
+from curator.cluster.state import Progress, sees
 from curator.cluster.submit import Submitted
 from curator.errors import INTERRUPTED, UserError
 from curator.run.funnel import funnel_json
@@ -39,6 +40,7 @@ def submit_command(
     from curator.cluster.submit import check_ray, make_specification, run_id
     from curator.recipe import load_with_origins
 
+    _check_key(key)
     memory_bytes = None if memory is None else parse_memory(memory)
     place = cluster_address(address)
     check_ray(Dashboard(place))  # before anything that takes time
@@ -75,19 +77,28 @@ def submit_to_server(
         if given:
             hint = "`curator runs resume ID --server URL` goes on with a run" if name == "--resume" else "leave it out"
             raise UserError(f"{name} does not go with --server", hint=hint)
+    _check_key(key)
     memory_bytes = None if memory is None else parse_memory(memory)
     submission = Submission(inputs, output, recipe, overlay, overrides, workers or None, memory_bytes, key)
     remote_submit(Remote(server, token_file), submission, wait, as_json)
+
+
+def _check_key(key: str | None) -> None:
+    """UserError for an empty key, as of a variable that is not set: all submissions with it would be one run."""
+    if key is not None and not key.strip():
+        raise UserError("--key is empty", hint="give a text that no other run has, or leave it out")
 
 
 def submit_and_tell(
     address: str, specification: Specification, run: str, *, install: bool, wait: bool, as_json: bool
 ) -> None:
     """Submit, say what came of it and, with `wait`, follow the run to its end and exit as it did."""
-    from curator.cluster.submit import submit
+    from curator.cluster.submit import BEGIN_SECONDS, submit
 
+    # Who waits for the run waits for its beginning too: a busy cluster may have no CPU for it for hours.
+    begin_seconds = math.inf if wait else BEGIN_SECONDS
     try:
-        submitted = submit(address, specification, run, _tell, install=install)
+        submitted = submit(address, specification, run, _tell, install=install, begin_seconds=begin_seconds)
         if not wait:
             _print_submitted(submitted, as_json)
             return
@@ -105,10 +116,9 @@ def submit_and_tell(
 def _wait(submitted: Submitted, as_json: bool) -> Progress:
     from curator.cli.process import show_progress
     from curator.cluster.follow import follow
-    from curator.cluster.state import progress_of
 
     if submitted.standing == "finished":
-        return progress_of(submitted.record.directory)
+        return Progress("finished")
     progress = show_progress(as_json=as_json)
     try:
         return follow(submitted.record, submitted.attempt, progress, _tell)
@@ -129,6 +139,8 @@ def _note(submitted: Submitted) -> None:
         "finished": f"run {record.id} is finished already",
     }
     _tell(said[submitted.standing])
+    if submitted.standing == "finished" and not sees(record.directory):
+        _tell(f"{record.directory} is not seen from here; where it was removed, --resume makes it anew")
 
 
 def _print_submitted(submitted: Submitted, as_json: bool) -> None:
@@ -154,7 +166,7 @@ def _print_end(record: RunRecord, progress: Progress, as_json: bool) -> None:
     from curator.run.manifest import load_manifest
 
     directory = RunDirectory(record.directory)
-    manifest = load_manifest(directory.manifest) if directory.manifest.exists() else None
+    manifest = load_manifest(directory.manifest) if sees(directory.manifest) else None
     if as_json:
         values: Mapping[str, object] = {
             **_described(record),
@@ -169,7 +181,9 @@ def _print_end(record: RunRecord, progress: Progress, as_json: bool) -> None:
         return
     if progress.state != "finished":
         what = progress.message or f"it has {'been ' if progress.state == 'stopped' else ''}{progress.state}"
-        _tell(f"run {record.id}: {what}; go on with it with `curator runs resume {record.id}`")
+        go_on = "look at it" if progress.state == "unknown" else "go on with it"
+        command = "show" if progress.state == "unknown" else "resume"
+        _tell(f"run {record.id}: {what}; {go_on} with `curator runs {command} {record.id}`")
         return
     if manifest is None:
         _tell(f"run {record.id} is finished; {directory.root} is not seen from here")

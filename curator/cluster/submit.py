@@ -34,6 +34,9 @@ was nothing to do, since the run is finished."""
 BEGIN_SECONDS = 120.0
 """After so long a run that has neither begun nor been refused is left to itself."""
 
+TELL_SECONDS = 10.0
+"""After so long it is told what a run waits for."""
+
 _POLL_SECONDS = 0.1
 _PREFIX = "curator"
 _INSTALL_SECONDS = 1200
@@ -107,9 +110,15 @@ def run_id(specification: Specification, key: str | None) -> str:
 
 
 def submit(
-    address: str, specification: Specification, run: str, tell: Callable[[str], None], *, install: bool = False
+    address: str,
+    specification: Specification,
+    run: str,
+    tell: Callable[[str], None],
+    *,
+    install: bool = False,
+    begin_seconds: float = BEGIN_SECONDS,
 ) -> Submitted:
-    """Submit a run and wait until it begins or is refused. `tell` gets sentences for the user.
+    """Submit a run and wait until it begins or is refused, so long at the most. `tell` gets sentences for the user.
 
     UserError where the cluster cannot run it, or another submission has its key; what the driver said where that
     refused."""
@@ -121,7 +130,7 @@ def submit(
             here = _same_run(dashboard, specification, run, before[-1])
             if here is not None:
                 record = _record(address, specification, run, before[-1].submission, install)
-                return _await_begin(dashboard, record, here, tell)
+                return _await_begin(dashboard, record, here, tell, begin_seconds)
         nodes = dashboard.nodes()
         others = [job for job in dashboard.jobs() if not job.has_ended and job.submission.startswith(f"{_PREFIX}-")]
         pipeline = make_pipeline(specification.recipe)
@@ -130,8 +139,12 @@ def submit(
         raise UserError(error.message, hint=error.hint) from error
     number = 1 + (_number(before[-1]) if before else 0)
     record = _record(address, specification, run, f"{_PREFIX}-{run}-{number}", install)
-    first = _start(dashboard, record, driver_cpus(nodes))
-    return _await_begin(dashboard, record, "began" if first else "running before", tell)
+    if _start(dashboard, record, driver_cpus(nodes)):
+        return _await_begin(dashboard, record, "began", tell, begin_seconds)
+    other = dashboard.job(record.submission)  # it came between
+    if other is not None:
+        _check_request(specification, other)
+    return _await_begin(dashboard, record, "running before", tell, begin_seconds)
 
 
 def _record(address: str, specification: Specification, run: str, submission: str, install: bool) -> RunRecord:
@@ -179,10 +192,7 @@ def _same_run(
     dashboard: Dashboard, specification: Specification, run: str, last: SubmittedJob
 ) -> Literal["running before", "finished"] | None:
     """Whether the last job of a run stands for this submission too; None where there must be another job."""
-    if last.metadata.get("request") != specification.digest():
-        raise UserError(
-            f"this key was used for another run, into {last.metadata.get('output')}", hint="choose another --key"
-        )
+    _check_request(specification, last)
     if not last.has_ended:
         return "running before"
     if specification.resume or not any(
@@ -196,6 +206,14 @@ def _same_run(
         f"this run was submitted before, as {run}, and {ended}",
         hint="go on with it with --resume",
     )
+
+
+def _check_request(specification: Specification, other: SubmittedJob) -> None:
+    """UserError where a job with the key of a submission is not for the same run."""
+    if other.metadata.get("request") != specification.digest():
+        raise UserError(
+            f"this key was used for another run, into {other.metadata.get('output')}", hint="choose another --key"
+        )
 
 
 def _start(dashboard: Dashboard, record: RunRecord, cpus: int) -> bool:
@@ -232,10 +250,12 @@ def _environment(record: RunRecord, folders: Sequence[Folder]) -> dict[str, obje
     return environment
 
 
-def _await_begin(dashboard: Dashboard, record: RunRecord, standing: Standing, tell: Callable[[str], None]) -> Submitted:
+def _await_begin(
+    dashboard: Dashboard, record: RunRecord, standing: Standing, tell: Callable[[str], None], begin_seconds: float
+) -> Submitted:
     """Wait for the driver's first word. A refusal is raised as the driver said it."""
     save_record(record)
-    end = time.monotonic() + BEGIN_SECONDS
+    begin = time.monotonic()
     told = False
     while True:
         job = dashboard.job(record.submission)
@@ -255,9 +275,9 @@ def _await_begin(dashboard: Dashboard, record: RunRecord, standing: Standing, te
                 f"the driver did not start: {last_line(without_reports(logs)) or last_line(job.message)}",
                 hint=f"`curator runs logs {record.id}` has the rest",
             )
-        if time.monotonic() > end:
+        if time.monotonic() > begin + begin_seconds:
             return Submitted(record, "waiting", 0)
-        if not told and time.monotonic() > end - BEGIN_SECONDS + 10:
+        if not told and time.monotonic() > begin + TELL_SECONDS:
             told = True
             what = (
                 "for a CPU of the cluster, or for what the run needs there"

@@ -75,6 +75,17 @@ def test_a_submitted_run_has_the_bytes_of_a_local_one(cluster: DashboardCluster,
     assert "has begun" in done.stderr
     assert "[1/" in done.stderr, "progress is followed"
 
+    # As on a machine that has not mounted the output.
+    (place.folder / "on-ray").rename(place.folder / "hidden")
+    again = submit(cluster, place, "on-ray", "--wait", recipe=recipe)
+    assert again.returncode == 0, again.stderr
+    assert "is not seen from here; where it was removed, --resume makes it anew" in again.stderr
+    (record,) = (place.folder / "state" / "runs").glob("*.json")
+    assert shown(place, record.stem)["state"] == "finished"
+    anew = submit(cluster, place, "on-ray", "--wait", "--resume", recipe=recipe)
+    assert anew.returncode == 0, anew.stderr
+    assert hashes(place.folder / "on-ray") == hashes(place.folder / "local")
+
 
 def test_a_stage_that_the_cluster_lacks_works_through_its_wheel(cluster: DashboardCluster, place: Place) -> None:
     place.gate.touch()
@@ -90,6 +101,19 @@ def test_a_stage_that_the_cluster_lacks_works_through_its_wheel(cluster: Dashboa
 def test_a_job_of_one_id_is_taken_once(cluster: DashboardCluster) -> None:
     job = {"entrypoint": "true", "submission_id": f"once-{time.time_ns()}"}
     assert [Dashboard(cluster.url).submit(job) for _ in range(2)] == [True, False]
+
+
+def test_an_empty_key_is_refused(cluster: DashboardCluster, place: Place) -> None:
+    assert "--key is empty" in refusal(submit(cluster, place, "run", "--key", ""))
+
+
+@pytest.mark.long
+def test_two_requests_with_one_key_at_once_are_one_run_and_one_refusal(cluster: DashboardCluster, place: Place) -> None:
+    command = ("submit", place.input, "-r", place.recipe, "--address", cluster.url, "--key", "both")
+    both = [place.start(*command, "-o", place.folder / output) for output in ("one", "two")]
+    errors = [process.communicate(timeout=480)[1] for process in both]
+    assert sorted(process.returncode for process in both) == [0, 2], errors
+    assert "this key was used for another run" in "".join(errors)
 
 
 @pytest.mark.long
