@@ -59,7 +59,8 @@ def storage_failure(error: OSError, path: StoragePath) -> UserError | TransientE
     if status == "301" or code == "PermanentRedirect":
         return UserError("the bucket lies in another region", file=place, hint="set AWS_REGION to the bucket's")
     if code in _GOES_BY or code == "" or (status or "").startswith("5"):
-        return TransientError(f"the storage failed{f' ({code})' if code else ''}", file=place, hint=_AGAIN)
+        hint = _AGAIN if path.scheme == "s3" else f"check the credentials and the network, then {_AGAIN}"
+        return TransientError(f"the storage failed{f' ({code})' if code else ''}", file=place, hint=hint)
     return UserError(f"the storage refused ({code})", file=place, hint="check the name, the bucket and its policy")
 
 

@@ -17,6 +17,7 @@ from curator.readers.base import InputFile, ReadOptions
 from curator.readers.detect import discover
 from curator.readers.jsonl import JsonlReader
 from curator.readers.streams import read_chunks
+from curator.storage import filesystems
 from curator.storage.filesystems import _filesystem, s3_options
 from curator.storage.objects import delete_object, put_object
 from curator.storage.path import StoragePath, as_path
@@ -93,6 +94,18 @@ def jsonl(bucket: StoragePath, lines: int) -> InputFile:
     put_object(bucket / "a.jsonl", b'{"text": "one line of text"}\n' * lines)
     (file,) = discover([str(bucket / "a.jsonl")])
     return file
+
+
+def test_google_s_storage_is_not_waited_for_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"http://127.0.0.1:{free.getsockname()[1]}"
+    monkeypatch.setenv("CLOUD_STORAGE_EMULATOR_ENDPOINT", address)
+    monkeypatch.setattr(filesystems, "GOOGLE_SECONDS", 1.0)
+    started = time.monotonic()
+    with pytest.raises(TransientError, match="check the credentials and the network"):
+        as_path("gs://bucket/run").exists()
+    assert time.monotonic() - started < SECONDS
 
 
 @pytest.mark.parametrize("lines", [1, 40_000, 60_000])
