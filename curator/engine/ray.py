@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import re
 import socket
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -45,6 +46,13 @@ LEAST_IN_FLIGHT_BYTES = 64_000_000
 REACH_SECONDS = 10
 """How long the head of a cluster may take to accept a connection."""
 
+_SETTINGS = 4
+_PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, _SETTINGS, 0, 0, 0, 0, 0])
+"""What a client of HTTP/2 says first: the preface, and a frame of no settings."""
+
+_VERSION = re.compile(r"Ray: (\S+)\s+Python: (\S+)")
+"""In what Ray says of a cluster of another version: that of the cluster first, then that of this process."""
+
 NAMESPACE = "curator"
 
 
@@ -71,6 +79,9 @@ def connect(address: str) -> bool:
     try:
         ray.init(address, namespace=NAMESPACE, log_to_driver=False, logging_level=logging.ERROR)
     except (ConnectionError, RuntimeError, ValueError) as error:
+        versions = _VERSION.findall(str(error))
+        if len(versions) == 2:
+            raise _another_version(address, *versions) from error
         raise _no_cluster(address) from error
     return True
 
@@ -81,9 +92,31 @@ def _check_reachable(address: str) -> None:
     if not host:
         return
     try:
-        socket.create_connection((host, int(port)), timeout=REACH_SECONDS).close()
+        with socket.create_connection((host, int(port)), timeout=REACH_SECONDS) as connection:
+            speaks = os.environ.get("RAY_USE_TLS") == "1" or _speaks_grpc(connection)
     except (OSError, ValueError) as error:
         raise _no_cluster(address) from error
+    if not speaks:
+        raise UserError(
+            f"what answers at {address} is not the head of a Ray cluster",
+            hint="--ray takes the HOST:6379 of `ray start`; the dashboard's http://HOST:8265 is for `curator submit`",
+        )
+
+
+def _speaks_grpc(connection: socket.socket) -> bool:
+    """Whether the other side begins as a server of gRPC does: with a frame of settings (RFC 9113, section 3.4)."""
+    connection.sendall(_PREFACE)
+    head = b""
+    while len(head) < 4 and (more := connection.recv(4 - len(head))):
+        head += more
+    return len(head) == 4 and head[3] == _SETTINGS
+
+
+def _another_version(address: str, there: tuple[str, str], here: tuple[str, str]) -> UserError:
+    return UserError(
+        f"the cluster at {address} runs Ray {there[0]} with Python {there[1]}, here it is {here[0]} with {here[1]}",
+        hint="both must be the same: install them here, or start the cluster with what is here",
+    )
 
 
 def _no_cluster(address: str) -> UserError:

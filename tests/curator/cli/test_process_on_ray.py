@@ -1,9 +1,16 @@
 """`curator process --ray`."""
 
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
+import ray
 
+from curator.engine.ray import connect
+from curator.errors import UserError
 from tests.cluster import ray_cluster
 from tests.command import curator, json_of, told
 from tests.runs import hashes, make_texts, write_jsonl
@@ -16,6 +23,28 @@ def test_an_address_without_a_cluster_is_an_error_and_leaves_nothing(tmp_path: P
     assert done.returncode == 2
     assert f"no Ray cluster answers at {address}" in told(done)
     assert not list((tmp_path / "run").iterdir())
+
+
+def test_an_address_where_something_else_answers_is_an_error_within_seconds(tmp_path: Path) -> None:
+    source = write_jsonl(tmp_path / "in.jsonl", make_texts(5))
+    with ThreadingHTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler) as server:
+        threading.Thread(target=server.serve_forever).start()
+        began = time.monotonic()
+        done = curator("process", source, "-o", tmp_path / "run", "--ray", f"127.0.0.1:{server.server_port}")
+        server.shutdown()
+    assert done.returncode == 2
+    assert "is not the head of a Ray cluster (--ray takes the HOST:6379" in told(done)
+    assert time.monotonic() - began < 60
+
+
+@pytest.mark.slow
+def test_a_cluster_of_another_version_is_told_with_both_versions(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with ray_cluster(1) as cluster:
+        monkeypatch.setattr(ray, "__version__", "2.0.0")
+        with pytest.raises(UserError, match=f"runs Ray {version('ray')} with Python .*, here it is 2.0.0 with "):
+            connect(cluster.address)
 
 
 @pytest.mark.slow
