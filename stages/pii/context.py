@@ -8,13 +8,16 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Final, NamedTuple
 
-from stages.pii.cues import find_cues
+from stages.pii.cues import CARD, ID, PHONE, find_cues, is_counted
 
 BEFORE_BYTES: Final = 144
 """How far before a candidate a cue may stand, in bytes; `CUE_CHARACTERS` cuts it further."""
 AFTER_BYTES: Final = 64
 CUE_CHARACTERS: Final = 48
 CUE_CHARACTERS_AFTER: Final = 16
+_COUNT_CHARACTERS: Final = 24
+_AMOUNT: Final = re.compile(r"\s?[$€£¥₹₽₩₪₺₴฿₫%°]")
+_KEY: Final = re.compile(r"([A-Za-z_]{2,24})=\Z")
 
 
 class Span(NamedTuple):
@@ -29,11 +32,11 @@ class Span(NamedTuple):
 
 def _plain_characters() -> dict[int, str]:
     table = {}
-    for zero in (0x660, 0x6F0, 0x966, 0x9E6, 0xFF10):
+    for zero in (0x660, 0x6F0, *range(0x966, 0xD67, 0x80), 0xE50, 0xED0, 0xF20, 0x1040, 0x17E0, 0xFF10):
         for value in range(10):
             table[zero + value] = chr(48 + unicodedata.digit(chr(zero + value)))
     table |= dict.fromkeys((0xA0, 0x2009, 0x202F, 0x3000), " ")
-    table |= dict.fromkeys((0x2010, 0x2011, 0x2012, 0x2013, 0xFF0D), "-")
+    table |= dict.fromkeys((*range(0x2010, 0x2016), 0x2212, 0xFF0D), "-")
     return table | {0xFF08: "(", 0xFF09: ")", 0xFF1A: ":", 0xFF20: "@", 0xFF0B: "+"}
 
 
@@ -47,6 +50,11 @@ def plain(text: str) -> str:
     """The text with digits of other scripts, exotic blanks and dashes made ASCII, character by character."""
     # The search costs a tenth of the translation, and most text has nothing to translate.
     return text if text.isascii() or _NOT_PLAIN.search(text) is None else text.translate(_PLAIN)
+
+
+def plain_number(text: str) -> str:
+    """The same of a run of digits and separators, where the Japanese mark of long vowels stands for a hyphen."""
+    return plain(text).replace("\u30fc", "-")
 
 
 @dataclass(frozen=True)
@@ -90,6 +98,8 @@ class Context:
     def stands_alone(self) -> bool:
         """Whether the body is no piece of a longer word, number, amount, path or code."""
         before, after = self.before[-2:], self.after[:2]
+        if before.endswith("=") and self._is_value:
+            before, after = "", "" if after.startswith("&") else after
         if before and (_is_ascii_word(before[-1]) or before[-1] in "$€£¥₹₽¢#%^=&~*\\<"):
             return False
         if before and before[-1] in "-./,:" and len(before) == 2 and _is_ascii_word(before[0]):
@@ -98,6 +108,20 @@ class Context:
         if after and (_is_ascii_word(after[0]) or after[0] in "$€£¥₹₽¢%^=&~*\\°"):
             return False
         return not (len(after) == 2 and after[0] in "-./,:@" and _is_ascii_word(after[1]))
+
+    @cached_property
+    def is_counted(self) -> bool:
+        """Whether a word or sign beside the body says that it is a count or an amount."""
+        after = self.after[:_COUNT_CHARACTERS]
+        if _AMOUNT.match(after) is not None:
+            return True
+        return is_counted(self.before[-_COUNT_CHARACTERS:], after, self.language)
+
+    @cached_property
+    def _is_value(self) -> bool:
+        """Whether a name such as `phone` and an equals sign stand before the body."""
+        key = _KEY.search(self.before[-_COUNT_CHARACTERS - 2 :])
+        return key is not None and not find_cues(key.group(1), "", self.language).isdisjoint((PHONE, CARD, ID))
 
 
 def _is_ascii_word(character: str) -> bool:

@@ -18,6 +18,7 @@ MAC: Final = "mac"
 PASSPORT: Final = "passport"
 VERSION: Final = "version"
 NUMBER: Final = "number"
+COUNT: Final = "count"
 
 _WORDS: Final = re.compile(r"[^\W\d_]+")
 _SPACED_ALPHABETS: Final = re.compile(r"[\u0000-\u052f\u1e00-\u1fff'.\-]+")
@@ -89,6 +90,18 @@ def _entries(language: str) -> Iterator[tuple[str, frozenset[str]]]:
     table = _table()
     yield from table["*"].items()
     yield from table.get(language, {}).items()
+
+
+def is_counted(before: str, after: str, language: str) -> bool:
+    """Whether the last word before a number or the first one after it says that it counts something."""
+    cues = _cues(language)
+    words = _WORDS.findall(before.casefold())
+    last, first = words[-1] if words else "", after.casefold().lstrip()
+    word = _WORDS.match(first)
+    if COUNT in _word_kinds(last, language) or (word is not None and COUNT in _word_kinds(word.group(), language)):
+        return True
+    pieces = [piece for piece, kinds in cues.pieces if COUNT in kinds]
+    return any(first.startswith(piece) or last.endswith(piece) for piece in pieces)
 
 
 def find_cues(before: str, after: str, language: str) -> frozenset[str]:

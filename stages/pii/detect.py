@@ -13,7 +13,7 @@ import numpy as np
 from curator.text.points import code_points
 from curator.text.segment import read_only
 from stages.pii import anchors, names
-from stages.pii.context import AFTER_BYTES, BEFORE_BYTES, Context, Span, plain
+from stages.pii.context import AFTER_BYTES, BEFORE_BYTES, Context, Span, plain, plain_number
 from stages.pii.kinds import (
     address,
     birthdate,
@@ -159,7 +159,7 @@ def _checked(
         if wide:
             context = Context(before, body, after, language)
         else:
-            context = Context(plain(before), plain(body), plain(after), language)
+            context = Context(plain(before), plain_number(body), plain(after), language)
         for span in _spans(kind, context, wanted):
             if span.kind in wanted:
                 yield (

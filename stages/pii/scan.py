@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 EMAIL: Final = 1
-"""An `@` between two words, with a dot after it. Span: the `@`."""
+"""An `@` (perhaps a fullwidth one) between two words, with a dot after it. Span: the `@`."""
 CREDENTIALS: Final = 2
 """`user:password` of a URL. Span: from after `://` to before `@`."""
 NUMBER: Final = 3
@@ -80,9 +80,10 @@ _CLASSES = _byte_classes()
 
 
 def _dull_bytes() -> NDArray[np.bool_]:
-    """Bytes at which no candidate begins: all but capitals, digits, `@`, `:` and leads of digits in other scripts."""
+    """Bytes at which no candidate begins: all but capitals, digits, `@`, `:` and leads of digits in other scripts (the
+    last of them of the full-width `@` as well)."""
     dull: NDArray[np.bool_] = np.isin(_CLASSES, (0, _LOWER, _HIGH))
-    dull[[0xD9, 0xDB, 0xE0, 0xEF]] = False
+    dull[[0xD9, 0xDB, 0xE0, 0xE1, 0xEF]] = False
     return dull
 
 
@@ -123,7 +124,8 @@ def scan(data: NDArray[np.uint8], offsets: NDArray[np.int64]) -> Candidates:
 
 @inline_kernel
 def _digit_bytes(data: NDArray[np.uint8], at: int, end: int) -> int:
-    """Bytes of the decimal digit at `at` (ASCII, Arabic-Indic, Persian, Devanagari, Bengali, fullwidth), 0 if none."""
+    """Bytes of the decimal digit at `at`, 0 if none: ASCII, Arabic-Indic, Persian, the nine main scripts of India
+    (Devanagari to Malayalam), Thai, Lao, Tibetan, Burmese, Khmer, fullwidth."""
     first = data[at]
     if first < 0x80:
         return 1 if 48 <= first <= 57 else 0
@@ -135,8 +137,16 @@ def _digit_bytes(data: NDArray[np.uint8], at: int, end: int) -> int:
             return 2 if 0xB0 <= second <= 0xB9 else 0
         if at + 2 < end:
             third = data[at + 2]
-            if first == 0xE0 and (second == 0xA5 or second == 0xA7):
-                return 3 if 0xA6 <= third <= 0xAF else 0
+            if first == 0xE0:
+                if 0xA5 <= second <= 0xB5 and second & 1:
+                    return 3 if 0xA6 <= third <= 0xAF else 0
+                if second == 0xB9 or second == 0xBB:
+                    return 3 if 0x90 <= third <= 0x99 else 0
+                return 3 if second == 0xBC and 0xA0 <= third <= 0xA9 else 0
+            if first == 0xE1:
+                if second == 0x81:
+                    return 3 if 0x80 <= third <= 0x89 else 0
+                return 3 if second == 0x9F and 0xA0 <= third <= 0xA9 else 0
             if first == 0xEF and second == 0xBC:
                 return 3 if 0x90 <= third <= 0x99 else 0
     return 0
@@ -145,7 +155,8 @@ def _digit_bytes(data: NDArray[np.uint8], at: int, end: int) -> int:
 @inline_kernel
 def _separator_bytes(data: NDArray[np.uint8], at: int, end: int) -> int:
     """Bytes of the separator at `at` that may stand inside a number, 0 if none: blank, - . / ( ), no-break space,
-    thin spaces (U+2009, U+202F), hyphens and dashes (U+2010 to U+2013), fullwidth brackets and hyphen."""
+    thin spaces (U+2009, U+202F), hyphens and dashes (U+2010 to U+2015), the minus sign, the Japanese mark of long
+    vowels (typed for a hyphen), fullwidth brackets and hyphen."""
     first = data[at]
     if first == 32 or first == 45 or first == 46 or first == 47 or first == 40 or first == 41:
         return 1
@@ -154,10 +165,20 @@ def _separator_bytes(data: NDArray[np.uint8], at: int, end: int) -> int:
     if at + 2 < end:
         second, third = data[at + 1], data[at + 2]
         if first == 0xE2 and second == 0x80:
-            return 3 if third == 0x89 or third == 0xAF or 0x90 <= third <= 0x93 else 0
+            return 3 if third == 0x89 or third == 0xAF or 0x90 <= third <= 0x95 else 0
+        if first == 0xE2:
+            return 3 if second == 0x88 and third == 0x92 else 0
+        if first == 0xE3:
+            return 3 if second == 0x83 and third == 0xBC else 0
         if first == 0xEF and second == 0xBC:
             return 3 if third == 0x88 or third == 0x89 or third == 0x8D else 0
     return 0
+
+
+@inline_kernel
+def _is_wide(data: NDArray[np.uint8], at: int, one: int, other: int) -> bool:
+    """Whether the fullwidth sign U+FF00 + `one` - 0x80 or `other` - 0x80 stands at `at`."""
+    return bool(data[at] == 0xEF and data[at + 1] == 0xBC and (data[at + 2] == one or data[at + 2] == other))
 
 
 @inline_kernel
@@ -257,15 +278,15 @@ def _split_number(
 
 @inline_kernel
 def _at_sign(
-    data: NDArray[np.uint8], at: int, begin: int, end: int, classes: NDArray[np.uint8]
+    data: NDArray[np.uint8], at: int, width: int, begin: int, end: int, classes: NDArray[np.uint8]
 ) -> tuple[int, int, int]:
-    """What an `@` is part of: (start, end, kind), kind 0 for nothing."""
-    start = _credentials_start(data, at, begin)
+    """What an `@` of `width` bytes is part of: (start, end, kind), kind 0 for nothing."""
+    start = _credentials_start(data, at, begin) if width == 1 else -1
     if start >= 0:
         return start, at, CREDENTIALS
-    if at > begin and data[at - 1] > 32 and _domain_follows(data, at + 1, end, classes):
-        return at, at + 1, EMAIL
-    return at, at + 1, 0
+    if at > begin and data[at - 1] > 32 and _domain_follows(data, at + width, end, classes):
+        return at, at + width, EMAIL
+    return at, at + width, 0
 
 
 @inline_kernel
@@ -435,8 +456,11 @@ def _token(
     if last < end and classes[data[last]] == _UPPER and _ends_word(data, last + 1, end, classes):
         last += 1
     start = token
-    while start > begin and token - start < 2 and (data[start - 1] == 43 or data[start - 1] == 40):
-        start -= 1
+    for _ in range(2):
+        if start > begin and (data[start - 1] == 43 or data[start - 1] == 40):
+            start -= 1
+        elif start >= begin + 3 and _is_wide(data, start - 3, 0x8B, 0x88):
+            start -= 3
     if not (digits >= _MIN_DIGITS or dots == 3 or (digits == 6 and data[last - 1] >= 65)):
         return start, last, 0, last
     short = digits <= _MAX_DIGITS and last - start <= _MAX_NUMBER_BYTES
@@ -477,8 +501,11 @@ def _scan(
                 continue
             kind = classes[data[at]]
             if kind == _AT:
-                start, stop, found = _at_sign(data, at, begin, end, classes)
+                start, stop, found = _at_sign(data, at, 1, begin, end, classes)
                 at += 1
+            elif data[at] == 0xEF and at + 2 < end and _is_wide(data, at, 0xA0, 0xA0):
+                start, stop, found = _at_sign(data, at, 3, begin, end, classes)
+                at += 3
             elif kind == _COLON:
                 start, stop, found, at = _colon(data, at, begin, end, classes)
             else:

@@ -22,7 +22,8 @@ _OCTET: Final = r"(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)"
 _IPV4: Final = re.compile(rf"{_OCTET}(?:\.{_OCTET}){{3}}")
 _DOTTED: Final = re.compile(r"(?<![\d.])\d{1,3}(?:\.\d{1,3}){3}(?![\d.]*\d)")
 _FOLLOWED: Final = re.compile(r":\d{2,5}\b|/\d{1,2}\b")
-_VERSION_BEFORE: Final = re.compile(r"(?:[vV]|[A-Za-z_][-_/]|[-+_~])\Z")
+_VERSION_BEFORE: Final = re.compile(r"(?:[vV]|[A-Za-z_][-_/]|(?<!\.\d)(?<!\.\d\d)(?<!\.\d\d\d)[-+_~]|[=<>~!]=)\Z")
+_RANGE: Final = re.compile(rf"-(?={_OCTET}(?:\.{_OCTET}){{3}}(?![\w.-]))")
 _SMALL_OCTET: Final = 50
 """Four numbers that are all below this are a section or a version until something says that they are an address: a
 random address is that small in 0.15% of cases."""
@@ -50,7 +51,9 @@ def _is_address4(text: str, before: str, after: str, context: Context) -> bool:
     address = ipaddress.IPv4Address(text)
     if not address.is_global or address.is_multicast or address.is_reserved:
         return False
-    if after[:1] == "_" or (after[:1].isascii() and after[:1].isalnum()) or re.match(r"[-.]\w", after, re.ASCII):
+    if after[:1] == "_" or (after[:1].isascii() and after[:1].isalnum()):
+        return False
+    if re.match(r"[-.]\w", after, re.ASCII) and _RANGE.match(after) is None:
         return False
     if before and before[-1].isascii() and (before[-1].isalnum() or before[-1] in "_."):
         return False

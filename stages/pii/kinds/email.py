@@ -16,13 +16,16 @@ _MAX_LOCAL: Final = 64  # RFC 5321, section 4.5.3.1.1
 _DOMAIN: Final = re.compile(r"[\w.-]{3,255}")
 _LABEL: Final = re.compile(r"[^\W_](?:[\w-]{0,61}[^\W_])?\Z")
 _LEADING: Final = "!#$%&'*+/=?^`{|}~-."
+_BREAK: Final = re.compile(r"[=/|{}]|%s(?=\Z)")
+_OF_MACHINES: Final = "git"
+"""Whose addresses before a colon are those of repositories (`git@github.com:owner/name.git`)."""
 
 _UNIT_ENDINGS: Final = (
     *("automount", "device", "mount", "path", "scope", "service", "slice", "socket", "swap", "target", "timer"),
 )
 _FILE_ENDINGS: Final = (
-    *("conf", "css", "gif", "h", "html", "ico", "jpeg", "jpg", "js", "json", "lock", "png", "py", "so", "svg"),
-    *("tmp", "txt", "webp", "xml", "yaml", "yml"),
+    *("conf", "css", "deb", "gif", "gz", "h", "html", "ico", "jar", "jpeg", "jpg", "js", "json", "lock", "png"),
+    *("rpm", "svg", "tar", "tgz", "tmp", "txt", "webp", "whl", "xml", "yaml", "yml"),
 )
 _NO_DOMAINS: Final = frozenset((*_UNIT_ENDINGS, *_FILE_ENDINGS))
 """Endings of files and systemd units (`getty@tty1.service`, `icon@2x.png`), none of which is a top-level domain."""
@@ -30,24 +33,22 @@ _NO_DOMAINS: Final = frozenset((*_UNIT_ENDINGS, *_FILE_ENDINGS))
 
 def find(context: Context) -> list[Span]:
     """The address around an `@` (the body), or nothing."""
-    local = _local_part(context.before)
     domain = _domain(context.after)
-    if not local or not domain:
+    local = _local_part(context.before, domain.isascii()) if domain else ""
+    if not local or (local == _OF_MACHINES and context.after[len(domain) :][:1] == ":"):
         return []
     return [Span(-len(local), 1 + len(domain), EMAIL, 3)]
 
 
-def _local_part(before: str) -> str:
+def _local_part(before: str, plain_domain: bool) -> str:
     before = before[-_MAX_LOCAL - 1 :]
     match_text = before[len(before.rstrip(_LOCAL_ASCII)) :][-_MAX_LOCAL:]
     wide = None if before.isascii() else _LOCAL.search(before)
     if wide is not None and len(wide.group()) > len(match_text):
-        # Letters beyond ASCII belong to the address only in a script with spaces: 联系foo@bar.com begins at foo.
-        match_text = wide.group()[_unspaced_end(wide.group()) :]
-    match_text = match_text.lstrip(_LEADING)
-    for separator in "=/":
-        # `to=foo@bar.com`, `/home/foo@bar.com`: legal in a local part, never meant so in running text.
-        match_text = match_text.rsplit(separator, 1)[-1]
+        match_text = wide.group()[_foreign_end(wide.group(), plain_domain) :]
+    # `to=foo@bar.com`, `/home/foo@bar.com`, `a@b.com|c@d.com`, `{foo@bar.com}`: legal in a local part, never meant so
+    # in running text.
+    match_text = _BREAK.split(match_text)[-1].lstrip(_LEADING)
     if not match_text or len(match_text) > _MAX_LOCAL or match_text.endswith(".") or ".." in match_text:
         return ""
     return match_text
@@ -57,9 +58,13 @@ def _domain(after: str) -> str:
     match = _DOMAIN.match(after)
     if match is None:
         return ""
-    text = match.group()
-    text = text[: _script_change(text)].rstrip(".-_")
-    labels = text.split(".")
+    whole = match.group()
+    text = whole if whole.isascii() else whole[: _script_change(whole)]
+    return _longest_domain(text) or ("" if text == whole else _longest_domain(whole))
+
+
+def _longest_domain(text: str) -> str:
+    labels = text.rstrip(".-_").split(".")
     while len(labels) >= 2:
         if _is_domain(labels):
             return ".".join(labels)
@@ -77,27 +82,39 @@ def _is_domain(labels: list[str]) -> bool:
     return all(_LABEL.match(label) is not None for label in labels)
 
 
+def _is_foreign(character: str) -> bool:
+    """Whether a letter is of another script than Latin."""
+    return character.isalpha() and character >= "\u0370" and not "\u1e00" <= character <= "\u1eff"
+
+
+def _foreign_end(text: str, plain_domain: bool) -> int:
+    """Where a local part begins behind letters of another script that belong to the text before it: 联系foo, לfoo. What
+    is all of one script stays whole, but for digits behind a script without spaces, where the domain is in ASCII:
+    邮箱12345@qq.com begins at the digits."""
+    end = max((place + 1 for place, character in enumerate(text) if _is_foreign(character)), default=0)
+    tail = text[end:]
+    if any(character.isalpha() for character in tail):
+        return end
+    digits = any(character.isdigit() for character in tail)
+    return end if digits and plain_domain and end and _is_unspaced(text[end - 1]) else 0
+
+
 def _is_unspaced(character: str) -> bool:
-    return "\u2e80" <= character <= "\ud7ff" or "\uf900" <= character <= "\ufaff" or "\u0e00" <= character <= "\u0eff"
-
-
-def _unspaced_end(text: str) -> int:
-    """Where the part after the last character of a script without spaces (or Hangul, whose particles are attached)
-    begins, unless all of it is such a script."""
-    if all(_is_unspaced(character) for character in text if character.isalpha()):
-        return 0
-    return max((place + 1 for place, character in enumerate(text) if _is_unspaced(character)), default=0)
+    return (
+        "\u2e80" <= character <= "\ud7ff"
+        or "\uf900" <= character <= "\ufaff"
+        or "\u0e00" <= character <= "\u109f"
+        or "\u1780" <= character <= "\u17ff"
+    )
 
 
 def _script_change(text: str) -> int:
-    """Where an unspaced script begins inside a label that began in another one (`bar.com谢谢`)."""
-    if text.isascii():
-        return len(text)
+    """Where another script begins inside a label that began in Latin letters (`bar.com谢谢`)."""
     plain_label = False
     for place, character in enumerate(text):
         if character == ".":
             plain_label = False
-        elif _is_unspaced(character):
+        elif _is_foreign(character):
             if plain_label:
                 return place
         elif character.isalpha():

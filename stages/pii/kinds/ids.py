@@ -149,7 +149,7 @@ def _find_at(context: Context, begin: int, end: int) -> Span | None:
         cue = own_cue or (at_home and ID_CUE in context.cues)
         if not (cue or need == _ANYWHERE or (need == _LANGUAGE and at_home)):
             continue
-        if not cue and need != _ANYWHERE and context.cues & _OTHER_NUMBERS:
+        if not cue and need != _ANYWHERE and (context.cues & _OTHER_NUMBERS or (text.isdigit() and context.is_counted)):
             continue
         if number.is_valid(text):
             return Span(begin, end, ID, 3 if cue or need == _ANYWHERE else 1)

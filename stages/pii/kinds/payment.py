@@ -9,12 +9,17 @@ from typing import Final
 from stages.pii.context import Context, Span
 from stages.pii.cues import CARD as CARD_CUE
 from stages.pii.cues import NUMBER as NUMBER_CUE
+from stages.pii.cues import PHONE as PHONE_CUE
 
 IBAN: Final = "iban"
 CARD: Final = "card"
 
 _CARD_DIGITS: Final = range(12, 20)
-_GROUPS: Final = re.compile(r"\d{4}([ -])\d{4}\1\d{4}\1\d{1,4}(?:\1\d{1,3})?|\d{4}([ -])\d{6}\2\d{4,5}")
+_GROUPS: Final = re.compile(r"\d{4}([ .-])\d{4}\1\d{4}\1\d{1,4}(?:\1\d{1,3})?|\d{4}([ -])\d{6}\2\d{4,5}")
+_BEHIND: Final = re.compile(r" (?:(?:(?:0?[1-9]|1[0-2])[/-])?20\d{2}|(?:0?[1-9]|1[0-2])[/-]\d{2}|\d{3})(?: \d{3,4})?\Z")
+"""The month or year in which a card ends, and its check number, right behind its own."""
+_MIN_WITH_PHONE: Final = 14
+"""Digits of a card near a word for a telephone: Maestro has cards of 12, Visa had some of 13."""
 
 _ISSUERS: Final = re.compile(
     r"(?P<visa>4(?:\d{12}|\d{15}|\d{18}))"
@@ -67,7 +72,11 @@ def _account_length(country: str) -> int:
 
 
 def find_card(context: Context) -> list[Span]:
-    """The body as a card number: issuer and length, Luhn, and written plainly or in the usual groups."""
+    """The body as a card number, perhaps with the date on which it ends: issuer and length, Luhn, and written plainly
+    or in the usual groups."""
+    behind = _BEHIND.search(context.body)
+    if behind is not None and (found := find_card(_before(context, behind.start()))):
+        return found
     digits = context.digits
     if len(digits) not in _CARD_DIGITS or context.body[0] in "+(" or not context.stands_alone:
         return []
@@ -81,11 +90,16 @@ def find_card(context: Context) -> list[Span]:
     if CARD_CUE not in context.cues:
         if issuer is None:
             return []
-        if NUMBER_CUE in context.cues:
+        if NUMBER_CUE in context.cues or (PHONE_CUE in context.cues and len(digits) < _MIN_WITH_PHONE):
             return []
         if len(digits) == 13 and _is_article_number(digits):
             return []
     return [Span(0, len(context.body), CARD, 2)]
+
+
+def _before(context: Context, end: int) -> Context:
+    """The context with what stands in the body from `end` on given to what follows."""
+    return Context(context.before, context.body[:end], context.body[end:] + context.after, context.language)
 
 
 def _is_article_number(digits: str) -> bool:

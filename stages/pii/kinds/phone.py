@@ -120,7 +120,7 @@ _MIN_NATIONAL, _MAX_NATIONAL = 7, 13
 _MIN_INTERNATIONAL, _MAX_INTERNATIONAL = 8, 16  # E.164 allows 15 digits; `(0)` adds one
 
 _DATE: Final = re.compile(
-    r"(?:\d{4}([-./ ])\d{1,2}\1\d{1,2}|\d{1,2}([-./ ])\d{1,2}\2\d{4})(?:[ /-]+\d{1,4})?"
+    r"(?:[12]\d{3}([-./ ])\d{1,2}\1\d{1,2}|\d{1,2}([-./ ])\d{1,2}\2[12]\d{3})(?:[ /-]+\d{1,4})?"
     r"|(?:19|20)\d{2}(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])(?:[ -]?\d{4,6})?"
     r"|\d{1,2}[./-]\d{1,2}[./-]\d{2}(?: \d{1,4})?"
 )
@@ -131,15 +131,19 @@ _THOUSANDS: Final = re.compile(r"[1-9]\d{0,2}(?:([ .])\d{3}(?:\1\d{3})*)|[1-9]\d
 _SIGNED_AMOUNT: Final = re.compile(r"\+\d{1,3}(?: \d{3}){5,}")
 _FRACTION: Final = re.compile(r"[.,]\d")
 _DECIMAL: Final = re.compile(r"\d+\.\d+")
-_FOUR_DOTTED: Final = re.compile(r"\d{1,3}(?:\.\d{1,3}){3}")
+_MAY_COUNT: Final = re.compile(r"[1-9]\d{0,15}(?:[ .]\d{1,15}){0,8}")
+_FOUR_DOTTED: Final = re.compile(r"(?!0\d)\d{1,3}(?:\.\d{1,3}){3}")
 _ISBN: Final = re.compile(r"97[89][- ]?\d[\d -]{8,13}|\d{1,5}[- ]\d{1,7}[- ]\d{1,6}[- ][\dX]")
 _DIGIT_GROUPS: Final = re.compile(r"\d+")
+_FROM_AMERICA: Final = re.compile(r"011[ -][1-9]")
 _POSTAL_CODE: Final = re.compile(r"\d{5}-\d{4}")
 _LONG_REPEAT: Final = re.compile(r"(\d)\1{7}")
 _PAIRS: Final = re.compile(r"[1-9]\d(?:[ .-]\d\d)+")
-_JOINTS: Final = frozenset((" ", "-", ".", "/", ")", ") ", ")-", ").", ")/", " (", "-(", ".(", " - ", " / ", "- "))
+_JOINTS: Final = frozenset((" ", "-", ".", "/", ")", ") ", ")-", ").", ")/", "(", " (", "-(", ".(", " - ", " / ", "- "))
 _MIN_WITHOUT_SIGN: Final = 9
 """Digits of a national number that is accepted for its grouping alone, or near a word such as `call`."""
+_EIGHT_DIGITS: Final = frozenset(("da", "et", "hy", "lv", "mt", "nn", "no", "sl"))
+"""Languages of countries whose numbers have eight digits, area code included."""
 _ENUMERATIONS: Final = ("0123456789", "1234567890", "12345678", "9876543210", "98765432")
 _POWERS_OF_TWO: Final = frozenset(str(2**power + less) for power in range(24, 65) for less in (-1, 0, 1))
 """Limits of machine integers: 2147483647 would be a valid number in Dallas."""
@@ -162,7 +166,7 @@ def find(context: Context) -> list[Span]:
     whole = _try(context, body)
     if whole is not None:
         return [whole]
-    if " " not in body or context.cues.isdisjoint((PHONE_CUE, CONTACT_CUE)):
+    if (" " not in body and "/" not in body) or context.cues.isdisjoint((PHONE_CUE, CONTACT_CUE)):
         return []
     return _parts(context)
 
@@ -246,11 +250,15 @@ def _try(context: Context, text: str, offset: int = 0) -> Span | None:
     if _is_something_else(text, digits):
         return None
     cue = PHONE_CUE in context.cues or (
-        CONTACT_CUE in context.cues and NUMBER_CUE not in context.cues and len(digits) >= _MIN_WITHOUT_SIGN
+        CONTACT_CUE in context.cues
+        and NUMBER_CUE not in context.cues
+        and len(digits) >= (8 if context.language in _EIGHT_DIGITS else _MIN_WITHOUT_SIGN)
     )
     if not cue and (not whole or _may_be_something_else(text)):
         return None
-    if digits.startswith("00"):
+    if _MAY_COUNT.fullmatch(text) is not None and context.is_counted:
+        return None
+    if digits.startswith("00") or (context.language == "en" and _FROM_AMERICA.match(text)):
         separated = len(text) > len(digits) and context.cues.isdisjoint((NUMBER_CUE, VERSION_CUE))
         if not (cue or separated) or _with_plus(text) is None:
             return None
@@ -330,7 +338,8 @@ def _with_plus(text: str) -> PhoneNumber | None:
     """The number that `00` (or North America's 011) in front of a country code introduces, if it is valid."""
     import phonenumbers
 
-    number = _parse("+" + text.lstrip("(0").lstrip(" )-./"), None)
+    bare = text[3:] if _FROM_AMERICA.match(text) else text.lstrip("(0")
+    number = _parse("+" + bare.lstrip(" )-./"), None)
     return number if number is not None and phonenumbers.is_valid_number(number) else None
 
 

@@ -9,8 +9,10 @@ from stages.pii.scan import ADDRESS6, CREDENTIALS, EMAIL, HARDWARE, IBAN, NUMBER
 Candidate = tuple[int, int, int]
 """start, end, kind"""
 
-DIGIT = rb"(?:[0-9]|\xd9[\xa0-\xa9]|\xdb[\xb0-\xb9]|\xe0[\xa5\xa7][\xa6-\xaf]|\xef\xbc[\x90-\x99])"
-SEPARATOR = rb"(?:[ \-./()]|\xc2\xa0|\xe2\x80[\x89\xaf\x90-\x93]|\xef\xbc[\x88\x89\x8d])"
+ZEROS = "0٠۰०০੦૦୦௦౦೦൦๐໐༠၀០０"
+DIGIT = b"(?:" + "|".join(chr(ord(zero) + value) for zero in ZEROS for value in range(10)).encode() + b")"
+SEPARATORS = "\u00a0\u2009\u202f\u2010\u2011\u2012\u2013\u2014\u2015\u2212ー（）－"
+SEPARATOR = rb"(?:[ \-./()]|" + "|".join(SEPARATORS).encode() + b")"
 WORD_END = rb"(?![0-9A-Za-z\x80-\xff])"
 TOKEN_AT = re.compile(rb"[0-9A-Za-z]+")
 DOMAIN = re.compile(rb"[0-9A-Za-z\x80-\xff-]+\.[0-9A-Za-z\x80-\xff]")
@@ -32,8 +34,11 @@ def plain_scan(text: bytes) -> list[Candidate]:
     while at < len(text):
         byte = text[at : at + 1]
         if byte == b"@":
-            found += at_sign(text, at)
+            found += at_sign(text, at, 1)
             at += 1
+        elif text.startswith("＠".encode(), at):
+            found += at_sign(text, at, 3)
+            at += 3
         elif byte == b":":
             host = HOST.match(text, at)
             address = [] if text[at + 1 : at + 3] == b"//" and at + 3 < len(text) else address6(text, at)
@@ -50,15 +55,15 @@ def plain_scan(text: bytes) -> list[Candidate]:
     return found
 
 
-def at_sign(text: bytes, at: int) -> list[Candidate]:
+def at_sign(text: bytes, at: int, width: int) -> list[Candidate]:
     """`user:password` of a URL before it (a scheme, `://`, at most 255 bytes), or a word before and a name with a dot
     after it."""
     url = LOGIN.search(text[max(0, at - 260) : at])
-    if url is not None and len(url.group(1)) <= 255:
+    if width == 1 and url is not None and len(url.group(1)) <= 255:
         return [(at - len(url.group(1)), at, CREDENTIALS)]
-    name = DOMAIN.match(text, at + 1)
+    name = DOMAIN.match(text, at + width)
     spaced = at == 0 or text[at - 1] <= 32
-    return [] if spaced or name is None or name.end() - 2 - at >= 256 else [(at, at + 1, EMAIL)]
+    return [] if spaced or name is None or name.end() - 1 - width - at >= 256 else [(at, at + width, EMAIL)]
 
 
 def address6(text: bytes, at: int) -> list[Candidate]:
@@ -149,8 +154,9 @@ def number(text: bytes, at: int) -> tuple[list[Candidate], int]:
     if LETTER_AT_END.match(text, last):
         last += 1
     start = at
-    while start > 0 and at - start < 2 and text[start - 1 : start] in (b"+", b"("):
-        start -= 1
+    for _ in range(2):
+        sign = next((sign for sign in map(str.encode, "+(＋（") if text.endswith(sign, 0, start)), b"")
+        start -= len(sign)
     lettered = text[last - 1 : last] >= b"A"
     if digits < 7 and dots != 3 and not (digits == 6 and lettered):
         return [], last

@@ -44,10 +44,30 @@ def test_hard_negatives_stay_in_fifteen_languages() -> None:
         ("a@xn--bcher-kva.xn--p1ai", "a@xn--bcher-kva.xn--p1ai"),
         ("to=foo@bar.com", "foo@bar.com"),
         ("end of foo@bar.com.Next one", "foo@bar.com.Next"),
+        ("邮箱12345678@qq.com，谢谢", "12345678@qq.com"),
+        ("メール：taro＠example.jp", "taro＠example.jp"),
+        ("អ៊ីមែលsok@example.khសូម", "sok@example.kh"),
+        ("အီးမေးလ်aung@example.mmသို့", "aung@example.mm"),
+        ("כתבו ל-dana@example.co.il מחר", "dana@example.co.il"),
+        ("כתבו לdana@example.co.il מחר", "dana@example.co.il"),
+        ("البريد الإلكترونيinfo@example.sa", "info@example.sa"),
+        ("به ali@example.irبنویسید", "ali@example.ir"),
+        ("ram@example.inपर लिखें", "ram@example.in"),
+        ("gio@example.ge-ზე", "gio@example.ge"),
+        ("почтаivan@example.ru", "ivan@example.ru"),
+        ("user@abc日本.jp", "user@abc日本.jp"),
+        ("\\texttt{bob@example.com}", "bob@example.com"),
+        ("juan@pol.una.py", "juan@pol.una.py"),
     ],
 )
 def test_email_addresses_are_found_whole(text: str, address: str) -> None:
     assert find(text, "und", ["email"]) == [("email", address)]
+
+
+def test_addresses_side_by_side_are_two() -> None:
+    both = [("email", "bob@example.com"), ("email", "ann@example.org")]
+    for text in ("bob@example.com|ann@example.org", "\\href{mailto:bob@example.com}{ann@example.org}"):
+        assert find(text, "en", ["email"]) == both
 
 
 @pytest.mark.parametrize(
@@ -62,6 +82,10 @@ def test_email_addresses_are_found_whole(text: str, address: str) -> None:
         "@media.print",
         "foo@-bar.com",
         "a@b..com",
+        "git@github.com:owner/name.git",
+        "${user}@example.com",
+        "%s@example.com",
+        "foo@latest.tgz",
     ],
 )
 def test_what_is_no_email_address_stays(text: str) -> None:
@@ -91,6 +115,22 @@ def test_what_is_no_email_address_stays(text: str) -> None:
         ("Call 512 345 678", "pl", "512 345 678"),
         ("My number is 4155552671", "en", "4155552671"),
         ("Fax 030 12345678 2020", "de", "030 12345678"),
+        ("電話は０９０−１２３４−５６７８です", "ja", "０９０−１２３４−５６７８"),
+        ("電話090ー1234ー5678", "ja", "090ー1234ー5678"),
+        ("電話：（02）2345-6789", "zh", "（02）2345-6789"),
+        ("＋81 3 1234 5678", "ja", "＋81 3 1234 5678"),
+        ("โทร ๐๘๑-๒๓๔-๕๖๗๘", "th", "๐๘๑-๒๓๔-๕๖๗๘"),
+        ("ဖုန်း ၀၉-၄၂၁၂၃၄၅၆၇", "my", "၀၉-၄၂၁၂၃၄၅၆၇"),
+        ("ផ្ញើទៅទូរស័ព្ទ ០១២ ៦៧៨ ៣៤៥", "km", "០១២ ៦៧៨ ៣៤៥"),
+        ("ફોન: ૯૮૨૫૦૧૨૩૪૫", "gu", "૯૮૨૫૦૧૨૩૪૫"),
+        ("ಮೊಬೈಲ್: ೯೮೪೫೦೧೨೩೪೫", "kn", "೯೮೪೫೦೧೨೩೪೫"),
+        ("Tél. 0690 73 23 75", "fr", "0690 73 23 75"),
+        ("Telefon: 021.312.34.56", "ro", "021.312.34.56"),
+        ("Ring meg på 90302945.", "no", "90302945"),
+        ("0(212) 293 45 67", "tr", "0(212) 293 45 67"),
+        ("phone 212-736-5000/5001", "en", "212-736-5000"),
+        ("phone=2127365000&x=1", "en", "2127365000"),
+        ("011 44 20 7946 0018", "en", "011 44 20 7946 0018"),
     ],
 )
 def test_telephone_numbers_are_found_whole(text: str, language: str, number: str) -> None:
@@ -111,6 +151,12 @@ def test_telephone_numbers_are_found_whole(text: str, language: str, number: str
         ("x4155552671", "en"),
         ("415-555-2671-99", "en"),
         ("tel. 2023-01-15", "de"),
+        ("Mobile phone subscriptions 8283000000 (2021)", "en"),
+        ("Telephone sales rose to 4155552671 dollars", "en"),
+        ("mobile users: 5123456789", "en"),
+        ("휴대폰 판매량 1012345678대", "ko"),
+        ("Telefonkosten 3012345678 €", "de"),
+        ("x=4155552671", "en"),
         ("01 02 03 04 05", "fr"),
         ("a+493012345678", "de"),
     ],
@@ -143,10 +189,21 @@ def test_iban_with_a_changed_digit_stays(place: int, digit: str) -> None:
         "6011000990139424",
         "3530111333300000",
         "6200000000000005",
+        "4111.1111.1111.1111",
     ],
 )
 def test_payment_cards_are_found(number: str) -> None:
     assert find(f"paid with {number}, thanks", "en", ["card"]) == [("card", number)]
+
+
+@pytest.mark.parametrize("number", ["4111 1111 1111 1111", "4111111111111111", "3782-822463-10005"])
+@pytest.mark.parametrize("behind", ["12/27", "12/27 123", "03-2028", "2027", "123"])
+def test_a_card_is_found_before_its_date_and_check_number(number: str, behind: str) -> None:
+    assert find(f"{number} {behind}", "en", ["card"]) == [("card", number)]
+
+
+def test_a_telephone_number_is_no_card() -> None:
+    assert find("Teléfono: 573024896017", "es") == [("phone", "573024896017")]
 
 
 @pytest.mark.parametrize(
@@ -182,6 +239,8 @@ def test_ip_addresses_are_found(text: str, address: str) -> None:
             "version 93.184.216.34",
             "v93.184.216.34",
             "release 5.10.0.99",
+            "Firefox 102.11.0.1",
+            "foo==152.17.80.24",
             "4.2.1.3 Heading",
             "130.155.160.0/255.255.240.0",
         ),
@@ -190,6 +249,10 @@ def test_ip_addresses_are_found(text: str, address: str) -> None:
 )
 def test_addresses_of_nobody_and_versions_stay(text: str) -> None:
     assert find(text, "en", ["ip"]) == []
+
+
+def test_both_ends_of_a_range_of_addresses_are_found() -> None:
+    assert find("93.184.216.34-93.184.216.40", "en") == [("ip", "93.184.216.34"), ("ip", "93.184.216.40")]
 
 
 def test_credentials_go_and_the_host_stays() -> None:
@@ -296,6 +359,9 @@ def test_identity_numbers_of_at_least_forty_countries_are_known() -> None:
         ("NHS number 943-476-5870", "en", True),
         ("390.533.447-05", "ru", True),
         ("tel 39053344705", "pt", False),
+        ("111222333 mensen", "nl", False),
+        ("111222333 €", "nl", False),
+        ("BSN 111222333", "nl", True),
     ],
 )
 def test_weak_check_digits_need_the_language_or_a_cue(text: str, language: str, found: bool) -> None:

@@ -28,7 +28,7 @@ from tests.stages.pii.plain_scan import plain_scan
 NASTY = st.text(
     st.one_of(
         st.sampled_from("0123456789 .-/()+@:ABCaz\n\0,_"),
-        st.sampled_from("٣۴९৭３\u00a0\u202f\u2011é中文𝟙🙂\u200d\u0301\u202eא"),
+        st.sampled_from("٣۴९৭３੧૨୩௪౫೬൭๘໙༠၁២෧\u00a0\u202f\u2011\u2014\u2212ー＠＋（）é中文𝟙🙂\u200d\u0301\u202eא"),
     ),
     max_size=80,
 )
