@@ -17,6 +17,7 @@ CUE_CHARACTERS: Final = 48
 CUE_CHARACTERS_AFTER: Final = 16
 _COUNT_CHARACTERS: Final = 24
 _AMOUNT: Final = re.compile(r"\s?[$€£¥₹₽₩₪₺₴฿₫%°]")
+_CURRENCY: Final = re.compile(r"[$€£¥₹₽₩₪₺₴฿₫]\s?\Z")
 _KEY: Final = re.compile(r"([A-Za-z_]{2,24})=\Z")
 
 
@@ -113,7 +114,7 @@ class Context:
     def is_counted(self) -> bool:
         """Whether a word or sign beside the body says that it is a count or an amount."""
         after = self.after[:_COUNT_CHARACTERS]
-        if _AMOUNT.match(after) is not None:
+        if _AMOUNT.match(after) is not None or _CURRENCY.search(self.before[-3:]) is not None:
             return True
         return is_counted(self.before[-_COUNT_CHARACTERS:], after, self.language)
 

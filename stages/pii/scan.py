@@ -30,7 +30,7 @@ CREDENTIALS: Final = 2
 NUMBER: Final = 3
 """Digits with separators. Span: from the first sign, bracket or digit to the last digit (or trailing token)."""
 TOKEN: Final = 4
-"""Capitals and digits. Span: the token."""
+"""Capitals and digits, or digits and a small letter behind them. Span: the token."""
 IBAN: Final = 5
 """Two capitals, two digits, and enough after them, in one token or in groups. Span: as far as groups go."""
 ADDRESS6: Final = 6
@@ -414,7 +414,9 @@ def _token(
         if digits == 0:
             return token, at, SECRET if length == 5 and _is_block(data, token, begin) else 0, at
         if lower > 0:
-            return token, at, 0, at
+            # `11010519491231002x`: a check letter that is written small.
+            lone = lower == 1 and upper == 0 and 9 <= length <= 18 and classes[data[at - 1]] == _LOWER
+            return token, at, TOKEN if lone else 0, at
     length = at - token
     if upper > 0:
         if head == 2 and (length == 4 or length >= _MIN_IBAN) and classes[data[token + 2]] == _DIGIT:

@@ -23,6 +23,7 @@ _IPV4: Final = re.compile(rf"{_OCTET}(?:\.{_OCTET}){{3}}")
 _DOTTED: Final = re.compile(r"(?<![\d.])\d{1,3}(?:\.\d{1,3}){3}(?![\d.]*\d)")
 _FOLLOWED: Final = re.compile(r":\d{2,5}\b|/\d{1,2}\b")
 _VERSION_BEFORE: Final = re.compile(r"(?:[vV]|[A-Za-z_][-_/]|(?<!\.\d)(?<!\.\d\d)(?<!\.\d\d\d)[-+_~]|[=<>~!]=)\Z")
+_THOUSANDS: Final = re.compile(r"\d{1,3}(?:\.\d{3}){3}")
 _RANGE: Final = re.compile(rf"-(?={_OCTET}(?:\.{_OCTET}){{3}}(?![\w.-]))")
 _SMALL_OCTET: Final = 50
 """Four numbers that are all below this are a section or a version until something says that they are an address: a
@@ -62,6 +63,8 @@ def _is_address4(text: str, before: str, after: str, context: Context) -> bool:
     if _FOLLOWED.match(after) is not None:
         return True
     cues = context.cues
+    if _THOUSANDS.fullmatch(text) is not None and context.is_counted:
+        return False
     if max(address.packed) < _SMALL_OCTET:
         # At the beginning of a line four small numbers are a heading's, whatever the line before is about.
         at_line_start = not before.rstrip(" ") or before.rstrip(" ")[-1] in "\n\r"

@@ -104,6 +104,20 @@ def eg_nid(number: str) -> bool:
     return _is_date((1900 if number[0] == "2" else 2000) + int(number[1:3]), int(number[3:5]), int(number[5:7]))
 
 
+def ae_eid(number: str) -> bool:
+    """Emirates ID: 784 (the country in ISO 3166), year of birth, serial, Luhn's check digit."""
+    from stdnum import luhn
+
+    return number.startswith("784") and 1900 <= int(number[3:7]) <= 2099 and bool(luhn.is_valid(number))
+
+
+def sa_nid(number: str) -> bool:
+    """Saudi national number: 1 for citizens, 2 for residents, Luhn's check digit."""
+    from stdnum import luhn
+
+    return number[0] in "12" and bool(luhn.is_valid(number))
+
+
 def ir_melli(number: str) -> bool:
     """Iranian national code: weights 10 to 2, modulo 11."""
     if len(set(number)) == 1:

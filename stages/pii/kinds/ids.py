@@ -31,7 +31,11 @@ _SEPARATORS: Final = re.compile(r"[ ./+-]")
 _LETTERS_BEFORE: Final = re.compile(r"(?<![A-Za-z0-9])[A-Z]{1,2}[ -]?\Z")
 _LETTERS_BEFORE_CHARACTERS: Final = 4
 """What `_LETTERS_BEFORE` can match, and the character before it."""
-_LETTERS_AFTER: Final = re.compile(r" ?[A-Z]{2}\d(?![A-Za-z0-9])")
+_TAILS: Final = tuple(
+    re.compile(tail + "(?![A-Za-z0-9])") for tail in (r" ?[A-Z]{2}\d", r"-[A-Z]", r" [A-Z] ?\d{3}", r" \d{3}")
+)
+"""What may follow the digits and belong to the number: `12345678 9 ZZ1`, `X1234567-L`, `15 070649 C 103`."""
+_SMALL_LETTER: Final = re.compile(r"\d{8,17}[a-z]")
 _OTHER_NUMBERS: Final = frozenset({NUMBER_CUE, VERSION_CUE, PHONE_CUE, CARD_CUE})
 _BETWEEN_BLANKS: Final = re.compile(r"[^ ]+")
 NEEDS: Final = ("anywhere", "language", "cue")
@@ -103,7 +107,8 @@ def _validator(name: str) -> Callable[[str], bool]:
 
     def is_valid(number: str) -> bool:
         try:
-            return bool(module.is_valid(number))
+            # Not every module knows every separator: `54.362.315-K`.
+            return bool(module.is_valid(number) or module.is_valid(_SEPARATORS.sub("", number)))
         except (KeyError, IndexError, ValueError):
             # Its tables have gaps (2.2: Chinese places of birth without a county), and it raises what the gap raises.
             return False
@@ -122,23 +127,35 @@ def find(context: Context) -> list[Span]:
         span = _find_at(whole, 0, len(whole.body)) if whole.stands_alone else None
         if span is not None:
             return [Span(span.begin - len(lead), span.end - len(lead), span.kind, span.certainty)]
-    if not context.stands_alone:
-        return []
     body = context.body
-    span = _find_at(context, 0, len(body))
-    if span is None and (tail := _LETTERS_AFTER.match(context.after)) is not None:
-        span = _find_at(context, 0, len(body) + tail.end())
+    if _SMALL_LETTER.fullmatch(body) is not None:
+        return find(Context(context.before, body.upper(), context.after, context.language))
+    span = _find_at(context, 0, len(body)) if context.stands_alone else None
+    if span is None:
+        span = _with_tail(context)
     if span is not None:
         return [span]
-    if " " not in body:
+    if not context.stands_alone or " " not in body:
         return []
     parts = (_find_at(context, match.start(), match.end()) for match in _BETWEEN_BLANKS.finditer(body))
     return [part for part in parts if part is not None]
 
 
+def _with_tail(context: Context) -> Span | None:
+    for tail in _TAILS:
+        match = tail.match(context.after)
+        if match is not None:
+            end = match.end()
+            whole = Context(context.before, context.body + context.after[:end], context.after[end:], context.language)
+            span = _find_at(whole, 0, len(whole.body)) if whole.stands_alone else None
+            if span is not None:
+                return span
+    return None
+
+
 def _find_at(context: Context, begin: int, end: int) -> Span | None:
     body = context.body
-    text = body[begin:end] + context.after[: max(end - len(body), 0)]
+    text = body[begin:end]
     shape = context.shape if (begin, end) == (0, len(body)) else _shape(text)
     entries = _shapes().get(shape)
     if entries is None or len(set(context.digits)) <= 2:
@@ -149,7 +166,9 @@ def _find_at(context: Context, begin: int, end: int) -> Span | None:
         cue = own_cue or (at_home and ID_CUE in context.cues)
         if not (cue or need == _ANYWHERE or (need == _LANGUAGE and at_home)):
             continue
-        if not cue and need != _ANYWHERE and (context.cues & _OTHER_NUMBERS or (text.isdigit() and context.is_counted)):
+        if not cue and need != _ANYWHERE and context.cues & _OTHER_NUMBERS:
+            continue
+        if not own_cue and text.isdigit() and context.is_counted:
             continue
         if number.is_valid(text):
             return Span(begin, end, ID, 3 if cue or need == _ANYWHERE else 1)

@@ -18,8 +18,8 @@ _CARD_DIGITS: Final = range(12, 20)
 _GROUPS: Final = re.compile(r"\d{4}([ .-])\d{4}\1\d{4}\1\d{1,4}(?:\1\d{1,3})?|\d{4}([ -])\d{6}\2\d{4,5}")
 _BEHIND: Final = re.compile(r" (?:(?:(?:0?[1-9]|1[0-2])[/-])?20\d{2}|(?:0?[1-9]|1[0-2])[/-]\d{2}|\d{3})(?: \d{3,4})?\Z")
 """The month or year in which a card ends, and its check number, right behind its own."""
-_MIN_WITH_PHONE: Final = 14
-"""Digits of a card near a word for a telephone: Maestro has cards of 12, Visa had some of 13."""
+_MIN_CERTAIN: Final = 14
+"""Digits of a card near a word for a telephone, or for a quantity: Maestro has cards of 12, Visa had some of 13."""
 
 _ISSUERS: Final = re.compile(
     r"(?P<visa>4(?:\d{12}|\d{15}|\d{18}))"
@@ -90,9 +90,11 @@ def find_card(context: Context) -> list[Span]:
     if CARD_CUE not in context.cues:
         if issuer is None:
             return []
-        if NUMBER_CUE in context.cues or (PHONE_CUE in context.cues and len(digits) < _MIN_WITH_PHONE):
+        if NUMBER_CUE in context.cues or (PHONE_CUE in context.cues and len(digits) < _MIN_CERTAIN):
             return []
         if len(digits) == 13 and _is_article_number(digits):
+            return []
+        if len(context.body) == len(digits) < _MIN_CERTAIN and context.is_counted:
             return []
     return [Span(0, len(context.body), CARD, 2)]
 

@@ -168,6 +168,8 @@ def find(context: Context) -> list[Span]:
         return [whole]
     if (" " not in body and "/" not in body) or context.cues.isdisjoint((PHONE_CUE, CONTACT_CUE)):
         return []
+    if _THOUSANDS.fullmatch(body) is not None and context.is_counted:
+        return []
     return _parts(context)
 
 

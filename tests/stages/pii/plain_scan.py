@@ -97,6 +97,8 @@ def token(text: bytes, at: int) -> tuple[list[Candidate], int]:
         return [(at, end, SECRET)], end
     if is_secret(text, at, body):
         return [(at, end, SECRET)], end
+    if re.fullmatch(rb"[0-9]{8,17}[a-z]", body):
+        return [(at, end, TOKEN)], end
     if digits == 0 or re.search(rb"[a-z]", body):
         return [], end
     if digits == len(body):

@@ -156,6 +156,7 @@ def test_telephone_numbers_are_found_whole(text: str, language: str, number: str
         ("mobile users: 5123456789", "en"),
         ("휴대폰 판매량 1012345678대", "ko"),
         ("Telefonkosten 3012345678 €", "de"),
+        ("phone subscribers: 362 066 775 377", "en"),
         ("x=4155552671", "en"),
         ("01 02 03 04 05", "fr"),
         ("a+493012345678", "de"),
@@ -290,6 +291,8 @@ OWN_EXAMPLES = {
     "ir.melli": "0499370899",
     "tw.id": "A123456789",
     "ie.pps": "1234567T",
+    "ae.eid": "784-1980-1234567-8",
+    "sa.nid": "1012345672",
     "it.codicefiscale": "RCCMNL83S18D969H",
     "is.kennitala": "120174-3399",
     "pe.cui": "10117410-2",
@@ -339,6 +342,38 @@ def test_what_a_number_needs_follows_from_how_many_pass_its_check_by_chance() ->
                 assert share <= 2 * most or need == "language", (number.name, shape, share)
 
 
+def test_every_shape_of_a_number_is_found() -> None:
+    lost = []
+    for number in id_numbers():
+        letters = re.sub("[^0-9A-Z]", "", OWN_EXAMPLES.get(number.name) or example_of(number) or "")
+        sorts = re.sub("[A-Z]", "A", re.sub(r"\d", "9", letters))
+        for shape in shapes_of(number):
+            if re.sub("[^9A]", "", shape) != sorts:
+                continue
+            rest = iter(letters)
+            text = "".join(next(rest) if sign in "9A" else sign for sign in shape)
+            cue = {"ar": "الهوية", "fa": "کد ملی", "kk": "жсн"}.get(min(number.languages), "id")
+            if find(f"{cue} {text} .", min(number.languages), ["id"]) != [("id", text)]:
+                lost.append((number.name, text))
+    assert lost == []
+
+
+@pytest.mark.parametrize(
+    ("text", "language", "number"),
+    [
+        ("身份证11010519491231002x。", "zh", "11010519491231002x"),
+        ("dni 54362315k", "es", "54362315k"),
+        ("con DNI 54.362.315-K", "es", "54.362.315-K"),
+        ("ת.ז. 39337423", "he", "39337423"),
+        ("کدملی 0499370899", "fa", "0499370899"),
+        ("Α.Φ.Μ.: 094259216", "el", "094259216"),
+        ("NRIC S1234567D", "en", "S1234567D"),
+    ],
+)
+def test_identity_numbers_are_found_as_people_write_them(text: str, language: str, number: str) -> None:
+    assert find(text, language, ["id"]) == [("id", number)]
+
+
 def test_a_gap_in_the_tables_of_the_library_makes_a_number_invalid() -> None:
     assert find("35455797410827608X", "zh", ["id"]) == []
 
@@ -366,6 +401,23 @@ def test_identity_numbers_of_at_least_forty_countries_are_known() -> None:
 )
 def test_weak_check_digits_need_the_language_or_a_cue(text: str, language: str, found: bool) -> None:
     assert bool(find(text, language, ["id"])) == found
+
+
+@pytest.mark.parametrize(
+    ("text", "language"),
+    [
+        ("Die Steuer betrug 3413040733 Euro.", "de"),
+        ("ID cards were issued to 667963916 citizens.", "en"),
+        ("R$ 566131190225", "pt"),
+        ("581204772825 κάτοικοι.", "el"),
+        ("4.112.140.151 người sống ở đó.", "vi"),
+        ("共15172272233票", "zh"),
+        ("307575928 תושבים.", "he"),
+        ("Коштувало 2492014469 грн.", "uk"),
+    ],
+)
+def test_counts_and_prices_stay_though_a_check_digit_fits(text: str, language: str) -> None:
+    assert find(text, language) == []
 
 
 def test_cues_are_of_the_language_or_of_none() -> None:
