@@ -74,9 +74,13 @@ def _account_length(country: str) -> int:
 def find_card(context: Context) -> list[Span]:
     """The body as a card number, perhaps with the date on which it ends: issuer and length, Luhn, and written plainly
     or in the usual groups."""
-    behind = _BEHIND.search(context.body)
-    if behind is not None and (found := find_card(_before(context, behind.start()))):
-        return found
+    whole = _find_whole_card(context)
+    if not whole and (behind := _BEHIND.search(context.body)) is not None:
+        return _find_whole_card(_before(context, behind.start()))
+    return whole
+
+
+def _find_whole_card(context: Context) -> list[Span]:
     digits = context.digits
     if len(digits) not in _CARD_DIGITS or context.body[0] in "+(" or not context.stands_alone:
         return []

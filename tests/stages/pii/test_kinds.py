@@ -191,6 +191,7 @@ def test_iban_with_a_changed_digit_stays(place: int, digit: str) -> None:
         "3530111333300000",
         "6200000000000005",
         "4111.1111.1111.1111",
+        "4524 7157 7128 0387 413",
     ],
 )
 def test_payment_cards_are_found(number: str) -> None:
