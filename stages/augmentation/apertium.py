@@ -30,7 +30,7 @@ from curator.errors import TransientError, UserError
 from curator.language.tags import list_language
 from curator.stage import Parameters, Requirement
 from stages.augmentation.sentences import has_letter
-from stages.augmentation.stream import Line, decode, encode
+from stages.augmentation.stream import Line, decode, encode, is_safe
 from stages.augmentation.translator import Pair
 
 WAYS: Mapping[str, tuple[str, ...]] = {
@@ -198,9 +198,11 @@ class _Session:
         self.timeouts = 0
 
     def translate(self, lines: Sequence[str]) -> list[Line | None]:
-        batches = list(_batches(lines))
+        safe = [line for line in lines if is_safe(line)]
+        batches = list(_batches(safe))
         self.processes_left += len(batches)
-        return [line for batch in batches for line in self._batch(batch)]
+        found = dict(zip(safe, (line for batch in batches for line in self._batch(batch)), strict=True))
+        return [found.get(line) for line in lines]
 
     def _batch(self, lines: Sequence[str]) -> list[Line | None]:
         if self.processes_left <= 0:

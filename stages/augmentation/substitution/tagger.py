@@ -22,7 +22,7 @@ from blake3 import blake3
 
 from curator.errors import TransientError, UserError
 from stages.augmentation.apertium import Apertium
-from stages.augmentation.stream import encode, split_lines
+from stages.augmentation.stream import encode, is_safe, split_lines
 
 _TAGGER = "apertium-tagger"
 _PROGRAMS = frozenset({"lt-proc", "cg-proc", _TAGGER})
@@ -90,15 +90,14 @@ class Tagger:
         problem = self.problem()
         if problem is not None:
             raise UserError(problem)
-        found: list[Line | None] = []
-        for begin in range(0, len(lines), _BATCH_LINES):
-            some = lines[begin : begin + _BATCH_LINES]
+        found: dict[str, Line | None] = {}
+        safe = [line for line in dict.fromkeys(lines) if is_safe(line)]
+        for begin in range(0, len(safe), _BATCH_LINES):
+            some = safe[begin : begin + _BATCH_LINES]
             pieces = split_lines(self._run(encode(some)), len(some))
-            if pieces is None:
-                found += [None] * len(some)
-            else:
-                found += [_line(line, piece) for line, piece in zip(some, pieces, strict=True)]
-        return found
+            if pieces is not None:
+                found |= {line: _line(line, piece) for line, piece in zip(some, pieces, strict=True)}
+        return [found.get(line) for line in lines]
 
     @cached_property
     def _commands(self) -> list[list[str]]:

@@ -149,6 +149,20 @@ def test_the_line_at_fault_is_refused_and_no_other(options: dict[str, object], f
     assert Apertium(**options).translate("oc", "fr", texts) == ["la maison", None, "maison nòva", "autra"]
 
 
+def test_a_line_on_which_a_pipeline_hangs_is_not_sent(options: dict[str, object], tmp_path: Path) -> None:
+    texts = ["casa", "casa \0", "casa\n" + "b" * 2000, "casa nòva"]
+    assert Apertium(**options).translate("oc", "fr", texts) == ["maison", None, None, "maison nòva"]
+    assert len(calls(tmp_path)) == 1
+
+
+@needs(("oc", "fr"))
+def test_a_real_pair_is_not_held_up_by_what_it_cannot_read() -> None:
+    texts = ["Bonjorn a totes", "un caractèr \0 aquí", "una fin \uffff aquí", "b" * 100_000]
+    found = Apertium(timeout_s=30).translate("oc", "fr", texts)
+    assert found[0] is not None
+    assert found[1:] == [None, None, None]
+
+
 def test_lines_in_another_order_are_not_taken_for_translations(options: dict[str, object]) -> None:
     assert Apertium(**options).translate("oc", "fr", ["casa", "MOVE", "tres"]) == ["maison", "MOVE", "tres"]
 

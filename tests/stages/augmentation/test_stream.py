@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stages.augmentation.stream import Line, decode, encode
+from stages.augmentation.stream import LONGEST_RUN, Line, decode, encode, is_safe
 
 LINE = st.text(st.characters(exclude_characters="\n", exclude_categories=["Cs"]), max_size=40)
 
@@ -34,6 +34,12 @@ def test_addresses_and_placeholders_pass_through_whole() -> None:
     assert encode(["see https://x.org/a?b=c for [REDACTED_NAME]"]) == (
         rb"see [https:\/\/x.org\/a?b=c] for [\[REDACTED_NAME\]]" + b".[][\n0]"
     )
+
+
+@pytest.mark.parametrize("line", ["a\0b", "a\uffff", "a " + "b" * (LONGEST_RUN + 1)])
+def test_a_line_on_which_a_pipeline_hangs_is_known(line: str) -> None:
+    assert not is_safe(line)
+    assert is_safe("a " + "b" * LONGEST_RUN + " c")
 
 
 def test_marks_are_taken_out_and_counted() -> None:

@@ -106,6 +106,13 @@ def test_a_tagger_that_dies_or_loses_lines_or_changes_them_leaves_them_alone(
     assert tagger.tag(["a cat sat", "a rat ran"]) == [None, None]
 
 
+def test_a_line_on_which_a_tagger_hangs_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tagger = install(tmp_path, "cat", monkeypatch)
+    found = tagger.tag(["a cat", "a \0 cat", "c" * 2000])
+    assert found[0] is not None
+    assert found[1:] == [None, None]
+
+
 def test_a_tagger_that_hangs_is_ended_and_the_task_may_be_tried_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
