@@ -66,6 +66,7 @@ _MOST_TIMEOUTS = 12
 """In one call. One line that hangs costs at most 11: its batch, and a half of it ten times over."""
 _MOST_PROCESSES_OVER = 64
 """Processes in one call beyond one a batch, for halving: what still fails then stays untranslated."""
+_TRIED = "Apertium"
 _MODE_NAME = re.compile(r"([a-z]{2,3})-([a-z]{2,3})")
 
 
@@ -202,7 +203,19 @@ class _Session:
         batches = list(_batches(safe))
         self.processes_left += len(batches)
         found = dict(zip(safe, (line for batch in batches for line in self._batch(batch)), strict=True))
+        if safe and not any(found.values()):
+            self._try()
         return [found.get(line) for line in lines]
+
+    def _try(self) -> None:
+        """Where no line came back, one that every pair can take tells whether it is the pair: UserError then, since a
+        translator that is dead must not pass for one that found nothing."""
+        output = self._run(encode([_TRIED]), self.options.timeout_s)
+        if output is None or decode(output, 1) in (None, [None]):
+            raise UserError(
+                f"apertium {self.mode} gives nothing back, whatever it is given",
+                hint=f"see what `echo {_TRIED} | {shlex.join(self.command)}` says, or leave the pair out",
+            )
 
     def _batch(self, lines: Sequence[str]) -> list[Line | None]:
         if self.processes_left <= 0:

@@ -222,7 +222,17 @@ def test_a_pair_that_fails_on_every_line_ends_soon(
     monkeypatch.setattr(apertium, "_MOST_PROCESSES_OVER", 8)
     texts = [f"DIE {place}" for place in range(100)]
     assert Apertium(**options).translate("oc", "fr", texts) == [None] * 100
-    assert len(calls(tmp_path)) == 9
+    assert len(calls(tmp_path)) == 10  # the last one tells that it is the lines, not the pair
+
+
+@pytest.mark.parametrize("script", ["exit 1", "cat > /dev/null", "kill -9 $$"])
+def test_a_pair_that_is_dead_is_an_error_and_not_a_corpus_without_children(
+    options: dict[str, object], tmp_path: Path, script: str
+) -> None:
+    Path(str(options["program"])).write_text(f"#!/bin/sh\n{script}\n", encoding="utf-8")
+    with pytest.raises(UserError, match="apertium oci-fra gives nothing back, whatever it is given") as raised:
+        Apertium(**options).translate("oc", "fr", ["casa", "autra"])
+    assert "echo Apertium | " in str(raised.value)
 
 
 def test_options_that_it_does_not_know_are_refused() -> None:
