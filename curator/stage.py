@@ -138,7 +138,8 @@ class Left:
 
 @dataclass(frozen=True)
 class Child:
-    """A new document derived from row `row` of a batch."""
+    """A new document derived from row `row` of a batch. With `refused`, in a word or two, it is none: it is counted
+    under that reason, so that a run says why a language got no more."""
 
     row: int
     text: str
@@ -146,6 +147,7 @@ class Child:
     method: str
     engine: str
     scores: Mapping[str, float] = field(default_factory=dict)
+    refused: str | None = None
 
 
 class Stage(abc.ABC, Generic[ParametersT]):

@@ -35,7 +35,16 @@ from curator.run.funnel import event_counts, language_counts
 from curator.run.manifest import FORMAT, Manifest, dump_manifest, load_manifest, run_name
 from curator.run.memory import STORAGE_BYTES, worker_bytes, workers_within
 from curator.run.part import Part, read_table, relation_facts
-from curator.run.phases.derive import AdmitInput, AdmitTask, DeriveInput, DeriveTask, find_stops, state_of, stays
+from curator.run.phases.derive import (
+    AdmitInput,
+    AdmitTask,
+    DeriveInput,
+    DeriveTask,
+    find_stops,
+    refusals,
+    state_of,
+    stays,
+)
 from curator.run.phases.fit import FitInput, FitTask
 from curator.run.phases.judge import JudgeTask
 from curator.run.phases.read import FAILED_SCHEMA, ReadInput, ReadTask
@@ -415,11 +424,17 @@ class _Driver:
         commits = self.executor.map(folder / "admit", AdmitTask(self.recipe, name, states, stops), inputs)
         for commit in commits:
             self.tally.merge(_tally_of(commit))
-        refused = {
+        refused = refusals([cast("dict[str, dict[str, int]]", commit.result["refused"]) for commit in made])
+        counted = {
             "in_another_language": sum(commit.integer("in_another_language") for commit in made),
             "beyond_share": sum(int((~stays(table, stops)).sum()) for table in tables),
+            "refused": refused,
         }
-        self.facts[name] = {**cast("dict[str, object]", self.facts.get(name, {})), **refused}
+        self.facts[name] = {**cast("dict[str, object]", self.facts.get(name, {})), **counted}
+        fed = {language for table in tables for language in table["language"].to_pylist()}
+        for language in sorted(refused.keys() - fed):
+            why = ", ".join(f"{reason} {count:,}" for reason, count in refused[language].items())
+            self.warnings.append(f"{name} made no text in {language} that passes its gate: {why}")
         first_row = sum(part.rows for part in self.parts)
         children = [part for part in _as_parts(commits, first_row, derived=True) if part.rows]
         if not children:

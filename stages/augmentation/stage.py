@@ -53,6 +53,9 @@ if TYPE_CHECKING:
 TOKENS = "tokens"
 NO_TRANSLATOR = "augmentation.no_translator"
 NO_PARSER = "augmentation.no_parser"
+NO_TEXT = "no text"
+"""Why there is no child where a method made no text: a line without a translation, too many unknown words, no phrase to
+replace."""
 
 SUMMARY_SCHEMA = pa.schema(
     [
@@ -228,8 +231,8 @@ class Augmentation(Stage[AugmentationParameters]):
         return wanted
 
     def derive(self, batch: Batch, columns: Columns, state: State) -> Sequence[Child]:
-        """A child for each candidate, and each language that it is a parent for, of which a text was made that passes
-        the gate; by row, and of a row its own language first."""
+        """A child for each candidate, and each language that it is a parent for; by row, and of a row its own language
+        first. Those of which no text was made, or one that does not pass the gate, are `refused`."""
         children: list[Child] = []
         for language, rows in self._parents_of(batch, state).items():
             children += self._children(batch, rows.tolist(), language)
@@ -296,12 +299,12 @@ class Augmentation(Stage[AugmentationParameters]):
         gate = Gate(*self.parameters.band(language))
         children = []
         for row, parent, one in zip(rows, parents, made, strict=True):
+            tag = tags[row].as_py() if method.parents == language else language
             if one is None:
+                children.append(Child(row, "", tag, method.name, method.engine, refused=NO_TEXT))
                 continue
             judgement = method.judge(gate, parent, one)
-            if judgement.refused is None:
-                tag = tags[row].as_py() if method.parents == language else language
-                children.append(Child(row, one.text, tag, method.name, method.engine, judgement.scores))
+            children.append(Child(row, one.text, tag, method.name, method.engine, judgement.scores, judgement.refused))
         return children
 
     def _lacks_method(self, language: str, tokens: int | None) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -42,6 +43,8 @@ PARENT_SCHEMA = pa.schema(
     ]
 )
 """The text of a child's parent and its tag; `row` counts the children of the part."""
+
+IN_ANOTHER_LANGUAGE = "in another language"
 
 PARENTS_SHOWN, PARENT_CHARACTERS = 20, 4000
 """More than the examples of a rule: some of the children will be dropped."""
@@ -94,15 +97,18 @@ class DeriveTask:
         state = state_of(self.stage, self.states)
         stage = pipeline.stage(self.stage)
         found = candidates(item.part, pipeline.recipe.tokenizer, stage, state)
-        table, made = MADE_SCHEMA.empty_table(), 0
+        table, passed = MADE_SCHEMA.empty_table(), 0
+        refused: dict[str, Counter[str]] = {}
         if found is not None:
-            children = stage.derive(*found, state)
-            made = len(children)
+            made = stage.derive(*found, state)
+            children = [child for child in made if child.refused is None]
+            passed = len(children)
             children = in_their_language(found[0], children, pipeline.recipe.language)
             words = random_words(pipeline.recipe.seed, self.stage, found[0].keys)
             table = made_table(children, words, pipeline.recipe.tokenizer)
+            refused = refusals_of(made, children)
         write_table(outputs.path("made"), table)
-        return {"in_another_language": made - len(table)}
+        return {"in_another_language": passed - len(table), "refused": refused}
 
 
 @dataclass(frozen=True)
@@ -183,6 +189,26 @@ def find_stops(tables: Sequence[pa.Table], most_tokens: Mapping[str, int]) -> St
         if len(beyond):
             stops.append((language, own["word"][int(beyond[0])].as_py()))
     return tuple(stops)
+
+
+def refusals_of(made: Sequence[Child], kept: Sequence[Child]) -> dict[str, Counter[str]]:
+    """How many of the children of each list language were refused, by the reason; those that the stage passed and that
+    are not kept are in another language."""
+    found: dict[str, Counter[str]] = {}
+    for child in made:
+        found.setdefault(list_language(child.lang), Counter())[child.refused or IN_ANOTHER_LANGUAGE] += 1
+    for child in kept:
+        found[list_language(child.lang)][IN_ANOTHER_LANGUAGE] -= 1
+    return {language: +reasons for language, reasons in found.items() if +reasons}
+
+
+def refusals(parts: Sequence[Mapping[str, Mapping[str, int]]]) -> dict[str, dict[str, int]]:
+    """How many candidates of each list language have no child, by the reason; sums over parts, in order."""
+    sums: dict[str, Counter[str]] = {}
+    for part in parts:
+        for language, reasons in part.items():
+            sums.setdefault(language, Counter()).update(reasons)
+    return {language: dict(sorted(sums[language].items())) for language in sorted(sums)}
 
 
 def stays(table: pa.Table, stops: Stops) -> NDArray[np.bool_]:

@@ -19,6 +19,7 @@ from tests.stages.augmentation.engine import install
 
 WORDS = "l'ostal es bastit sul puèg prèp del riu e los dròlles jògan dins lo prat quand fa bon temps"
 FRENCH = "La maison est sur la colline près de la rivière, et les enfants jouent dans le pré quand il fait beau temps."
+ENDS = ["LOSE", "BYTES", "one that comes through"]
 ENGLISH = "The house stands on the hill near the river, and the children play in the meadow when the weather is good."
 
 
@@ -121,6 +122,19 @@ def test_a_translator_that_answers_in_another_language_makes_no_child(tmp_path: 
     created = [row["id"] for row in rows(tmp_path / "run", "decisions") if row["action"] == "derive"]
     facts = cast("dict[str, dict[str, object]]", outcome.manifest["facts"])["augmentation"]
     assert (created, facts["in_another_language"], facts["beyond_share"]) == (["good#a1"], 1, 0)
+    assert facts["refused"] == {"oc": {"in another language": 1}}
+    assert outcome.manifest["warnings"] == []
+
+
+@pytest.mark.slow
+def test_a_run_says_why_a_language_has_no_child(tmp_path: Path) -> None:
+    documents = [{"id": end, "text": f"{text(place, 'casa')} {end}", "lang": "oc"} for place, end in enumerate(ENDS)]
+    source = write_jsonl(tmp_path / "in.jsonl", documents)
+    plan = augmentation(tmp_path, max_share=1.0, min_chrf=99, max_chrf=100)
+    outcome = run_stages([source], tmp_path / "run", "entropy: {min_bits: 0.1, min_order: null}", plan)
+    facts = cast("dict[str, dict[str, object]]", outcome.manifest["facts"])["augmentation"]
+    assert facts["refused"] == {"oc": {"no text": 2, "noise": 1}}
+    assert outcome.manifest["warnings"] == ["augmentation made no text in oc that passes its gate: no text 2, noise 1"]
 
 
 def test_children_of_the_greatest_hashes_are_left_out_where_a_language_may_have_no_more_tokens() -> None:
