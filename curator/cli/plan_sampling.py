@@ -11,6 +11,9 @@ from curator.errors import UserError
 from curator.recipe import load_recipe
 from curator.storage.path import as_path
 
+_WORTH_SAYING = 0.0005
+"""Share of the plan from which what a source lacks is told, as in the report."""
+
 
 def plan_sampling_command(
     recipe: str, counts: str, overlay: Path | None, overrides: Sequence[str], as_json: bool
@@ -28,6 +31,8 @@ def plan_sampling_command(
     if stage is None:
         raise UserError(f"recipe {pipeline.recipe.name} has no stage sampling", hint="add `- sampling: {alpha: 0.7}`")
     path = as_path(counts)
+    if isinstance(path, Path) and not path.exists():
+        raise UserError("no such file or directory", file=counts, hint="give a table of counts, or a finished run")
     found = (
         counts_of_table(path, stage)
         if isinstance(path, Path) and path.is_file()
@@ -43,7 +48,8 @@ def plan_sampling_command(
 def _print(plan: Mapping[str, object]) -> None:
     rows = cast("list[dict[str, float]]", plan["languages"])
     natural = sum(row["tokens"] for row in rows) or 1
-    target = sum(row["target"] for row in rows) or 1
+    planned = cast("int", plan["target"])
+    target = planned or 1
     ordered = sorted(rows, key=lambda row: (-row["tokens"], row["language"]))
     headings = ["language", "documents", "tokens", "natural", "target", "tokens to write", "repeats", "shortfall"]
     print_table(
@@ -81,6 +87,14 @@ def _print(plan: Mapping[str, object]) -> None:
         )
     print_line()
     total, short = cast("int", plan["total"]), cast("int", plan["shortfall"])
-    print_line(f"{total:,} tokens wanted, {target if rows else 0:,} planned")
+    print_line(f"{total:,} tokens wanted, {planned:,} planned")
+    if not total:
+        print_line("there is no token to sample: documents stay as they are")
     if short:
         print_line(f"{short:,} tokens cannot be had: every language is at its cap of {plan['max_repeats']} repeats")
+    for row in sources:
+        lacks = row["wanted"] - row["target"]
+        if lacks >= _WORTH_SAYING * target:
+            why = "it has no text" if not row["tokens"] else "what there is in the languages and the cap allow no more"
+            name = row["source"] or "other sources"
+            print_line(f"source {name}: {lacks:,} of {row['wanted']:,} tokens cannot be had, {why}")

@@ -24,12 +24,16 @@ if TYPE_CHECKING:
 COLUMNS = ("language", "tokens", "source", "documents")
 """The columns of a table of counts; the first two have to be there."""
 
+MOST_TOKENS = 1 << 53
+"""Of a table in all, as `sampling.total` takes at most."""
+
 
 def counts_of_table(path: Path, stage: Sampling) -> pa.Table:
     """The summary of a CSV or TSV file with a row a language, or a row a language and source. UserError that names the
     line where one is wrong."""
     try:
-        with path.open(encoding="utf-8", newline="") as lines:
+        # Spreadsheets write a byte order mark.
+        with path.open(encoding="utf-8-sig", newline="") as lines:
             first = lines.readline()
             lines.seek(0)
             reader = csv.DictReader(lines, delimiter="\t" if "\t" in first else ",")
@@ -37,9 +41,12 @@ def counts_of_table(path: Path, stage: Sampling) -> pa.Table:
             if not {"language", "tokens"} <= set(names) or not set(names) <= set(COLUMNS):
                 expected = "a header with language and tokens, and with source and documents where they are known"
                 raise UserError(f"columns {', '.join(names) or 'none'}", file=str(path), hint=f"expected {expected}")
-            return _summary(_table_rows(reader, path), stage)
+            rows = list(_table_rows(reader, path))
     except UnicodeDecodeError as error:
         raise UserError("is not UTF-8 text", file=str(path), hint="expected a CSV or TSV file") from error
+    if sum(documents for *_, documents, _ in rows) > MOST_TOKENS or sum(row[-1] for row in rows) > MOST_TOKENS:
+        raise UserError(f"counts add up to more than {MOST_TOKENS:,}", file=str(path), hint="is a number wrong?")
+    return _summary(iter(rows), stage)
 
 
 def _table_rows(reader: csv.DictReader[str], path: Path) -> Iterator[tuple[str, str, int, int]]:

@@ -328,7 +328,8 @@ class Sampling(Stage[SamplingParameters]):
         bins = pc.fill_null(summary["bin"], 0).to_numpy().astype(np.int64)
         lies = ~spread
         np.add.at(tokens_LSKB, (*(place[lies] for place in places), bins[lies]), tokens[lies])
-        edges = tokens[spread][:, None] * np.arange(BINS + 1) // BINS
+        whole, rest = np.divmod(tokens[spread][:, None], BINS)
+        edges = whole * np.arange(BINS + 1) + rest * np.arange(BINS + 1) // BINS  # no product beyond int64
         np.add.at(tokens_LSKB, tuple(place[spread] for place in places), np.diff(edges, axis=1))
         return Counts(languages, documents_LSK, tokens_LSKB)
 
@@ -340,7 +341,9 @@ class Sampling(Stage[SamplingParameters]):
         total: int,
     ) -> dict[str, NDArray[np.generic]]:
         parameters = self.parameters
-        usable_S = self._source_weights(original_LS.sum(axis=0).tolist())
+        of_sources = original_LS.sum(axis=0).tolist()
+        asked_S = self._source_weights(of_sources)
+        usable_S = [weight if count else 0 for weight, count in zip(asked_S, of_sources, strict=True)]
         available_LSK = bins_LSKB.sum(axis=3)
         available_LS = available_LSK.sum(axis=2)
         takes_LS = available_LS * (np.array(usable_S) > 0)
@@ -371,7 +374,7 @@ class Sampling(Stage[SamplingParameters]):
             "repeats": round_score(repeats),
             "shortfall": np.maximum(wanted - target, 0),
             "source_tokens": available_LS.sum(axis=0),
-            "source_wanted": np.array(apportion(int(target.sum()), usable_S), dtype=np.int64),
+            "source_wanted": np.array(apportion(int(target.sum()), asked_S), dtype=np.int64),
             "source_target": target_LS.sum(axis=0),
             "source_drawn": drawn_LS.sum(axis=0),
             "cell_target": target_LS,
@@ -384,12 +387,16 @@ class Sampling(Stage[SamplingParameters]):
         }
 
     def _source_weights(self, tokens: list[int]) -> list[int]:
-        """Integers proportional to the shares of the sources; a source without text has none."""
+        """Integers proportional to the shares of the sources that the recipe names, text or not, and to what they leave
+        to all others, which have none where they have no text."""
         if not self.parameters.source_shares:
             return [1]
         others = [int(name == OTHER) for name in self.parameters.sources]
         weights = with_fixed_shares(self.parameters.sources, others, self.parameters.source_shares)
-        return [weight if count else 0 for weight, count in zip(weights, tokens, strict=True)]
+        return [
+            weight if count or name != OTHER else 0
+            for name, weight, count in zip(self.parameters.sources, weights, tokens, strict=True)
+        ]
 
     def _divide(
         self, target_L: NDArray[np.int64], takes_LS: NDArray[np.int64], weights_S: list[int]

@@ -43,6 +43,7 @@ def test_what_cannot_be_had_is_said_before_the_run(tmp_path: Path) -> None:
     ("lines", "said"),
     [
         (("language,words", "en,9"), "columns language, words (expected a header with language and tokens"),
+        (("language,tokens", "en,9000000000000000000", "en,9000000000000000000"), "counts add up to more than"),
         (("language,tokens", "en,9.5"), "a count that is no whole number (line 2)"),
         (("language,tokens", "en,9", ",4"), "a row has no language, or a count that is no whole number (line 3)"),
     ],
@@ -51,6 +52,32 @@ def test_a_wrong_table_is_refused(tmp_path: Path, lines: tuple[str, ...], said: 
     done = curator("plan", "--sampling", table(tmp_path / "counts.csv", *lines))
     assert done.returncode == 2
     assert said in done.stderr
+
+
+def test_what_a_source_lacks_is_said_before_the_run(tmp_path: Path) -> None:
+    counts = table(tmp_path / "counts.csv", "language,tokens,source", "en,9000,web", "en,100,books")
+    shares = "sampling.source_shares={web: 0.5, books: 0.3, papers: 0.2}"
+    shown = curator("plan", "--sampling", counts, "--set", shares).stdout
+    assert "source books: 2,330 of 2,730 tokens cannot be had, what there is in the languages and the cap" in shown
+    assert "source papers: 1,820 of 1,820 tokens cannot be had, it has no text" in shown
+    assert "source web" not in shown
+
+
+def test_a_table_of_a_spreadsheet_with_a_byte_order_mark_is_read(tmp_path: Path) -> None:
+    done = curator("plan", "--sampling", table(tmp_path / "counts.csv", "\ufefflanguage,tokens", "en,9"), "--json")
+    assert json_of(done)["target"] == 9
+
+
+def test_a_table_without_a_token_has_an_empty_plan(tmp_path: Path) -> None:
+    shown = curator("plan", "--sampling", table(tmp_path / "counts.csv", "language,tokens", "en,0")).stdout
+    assert "0 tokens wanted, 0 planned" in shown
+    assert "there is no token to sample" in shown
+
+
+def test_a_table_that_is_not_there_is_said_so(tmp_path: Path) -> None:
+    done = curator("plan", "--sampling", tmp_path / "none.csv")
+    assert done.returncode == 2
+    assert "no such file or directory (give a table of counts, or a finished run)" in done.stderr
 
 
 def test_a_recipe_without_sampling_is_refused(tmp_path: Path) -> None:

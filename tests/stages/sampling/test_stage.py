@@ -350,6 +350,18 @@ def test_children_count_for_the_source_that_they_have() -> None:
     assert row_of(cells, language="br", source="web")["target"] == 160
 
 
+def test_what_a_recipe_asks_of_a_source_without_text_is_in_the_plan() -> None:
+    stage = Sampling(SamplingParameters(source_shares={"web": 0.6, "papers": 0.4}))
+    sources = stage.facts(stage.fit(in_source("web", {"en": 1000})))["sources"]
+    assert {"wanted": 400, "target": 0}.items() <= row_of(sources, source="papers").items()
+    assert {"wanted": 600, "target": 1000}.items() <= row_of(sources, source="web").items()
+
+
+def test_counts_beyond_what_128_steps_of_them_would_fit_in_are_spread_exactly() -> None:
+    tokens = {"en": 2**52 + 1, "br": 129}
+    assert per_language(plan_of(tokens, alpha=1.0), "tokens") == tokens
+
+
 def in_source(source: str, tokens: Mapping[str, int]) -> pa.Table:
     rows = [{**row, "source": source} for row in summary_of(tokens).to_pylist()]
     return pa.Table.from_pylist(rows, schema=SUMMARY_SCHEMA)
