@@ -175,6 +175,8 @@ def extend_tokenizer_command(
         return
     rows = [[name, f"{old.tokens_per_word:.3f}", f"{new.tokens_per_word:.3f}"] for name, (old, new) in costs.items()]
     print_table(["lang", "tokens/word before", "after"], rows)
+    if unjudged := sorted(set(sizes) - set(costs)):
+        print_line(f"not judged, for lack of held-out text: {', '.join(unjudged)}")
     print_line(
         f"{after.vocabulary:,} tokens: {before.vocabulary:,} as they were, {extension.characters:,} new characters, "
         f"{len(extension.added) - extension.characters:,} new pieces"

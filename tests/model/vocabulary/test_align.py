@@ -77,20 +77,26 @@ def test_a_turned_space_is_turned_back() -> None:
     chosen = np.random.default_rng(0)
     vectors = chosen.normal(size=(300, 16)).astype(np.float32)
     turn, _ = np.linalg.qr(chosen.normal(size=(16, 16)))
-    center = Space(np.arange(300), vectors)
+    center = Space(np.arange(300), vectors, 300)
     order = chosen.permutation(300)
     tokens = np.where(np.arange(300) < 60, np.arange(300), np.arange(300) + 1000)[order]
-    space = Space(np.sort(tokens), (vectors @ turn).astype(np.float32)[order][np.argsort(tokens)])
+    space = Space(np.sort(tokens), (vectors @ turn).astype(np.float32)[order][np.argsort(tokens)], 300)
     found = match_spaces(space, center)
     assert len(found) > 290
     assert all(int(space.tokens[row]) % 1000 == int(center.tokens[column]) for row, column, _ in found)
 
 
 def test_a_language_without_common_pieces_is_left_out(joint: Tokenizer, corpus: dict[str, list[str]]) -> None:
-    strange = [" ".join(text) for text in texts_of("two", 3)[:50]]
+    strange = [" ".join(text) for text in texts_of("two", 3)[:200]]
     alignment, left_out = align_pieces(joint, {"one": corpus["one"], "xx": strange}, pivot="one")
     assert alignment.pairs == ()
     assert "frequent pieces in common with one" in left_out["xx"]
+
+
+def test_a_language_with_little_text_is_left_out(joint: Tokenizer, corpus: dict[str, list[str]]) -> None:
+    alignment, left_out = align_pieces(joint, {"one": corpus["one"], "two": corpus["two"][:300]}, pivot="one")
+    assert alignment.pairs == ()
+    assert "pieces of text, of 10,000 needed" in left_out["two"]
 
 
 @pytest.mark.parametrize(("pivot", "told"), [("fr", "no text in fr .*one, two"), ("one", "too little text in one")])
