@@ -2,14 +2,15 @@
 
 One SQLite file for each translator and version; any number of processes may read and write it. A translation is found
 by BLAKE3 of the translator's identity, the pair and the text, so a file may be handed on, and holds no key of another
-model. It is a cache: a damaged or deleted file costs time alone.
+model. It is a cache: a deleted file costs time alone. One that is damaged, or on a full disk, is a UserError that names
+it. Only its owner reads it.
 """
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Mapping, Sequence
-from contextlib import closing
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from blake3 import blake3
@@ -31,19 +32,20 @@ class TranslationCache:
         self._prefix = "\0".join((identity, source, target, "")).encode()
         try:
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            with closing(self._open()) as connection, connection:
-                connection.execute(_CREATE)
-        except (OSError, sqlite3.Error) as error:
+            self._path.touch(mode=0o600)
+        except OSError as error:
             raise UserError(
                 f"the cache cannot be used: {error}", file=str(folder), hint="choose another folder"
             ) from error
+        with self._told(), closing(self._open()) as connection, connection:
+            connection.execute(_CREATE)
 
     def find(self, texts: Sequence[str]) -> dict[str, str]:
         """The translations that are known, by text."""
         keys = {self._key(text): text for text in texts}
         wanted = list(keys)
         found: dict[str, str] = {}
-        with closing(self._open()) as connection:
+        with self._told(), closing(self._open()) as connection:
             for begin in range(0, len(wanted), _TOGETHER):
                 some = wanted[begin : begin + _TOGETHER]
                 marks = ",".join("?" * len(some))
@@ -53,7 +55,7 @@ class TranslationCache:
 
     def add(self, translations: Mapping[str, str]) -> None:
         """Keep translations."""
-        with closing(self._open()) as connection, connection:
+        with self._told(), closing(self._open()) as connection, connection:
             connection.executemany(
                 "INSERT OR IGNORE INTO translations VALUES (?, ?)",
                 [(self._key(text), translated) for text, translated in translations.items()],
@@ -61,6 +63,18 @@ class TranslationCache:
 
     def _key(self, text: str) -> bytes:
         return blake3(self._prefix + text.encode()).digest(length=16)
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        """What SQLite says as a UserError."""
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise UserError(
+                f"the cache cannot be used: {error}",
+                file=str(self._path),
+                hint="make room, delete the file if it is damaged, or choose another folder",
+            ) from error
 
     def _open(self) -> sqlite3.Connection:
         connection = sqlite3.connect(self._path, timeout=_BUSY_S)

@@ -59,3 +59,22 @@ def test_a_folder_that_is_a_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "cache").write_text("")
     with pytest.raises(UserError, match="the cache cannot be used"):
         TranslationCache(tmp_path / "cache", "model", "oc", "fr")
+
+
+def test_a_file_in_a_folder_that_others_read_is_for_its_owner(tmp_path: Path) -> None:
+    tmp_path.chmod(0o755)
+    TranslationCache(tmp_path, "model", "oc", "fr").add({"a": "b"})
+    assert {path.stat().st_mode & 0o777 for path in tmp_path.iterdir()} == {0o600}
+
+
+@pytest.mark.parametrize("beginning", [0, 4096])
+def test_a_damaged_file_is_named_with_what_to_do(tmp_path: Path, beginning: int) -> None:
+    cache = TranslationCache(tmp_path, "model", "oc", "fr")
+    cache.add({f"text {number}": "x" * 100 for number in range(1000)})
+    (path,) = tmp_path.glob("*.sqlite")
+    size = path.stat().st_size
+    with path.open("r+b") as file:
+        file.seek(beginning)
+        file.write(b"\xa5" * (size - beginning))
+    with pytest.raises(UserError, match=r"the cache cannot be used.*delete the file"):
+        TranslationCache(tmp_path, "model", "oc", "fr").find(["text 1"])
