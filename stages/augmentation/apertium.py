@@ -11,6 +11,7 @@ What it does not do: keep a process open (`-z` hangs on some pairs), or translat
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import re
 import shlex
@@ -29,6 +30,7 @@ from curator.document import UNDETERMINED
 from curator.errors import TransientError, UserError
 from curator.language.tags import list_language
 from curator.stage import Parameters, Requirement
+from stages.augmentation.cache import TranslationCache
 from stages.augmentation.sentences import has_letter
 from stages.augmentation.stream import Line, decode, encode, is_safe
 from stages.augmentation.translator import Pair
@@ -80,6 +82,7 @@ class ApertiumOptions(Parameters):
         default=0.25, ge=0, le=1, description="Share of unknown words up to which a text counts."
     )
     max_failed: float = Field(default=0.05, ge=0, le=1, description="The same for words that failed in transfer.")
+    cache: Path | None = Field(default=None, description="Folder of a cache of translations.")
 
 
 class Apertium:
@@ -122,7 +125,13 @@ class Apertium:
             raise UserError(problem)
         wanted = dict.fromkeys(line.strip() for text in texts for line in text.split("\n") if has_letter(line))
         lines = list(wanted)
-        done = dict(zip(lines, _Session(self, self._modes[source, target]).translate(lines), strict=True))
+        cache = self._cache(source, target)
+        done: dict[str, Line | None] = {} if cache is None else _read_kept(cache.find(lines))
+        missing = [line for line in lines if line not in done]
+        for some, found in _Session(self, self._modes[source, target]).translate(missing):
+            done.update(zip(some, found, strict=True))
+            if cache is not None:
+                cache.add({line: _to_keep(one) for line, one in zip(some, found, strict=True) if one is not None})
         return [self._assemble(text, done) for text in texts]
 
     def command(self, mode: str) -> list[str]:
@@ -159,6 +168,11 @@ class Apertium:
         if sum(line.failed for line in found) > self.options.max_failed * words:
             return None
         return "\n".join(parts)
+
+    def _cache(self, source: str, target: str) -> TranslationCache | None:
+        if self.options.cache is None:
+            return None
+        return TranslationCache(self.options.cache, self.requirement((source, target)).identity, source, target)
 
     @cached_property
     def _program(self) -> str | None:
@@ -198,14 +212,19 @@ class _Session:
         self.processes_left = _MOST_PROCESSES_OVER
         self.timeouts = 0
 
-    def translate(self, lines: Sequence[str]) -> list[Line | None]:
-        safe = [line for line in lines if is_safe(line)]
-        batches = list(_batches(safe))
+    def translate(self, lines: Sequence[str]) -> Iterator[tuple[list[str], list[Line | None]]]:
+        """Lines and what became of them, batch by batch."""
+        unsafe = [line for line in lines if not is_safe(line)]
+        yield unsafe, [None] * len(unsafe)
+        batches = list(_batches([line for line in lines if is_safe(line)]))
         self.processes_left += len(batches)
-        found = dict(zip(safe, (line for batch in batches for line in self._batch(batch)), strict=True))
-        if safe and not any(found.values()):
+        came_back = False
+        for batch in batches:
+            found = self._batch(batch)
+            came_back = came_back or any(found)
+            yield batch, found
+        if batches and not came_back:
             self._try()
-        return [found.get(line) for line in lines]
 
     def _try(self) -> None:
         """Where no line came back, one that every pair can take tells whether it is the pair: UserError then, since a
@@ -258,6 +277,15 @@ class _Session:
                 with contextlib.suppress(ProcessLookupError):
                     os.killpg(process.pid, signal.SIGKILL)
         return output
+
+
+def _to_keep(line: Line) -> str:
+    """A translated line as the cache has it."""
+    return json.dumps([line.text, line.words, line.unknown, line.failed], ensure_ascii=False)
+
+
+def _read_kept(known: Mapping[str, str]) -> dict[str, Line | None]:
+    return {line: Line(*json.loads(kept)) for line, kept in known.items()}
 
 
 def _batches(lines: Sequence[str]) -> Iterator[list[str]]:

@@ -26,6 +26,9 @@ from stages.augmentation.cache import TranslationCache
 from stages.augmentation.sentences import cut, distinct
 from stages.augmentation.translator import Pair
 
+KEPT_TOGETHER = 1024
+"""Sentences that are translated before the cache takes them: no more is lost when a run is killed."""
+
 
 class NeuralOptions(Parameters):
     """Options of a translator by neural models: a model for each pair, or one model for several languages."""
@@ -133,9 +136,14 @@ class NeuralTranslator(abc.ABC):
             cache = TranslationCache(self.options.cache, self._identity(folder), source, target)
             known = cache.find(sentences)
         missing = [sentence for sentence in sentences if sentence not in known]
-        translated = dict(zip(missing, self.run(folder, source, target, missing), strict=True)) if missing else {}
-        if cache is not None:
-            cache.add({sentence: text for sentence, text in translated.items() if text is not None})
+        translated: dict[str, str | None] = {}
+        step = max(len(missing), 1) if cache is None else KEPT_TOGETHER
+        for begin in range(0, len(missing), step):
+            some = missing[begin : begin + step]
+            made = dict(zip(some, self.run(folder, source, target, some), strict=True))
+            translated |= made
+            if cache is not None:
+                cache.add({sentence: text for sentence, text in made.items() if text is not None})
         whole: dict[str, str | None] = {**translated, **known}
         return [text.joined(whole) for text in pieces]
 

@@ -180,6 +180,35 @@ def test_a_line_is_translated_once_however_often_it_stands(options: dict[str, ob
     assert calls(tmp_path) == ["oci-fra"]
 
 
+def test_a_line_that_the_cache_has_starts_nothing(options: dict[str, object], tmp_path: Path) -> None:
+    kept = {**options, "cache": str(tmp_path / "cache")}
+    texts = ["casa", "casa MARKS " + "casa " * 60, "casa LOSE"]
+    first = Apertium(**kept).translate("oc", "fr", texts)
+    started = len(calls(tmp_path))
+    assert Apertium(**kept).translate("oc", "fr", texts[:2]) == first[:2]
+    assert Apertium(**kept, max_unknown=0).translate("oc", "fr", texts[:2]) == ["maison", None]
+    assert len(calls(tmp_path)) == started
+    assert Apertium(**kept).translate("oc", "fr", texts)[2] is None  # what failed is tried again
+    (tmp_path / "oci-fra.bin").write_bytes(b"other")
+    assert Apertium(**kept).translate("oc", "fr", texts[:1]) == ["maison"]
+    assert len(calls(tmp_path)) > started + 1, "another version of the pair has other translations"
+
+
+@pytest.mark.slow
+def test_what_was_translated_before_a_run_ends_is_kept(
+    options: dict[str, object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(apertium, "_BATCH_LINES", 2)
+    monkeypatch.setattr(apertium, "_MOST_TIMEOUTS", 1)
+    monkeypatch.setattr(apertium, "_SECONDS_PER_LINE", 0.0)
+    kept = Apertium(**options, cache=str(tmp_path / "cache"), timeout_s=5)
+    with pytest.raises(TransientError):
+        kept.translate("oc", "fr", ["casa", "casa nòva", "HANG"])
+    before = len(calls(tmp_path))
+    assert kept.translate("oc", "fr", ["casa", "casa nòva"]) == ["maison", "maison nòva"]
+    assert len(calls(tmp_path)) == before
+
+
 def test_many_lines_go_in_several_batches(options: dict[str, object], tmp_path: Path) -> None:
     texts = [f"casa {place}" for place in range(1100)]
     assert Apertium(**options).translate("oc", "fr", texts) == [f"maison {place}" for place in range(1100)]

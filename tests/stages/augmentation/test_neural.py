@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from curator.errors import UserError
+from stages.augmentation import neural
 from stages.augmentation.ctranslate import CTranslate2
 from stages.augmentation.hugging_face import HuggingFace
 from stages.augmentation.method import Made, Translation
@@ -87,6 +89,28 @@ def test_a_sentence_that_is_too_long_or_whose_translation_never_ends_leaves_its_
         assert found[0] is None
         assert found[1] is not None
         assert found[2] is None
+
+
+def test_a_run_that_ends_in_between_keeps_what_was_translated(
+    marian: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(neural, "KEPT_TOGETHER", 2)
+    translator = HuggingFace(models={"oc-fr": str(marian)}, cache=str(tmp_path / "cache"), max_tokens=48)
+    texts = [SENTENCES[2], SENTENCES[3], SENTENCES[0]]
+    asked: list[list[str]] = []
+    run = translator.run
+
+    def ends(folder: Path, source: str, target: str, sentences: Sequence[str]) -> list[str | None]:
+        asked.append(list(sentences))
+        if len(asked) == 2:
+            raise KeyboardInterrupt
+        return run(folder, source, target, sentences)
+
+    monkeypatch.setattr(translator, "run", ends)
+    with pytest.raises(KeyboardInterrupt):
+        translator.translate("oc", "fr", texts)
+    assert None not in translator.translate("oc", "fr", texts)
+    assert asked == [texts[:2], texts[2:], texts[2:]]
 
 
 def test_a_cache_answers_without_the_model(marian: Path, tmp_path: Path) -> None:
