@@ -51,13 +51,21 @@ Rights. Breton and Basque have none back; `rus-ukr` and `rus-bel` return nothing
 DEBIAN_PACKAGES: Mapping[frozenset[str], str] = {
     frozenset({"af", "nl"}): "apertium-afr-nld",
     frozenset({"an", "es"}): "apertium-spa-arg",
+    frozenset({"br", "fr"}): "apertium-br-fr",
     frozenset({"ca", "es"}): "apertium-spa-cat",
+    frozenset({"eo", "en"}): "apertium-eo-en",
+    frozenset({"eo", "fr"}): "apertium-eo-fr",
+    frozenset({"eu", "en"}): "apertium-eu-en",
+    frozenset({"eu", "es"}): "apertium-eu-es",
+    frozenset({"frp", "fr"}): "apertium-fra-frp",
     frozenset({"gl", "es"}): "apertium-es-gl",
     frozenset({"is", "sv"}): "apertium-isl-swe",
     frozenset({"mk", "bg"}): "apertium-mkd-bul",
     frozenset({"nn", "no"}): "apertium-nno-nob",
     frozenset({"oc", "fr"}): "apertium-oci-fra",
+    frozenset({"szl", "pl"}): "apertium-pol-szl",
 }
+"""Of the ways above, and of pairs that a recipe may name by `pivots` or `pivot_text`."""
 
 _BATCH_LINES = 1000
 _BATCH_BYTES = 512 * 1024
@@ -146,6 +154,8 @@ class Apertium:
             return f"the program {self.options.program} is not installed (Debian: apt-get install apertium {package})"
         if pair not in self._modes:
             where = self.options.data_directory
+            if pair[::-1] in self._modes:
+                return f"no pair {'-'.join(pair)} in {where}, which has {'-'.join(pair[::-1])} alone"
             return f"no pair {'-'.join(pair)} in {where} (Debian: apt-get install {package})"
         return None
 
