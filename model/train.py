@@ -99,9 +99,8 @@ def train(
     resuming = request.resume and directory.description.exists()
     if directory.root.is_file():
         raise UserError("is a file, not a folder", file=str(directory.root), hint="choose another output")
-    if directory.is_used() and not resuming and ranks.rank == 0:
-        hint = "choose another output" if request.resume else "go on with --resume, or choose another output"
-        raise UserError("the output is not empty", file=str(directory.root), hint=hint)
+    if ranks.rank == 0 and not resuming:
+        _refuse_used(directory, request)
     corpora = [open_corpus(run) for run in request.runs]
     tokenizer = _tokenizer(request, directory, corpora, resuming=resuming)
     beginning = choose_beginning(request.initialise_from, request.alignment, directory, tokenizer, resuming=resuming)
@@ -117,32 +116,36 @@ def train(
     validation = validation_batches(corpora, tokenizer, request.config)
     # All ranks have looked at the directory before the first one writes there, and go on when it is ready.
     ranks.agree(False)
-    if ranks.rank == 0:
-        if not resuming:
-            write_description(directory, description, tokenizer)
-            beginning.write(directory)
-        sweep_unfinished(directory.root)
-    ranks.agree(False)
-    finished = False
-    try:
-        with ExitStack() as stack:
+    with ExitStack() as held:
+        if ranks.rank == 0:
+            # Before anything is written or removed: another training may have begun here since this one looked.
+            make_folder(directory.root)
+            held.enter_context(RunLock(RunDirectory(directory.root)))
+            if not resuming:
+                _refuse_used(directory, request)
+        finished = False
+        try:
             if ranks.rank == 0:
-                stack.enter_context(RunLock(RunDirectory(directory.root)))
+                if not resuming:
+                    write_description(directory, description, tokenizer)
+                    beginning.write(directory)
+                sweep_unfinished(directory.root)
+            ranks.agree(False)
             training = _Training(
                 request, directory, description, tokenizer, corpora, validation, device, ranks, beginning
             )
             if resuming and ranks.rank == 0:  # now that its checkpoint is read
                 write_description(directory, description, tokenizer)
             outcome = training.run(listeners, stopped)
-        finished = True
-    except (RuntimeError, MemoryError) as error:
-        told = out_of_memory(error) or lost_process(error)
-        if told is None:
-            raise
-        raise told from error
-    finally:
-        if not (finished or resuming or ranks.rank):
-            directory.remove_unless_begun(description.tokenizer_file)
+            finished = True
+        except (RuntimeError, MemoryError) as error:
+            told = out_of_memory(error) or lost_process(error)
+            if told is None:
+                raise
+            raise told from error
+        finally:
+            if not (finished or resuming or ranks.rank):
+                directory.remove_unless_begun(description.tokenizer_file)
     return outcome
 
 
@@ -213,7 +216,7 @@ class _Training:
                 except AlarmError as error:
                     if trainer.progress.step == step:
                         self._lanes = before
-                    if trainer.progress.step:
+                    if trainer.progress.step not in (0, self._saved):
                         self._save(emit)
                     emit("alarm", message=error.message)
                     raise
@@ -279,6 +282,12 @@ class _Training:
         self._writer.write(step, tensors, trainer.state(self._loader.binding, lanes), keep)
         emit("checkpoint", step=step)
         trainer.skip_time()
+
+
+def _refuse_used(directory: ModelDirectory, request: Request) -> None:
+    if directory.is_used():
+        hint = "choose another output" if request.resume else "go on with --resume, or choose another output"
+        raise UserError("the output is not empty", file=str(directory.root), hint=hint)
 
 
 def _need_whole_parts(config: TrainingConfig, ranks: Ranks) -> None:

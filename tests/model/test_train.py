@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import signal
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,6 +16,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from curator.errors import CuratorError, DataError, UserError
+from curator.run.directory import RunDirectory, RunLock
 from curator.run.events import read_events
 from curator.tokenize import Tokenizer
 from curator.training import MOST
@@ -93,6 +95,40 @@ def test_a_training_that_was_killed_goes_on_from_its_last_checkpoint(tmp_path: P
     train(Request((place,), output, tiny_config(), resume=True))
     assert hashes(output, 6) == hashes(trained, 6)
     assert not list((output / "checkpoints").glob(".*"))
+
+
+@pytest.mark.parametrize("running", [True, False])
+def test_a_training_that_began_meanwhile_keeps_what_it_wrote(
+    tmp_path: Path, place: str, trained: Path, running: bool
+) -> None:
+    output = tmp_path / "model"
+
+    class Meanwhile(Alone):
+        """The ranks have looked at an empty folder, and somebody begins there."""
+
+        def agree(self, stop: bool) -> bool:
+            if not output.exists():
+                shutil.copytree(trained, output, ignore=shutil.ignore_patterns("checkpoints"))
+                if running:
+                    held.enter_context(RunLock(RunDirectory(output)))
+            return super().agree(stop)
+
+    with ExitStack() as held, pytest.raises(UserError, match="another process" if running else "not empty"):
+        train(Request((place,), output, tiny_config(seed=1)), ranks=Meanwhile())
+    there = {path.relative_to(output) for path in output.rglob("*")}
+    began = {path.relative_to(trained) for path in trained.rglob("*")}
+    assert there == {path for path in began if path.parts[0] != "checkpoints"}
+    assert (output / "training.json").read_bytes() == (trained / "training.json").read_bytes()
+
+
+def test_what_a_running_training_writes_is_not_swept(tmp_path: Path, place: str, trained: Path) -> None:
+    output = tmp_path / "model"
+    shutil.copytree(trained, output)
+    written = output / "checkpoints" / ".1-step-00000007"
+    written.mkdir()
+    with RunLock(RunDirectory(output)), pytest.raises(UserError, match="another process"):
+        train(Request((place,), output, tiny_config(steps=9), resume=True))
+    assert written.exists()
 
 
 def test_a_file_in_the_place_of_the_output_is_said(tmp_path: Path, place: str) -> None:
@@ -302,6 +338,11 @@ def test_a_loss_that_is_no_number_stops_with_the_state_before_it(tmp_path: Path,
     found = latest(output)
     assert found.tensors("model")
     assert read_events(output / "events")[-1]["kind"] == "alarm"
+    # It is written once: to put it there anew would take it away for a moment.
+    number = found.folder.stat().st_ino
+    with pytest.raises(AlarmError, match="is no number"):
+        train(Request((place,), output, config, resume=True))
+    assert found.folder.stat().st_ino == number
 
 
 def test_no_memory_is_said_and_leaves_nothing(tmp_path: Path, place: str) -> None:
