@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING
 from curator.cli.local import need_local
 from curator.cli.output import print_json, print_line, print_note, print_table
 from curator.cli.packages import require
+from curator.cli.train import TrainingProgress
 from curator.errors import UserError
 from curator.recipe import load_recipe
 from curator.run.events import Event
@@ -47,27 +49,32 @@ def ablate_command(
     named = tuple((Path(name).stem, load_recipe(name)) for name in recipes)
     require("torch", "safetensors", "tensorboard", extra="train")
     from model.ablation import ablate as ablation
+    from model.ablation.arms import StoppedError
     from model.ablation.compare import WHOLE
     from model.evaluate import ALL
 
-    outcome = ablation.ablate(
-        ablation.Request(
-            inputs=tuple(inputs),
-            recipes=named,
-            output=output,
-            config=loaded,
-            tokens=tokens,
-            seconds=seconds,
-            seeds=seeds,
-            held_out_share=held_out,
-            by_stage=by_stage,
-            each_stage=each_stage,
-            workers=workers or len(os.sched_getaffinity(0)),
-            device=device,
-            resume=resume,
-        ),
-        _tell,
+    request = ablation.Request(
+        inputs=tuple(inputs),
+        recipes=named,
+        output=output,
+        config=loaded,
+        tokens=tokens,
+        seconds=seconds,
+        seeds=seeds,
+        held_out_share=held_out,
+        by_stage=by_stage,
+        each_stage=each_stage,
+        workers=workers or len(os.sched_getaffinity(0)),
+        device=device,
+        resume=resume,
     )
+    try:
+        outcome = ablation.ablate(request, _Progress())
+    except (StoppedError, KeyboardInterrupt) as stopped:
+        print_note(f"curator: stopped; what was done is in {output}: go on with the same command and --resume")
+        # As shells have it: 128 and the number of the signal.
+        number = stopped.signal if isinstance(stopped, StoppedError) else signal.SIGINT
+        raise SystemExit(128 + int(number)) from None
     if as_json:
         print_json(ablation.as_json(outcome))
         return
@@ -125,6 +132,14 @@ def _largest(comparisons: Sequence[Comparison]) -> list[str]:
     return [name for name, _ in counts.most_common(1 + LANGUAGES_SHOWN)]
 
 
-def _tell(event: Event) -> None:
-    if event["kind"] == "arm":
-        print_note(f"[ablate] {event['arm']}: being {event['what']}")
+class _Progress:
+    """Lines on standard error: which arm is curated or trained, and how far its training is."""
+
+    def __init__(self) -> None:
+        self._training = TrainingProgress()
+
+    def __call__(self, event: Event) -> None:
+        if event["kind"] == "arm":
+            print_note(f"[ablate] {event['arm']}: being {event['what']}")
+        else:
+            self._training(event)

@@ -50,10 +50,10 @@ def train_command(
         require("ray", "pandas", "tensorboardX", extra="ray")
         from model.ray_train import train_on_ray
 
-        outcome = train_on_ray(request, ray, workers, (_Progress(),))
+        outcome = train_on_ray(request, ray, workers, (TrainingProgress(),))
     else:
         with connected(device) as ranks:
-            outcome = train(request, (_Progress(),), ranks)
+            outcome = train(request, (TrainingProgress(),), ranks)
         if ranks.rank:
             return  # the first rank tells
     if outcome.signal is not None:
@@ -118,7 +118,7 @@ def generate_command(
     print_line(text)
 
 
-class _Progress:
+class TrainingProgress:
     """Lines on standard error: what is trained, a step every few seconds, validations."""
 
     def __init__(self) -> None:
@@ -126,6 +126,7 @@ class _Progress:
         self._steps = 0
 
     def __call__(self, event: Event) -> None:
+        """Tell of an event of a training; of others there is nothing to tell."""
         kind = event["kind"]
         if kind == "training":
             self._steps = cast("int", event["steps"])

@@ -70,7 +70,8 @@ class Outcome:
 def ablate(request: Request, listener: Callable[[Event], None]) -> Outcome:
     """Curate, train, and compare. What an earlier, stopped attempt in the same folder finished is not done again.
 
-    UserError when the folder is used by something else, or was begun with another request.
+    UserError when the folder is used by something else, or was begun with another request; StoppedError when a signal
+    stopped a training.
     """
     budgets = _budgets(request)
     arms = make_arms(request.recipes, by_stage=request.by_stage, each_stage=request.each_stage)

@@ -30,6 +30,14 @@ _BY_CORPUS = ("sampling", "augmentation")
 """Stages that judge a document by the rest of the corpus and its languages, not by itself."""
 
 
+class StoppedError(Exception):
+    """A signal ended a training before its last step: its model is not one to be compared yet."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.signal = number
+
+
 TOKENS, SECONDS = "tokens", "seconds"
 """What all arms are given the same of."""
 
@@ -128,7 +136,10 @@ def train_and_score(
     device: str,
     listener: Callable[[Event], None],
 ) -> ArmScores:
-    """Train the model of an arm, a seed and a budget, and score it; what was done already is read."""
+    """Train the model of an arm, a seed and a budget, and score it; what was done already is read.
+
+    StoppedError when a signal stopped the training, which goes on the next time.
+    """
     model = output / "arms" / folder_of(arm.name) / f"seed-{seed}{budget.suffix}"
     record = output / "arms" / folder_of(arm.name) / f"scores-{seed}{budget.suffix}.json"
     if not record.exists():
@@ -136,8 +147,11 @@ def train_and_score(
         data = config.data.model_copy(update={"seed": seed, "validation_share": 0.0})
         of_seed = config.model_copy(update={"seed": seed, "data": data})
         outcome = train(TrainingRequest((str(place),), model, of_seed, tokenizer, device, resume=True), (listener,))
+        if outcome.signal is not None:
+            raise StoppedError(outcome.signal)
         scores = _score(model, documents, of_seed, device)
-        steps = [event for event in iterate_events(model / "events") if event["kind"] == "step"]
+        # A training that was killed takes the steps after its last checkpoint again: the last time counts.
+        steps = {event["step"]: event for event in iterate_events(model / "events") if event["kind"] == "step"}.values()
         rows = sum(group.rows for group in open_corpus(str(place)).groups)
         each = config.data.batch * config.data.sequence
         values = {

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,7 +12,9 @@ import pytest
 
 from curator.errors import UserError
 from curator.recipe import load_recipe_text
+from curator.run.events import Event
 from model.ablation.ablate import Request, ablate
+from model.ablation.arms import StoppedError
 from model.ablation.held_out import split_input
 from model.data.documents import documents_of_files, documents_of_run
 from model.data.shards import open_corpus
@@ -88,6 +92,30 @@ def test_what_was_done_is_not_done_again(raw: Path, tmp_path: Path) -> None:
     (tmp_path / "out" / "arms" / "curated" / "scores-0.json").unlink()
     again = ablate(request(raw, tmp_path / "out", resume=True), lambda event: None)
     assert again.comparisons == first.comparisons
+
+
+def test_a_model_whose_training_was_stopped_is_not_compared(raw: Path, tmp_path: Path) -> None:
+    def stop(event: Event) -> None:
+        if event["kind"] == "step" and event["step"] == 2:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    with pytest.raises(StoppedError) as told:
+        ablate(request(raw, tmp_path / "out"), stop)
+    assert told.value.signal == signal.SIGTERM
+    assert not list((tmp_path / "out").glob("arms/*/scores-*.json"))
+    again = ablate(request(raw, tmp_path / "out", resume=True), lambda event: None)
+    assert [score.tokens for score in again.scores] == [3 * 128, 3 * 128]
+
+
+def test_steps_that_were_taken_again_are_counted_once(raw: Path, tmp_path: Path) -> None:
+    ablate(request(raw, tmp_path / "out"), lambda event: None)
+    arm = tmp_path / "out" / "arms" / "raw"
+    before = json.loads((arm / "scores-0.json").read_bytes())
+    (arm / "scores-0.json").unlink()
+    for piece in sorted((arm / "seed-0" / "events").iterdir()):
+        (piece.parent / f"9{piece.name[1:]}").write_bytes(piece.read_bytes())
+    ablate(request(raw, tmp_path / "out", resume=True), lambda event: None)
+    assert json.loads((arm / "scores-0.json").read_bytes()) == before
 
 
 def test_another_request_is_refused(raw: Path, tmp_path: Path) -> None:
