@@ -13,7 +13,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from curator.errors import DataError, UserError
+from curator.errors import CuratorError, DataError, TransientError, UserError
 from curator.run.store import make_folder, put
 from curator.tokenize import Tokenizer, load_tokenizer
 from curator.training import MOST, parse_training_config
@@ -21,11 +21,13 @@ from model.checkpoint import CheckpointWriter
 from model.config import ModelConfig
 from model.decoder import Decoder
 from model.directory import Description, ModelDirectory, fill, load_decoder, write_description
-from model.mixtral import from_mixtral, mixtral_config, shape_of, to_mixtral
+from model.mixtral import from_mixtral, mixtral_config, number_of, shape_of, to_mixtral
 
 WEIGHTS = "model.safetensors"
 INDEX = "model.safetensors.index.json"
 CONFIG = "config.json"
+SEQUENCE = 256
+"""Of a model that does not say for how many tokens it is."""
 
 
 def export_model(directory: ModelDirectory, output: Path, *, best: bool = False) -> ModelConfig:
@@ -43,7 +45,10 @@ def export_model(directory: ModelDirectory, output: Path, *, best: bool = False)
     try:
         beside.mkdir()
         # Loaders ask for the framework in the header.
-        save_file(tensors, beside / WEIGHTS, metadata={"format": "pt"})
+        try:
+            save_file(tensors, beside / WEIGHTS, metadata={"format": "pt"})
+        except SafetensorError as error:
+            raise TransientError(f"cannot be written: {error}", file=str(output), hint="free some space") from error
         put(beside / f"tokenizer{tokenizer.suffix}", tokenizer.data)
         put(beside / CONFIG, (json.dumps(config, indent=1, sort_keys=True) + "\n").encode())
         if output.exists():
@@ -67,7 +72,12 @@ def import_model(folder: Path, output: Path) -> ModelConfig:
         raise UserError("has no config.json", file=str(folder), hint="expected a folder with a Mixtral") from error
     except ValueError as error:
         raise DataError("is not JSON", file=str(path)) from error
-    shape = shape_of(config)
+    if not isinstance(config, dict):
+        raise DataError("is no object", file=str(path), hint="is this a model of Mixtral?")
+    try:
+        shape = shape_of(config)
+    except CuratorError as error:
+        raise type(error)(error.message, file=str(path), hint=error.hint) from error
     tokenizer = _tokenizer(folder)
     if tokenizer.vocabulary > shape.vocabulary:
         raise DataError(
@@ -79,9 +89,8 @@ def import_model(folder: Path, output: Path) -> ModelConfig:
     with torch.no_grad():
         fill(dict(decoder.state_dict()), from_mixtral(_load(folder), shape), str(folder))
     section = {"depth": shape.layers, "width": shape.width, "heads": shape.heads}
-    training = parse_training_config(
-        {"model": section, "data": {"sequence": min(MOST, int(config.get("max_position_embeddings", 256)))}}
-    )
+    positions = min(MOST, number_of(config, "max_position_embeddings", SEQUENCE))
+    training = parse_training_config({"model": section, "data": {"sequence": positions}}, str(path))
     description = Description(training, shape, f"tokenizer{tokenizer.suffix}", tokenizer.sha256, ())
     write_description(ModelDirectory(output), description, tokenizer)
     writer = CheckpointWriter(output)
@@ -107,7 +116,7 @@ def _load(folder: Path) -> dict[str, Tensor]:
             if Path(name).name != name:
                 raise DataError(f"names a file outside: {name}", file=str(folder / INDEX))
             found |= load_file(folder / name)
-    except (OSError, SafetensorError, ValueError, KeyError) as error:
+    except (OSError, SafetensorError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise DataError("its weights cannot be read", file=str(folder), hint=f"expected {WEIGHTS}") from error
     return found
 

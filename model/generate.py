@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -29,7 +30,7 @@ class Sampling:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.tokens < 1 or self.temperature < 0 or self.top_k < 0:
+        if self.tokens < 1 or not 0 <= self.temperature < math.inf or self.top_k < 0:
             raise UserError("tokens is at least 1, temperature and top_k at least 0")
         if not 0 < self.top_p <= 1 or self.repetition < 1:
             raise UserError("top_p is above 0 and at most 1, repetition at least 1")
@@ -62,7 +63,9 @@ def draw(logits_V: Tensor, seen_V: Tensor, sampling: Sampling, random: torch.Gen
         logits_V = torch.where(seen_V, lowered_V, logits_V)
     if sampling.temperature == 0:
         return int(logits_V.argmax())
-    ordered_V, tokens_V = torch.sort(logits_V / sampling.temperature, descending=True, stable=True)
+    # None is above 0: what a small temperature makes too large for a number is then minus infinity.
+    scaled_V = (logits_V - logits_V.max()).double() / sampling.temperature
+    ordered_V, tokens_V = torch.sort(scaled_V, descending=True, stable=True)
     if sampling.top_k:
         ordered_V = ordered_V[: sampling.top_k]
     shares = torch.softmax(ordered_V, 0)

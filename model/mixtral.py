@@ -68,7 +68,7 @@ def shape_of(config: Mapping[str, object]) -> ModelConfig:
     rope = config.get("rope_parameters")
     rope = rope if isinstance(rope, dict) else {}
     kind = rope.get("rope_type", "default")
-    heads, width = _number(config, "num_attention_heads"), _number(config, "hidden_size")
+    heads, width = number_of(config, "num_attention_heads"), number_of(config, "hidden_size")
     for what, foreign in (
         (f"hidden_act {config.get('hidden_act')}", config.get("hidden_act", "silu") != "silu"),
         (f"rope_type {kind}", kind != "default" or config.get("rope_scaling") is not None),
@@ -76,18 +76,18 @@ def shape_of(config: Mapping[str, object]) -> ModelConfig:
     ):
         if foreign:
             raise UserError(f"has {what}, which this model does not", hint="it cannot be imported")
-    window = config.get("sliding_window")
+    window = None if config.get("sliding_window") is None else number_of(config, "sliding_window")
     return ModelConfig(
-        vocabulary=_number(config, "vocab_size"),
-        layers=_number(config, "num_hidden_layers"),
+        vocabulary=number_of(config, "vocab_size"),
+        layers=number_of(config, "num_hidden_layers"),
         width=width,
         heads=heads,
-        key_value_heads=_number(config, "num_key_value_heads"),
-        head_width=_number(config, "head_dim") if config.get("head_dim") else width // heads,
-        experts=_number(config, "num_local_experts"),
-        experts_per_token=_number(config, "num_experts_per_tok"),
-        expert_width=_number(config, "intermediate_size"),
-        pattern=AttentionPattern("window", window=window) if isinstance(window, int) else AttentionPattern(),
+        key_value_heads=number_of(config, "num_key_value_heads"),
+        head_width=number_of(config, "head_dim") if config.get("head_dim") else width // heads,
+        experts=number_of(config, "num_local_experts"),
+        experts_per_token=number_of(config, "num_experts_per_tok"),
+        expert_width=number_of(config, "intermediate_size"),
+        pattern=AttentionPattern() if window is None else AttentionPattern("window", window=window),
         rope_base=_float(rope if "rope_theta" in rope else config, "rope_theta", 10_000.0),
         norm_epsilon=_float(config, "rms_norm_eps", 1e-5),
     )
@@ -140,8 +140,9 @@ def from_mixtral(tensors: Mapping[str, Tensor], shape: ModelConfig) -> dict[str,
     return found
 
 
-def _number(config: Mapping[str, object], name: str) -> int:
-    value = config.get(name)
+def number_of(config: Mapping[str, object], name: str, default: int | None = None) -> int:
+    """A whole number of a `config.json`. DataError when it has none and there is no default."""
+    value = default if config.get(name) is None else config[name]
     if not isinstance(value, int) or isinstance(value, bool) or value < 1:
         raise DataError(f"config.json has no whole number {name}", hint="is this a model of Mixtral?")
     return value

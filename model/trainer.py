@@ -254,15 +254,26 @@ class Trainer:
                 self._parameters[name].copy_(before)
 
 
-def out_of_memory(error: RuntimeError | MemoryError) -> UserError | None:
+SMALLER = "make data.batch or data.sequence smaller, accumulation larger, or set recompute; --resume goes on"
+"""What to do where a training has too little memory."""
+
+
+def out_of_memory(error: RuntimeError | MemoryError, hint: str = SMALLER) -> UserError | None:
     """The error to tell when torch or NumPy found no memory; None when this is another error."""
     told = isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in str(error)
-    if told:
-        return UserError(
-            "out of memory",
-            hint="make data.batch or data.sequence smaller, accumulation larger, or set recompute; --resume goes on",
-        )
-    return None
+    return UserError("out of memory", hint=hint) if told else None
+
+
+@contextmanager
+def saying_out_of_memory(hint: str) -> Iterator[None]:
+    """Turn what torch or NumPy raise when they find no memory into UserError."""
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        told = out_of_memory(error, hint)
+        if told is None:
+            raise
+        raise told from error
 
 
 def lost_process(error: RuntimeError | MemoryError) -> TransientError | None:

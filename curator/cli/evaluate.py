@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from model.data.documents import TextDocument
     from model.directory import Description
 
+_WHOLE = "the whole model has to fit twice"
+"""What to say where a model does not fit into memory."""
+
 
 def evaluate_command(
     model: Path,
@@ -32,14 +35,16 @@ def evaluate_command(
     from model.directory import ModelDirectory, load_decoder
     from model.evaluate import evaluate
     from model.train import find_device
+    from model.trainer import saying_out_of_memory
 
-    decoder, tokenizer, description, step = load_decoder(ModelDirectory(model), find_device(device), best=best)
-    chosen = _choose(_read(on, description), languages, documents)
-    missing = sorted(set(languages) - {document.lang for document in chosen})
-    if missing or not chosen:
-        told = f"there is no document in {', '.join(missing)}" if missing else "there is no document"
-        raise UserError(told, file=on, hint="check --lang, or take other text")
-    scores = evaluate(decoder, tokenizer, chosen, sequence=description.config.data.sequence)
+    with saying_out_of_memory("make --documents smaller, or name languages by --lang"):
+        decoder, tokenizer, description, step = load_decoder(ModelDirectory(model), find_device(device), best=best)
+        chosen = _choose(_read(on, description), languages, documents)
+        missing = sorted(set(languages) - {document.lang for document in chosen})
+        if missing or not chosen:
+            told = f"there is no document in {', '.join(missing)}" if missing else "there is no document"
+            raise UserError(told, file=on, hint="check --lang, or take other text")
+        scores = evaluate(decoder, tokenizer, chosen, sequence=description.config.data.sequence)
     if as_json:
         print_json({"model": str(model), "step": step, "on": on, "scores": [asdict(score) for score in scores]})
         return
@@ -64,8 +69,10 @@ def export_command(model: Path, output: Path, best: bool, as_json: bool) -> None
     require("torch", "safetensors", extra="train")
     from model.directory import ModelDirectory
     from model.export import export_model
+    from model.trainer import saying_out_of_memory
 
-    shape = export_model(ModelDirectory(model), output, best=best)
+    with saying_out_of_memory(_WHOLE):
+        shape = export_model(ModelDirectory(model), output, best=best)
     _tell(output, shape.parameters, as_json)
 
 
@@ -74,8 +81,10 @@ def import_command(folder: Path, output: Path, as_json: bool) -> None:
     need_local(output)
     require("torch", "safetensors", extra="train")
     from model.export import import_model
+    from model.trainer import saying_out_of_memory
 
-    shape = import_model(folder, output)
+    with saying_out_of_memory(_WHOLE):
+        shape = import_model(folder, output)
     _tell(output, shape.parameters, as_json)
 
 
@@ -86,7 +95,7 @@ def _tell(output: Path, parameters: int, as_json: bool) -> None:
     print_line(f"{output}: {parameters:,} parameters")
 
 
-def _read(on: str, description: Description) -> list[TextDocument]:
+def _read(on: str, description: Description) -> Iterable[TextDocument]:
     """The documents of files; or of a run, those alone that the model never saw if it was trained on the run."""
     from model.data.documents import documents_of_files, documents_of_run, is_run
     from model.data.shards import open_corpus
@@ -94,7 +103,7 @@ def _read(on: str, description: Description) -> list[TextDocument]:
     if is_run(on):
         corpus = open_corpus(on)
         taught = corpus.identity in {source.shards for source in description.sources}
-        return list(documents_of_run(corpus, description.config.data.validation_share if taught else None))
+        return documents_of_run(corpus, description.config.data.validation_share if taught else None)
     documents, failed = documents_of_files([on])
     if failed:
         print_note(f"curator: {failed:,} records could not be read and are left out")

@@ -86,7 +86,7 @@ def generate(
     top_k: Annotated[int, typer.Option("--top-k", help="Draw from so many tokens; 0: from all.", min=0)] = 0,
     top_p: Annotated[float, typer.Option("--top-p", help="Draw from tokens that have this share together.")] = 1.0,
     repetition: Annotated[float, typer.Option(help="Above 1: tokens that occurred are less likely.", min=1)] = 1.0,
-    seed: Annotated[int, typer.Option(help="Seed of the draws.", min=0)] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of the draws.", min=0, max=2**63 - 1)] = 0,
     best: BestOption = False,
     device: DeviceOption = "cpu",
     as_json: Json = False,

@@ -104,12 +104,14 @@ def generate_command(
     from model.directory import ModelDirectory, load_decoder
     from model.generate import Sampling, generate
     from model.train import find_device
+    from model.trainer import saying_out_of_memory
 
     sampling = Sampling(tokens, temperature, top_k, top_p, repetition, seed)
-    decoder, tokenizer, _, step = load_decoder(ModelDirectory(model), find_device(device), best=best)
-    started = time.perf_counter()
-    ids = list(generate(decoder, tokenizer, prompt, sampling))
-    seconds = time.perf_counter() - started
+    with saying_out_of_memory("make --tokens smaller, or the text"):
+        decoder, tokenizer, _, step = load_decoder(ModelDirectory(model), find_device(device), best=best)
+        started = time.perf_counter()
+        ids = list(generate(decoder, tokenizer, prompt, sampling))
+        seconds = time.perf_counter() - started
     # Decoded together: a character may be cut between two tokens, and a space hangs on what stands before it.
     text = tokenizer.decode([*tokenizer.encode([prompt])[0].tolist(), *ids])
     if as_json:

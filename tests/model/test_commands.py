@@ -109,6 +109,8 @@ REFUSED_TOO: list[Case] = [
     (["train", "{run}", "-o", "{new}", "--device", "tpu"], 2, "there is no device tpu"),
     (["generate", "{empty}"], 2, "there is no training.json"),
     (["generate", "{model}", "--top-p", "2"], 2, "top_p is above 0"),
+    (["generate", "{model}", "--tokens", str(10**12)], 2, "out of memory"),
+    (["generate", "{model}", "--temperature", "inf"], 2, "temperature and top_k"),
     (["export", "{model}", "-o", "{full}"], 2, "the output is not empty"),
     (["import", "{empty}", "-o", "{new}"], 2, "has no config.json"),
     (["ablate", "web", "--on", "{run}", "-o", "{new}", "--held-out", "2"], 2, "cannot hold out 2"),

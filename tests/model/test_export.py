@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from curator.errors import CuratorError, UserError
-from model.directory import ModelDirectory, load_decoder
+from model.directory import ModelDirectory, load_decoder, read_description
 from model.export import export_model, import_model
 from model.train import Request, train
 from tests.model.corpora import tiny_config
@@ -116,6 +116,8 @@ def test_what_does_not_map_is_refused_by_name(
         ("num_attention_heads", -4, "no whole number num_attention_heads"),
         ("rms_norm_eps", "small", "no number rms_norm_eps above 0"),
         ("num_hidden_layers", 3, r"lacks model\.layers\.2"),
+        ("sliding_window", 0, "no whole number sliding_window"),
+        ("max_position_embeddings", "many", "no whole number max_position_embeddings"),
         ("vocab_size", 399, "the tokenizer has 400 tokens, the model 399"),
     ],
 )
@@ -129,6 +131,32 @@ def test_a_folder_that_is_something_else_is_refused(
     with pytest.raises(CuratorError, match=told):
         import_model(folder, tmp_path / "back")
     assert not (tmp_path / "back").exists()
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "told"),
+    [
+        ("config.json", "[]", "is no object"),
+        ("model.safetensors.index.json", "[]", "weights cannot be read"),
+        ("model.safetensors.index.json", '{"weight_map": []}', "weights cannot be read"),
+    ],
+)
+def test_json_of_another_form_is_refused(tmp_path: Path, place: str, file: str, text: str, told: str) -> None:
+    folder = tmp_path / "exported"
+    export_model(trained(tmp_path, place), folder)
+    (folder / file).write_text(text)
+    with pytest.raises(CuratorError, match=told):
+        import_model(folder, tmp_path / "back")
+    assert not (tmp_path / "back").exists()
+
+
+def test_a_model_that_does_not_say_how_long_its_texts_are_is_imported(tmp_path: Path, place: str) -> None:
+    folder = tmp_path / "exported"
+    export_model(trained(tmp_path, place), folder)
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, "max_position_embeddings": None}))
+    import_model(folder, tmp_path / "back")
+    assert read_description(ModelDirectory(tmp_path / "back")).config.data.sequence == 256
 
 
 def test_a_used_folder_is_not_written_to(tmp_path: Path, place: str) -> None:

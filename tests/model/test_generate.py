@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 from hypothesis import given
@@ -87,7 +89,7 @@ def test_what_occurred_is_less_likely_with_repetition() -> None:
     assert drawn(Sampling(temperature=0, repetition=5.0), seen) == {2}
 
 
-@given(top_k=st.integers(0, 8), top_p=st.floats(0.01, 1), temperature=st.floats(0.01, 5))
+@given(top_k=st.integers(0, 8), top_p=st.floats(0.01, 1), temperature=st.floats(5e-324, 5))
 def test_there_is_always_a_token(top_k: int, top_p: float, temperature: float) -> None:
     sampling = Sampling(temperature=temperature, top_k=top_k, top_p=top_p)
     assert 0 <= draw(LOGITS, NOTHING, sampling, torch.Generator().manual_seed(0)) < 6
@@ -95,7 +97,16 @@ def test_there_is_always_a_token(top_k: int, top_p: float, temperature: float) -
 
 @pytest.mark.parametrize(
     "changes",
-    [{"tokens": 0}, {"temperature": -1.0}, {"top_k": -1}, {"top_p": 0.0}, {"top_p": 1.5}, {"repetition": 0.5}],
+    [
+        {"tokens": 0},
+        {"temperature": -1.0},
+        {"top_k": -1},
+        {"top_p": 0.0},
+        {"top_p": 1.5},
+        {"repetition": 0.5},
+        {"temperature": math.inf},
+        {"temperature": math.nan},
+    ],
 )
 def test_values_that_leave_nothing_are_refused(changes: dict[str, float]) -> None:
     with pytest.raises(UserError):
