@@ -24,7 +24,7 @@ from model.build import describe_shape
 from model.checkpoint import CheckpointWriter, checkpoints, latest, sweep_unfinished
 from model.data.batch import Batch
 from model.data.loader import Loader
-from model.data.shards import Corpus, open_corpus
+from model.data.shards import Corpus, need_languages, open_corpus
 from model.data.validation import validation_batches
 from model.directory import (
     Description,
@@ -102,6 +102,7 @@ def train(
     if ranks.rank == 0 and not resuming:
         _refuse_used(directory, request)
     corpora = [open_corpus(run) for run in request.runs]
+    need_languages(corpora, request.config.data.languages)
     tokenizer = _tokenizer(request, directory, corpora, resuming=resuming)
     beginning = choose_beginning(request.initialise_from, request.alignment, directory, tokenizer, resuming=resuming)
     if beginning != Beginning() and request.config.parallel != "data":

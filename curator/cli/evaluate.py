@@ -54,7 +54,8 @@ def evaluate_command(
             score.documents,
             score.bytes,
             f"{score.bits_per_byte:.4f}",
-            f"{score.low:.4f} to {score.high:.4f}",
+            # Documents drawn again from one are that one: it says nothing of others.
+            f"{score.low:.4f} to {score.high:.4f}" if score.documents > 1 else "",
             "" if score.cloze is None else f"{100 * score.cloze:.0f}%",
             score.questions or "",
         ]

@@ -129,6 +129,22 @@ def open_corpus(place: str) -> Corpus:
     )
 
 
+def need_languages(corpora: Sequence[Corpus], languages: Sequence[str]) -> None:
+    """Make sure that each of these tags has a document in one of the corpora. UserError names those that have none."""
+    missing = set(languages)
+    for corpus in corpora:
+        for group in corpus.groups:
+            if not missing:
+                return
+            missing -= set(corpus.read(group, ("lang",))["lang"].unique().to_pylist())
+    if missing:
+        raise UserError(
+            f"there is no document in {', '.join(sorted(missing))}",
+            file=", ".join(corpus.root for corpus in corpora),
+            hint="check data.languages: `curator report` names those of a run",
+        )
+
+
 def _row_groups(shard: Shard, number: int) -> list[RowGroup]:
     try:
         metadata = pq.read_metadata(readable(shard.path))

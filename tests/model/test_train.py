@@ -245,9 +245,12 @@ def test_no_cuda_is_said_before_anything_is_written(tmp_path: Path, place: str) 
     assert not (tmp_path / "model").exists()
 
 
-def test_an_empty_language_is_said_before_anything_is_written(tmp_path: Path, place: str) -> None:
-    with pytest.raises(UserError, match="no document is left for validation in xx"):
-        train(Request((place,), tmp_path / "model", tiny_config(data__languages=("xx",))))
+@pytest.mark.parametrize("languages", [("xx",), ("en", "xx")])
+def test_an_empty_language_is_said_before_anything_is_written(
+    tmp_path: Path, place: str, languages: tuple[str, ...]
+) -> None:
+    with pytest.raises(UserError, match="there is no document in xx"):
+        train(Request((place,), tmp_path / "model", tiny_config(data__languages=languages)))
     assert not (tmp_path / "model").exists()
 
 
