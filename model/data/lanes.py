@@ -20,10 +20,12 @@ from curator.tokenize import Tokenizer
 from model.data.batch import Packed
 from model.data.order import Order, Place
 
+FIRST_ROWS = 2
 CHUNK_ROWS = 32
 CHUNK_BYTES = 1 << 18
 CHUNKS_AHEAD = 2
-"""What a thread tokenises at once, and how much of it is ready before it is needed."""
+"""What a thread tokenises at once, and how much of it is ready before it is needed. The first chunks of a lane are
+small, each twice the last: the first batch waits for those of all lanes."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,7 @@ class Stream:
         self._tokenizer = tokenizer
         self._executor = executor
         self._rows = self._walk(place)
+        self._chunk_rows = FIRST_ROWS
         self._ahead: deque[Future[list[Document]]] = deque()
         self._ready: deque[Document] = deque()
 
@@ -65,9 +68,10 @@ class Stream:
     def _chunk(self) -> list[tuple[str, float, Place, Place]]:
         chunk: list[tuple[str, float, Place, Place]] = []
         size = 0
-        while len(chunk) < CHUNK_ROWS and size < CHUNK_BYTES:
+        while len(chunk) < self._chunk_rows and size < CHUNK_BYTES:
             chunk.append(next(self._rows))
             size += len(chunk[-1][0])
+        self._chunk_rows = min(CHUNK_ROWS, 2 * self._chunk_rows)
         return chunk
 
     def _walk(self, place: Place) -> Iterator[tuple[str, float, Place, Place]]:

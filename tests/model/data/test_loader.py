@@ -5,18 +5,23 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from curator.errors import DataError, UserError
 from curator.tokenize import Tokenizer
 from curator.training import DataSection
 from model.data.batch import Batch
+from model.data.lanes import Lane
 from model.data.loader import Loader, full_state
+from model.data.order import Order, Selection
 from model.data.shards import open_corpus
 from model.data.validation import validation_batches
 from tests.model.corpora import DATA, make_documents, tiny_config, tokenizer_of, write_run
@@ -228,3 +233,22 @@ def test_a_folder_that_is_no_run_is_refused(tmp_path: Path) -> None:
 def test_ranks_that_cannot_share_a_batch_are_refused(place: str, tokenizer: Tokenizer) -> None:
     with pytest.raises(UserError, match="3 ranks cannot share 4 sequences"):
         read([place], tokenizer, ranks=3)
+
+
+def test_the_first_batch_of_many_lanes_waits_for_few_documents(place: str, tokenizer: Tokenizer) -> None:
+    asked = 0
+
+    class Counting:
+        """The tokenizer, and how many documents it was given."""
+
+        def encode_documents(self, texts: Sequence[str]) -> list[NDArray[np.int32]]:
+            nonlocal asked
+            asked += len(texts)
+            return tokenizer.encode_documents(texts)
+
+    corpus = open_corpus(place)
+    order = Order(corpus, Selection(), window_bytes=1 << 20, seed=0)
+    with ThreadPoolExecutor(1) as executor:
+        for number in range(64):
+            Lane(number, 64, [order], [1.0], cast("Tokenizer", Counting()), executor).sequence(8)
+    assert asked <= 64 * 8
