@@ -151,9 +151,9 @@ class CheckpointWriter:
         except OSError as error:
             shutil.rmtree(beside, ignore_errors=True)
             self._failed = error
-        except SafetensorError as error:
+        except (SafetensorError, MemoryError) as error:
             shutil.rmtree(beside, ignore_errors=True)
-            self._failed = OSError(0, str(error))
+            self._failed = OSError(0, str(error) or "out of memory")
 
     def _sweep(self, keep: set[int] | None) -> None:
         for path in self._folder.iterdir():

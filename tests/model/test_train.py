@@ -7,20 +7,22 @@ import json
 import os
 import shutil
 import signal
+from collections import UserDict
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from curator.errors import CuratorError, DataError, UserError
+from curator.errors import CuratorError, DataError, TransientError, UserError
 from curator.run.directory import RunDirectory, RunLock
 from curator.run.events import read_events
 from curator.tokenize import Tokenizer
 from curator.training import MOST
-from model.checkpoint import checkpoints, latest
+from model.checkpoint import CheckpointWriter, checkpoints, latest
 from model.directory import ModelDirectory, load_decoder
 from model.ranks import Alone
 from model.train import Outcome, Request, train
@@ -346,6 +348,20 @@ def test_a_loss_that_is_no_number_stops_with_the_state_before_it(tmp_path: Path,
     with pytest.raises(AlarmError, match="is no number"):
         train(Request((place,), output, config, resume=True))
     assert found.folder.stat().st_ino == number
+
+
+def test_a_checkpoint_that_finds_no_memory_is_said(tmp_path: Path) -> None:
+    class Full(UserDict[str, torch.Tensor]):
+        """Tensors for whose copies there is no room."""
+
+        def __iter__(self) -> NoReturn:
+            raise MemoryError
+
+    writer = CheckpointWriter(tmp_path)
+    writer.write(1, {"model": Full()}, {})
+    with pytest.raises(TransientError, match="a checkpoint cannot be written: out of memory"):
+        writer.wait()
+    assert not checkpoints(tmp_path)
 
 
 def test_no_memory_is_said_and_leaves_nothing(tmp_path: Path, place: str) -> None:
