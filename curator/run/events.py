@@ -10,12 +10,15 @@ import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
+from curator.errors import DataError
 from curator.run.store import put
 from curator.storage.path import AnyPath, StoragePath
 
 PIECE_SECONDS = 2.0
 
 _SUFFIX = ".jsonl"
+_NAMED = {"attempt", "seq", "time", "kind"}
+"""What every event has."""
 
 Event = Mapping[str, object]
 Listener = Callable[[Event], None]
@@ -135,8 +138,19 @@ def _name(number: int) -> str:
 
 
 def _read_piece(path: AnyPath) -> Iterator[dict[str, object]]:
+    """The events of a piece. DataError where it holds something else."""
     for line in path.read_bytes().splitlines():
-        yield json.loads(line)
+        try:
+            event = json.loads(line)
+        except ValueError as error:
+            raise _damaged(path) from error
+        if not isinstance(event, dict) or not event.keys() >= _NAMED:
+            raise _damaged(path)
+        yield event
+
+
+def _damaged(path: AnyPath) -> DataError:
+    return DataError("is no piece of an event log", file=str(path), hint="remove it: no result of a run rests on it")
 
 
 def _number(value: object) -> int:

@@ -9,6 +9,7 @@ holds the lock of its attempt for as long as it lives.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import logging
 import os
@@ -24,7 +25,7 @@ from sqlalchemy import select
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from curator.errors import INTERRUPTED, CuratorError, TransientError, UserError
+from curator.errors import INTERRUPTED, CuratorError, DataError, TransientError, UserError
 from curator.run.events import Event, EventReader
 from curator.run.store import OWNER_ONLY, make_folder, put
 from curator.validation import first_problem
@@ -56,15 +57,24 @@ MOST_EVENTS = 2000
 """So many events are taken in by one transaction, or as many as one piece has."""
 SILENT_SECONDS = 120.0
 """A process that lives and has not been heard of for so long is killed: it hangs, or its disk does."""
+UNREAD_SECONDS = 600.0
+"""How long the directory of an attempt whose process is gone is waited for where it cannot be read: the attempt holds
+its place meanwhile."""
+POSTPONE_SECONDS = 30.0
+"""After which a queued run whose directory cannot be read is looked at again."""
 BACKOFF_SECONDS = (1.0, 5.0, 30.0, 120.0, 600.0)
 """Before another attempt, by how many there were; the last for all that follow."""
+
+_NOWHERE = (errno.ENAMETOOLONG, errno.ENOTDIR, errno.ELOOP)
+"""Where these are told nothing can lie, however long one waits."""
 
 _log = logging.getLogger("curator.serve")
 
 
 @dataclass
 class _Watched:
-    """What this process knows of an attempt that it watches."""
+    """What this process knows of an attempt that it watches. `gone` is since when its process is, `is_unread` whether
+    its directory could not be read at the last look, `is_damaged` whether its events go on with what are none."""
 
     process: WorkerProcess
     work: Work
@@ -73,10 +83,23 @@ class _Watched:
     reader: EventReader
     fold: Fold
     told: float | None = None
+    gone: float | None = None
+    is_unread: bool = False
+    is_damaged: bool = False
 
     def read_anew(self) -> None:
         """Read the events from the beginning."""
         self.reader, self.fold = EventReader(self.work.events(self.output)), self.work.new_fold()
+        self.is_damaged = False
+
+    def waits(self, run: str, error: Exception) -> bool:
+        """Whether its directory, which cannot be read, is waited for: not where there can be none, nor for ever."""
+        if not self.is_unread:
+            _log.warning("the directory of run %s cannot be read for now: %s", run, error)
+            self.is_unread = True
+        if isinstance(error, OSError) and error.errno in _NOWHERE:
+            return False
+        return self.gone is None or time.time() - self.gone < UNREAD_SECONDS
 
 
 @dataclass
@@ -174,7 +197,9 @@ class Runner:
             if alive[key]:
                 heartbeats[key] = self._watched[key].process.heartbeat() or one.started or time.time()
                 self._press(one, self._watched[key], heartbeats[key])
-            elif key not in unread:
+                continue
+            self._watched[key].gone = self._watched[key].gone or time.time()
+            if key not in unread:
                 self._settle(one, self._watched[key])
         self._renew(heartbeats)
         if len(self._watched) < self._settings.concurrency:
@@ -208,12 +233,18 @@ class Runner:
         try:
             for one in found:
                 watched = self._watched[one.run, one.attempt]
+                if watched.is_damaged:
+                    continue
                 try:
                     self._read(one, watched, pending)
-                except (OSError, TransientError) as error:
-                    _log.warning("events of run %s cannot be read for now: %s", one.id, error)
+                    watched.is_unread = False
+                except DataError as error:
+                    _log.warning("events of run %s are taken in no further: %s", one.id, error)
+                    watched.is_damaged = True
+                except (OSError, CuratorError) as error:
                     watched.read_anew()
-                    unread.add((one.run, one.attempt))
+                    if watched.waits(one.id, error):
+                        unread.add((one.run, one.attempt))
                     pending = [put for put in pending if put.watched is not watched]
             self._store_events(pending)
             is_done = True
@@ -278,7 +309,12 @@ class Runner:
     def _settle(self, one: Active, watched: _Watched) -> None:
         """Say how an attempt ended whose process is gone, and try again where that may help."""
         outcome = watched.process.outcome()
-        finished = outcome is None and watched.work.is_finished(one.output)
+        try:
+            finished = outcome is None and watched.work.is_finished(one.output)
+        except (OSError, CuratorError) as error:
+            if watched.waits(one.id, error):
+                return
+            finished = False
         with self._store.write() as writer:
             row = writer.session.get_one(RunRow, one.run)
             asked = writer.attempt_of(row).ask
@@ -334,8 +370,16 @@ class Runner:
             attempt = writer.attempt_of(run)
             if attempt.number != chosen.attempt or attempt.state != State.QUEUED:
                 return True  # cancelled, or taken by another server meanwhile
+            try:
+                is_anew = bool(run.piece) and not WORK[run.kind].is_used(run.output)
+            except UserError:
+                is_anew = False  # its process says what is wrong
+            except (OSError, TransientError) as error:
+                _log.warning("run %s is not started for now: %s", run.id, error)
+                attempt.not_before = time.time() + POSTPONE_SECONDS
+                return True
             attempt.lease, attempt.lease_until = self.lease, time.time() + LEASE_SECONDS
-            if run.piece and not WORK[run.kind].is_used(run.output):
+            if is_anew:
                 writer.begin_anew(run)
             writer.take(run, attempt.number, Launch())
             one = active_of(run, attempt)

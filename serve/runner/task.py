@@ -14,7 +14,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from curator.training import TrainingConfig
 from serve.models import OverlayText
@@ -93,8 +93,8 @@ class Outcome(BaseModel):
 
 
 def read_outcome(folder: Path) -> Outcome | None:
-    """How the worker of a folder ended, None where it left no word."""
+    """How the worker of a folder ended, None where it left no word, or none that can be read."""
     try:
         return Outcome.model_validate_json((folder / OUTCOME).read_bytes())
-    except FileNotFoundError:
+    except (FileNotFoundError, ValidationError):
         return None

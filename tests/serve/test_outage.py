@@ -14,7 +14,7 @@ import pytest
 from sqlalchemy import Connection, create_engine, event, text
 
 from serve.models import RunRequest
-from serve.runner.task import LOCK
+from serve.runner.task import LOCK, OUTCOME, read_outcome
 from serve.settings import attempt_folder
 from serve.states import Launch, State
 from serve.store import Database
@@ -207,3 +207,49 @@ def test_a_run_whose_directory_cannot_be_read_holds_up_no_other(tmp_path: Path) 
         client.cancel(bad.id)
         piece.rmdir()  # it can be read again: only now is it known that nothing is lost
         assert await_state(client, bad.id).state == State.CANCELLED
+
+
+def launched(server: Running, output: Path) -> str:
+    """A run that was taken from the queue, and whose process is gone without a word; it is tried no more."""
+    store, lease = server.server.service.runs, server.server.service.runner.lease
+    with store.write() as writer:
+        body = small_request(server.settings.state.parent, output.name[:20], attempts=1)
+        run = writer.create(RunRequest.model_validate(body), "small", str(output), "me")
+        writer.attempt_of(run).lease = lease
+        writer.attempt_of(run).lease_until = time.time() + 60
+        writer.take(run, 1, Launch())
+        return run.id
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("damage", [b"\0" * 100, b"[1]\n", b'{"kind": "task"}\n', b'{"kind": "ta'])
+def test_a_run_whose_events_are_damaged_ends_and_others_go_on(tmp_path: Path, damage: bytes) -> None:
+    output = tmp_path / "out" / "damaged"
+    (output / "events").mkdir(parents=True)
+    (output / "events" / "000001.jsonl").write_bytes(damage)
+    with running(make_settings(tmp_path, concurrency=1)) as server, server.client() as client:
+        assert await_state(client, launched(server, output)).state == State.LOST
+        good = client.submit(RunRequest.model_validate(small_request(tmp_path, "good")))
+        assert await_state(client, good.id).state == State.SUCCEEDED
+        assert server.server.service.runner.is_alive
+
+
+def test_a_run_in_a_place_where_nothing_can_lie_ends(tmp_path: Path) -> None:
+    with running(make_settings(tmp_path)) as server, server.client() as client:
+        run = launched(server, tmp_path / "out" / ("a" * 300))
+        assert await_state(client, run).state == State.LOST
+
+
+def test_a_directory_that_stays_unreadable_is_not_waited_for_for_ever(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("serve.runner.runner.UNREAD_SECONDS", 0.5)
+    output = tmp_path / "out" / "unreadable"
+    (output / "events" / "000001.jsonl").mkdir(parents=True)
+    with running(make_settings(tmp_path)) as server, server.client() as client:
+        assert await_state(client, launched(server, output)).state == State.LOST
+
+
+def test_an_outcome_that_is_torn_is_no_word(tmp_path: Path) -> None:
+    (tmp_path / OUTCOME).write_bytes(b"")
+    assert read_outcome(tmp_path) is None
