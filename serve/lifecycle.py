@@ -117,7 +117,7 @@ class Lifecycle(Generic[Shown]):
     def _need_output(self, writer: Writer, output: str, hint: str | None = None) -> None:
         other = is_output_in_use(writer.session, output)
         if other is not None:
-            raise ProblemError("run.output_in_use", f"{other} works in {output}", hint=hint)
+            raise ProblemError("run.output_in_use", f"{other} works in {output}, or above or below it", hint=hint)
 
     def _own(self, writer: Writer, id: str, principal: Principal) -> RunRow:  # noqa: A002 (as users call it)
         """What this token may change. ProblemError otherwise."""

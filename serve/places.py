@@ -20,7 +20,7 @@ from curator.errors import UserError
 from curator.readers.base import InputFile
 from curator.readers.detect import discover
 from curator.recipe.model import SHIPPED_MODEL, Recipe
-from curator.storage.path import StoragePath, as_path, is_url
+from curator.storage.path import AnyPath, StoragePath, as_path, is_url
 
 _MAGIC = "*?["
 
@@ -112,6 +112,15 @@ class Places:
         if any(_real(place) == _real(root) for root in self.output_roots):
             raise PlaceError("an output root is no output", file=given, hint="name a folder in it")
         return place
+
+    def above_output(self, output: str) -> list[AnyPath]:
+        """The folders between an output and the root that it lies below, the innermost first."""
+        found: list[AnyPath] = []
+        above = as_path(output).parent
+        while any(_lies_in(str(above), root) and _real(str(above)) != _real(root) for root in self.output_roots):
+            found.append(above)
+            above = above.parent
+        return found
 
     def check_recipe(self, recipe: Recipe) -> None:
         """PlaceError where a recipe names a file that is not below an input root, or what is the server's own."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from curator.cli.packages import require
 from curator.errors import DataError, UserError
@@ -14,7 +16,7 @@ from curator.plan import make_plan
 from curator.recipe import Recipe, load_overlay_text, load_recipe, load_recipe_text, packaged_recipes
 from curator.registry import nearest
 from curator.run.checks import check_metadata, check_place, check_requirements
-from curator.run.directory import RunDirectory
+from curator.run.directory import FIRST_EVENTS, RunDirectory
 from curator.run.memory import workers_within
 from curator.run.pipeline import Pipeline, make_pipeline
 from curator.storage.path import as_path, is_url
@@ -24,6 +26,9 @@ from serve.problems import ProblemError
 from serve.settings import Settings
 from serve.states import State
 from serve.training_models import TrainingRequest
+
+LONGEST_NAME = "work/" + "0" * 120
+"""About the longest name that a run gives to a file of its own."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +69,7 @@ def check_run(request: RunRequest, settings: Settings) -> Checked:
         places.discover(request.inputs, pipeline.recipe.input.format)
         directory = RunDirectory(as_path(output))
         check_place(directory, request.inputs)
+        _check_room(directory, places)
         if directory.is_used():
             raise UserError("the output is not empty", file=output, hint="choose another")
         if not settings.is_on_cluster:
@@ -92,6 +98,7 @@ def check_training(request: TrainingRequest, settings: Settings, runs: Sequence[
         output = places.output(request.output)
         if is_url(output):
             raise UserError("a model cannot be written to object storage", file=output, hint="choose a directory")
+        _check_room(RunDirectory(as_path(output)), places)
         if os.path.lexists(output):
             raise UserError("the output is there already", file=output, hint="choose another")
         weights = request.config.data.weights
@@ -103,6 +110,26 @@ def check_training(request: TrainingRequest, settings: Settings, runs: Sequence[
         raise ProblemError("training.refused", _said(error), hint=error.hint) from error
     model = request.config.model
     return Checked(model.size if model.depth is None else f"depth {model.depth}", output)
+
+
+def _check_room(directory: RunDirectory, places: Places) -> None:
+    """UserError for an output that cannot be made: its name is too long, a file is in the way, or it lies in the
+    directory of another run, whose shards it would be taken for."""
+    root = directory.root
+    if isinstance(root, Path):
+        try:
+            with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+                os.lstat(root / LONGEST_NAME)
+        except OSError as error:
+            hint = "choose another output"
+            raise UserError(f"cannot be made: {error.strerror}", file=str(root), hint=hint) from error
+    for above in places.above_output(str(root)):
+        other = RunDirectory(above)
+        if other.manifest.exists() or (other.events / FIRST_EVENTS).exists():
+            hint = "choose a place outside of it"
+            raise UserError(f"lies in {above}, the directory of a run or model", file=str(root), hint=hint)
+        if isinstance(above, Path) and os.path.lexists(above) and not above.is_dir():
+            raise UserError(f"{above} is in the way: it is no directory", file=str(root), hint="choose another output")
 
 
 def request_digest(request: WorkRequest) -> str:

@@ -149,7 +149,11 @@ def _expand(given: str) -> list[_Found]:
 
         return [_Found(str(named.path), named.name, named.in_folder) for named in expand(given)]
     path = Path(given)
-    if path.is_dir():
+    try:
+        is_directory = path.is_dir()
+    except OSError as error:  # a name that is too long, or a directory on the way that may not be looked into
+        raise UserError(f"cannot be read: {error.strerror}", file=given, hint="check the name") from error
+    if is_directory:
         return [_Found(*found, in_directory=True) for found in _walk(path, path)]
     if os.path.lexists(path):
         return [_Found(given, path.name, in_directory=False)]

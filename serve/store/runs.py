@@ -301,9 +301,12 @@ class RunStore:
 
 
 def is_output_in_use(session: Session, output: str) -> str | None:
-    """The id of a run that has not ended and works in this output."""
+    """The id of a run that has not ended and works in this output, in a folder above it, or in one below."""
     live = [state for state in State if not state.is_terminal]
-    return session.scalars(select(RunRow.id).where(RunRow.output == output, RunRow.state.in_(live)).limit(1)).first()
+    above = [output[:place] for place, sign in enumerate(output) if sign == "/" and place]
+    below = func.substr(RunRow.output, 1, len(output) + 1) == f"{output}/"
+    places = RunRow.output.in_([output, *above]) | below
+    return session.scalars(select(RunRow.id).where(places, RunRow.state.in_(live)).limit(1)).first()
 
 
 def attempts_of(session: Session, run: int) -> tuple[Attempt, ...]:

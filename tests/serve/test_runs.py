@@ -172,7 +172,16 @@ def test_one_output_has_one_run_at_a_time(resting: Running) -> None:
     with resting.http() as client:
         assert client.post("/v1/runs", json=small_request(root_of(resting), "once")).status_code == 202
         second = client.post("/v1/runs", json=small_request(root_of(resting), "./once"))
-    assert (second.status_code, second.json()["code"]) == (409, "run.output_in_use")
+        assert (second.status_code, second.json()["code"]) == (409, "run.output_in_use")
+
+
+@pytest.mark.parametrize(("first", "second"), [("outer", "outer/shards/x"), ("deep/er/inner", "deep")])
+def test_no_run_is_made_inside_of_another_that_has_not_ended(resting: Running, first: str, second: str) -> None:
+    with resting.http() as client:
+        assert client.post("/v1/runs", json=small_request(root_of(resting), first)).status_code == 202
+        answer = client.post("/v1/runs", json=small_request(root_of(resting), second))
+        assert (answer.status_code, answer.json()["code"]) == (409, "run.output_in_use")
+        assert client.post("/v1/runs", json=small_request(root_of(resting), f"{first}er")).status_code == 202
 
 
 @pytest.mark.parametrize(
@@ -192,6 +201,11 @@ def test_one_output_has_one_run_at_a_time(resting: Running) -> None:
         ({"inputs": ["http://169.254.169.254/"]}, 422, "run.refused"),
         ({"output": "../x"}, 403, "place.refused"),
         ({"output": "used"}, 422, "run.refused"),
+        ({"output": "used/file/x"}, 422, "run.refused"),
+        ({"output": "a" * 300}, 422, "run.refused"),
+        ({"output": "a/" * 2040}, 422, "run.refused"),
+        ({"output": "a-run/shards/x"}, 422, "run.refused"),
+        ({"output": "begun/x"}, 422, "run.refused"),
         ({"memory": "1MB"}, 422, "run.refused"),
         ({"inputs": []}, 422, "request.invalid"),
         ({"labels": {"Bad Name": "x"}}, 422, "request.invalid"),
@@ -210,6 +224,10 @@ def test_what_could_not_run_is_refused_before_it_is_taken(
 ) -> None:
     (root_of(resting) / "out" / "used").mkdir(exist_ok=True)
     (root_of(resting) / "out" / "used" / "file").touch()
+    (root_of(resting) / "out" / "a-run" / "shards").mkdir(parents=True, exist_ok=True)
+    (root_of(resting) / "out" / "a-run" / "manifest.json").touch()
+    (root_of(resting) / "out" / "begun" / "events").mkdir(parents=True, exist_ok=True)
+    (root_of(resting) / "out" / "begun" / "events" / "000001.jsonl").touch()
     with resting.http() as client:
         before = client.get("/v1/runs?limit=200").json()
         body = json.dumps({**small_request(root_of(resting), "refused"), **change})
@@ -220,9 +238,10 @@ def test_what_could_not_run_is_refused_before_it_is_taken(
         assert client.get("/v1/runs?limit=200").json() == before
 
 
-def test_a_missing_input_is_refused(resting: Running) -> None:
+@pytest.mark.parametrize("name", ["absent.jsonl", "a" * 300])
+def test_a_missing_input_is_refused(resting: Running, name: str) -> None:
     with resting.http() as client:
-        body = {**small_request(root_of(resting), "refused"), "inputs": [str(root_of(resting) / "in" / "absent.jsonl")]}
+        body = {**small_request(root_of(resting), "refused"), "inputs": [str(root_of(resting) / "in" / name)]}
         answer = client.post("/v1/runs", json=body)
     assert (answer.status_code, answer.json()["code"]) == (422, "run.refused")
 

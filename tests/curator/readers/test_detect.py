@@ -184,6 +184,7 @@ def test_an_unknown_format_is_refused_with_those_that_there_are(folder: Path) ->
         ("nowhere/a.jsonl", r"nowhere/a\.jsonl: does not exist \(the last directory on the way that exists is \.\)"),
         ("d/b.jsonl", r"d/b\.jsonl: does not exist \(check the name\)"),
         ("d/*.parquet", r"matches no file"),
+        ("d/" + "a" * 300, r"cannot be read: File name too long \(check the name\)"),
         ("empty", r"empty: is an empty directory"),
         ("pictures", r"holds no file that can be read; extensions seen: \.jpg \(1\), \.png \(2\), no extension \(1\)"),
         ("pictures/LICENSE", r"is of unknown format.*input\.format: jsonl, parquet"),
