@@ -155,23 +155,26 @@ class Gate:
             raise ProblemError("request.media_type", "send Content-Type: application/json")
 
     async def _principal(self, scope: Scope, headers: Mapping[str, str]) -> Principal:
-        peer = scope["client"][0] if scope.get("client") else ""
-        wait = self._refused.look(peer)
+        given = headers.get("authorization", "")
+        token = token_of(given)
+        principal = await to_thread.run_sync(self._tokens.find, token) if token else None
+        if principal is not None:  # whatever else comes from its address: behind a proxy all have one
+            return principal
+        wait = self._refused.take(scope["client"][0] if scope.get("client") else "")
         if wait:
             raise ProblemError(
                 "rate.exceeded", "too many requests without a good token", headers={"Retry-After": str(wait)}
             )
-        given = headers.get("authorization", "")
         challenge = {"WWW-Authenticate": 'Bearer realm="curator"'}
         if not given:
-            self._refused.take(peer)
             raise ProblemError("token.missing", "send Authorization: Bearer TOKEN", headers=challenge)
-        match = _BEARER.fullmatch(given)
-        principal = await to_thread.run_sync(self._tokens.find, match[1]) if match else None
-        if principal is None:
-            self._refused.take(peer)
-            raise ProblemError("token.invalid", "it is not known, has expired, or is revoked", headers=challenge)
-        return principal
+        raise ProblemError("token.invalid", "it is not known, has expired, or is revoked", headers=challenge)
+
+
+def token_of(header: str) -> str | None:
+    """The token of an `Authorization` header, None where it has none."""
+    match = _BEARER.fullmatch(header)
+    return None if match is None else match[1]
 
 
 class _Answer:

@@ -29,13 +29,6 @@ class Rate:
 
     def take(self, name: str) -> int:
         """Count a request; 0 if it may be answered, else the seconds after which one may."""
-        return self._spend(name, 1.0)
-
-    def look(self, name: str) -> int:
-        """The same without counting one."""
-        return self._spend(name, 0.0)
-
-    def _spend(self, name: str, cost: float) -> int:
         now = time.monotonic()
         with self._lock:
             bucket = self._buckets.setdefault(name, _Bucket(self._burst, now))
@@ -46,5 +39,5 @@ class Rate:
             bucket.at = now
             if bucket.level < 1.0:
                 return max(1, math.ceil((1.0 - bucket.level) / self._per_second))
-            bucket.level -= cost
+            bucket.level -= 1.0
             return 0

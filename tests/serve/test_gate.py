@@ -256,6 +256,10 @@ def test_who_guesses_tokens_is_slowed_down_and_who_has_one_is_not_counted(tmp_pa
             assert {client.get("/v1/me").status_code for _ in range(10)} == {200}
         with server.http("curator_000000000000_" + "a" * 43) as guesser:
             assert [guesser.get("/v1/me").status_code for _ in range(7)] == [401] * 5 + [429] * 2
+        with server.http("") as stranger:
+            assert stranger.get("/v1/me").status_code == 429
+        with server.http() as client:  # from the same address, as all are behind a proxy
+            assert {client.get("/v1/me").status_code for _ in range(10)} == {200}
 
 
 def test_what_is_counted_names_no_method_or_path_that_somebody_made_up(open_gate: Running) -> None:
