@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 from anyio import to_thread
 from fastapi import Request
 from fastapi.responses import Response, StreamingResponse
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from serve.context import Service
 from serve.feed import Part, encode, event_text
+from serve.gate import token_of
 from serve.kinds import Kind
 from serve.models import Log, StoredEvent
 from serve.problems import ProblemError
@@ -25,6 +29,8 @@ STREAM = "text/event-stream"
 
 BATCH = 500
 ALIVE_SECONDS = 15.0
+CHECK_SECONDS = 5.0
+"""How often at most a stream asks whether its token is still good."""
 RETRY_MILLISECONDS = 2000
 """How long a client waits before it connects again."""
 
@@ -47,7 +53,9 @@ async def answer_events(
         return Response(body, media_type="application/json")
     if service.feed.count() >= service.settings.limits.streams:
         raise ProblemError("service.busy", "as many streams as it may have", headers={"Retry-After": "10"})
-    return StreamingResponse(_stream(service, number, begin), media_type=STREAM, headers={"X-Accel-Buffering": "no"})
+    token = token_of(request.headers.get("authorization", "")) or ""
+    stream = _stream(service, number, begin, token)
+    return StreamingResponse(stream, media_type=STREAM, headers={"X-Accel-Buffering": "no"})
 
 
 def answer_log(service: Service, id: str, attempt: int, begin: int | None, limit: int) -> Log:  # noqa: A002 (as users call it)
@@ -77,10 +85,23 @@ def _look(service: Service, number: int, after: int, limit: int) -> tuple[State,
         return state, events_after(session, number, after, limit)
 
 
-async def _stream(service: Service, number: int, after: int) -> AsyncIterator[bytes]:
+def _is_good(service: Service, token: str) -> bool:
+    """Whether a token is good that was so before; a store that does not answer is asked again later."""
+    try:
+        return service.tokens.find(token) is not None
+    except (DBAPIError, PoolTimeout):
+        return True
+
+
+async def _stream(service: Service, number: int, after: int, token: str) -> AsyncIterator[bytes]:
+    checked = time.monotonic()
     with service.feed.follow(number) as (channel, more):
         yield f"retry: {RETRY_MILLISECONDS}\n\n".encode()
         while not service.feed.closing:
+            if time.monotonic() - checked > CHECK_SECONDS:
+                if not await to_thread.run_sync(_is_good, service, token):
+                    return  # who connects again is told why
+                checked = time.monotonic()
             more.clear()
             part = channel.beyond(after)
             if part is None:

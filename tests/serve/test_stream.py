@@ -72,6 +72,22 @@ def test_a_stream_goes_on_after_the_last_event_without_loss_or_repeat(resting: R
         assert read_stream(resting, run.id, after=identity) == whole[place + 1 :]
 
 
+def test_a_stream_ends_when_its_token_is_revoked_and_tells_nothing_more(
+    resting: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("serve.streaming.CHECK_SECONDS", 0.0)
+    run = make_run(resting, "s-revoked")
+    token = resting.create_token("to-be-revoked", "read")
+    headers = {"Accept": "text/event-stream"}
+    with resting.http(token) as client, client.stream("GET", f"/v1/runs/{run.id}/events", headers=headers) as response:
+        lines = response.iter_lines()
+        assert any(line.startswith("id: ") for line in lines)
+        resting.server.service.tokens.revoke("to-be-revoked", "test")
+        put_events(resting, run, 1, [1])
+        assert [line for line in lines if "note" in line or "end" in line] == []
+    finish(resting, run)
+
+
 def test_pages_have_the_events_of_the_stream(resting: Running) -> None:
     run = make_run(resting, "s2")
     put_events(resting, run, 1, range(1, 8))
