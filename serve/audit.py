@@ -99,6 +99,20 @@ class Auditor:
         session.add(AuditRow(number=number, nonce=nonce, sealed=sealed, digest=digest))
         session.flush()
 
+    def check_key(self, session: Session) -> None:
+        """UserError where the last entry was sealed with another key: what is appended could not be read with it."""
+        last = session.scalars(select(AuditRow).order_by(AuditRow.number.desc()).limit(1)).first()
+        if last is None:
+            return
+        before = session.get(AuditRow, last.number - 1)
+        previous = FIRST if before is None else before.digest
+        if last.digest != _digest(last.number, previous, last.nonce, last.sealed):
+            return  # it was changed, which `verify` tells
+        try:
+            self._cipher.decrypt(last.nonce, last.sealed, _bound(last.number, previous))
+        except InvalidTag as error:
+            raise UserError("the audit log of this store has another key", hint=_SAME_KEY) from error
+
     def read(self, session: Session) -> Iterator[Entry]:
         """The entries in order, each held against the chain. DataError at the first that is not as it was written."""
         previous = FIRST
@@ -128,6 +142,7 @@ class Auditor:
         return head(session)
 
 
+_SAME_KEY = f"name its file with --audit-key, or give it in {KEY_VARIABLE}; all servers of a store have one key"
 _SOMEBODY = "somebody changed the store; compare with a backup"
 
 
@@ -143,6 +158,14 @@ def parse_head(text: str) -> Head:
     if not colon or not count.isdecimal() or len(digest) != len(FIRST):
         raise UserError(f"{text!r} is not the head of an audit log", hint="COUNT:DIGEST, as `audit verify` prints it")
     return Head(int(count), digest)
+
+
+def open_auditor(session: Session, path: Path) -> Auditor:
+    """What appends to the log of a store. A key is made where nothing was appended yet; UserError where the key is
+    missing, or another than the log was begun with."""
+    auditor = Auditor(load_key(path, create=head(session).count == 0))
+    auditor.check_key(session)
+    return auditor
 
 
 def load_key(path: Path, *, create: bool) -> bytes:
@@ -163,9 +186,7 @@ def load_key(path: Path, *, create: bool) -> bytes:
         text = path.read_text(encoding="ascii")
         mode = path.stat().st_mode
     except (OSError, UnicodeDecodeError) as error:
-        raise UserError(
-            "the key of the audit log cannot be read", file=str(path), hint=f"or give it in {KEY_VARIABLE}"
-        ) from error
+        raise UserError("the key of the audit log cannot be read", file=str(path), hint=_SAME_KEY) from error
     if mode & 0o077:
         raise UserError("others may read the key of the audit log", file=str(path), hint="chmod 600")
     return _decode(text, str(path))

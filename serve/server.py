@@ -22,7 +22,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp
 
 from curator.errors import DataError, TransientError, UserError
-from serve.audit import Auditor, load_key
+from serve.audit import open_auditor
 from serve.context import Service
 from serve.feed import MOST_EVENTS, Feed, News
 from serve.gate import Gate, store_problem
@@ -59,7 +59,8 @@ def build(settings: Settings) -> Server:
     """Open the store, and put a server together. UserError where the configuration will not do."""
     database = Database(settings.store)
     database.upgrade()
-    auditor = Auditor(load_key(settings.audit_key_file, create=True))
+    with database.read() as session:
+        auditor = open_auditor(session, settings.audit_key_file)
     outbox = Outbox(settings.webhooks)
     runs = RunStore(database, auditor, outbox)
     secrets = [load_secret(path) for path in settings.webhooks.secrets]

@@ -88,7 +88,10 @@ class Tokens:
             row = _named(session, name)
             if row.revoked is not None:
                 raise UserError(f"the token {name!r} is revoked", hint="make another with `curator tokens create`")
-            until = time.time() + grace_s
+            now = time.time()
+            if row.expires is not None and row.expires <= now:
+                raise UserError(f"the token {name!r} has expired", hint="make another with `curator tokens create`")
+            until = now + grace_s
             row.previous, row.previous_until, row.digest = row.digest, until, _hash(secret)
             self._auditor.append(session, actor, "token.rotate", name, None, {"previous_until": until})
             return f"curator_{row.id}_{secret}"

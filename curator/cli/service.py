@@ -96,7 +96,9 @@ def serve(
 def tokens_create(
     name: NameArgument,
     scope: Annotated[str, typer.Option(metavar="read|submit|admin", help="What it may do.")] = "read",
-    days: Annotated[float | None, typer.Option(help="Days that it is good; without end, if not given.", min=0)] = None,
+    days: Annotated[
+        float | None, typer.Option(help="Days that it is good; without end, if not given.", min=0, max=36_500)
+    ] = None,
     store: StoreOption = None,
     state: StateOption = None,
     audit_key: KeyOption = None,
@@ -121,7 +123,7 @@ def tokens_list(
 @tokens_app.command("rotate")
 def tokens_rotate(
     name: NameArgument,
-    hours: Annotated[float, typer.Option(help="Hours that the secret before stays good.", min=0)] = 24.0,
+    hours: Annotated[float, typer.Option(help="Hours that the secret before stays good.", min=0, max=876_000)] = 24.0,
     store: StoreOption = None,
     state: StateOption = None,
     audit_key: KeyOption = None,

@@ -30,10 +30,13 @@ class OpenStore:
 
 
 @contextmanager
-def open_store(url: str | None, state: Path | None, audit_key: Path | None) -> Iterator[OpenStore]:
-    """The store of a service. TransientError where it does not answer."""
+def open_store(
+    url: str | None, state: Path | None, audit_key: Path | None, *, create: bool = False
+) -> Iterator[OpenStore]:
+    """The store of a service, made where it is not there and `create`. TransientError where it does not answer,
+    UserError where it is not there, or its audit log has another key."""
     check_installed()
-    from serve.audit import Auditor, load_key
+    from serve.audit import open_auditor
     from serve.settings import Settings, default_state, default_store
     from serve.store import Database
     from serve.tokens import Tokens
@@ -42,8 +45,12 @@ def open_store(url: str | None, state: Path | None, audit_key: Path | None) -> I
     settings = Settings(folder, url or default_store(folder), audit_key=audit_key)
     database = Database(settings.store)
     try:
+        if not create and database.is_missing():
+            hint = "name the service's with --state or --store; `curator serve` makes one"
+            raise UserError("there is no store of a service here", file=database.shown, hint=hint)
         database.upgrade()
-        auditor = Auditor(load_key(settings.audit_key_file, create=True))
+        with database.read() as session:
+            auditor = open_auditor(session, settings.audit_key_file)
         yield OpenStore(database, auditor, Tokens(database, auditor), f"shell:{getpass.getuser()}")
     except DBAPIError as error:
         raise TransientError("the store does not answer", file=database.shown, hint="is the database up?") from error

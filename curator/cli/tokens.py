@@ -25,7 +25,7 @@ def tokens_create_command(
 ) -> None:
     """Make a token and print it."""
     expires = None if days is None else time.time() + days * _DAY_SECONDS
-    with open_store(store, state, audit_key) as opened:
+    with open_store(store, state, audit_key, create=True) as opened:
         from serve.tokens import SCOPES
 
         chosen = next((known for known in SCOPES if known == scope), None)

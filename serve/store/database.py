@@ -44,14 +44,19 @@ class Database:
     def __init__(self, url: str) -> None:
         self.url = parse_url(url)
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
-        if self.is_sqlite and self.url.database:
-            make_folder(Path(self.url.database).absolute().parent, OWNER_ONLY)
         self.insert: Insert = sqlite.insert if self.is_sqlite else postgresql.insert
         self.engine = self._engine()
         self._reading = self.engine.execution_options(**{_READ_ONLY: True})
 
+    def is_missing(self) -> bool:
+        """Whether it is a file that is not there."""
+        return self.is_sqlite and not Path(str(self.url.database)).exists()
+
     def upgrade(self, revision: str = "head") -> None:
-        """Bring the tables to a revision. TransientError where the database does not answer."""
+        """Bring the tables to a revision; a file that is not there is made. TransientError where the database does not
+        answer."""
+        if self.is_sqlite:
+            make_folder(Path(str(self.url.database)).absolute().parent, OWNER_ONLY)
         configuration = Config()
         configuration.set_main_option("script_location", str(files("serve.store") / "migrations"))
         try:

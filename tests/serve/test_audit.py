@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from sqlalchemy import delete, update
 from sqlalchemy.orm import Session
 
 from curator.errors import DataError, UserError
-from serve.audit import KEY_VARIABLE, Auditor, Head, head, load_key, parse_head
+from serve.audit import KEY_VARIABLE, Auditor, Head, head, load_key, open_auditor, parse_head
 from serve.store import Database
 from serve.store.tables import AuditRow
 
@@ -110,6 +111,31 @@ def test_entries_that_are_cut_off_at_the_end_show_against_a_head_that_was_noted(
 def test_another_key_opens_nothing(filled: Database) -> None:
     with filled.read() as session, pytest.raises(DataError, match="cannot be opened"):
         list(Auditor(b"x" * 32).read(session))
+
+
+def test_a_log_that_was_begun_is_not_gone_on_with_without_its_key(
+    filled: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv(KEY_VARIABLE, raising=False)
+    path = tmp_path / "lost.key"
+    with filled.read() as session, pytest.raises(UserError, match="cannot be read"):
+        open_auditor(session, path)
+    assert not path.exists()
+    monkeypatch.setenv(KEY_VARIABLE, base64.b64encode(b"x" * 32).decode())
+    with filled.read() as session, pytest.raises(UserError, match="has another key"):
+        open_auditor(session, path)
+    monkeypatch.setenv(KEY_VARIABLE, base64.b64encode(KEY).decode())
+    with filled.read() as session:
+        assert open_auditor(session, path).verify(session).count == 5
+
+
+def test_a_log_that_was_not_begun_gets_a_key(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv(KEY_VARIABLE, raising=False)
+    with database.read() as session:
+        open_auditor(session, tmp_path / "new.key")
+    assert (tmp_path / "new.key").exists()
 
 
 def test_an_empty_log_is_whole(database: Database) -> None:

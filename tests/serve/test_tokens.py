@@ -80,6 +80,12 @@ def test_after_a_rotation_both_secrets_are_good_for_a_while(tokens: Tokens) -> N
     assert tokens.find(last) is not None
 
 
+def test_a_token_that_has_expired_gets_no_new_secret(tokens: Tokens) -> None:
+    tokens.create("a", "read", time.time() - 1, "me")
+    with pytest.raises(UserError, match="has expired"):
+        tokens.rotate("a", 60.0, "me")
+
+
 def test_a_one_time_token_is_known_to_this_process_alone(tokens: Tokens) -> None:
     token = tokens.one_time()
     assert tokens.find(token) is not None
@@ -130,7 +136,12 @@ def test_the_commands_make_list_rotate_and_end_tokens(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_what_the_commands_refuse_is_one_line(tmp_path: Path) -> None:
     state = ("--state", str(tmp_path / "state"))
+    for command in (("audit", "verify"), ("audit", "export"), ("tokens", "list"), ("tokens", "rotate", "x")):
+        assert "there is no store of a service here" in told(curator(*command, *state))
+    assert not (tmp_path / "state").exists()
     assert "there is no scope 'all'" in told(curator("tokens", "create", "x", "--scope", "all", *state))
+    endless = CliRunner().invoke(app, ["tokens", "create", "x", "--days", "inf", *state])
+    assert endless.exit_code == 2
     exposed = curator("serve", "--host", "0.0.0.0", "--port", "0", *state)  # noqa: S104 (what is refused)
     assert exposed.returncode == 2
     assert "no token is configured" in told(exposed)
