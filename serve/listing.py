@@ -8,13 +8,18 @@ from typing import Annotated
 from fastapi import Query
 from pydantic import StringConstraints
 
+from serve.models import MAX_LABELS
 from serve.states import State
 from serve.store.queries import Filter
 
-StatesQuery = Annotated[list[State] | None, Query(description="in one of these states")]
+StatesQuery = Annotated[list[State] | None, Query(max_length=100, description="in one of these states")]
 LabelsQuery = Annotated[
     list[Annotated[str, StringConstraints(pattern="^[^=]+=")]] | None,
-    Query(description="with this label: NAME=VALUE", examples=[["team=web"]]),
+    Query(
+        max_length=MAX_LABELS,
+        description="with this label: NAME=VALUE; with all of them, if several are given",
+        examples=[["team=web"]],
+    ),
 ]
 OwnerQuery = Annotated[str | None, Query(max_length=64, description="made by this token")]
 AfterQuery = Annotated[float | None, Query(description="made at this time or later")]
@@ -31,5 +36,5 @@ def make_filter(
     created_before: float | None,
 ) -> Filter:
     """What a list is narrowed to."""
-    named = {name: value for name, _, value in (given.partition("=") for given in labels or ())}
+    named = tuple((name, value) for name, _, value in (given.partition("=") for given in labels or ()))
     return Filter(tuple(states or ()), owner, named, created_after, created_before)

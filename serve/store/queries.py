@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import TypeVarTuple
 
@@ -18,9 +18,6 @@ from serve.store.tables import LAST_ATTEMPT, AttemptRow, EventRow, LabelRow, Run
 
 Columns = TypeVarTuple("Columns")
 
-QUEUE_LOOKED_AT = 1000
-"""So many queued runs are compared when one is chosen, those of the highest priority that wait longest."""
-
 
 @dataclass(frozen=True)
 class Filter:
@@ -28,7 +25,7 @@ class Filter:
 
     states: Sequence[State] = ()
     owner: str | None = None
-    labels: Mapping[str, str] = field(default_factory=dict)
+    labels: Sequence[tuple[str, str]] = ()
     created_after: float | None = None
     created_before: float | None = None
 
@@ -47,7 +44,7 @@ class Filter:
         """The parameters of a query of its shape, which gives one more than `limit`."""
         found: dict[str, object] = {"before": before, "most": limit + 1, "states": tuple(self.states)}
         found |= {"owner": self.owner, "created_after": self.created_after, "created_before": self.created_before}
-        for number, (name, value) in enumerate(self.labels.items()):
+        for number, (name, value) in enumerate(self.labels):
             found |= {f"label_{number}": name, f"value_{number}": value}
         return found
 
@@ -237,14 +234,16 @@ def _event(
 
 
 def waiting(session: Session, now: float) -> list[Waiting]:
-    """The queued attempts whose time has come."""
-    rows = session.execute(
-        select(RunRow.number, RunRow.attempt, RunRow.owner, RunRow.priority)
+    """The queued attempts whose time has come: of each owner the one of the highest priority that waits longest."""
+    place = func.row_number().over(partition_by=RunRow.owner, order_by=(RunRow.priority.desc(), RunRow.number))
+    ranked = (
+        select(RunRow.number, RunRow.attempt, RunRow.owner, RunRow.priority, place.label("place"))
         .join(AttemptRow, LAST_ATTEMPT)
         .where(RunRow.state == State.QUEUED, AttemptRow.not_before <= now)
-        .order_by(RunRow.priority.desc(), RunRow.number)
-        .limit(QUEUE_LOOKED_AT)
+        .subquery()
     )
+    columns = (ranked.c.number, ranked.c.attempt, ranked.c.owner, ranked.c.priority)
+    rows = session.execute(select(*columns).where(ranked.c.place == 1))
     return [Waiting(*row) for row in rows]
 
 

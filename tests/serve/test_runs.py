@@ -291,7 +291,9 @@ def test_lists_are_filtered_and_paged(resting: Running) -> None:
         assert [run["id"] for run in first["runs"] + second["runs"]] == made[:0:-1]
         client.cancel(made[0])
         assert ids(list(client.runs(states=[State.CANCELLED], labels={"page": "x"}))) == [made[0]]
-        for query in ("state=asleep", "cursor=x", "limit=0", "limit=201", "label=x"):
+        assert http.get("/v1/runs?label=page=y&label=page=x").json()["runs"] == []
+        many = "&".join(f"label=l{number}=x" for number in range(70))
+        for query in ("state=asleep", "cursor=x", "limit=0", "limit=201", "label=x", many):
             assert http.get(f"/v1/runs?{query}").json()["code"] == "request.invalid", query
 
 

@@ -17,7 +17,7 @@ from serve.folds import RunFold
 from serve.models import Run, RunRequest
 from serve.states import Begin, CancelQueued, Launch, Lose, State, Succeed
 from serve.store import Database
-from serve.store.queries import Filter, events_after
+from serve.store.queries import Filter, events_after, waiting
 from serve.store.runs import Ended, RunStore, Taken
 from serve.store.shown import ShownRuns
 from serve.store.tables import Base, EventRow, HistoryRow, RunRow
@@ -215,11 +215,26 @@ def test_filters_leave_what_was_asked_for(store: RunStore) -> None:
         return [Run.model_validate_json(text).id for text in page]
 
     assert found(states=[State.CANCELLED]) == [second.id]
-    assert found(labels={"team": "x"}) == [second.id, first.id]
-    assert found(labels={"team": "x", "dump": "1"}) == [first.id]
+    assert found(labels=[("team", "x")]) == [second.id, first.id]
+    assert found(labels=[("team", "x"), ("dump", "1")]) == [first.id]
+    assert found(labels=[("team", "y"), ("team", "x")]) == []
     assert found(owner="a") == [first.id]
     assert found(created_after=second.created) == [second.id]
     assert found(created_before=second.created) == [first.id]
+
+
+def test_of_each_owner_the_run_is_offered_that_is_to_be_next(store: RunStore) -> None:
+    for _ in range(3):
+        make_run(store, owner="a")
+    urgent = make_run(store, owner="a", priority=5)
+    make_run(store, owner="a", priority=5)
+    first = make_run(store, owner="b")
+    later = make_run(store, owner="c", priority=9)
+    with store.write() as writer:
+        writer.attempt_of(writer.session.get_one(RunRow, later.number)).not_before = 2e9
+    with store.database.read() as session:
+        found = {one.owner: one.run for one in waiting(session, 1e9)}
+    assert found == {"a": urgent.number, "b": first.number}
 
 
 def revisions(database: Database) -> set[str]:
