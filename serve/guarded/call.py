@@ -6,13 +6,13 @@ reads it. Neither may be this one.
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import threading
 
 from pydantic import ValidationError
 
+from serve.environment import without_secrets
 from serve.guarded.read import Answer, Question
 from serve.problems import ProblemError
 from serve.settings import Limits
@@ -47,7 +47,7 @@ class Guard:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
-            env={**os.environ, "OMP_NUM_THREADS": "1", "ARROW_NUM_THREADS": "1", "ARROW_IO_THREADS": "1"},
+            env=without_secrets() | {"OMP_NUM_THREADS": "1", "ARROW_NUM_THREADS": "1", "ARROW_IO_THREADS": "1"},
         )
         try:
             out, _ = process.communicate(question.model_dump_json().encode(), timeout=seconds)

@@ -12,13 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from curator.run.store import OWNER_ONLY, make_folder, put
-from serve.audit import KEY_VARIABLE
+from serve.environment import without_secrets
 from serve.runner.task import ADOPTED, HEARTBEAT, LOCK, LOG, PID, TASK, AnyTask, Outcome, read_outcome
-
-CLIENT_VARIABLE = "CURATOR_TOKEN"
-
-_SECRET_VARIABLES = (KEY_VARIABLE, CLIENT_VARIABLE)
-"""What workers have no use for."""
 
 _ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 
@@ -119,4 +114,4 @@ class WorkerProcess:
 
 
 def _environment() -> dict[str, str]:
-    return {name: value for name, value in os.environ.items() if name not in _SECRET_VARIABLES} | _ONE_THREAD
+    return without_secrets() | _ONE_THREAD

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+import threading
+import time
 from dataclasses import replace
 from pathlib import Path
 
+import psutil
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from serve.audit import KEY_VARIABLE
 from serve.guarded.call import Guard
 from serve.guarded.read import PreviewQuestion
 from serve.problems import ProblemError
@@ -100,3 +105,22 @@ def test_the_reader_writes_nothing(tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, "-c", script], capture_output=True)
     assert done.returncode != 0
     assert not (tmp_path / "x").exists() or (tmp_path / "x").stat().st_size == 0
+
+
+@pytest.mark.slow
+def test_the_reader_is_told_no_secret_of_the_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(KEY_VARIABLE, "swordfish")
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)  # to open it waits, so there is time to look at the process
+    asking = threading.Thread(target=refused, args=(pipe, replace(Limits(), guarded_seconds=15.0)))
+    asking.start()
+    readers: list[psutil.Process] = []
+    while not readers:
+        children = psutil.Process().children()
+        readers = [child for child in children if "serve.guarded.read" in child.cmdline()]
+        time.sleep(0.05)
+    environment = readers[0].environ()
+    readers[0].kill()
+    asking.join()
+    assert "PATH" in environment
+    assert KEY_VARIABLE not in environment
