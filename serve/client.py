@@ -45,6 +45,8 @@ from serve.training_models import Curve, Training, TrainingDetails, TrainingPage
 TIMEOUT_S = 60.0
 TRIES = 5
 """How often a request is sent where no answer comes, or one that says to try again."""
+TRY_AGAIN = (429, 502, 503, 504)
+"""Answers after which the same may be asked again; 502 and 504 are those of a proxy whose service is away."""
 LONGEST_WAIT_S = 30.0
 
 PAGE = 200
@@ -295,10 +297,11 @@ class Client:
                 if tries == self._tries:
                     raise self._silent(error) from error
             else:
-                if response.status_code not in (429, 503) or tries == self._tries:
+                if response.status_code not in TRY_AGAIN or tries == self._tries:
                     self._check(response)
                     return response
-                wait = min(float(response.headers.get("Retry-After", wait)), LONGEST_WAIT_S)
+                told = response.headers.get("Retry-After", "")
+                wait = min(float(told), LONGEST_WAIT_S) if told.isdecimal() else wait  # a proxy may give a date
             time.sleep(wait)
         raise Bug("the last try returns or raises")
 
@@ -329,9 +332,10 @@ class Client:
         try:
             problem = Problem.model_validate_json(response.content)
         except ValidationError as error:
-            raise UserError(
-                f"{self._url} answers {response.status_code}", hint="is it a service of Curator?"
-            ) from error
+            said = f"{self._url} answers {response.status_code}"
+            if response.status_code in TRY_AGAIN:
+                raise TransientError(said, hint="a proxy says that the service does not answer: is it up?") from error
+            raise UserError(said, hint="is it a service of Curator?") from error
         if problem.status >= 500 or problem.status == 429:
             raise TransientError(f"{problem.title.lower()}: {problem.detail}", hint=problem.hint or "try again later")
         raise ServiceRefusalError.of(problem)

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -75,6 +79,42 @@ def test_what_the_service_refuses_is_what_the_command_says(resting: Running) -> 
 
 
 @pytest.mark.slow
+@contextmanager
+def proxy(statuses: list[int]) -> Iterator[str]:
+    """What stands before a service that is away: gives these answers, and then that of a service."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            status = statuses.pop(0) if statuses else 200
+            self.send_response(status)
+            self.send_header("Retry-After", "Fri, 27 Nov 2026 07:00:00 GMT")
+            self.end_headers()
+            self.wfile.write(b'{"name": "a", "scope": "read", "expires": null}' if status == 200 else b"<html>")
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 (its name in http.server)
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}).start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+
+
+def test_a_proxy_whose_service_is_away_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("serve.client.LONGEST_WAIT_S", 0.01)
+    with proxy([502, 503, 504]) as url, Client(url, "x") as client:
+        assert client.me().name == "a"
+    with proxy([502] * 9) as url, Client(url, "x", tries=3) as client:
+        with pytest.raises(TransientError, match="answers 502"):
+            client.me()
+        with pytest.raises(TransientError, match="answers 502"):
+            client.wait("0123456789ab")
+    with proxy([404]) as url, Client(url, "x") as client, pytest.raises(UserError, match="is it a service of Curator"):
+        client.me()
+
+
 def test_without_a_token_or_a_server_it_is_one_line_and_an_exit_code(tmp_path: Path) -> None:
     done = curator("runs", "list", "--server", "http://127.0.0.1:9", env={TOKEN_VARIABLE: ""})
     assert (done.returncode, "no token is given" in told(done)) == (2, True)
