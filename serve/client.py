@@ -9,6 +9,7 @@ stream of events that breaks off goes on after the last event that was read.
 
 from __future__ import annotations
 
+import re
 import secrets
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -53,6 +54,8 @@ PAGE = 200
 """The most that a page of a list may hold."""
 LOG_BYTES = 65_536
 
+_VISIBLE = re.compile("[!-~]+")
+
 Told = TypeVar("Told", bound=BaseModel)
 Page = TypeVar("Page", RunPage, TrainingPage)
 Query = Mapping[str, str | int | float | Sequence[str]]
@@ -77,14 +80,19 @@ class Client:
     def __init__(self, url: str, token: str, *, timeout_s: float = TIMEOUT_S, tries: int = TRIES) -> None:
         if not url.startswith(("http://", "https://")):
             raise UserError(f"{url!r} is not the URL of a service", hint="http://HOST:PORT or https://HOST")
+        if not _VISIBLE.fullmatch(token):
+            raise UserError("the token holds what no token does", hint="`curator tokens create` prints one on one line")
         self._url = url.rstrip("/")
         self._tries = tries
-        self._http = httpx2.Client(
-            base_url=self._url,
-            headers={"Authorization": f"Bearer {token}"},
-            timeout=timeout_s,
-            follow_redirects=False,
-        )
+        try:
+            self._http = httpx2.Client(
+                base_url=self._url,
+                headers={"Authorization": f"Bearer {token}"},
+                timeout=timeout_s,
+                follow_redirects=False,
+            )
+        except httpx2.InvalidURL as error:
+            raise UserError(f"{url!r} is not a URL: {error}", hint="http://HOST:PORT or https://HOST") from error
 
     def __enter__(self) -> Client:
         return self
@@ -100,7 +108,7 @@ class Client:
 
     def submit(self, request: RunRequest, key: str | None = None) -> Run:
         """Make a run; the one that this key made before, if it did."""
-        headers = {"Idempotency-Key": key or secrets.token_hex(16)}
+        headers = {"Idempotency-Key": _checked(key) or secrets.token_hex(16)}
         return self._post(Run, "/v1/runs", request.model_dump(mode="json", exclude_unset=True), headers)
 
     def runs(
@@ -131,7 +139,7 @@ class Client:
 
     def train(self, request: TrainingRequest, key: str | None = None) -> Training:
         """Make a training; the one that this key made before, if it did."""
-        headers = {"Idempotency-Key": key or secrets.token_hex(16)}
+        headers = {"Idempotency-Key": _checked(key) or secrets.token_hex(16)}
         return self._post(Training, "/v1/trainings", request.model_dump(mode="json", exclude_unset=True), headers)
 
     def training(self, training: str) -> TrainingDetails:
@@ -342,6 +350,12 @@ class Client:
 
     def _silent(self, error: Exception) -> TransientError:
         return TransientError(f"{self._url} does not answer: {error}", hint="is the service up?")
+
+
+def _checked(key: str | None) -> str | None:
+    if key and not _VISIBLE.fullmatch(key):
+        raise UserError(f"{key!r} is no Idempotency-Key", hint="visible ASCII characters, without blanks")
+    return key
 
 
 def _wait(tries: int) -> float:

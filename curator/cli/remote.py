@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from curator.cli.output import print_json, print_line, print_note, print_table
 from curator.cli.process import show_progress
 from curator.errors import INTERRUPTED, TransientError, UserError
+from curator.validation import first_problem
 
 if TYPE_CHECKING:
     from serve.client import Client
@@ -116,6 +117,8 @@ def remote_resume(remote: Remote, run: str, wait: bool, as_json: bool) -> None:
 def remote_submit(remote: Remote, submission: Submission, wait: bool, as_json: bool) -> None:
     """Make a run on a service; places are as the service sees them."""
     with client_of(remote) as client:
+        from pydantic import ValidationError
+
         from serve.models import RunRequest
 
         given = {
@@ -127,7 +130,11 @@ def remote_submit(remote: Remote, submission: Submission, wait: bool, as_json: b
             **({} if submission.workers is None else {"workers": submission.workers}),
             **({} if submission.memory_bytes is None else {"memory": submission.memory_bytes}),
         }
-        _tell(client, client.submit(RunRequest.model_validate(given), submission.key), wait, as_json)
+        try:
+            request = RunRequest.model_validate(given)
+        except ValidationError as error:
+            raise UserError(first_problem(error), hint="see `curator submit --help`") from error
+        _tell(client, client.submit(request, submission.key), wait, as_json)
 
 
 @contextmanager

@@ -79,6 +79,30 @@ def test_what_the_service_refuses_is_what_the_command_says(resting: Running) -> 
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--set", "nonsense"), "overrides.0"),
+        (("-o", ""), "output"),
+        (("--key", "ü"), "is no Idempotency-Key"),
+        (("--key", "a b"), "is no Idempotency-Key"),
+    ],
+)
+def test_what_a_submission_cannot_say_is_refused_before_it_is_sent(
+    resting: Running, arguments: tuple[str, str], message: str
+) -> None:
+    with pytest.raises(UserError, match=message):
+        invoke(resting, "submit", "/in", "-o", "x", "-r", "web", *arguments)
+
+
+@pytest.mark.parametrize(
+    ("url", "token"), [("http://[::1", "x"), ("http://a", "tökén"), ("http://a", "a\nb"), ("http://a", "")]
+)
+def test_what_is_no_address_or_token_is_told(url: str, token: str) -> None:
+    with pytest.raises(UserError):
+        Client(url, token)
+
+
 @contextmanager
 def proxy(statuses: list[int]) -> Iterator[str]:
     """What stands before a service that is away: gives these answers, and then that of a service."""
