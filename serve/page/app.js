@@ -1,7 +1,7 @@
 // The page: asks for a token, and shows what the address behind # names.
 
 import { Refusal, get, token } from "./client.js";
-import { field, fill, h, say, told } from "./elements.js";
+import { field, fill, h, hush, say, told } from "./elements.js";
 import { showList } from "./list.js";
 import { showRun } from "./live.js";
 import { showCompare } from "./results.js";
@@ -67,7 +67,9 @@ function showSignIn(error) {
     token.set(input.value.trim());
     try {
       await greet();
+      hush();
       route();
+      main.focus();
     } catch (refused) {
       token.clear();
       say(told(refused), true);
@@ -87,6 +89,6 @@ document.getElementById("leave").addEventListener("click", () => {
   document.getElementById("leave").hidden = true;
   route();
 });
-window.addEventListener("hashchange", () => { route(); main.focus(); });
+window.addEventListener("hashchange", () => { hush(); route(); main.focus(); });
 if (token.get()) greet().catch(failed);
 route();

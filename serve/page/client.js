@@ -4,7 +4,7 @@ const TOKEN = "curator-token";
 
 export class Refusal extends Error {
   constructor(problem, status) {
-    super(problem.detail || problem.title || `The service answers ${status}`);
+    super([problem.title, problem.detail].filter(Boolean).join(": ") || `The service answers ${status}`);
     this.code = problem.code || "";
     this.hint = problem.hint || "";
     this.status = status;

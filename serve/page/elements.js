@@ -13,9 +13,20 @@ export function h(tag, attributes, ...children) {
   return element;
 }
 
+// Puts children in the place of those that are there. What had the focus has it again, and what was open is open.
 export function fill(element, ...children) {
+  const inside = element !== document.activeElement && element.contains(document.activeElement);
+  const held = inside ? { called: calling(document.activeElement), at: named(element, document.activeElement) } : null;
+  const open = new Set([...element.querySelectorAll("details[open]")].map(summed));
   element.replaceChildren(...children.flat(Infinity).filter((child) => child !== undefined && child !== null && child !== false));
+  if (open.size) for (const one of element.querySelectorAll("details")) if (open.has(summed(one))) one.open = true;
+  if (held) alike(element, held.called)[held.at]?.focus({ preventScroll: true });
 }
+
+const summed = (details) => details.querySelector("summary").textContent.replace(/[\d,]+/g, "");
+const calling = (one) => `${one.tagName} ${one.getAttribute("href") || one.getAttribute("aria-label") || (one.id ? "" : one.textContent.slice(0, 100))}`;
+const alike = (element, called) => [...element.querySelectorAll("a, button, summary, pre")].filter((one) => calling(one) === called);
+const named = (element, one) => alike(element, calling(one)).indexOf(one);
 
 export const count = (value) => Number(value).toLocaleString("en");
 export const share = (part, whole) => (whole ? `${((100 * part) / whole).toFixed(1)}%` : "");
@@ -102,6 +113,12 @@ export function say(text, wrong) {
   fill(place, h("p", { class: wrong ? "wrong" : "" }, text));
   clearTimeout(say.timer);
   say.timer = setTimeout(() => fill(place), wrong ? 12000 : 5000);
+}
+
+// What was said is of no interest any more: something else was done meanwhile.
+export function hush() {
+  clearTimeout(say.timer);
+  fill(document.getElementById("said"));
 }
 
 export function told(error) {

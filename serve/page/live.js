@@ -3,7 +3,7 @@
 import { follow, get, post, runPath } from "./client.js";
 import { bytes, count, duration, fill, h, say, state, told } from "./elements.js";
 import { failuresView, funnelView, resultsView } from "./results.js";
-import { ENDED, actions, figure, logView, recordView } from "./work.js";
+import { ENDED, actions, figure, logView, recordView, tell } from "./work.js";
 
 const LOOK_MILLISECONDS = 700;
 
@@ -13,7 +13,8 @@ export async function showRun(main, signal, id) {
   const failures = h("div"), logs = logView(() => get(runPath(id, "logs"), signal));
   fill(main, head, progress, funnel, failures, results, logs.element, record);
   let run = await get(runPath(id), signal);
-  let pending = null;
+  const wrong = tell(signal);
+  let pending = null, recorded = null;
   render();
   await refresh();
   listen();
@@ -23,7 +24,8 @@ export async function showRun(main, signal, id) {
       run.attempt > 1 ? h("span", { class: "muted" }, ` attempt ${run.attempt}`) : null), actions(run.state, act),
       run.message && ENDED.includes(run.state) ? h("div", { class: "warnings" }, h("p", {}, `${run.error || ""}: ${run.message}`)) : null);
     fill(progress, figures());
-    fill(record, recordView(run));
+    if (run.version !== recorded) fill(record, recordView(run));
+    recorded = run.version;
   }
 
   async function act(what) {
@@ -71,8 +73,8 @@ export async function showRun(main, signal, id) {
     if (ENDED.includes(run.state)) return;
     // Many events come at once; what they change is asked for once in a while.
     const soon = () => {
-      pending ??= setTimeout(() => { pending = null; if (!signal.aborted) refresh().catch((error) => say(told(error), true)); }, LOOK_MILLISECONDS);
+      pending ??= setTimeout(() => { pending = null; if (!signal.aborted) refresh().catch(wrong); }, LOOK_MILLISECONDS);
     };
-    follow(runPath(id, "events"), soon, soon, signal).catch((error) => say(told(error), true));
+    follow(runPath(id, "events"), soon, soon, signal).catch(wrong);
   }
 }

@@ -2,7 +2,7 @@
 
 import { follow, get, post, trainingPath } from "./client.js";
 import { count, digest, duration, field, fill, h, labelsOf, say, state, table, told, when } from "./elements.js";
-import { ENDED, actions, figure, logView, recordView } from "./work.js";
+import { ENDED, actions, figure, logView, recordView, tell } from "./work.js";
 
 const LOOK_MILLISECONDS = 700;
 const LIST_MILLISECONDS = 4000;
@@ -58,7 +58,8 @@ export async function showTraining(main, signal, id) {
   const logs = logView(() => get(trainingPath(id, "logs"), signal));
   fill(main, head, progress, curve, logs.element, record);
   let training = await get(trainingPath(id), signal);
-  let pending = null;
+  const wrong = tell(signal);
+  let pending = null, recorded = null;
   await refresh();
   listen();
 
@@ -69,7 +70,8 @@ export async function showTraining(main, signal, id) {
       h("p", { class: "muted small" }, "on ", training.runs.map((run, place) => [place ? ", " : "", h("a", { href: `#/runs/${run}` }, run)]),
         training.progress.shape ? ` · ${training.progress.shape}` : ""));
     fill(progress, figures());
-    fill(record, recordView(training));
+    if (training.version !== recorded) fill(record, recordView(training));
+    recorded = training.version;
   }
 
   async function act(what) {
@@ -108,9 +110,9 @@ export async function showTraining(main, signal, id) {
     if (ENDED.includes(training.state)) return;
     // Many events come at once; what they change is asked for once in a while.
     const soon = () => {
-      pending ??= setTimeout(() => { pending = null; if (!signal.aborted) refresh().catch((error) => say(told(error), true)); }, LOOK_MILLISECONDS);
+      pending ??= setTimeout(() => { pending = null; if (!signal.aborted) refresh().catch(wrong); }, LOOK_MILLISECONDS);
     };
-    follow(trainingPath(id, "events"), soon, soon, signal).catch((error) => say(told(error), true));
+    follow(trainingPath(id, "events"), soon, soon, signal).catch(wrong);
   }
 }
 

@@ -1,6 +1,6 @@
 // What runs and trainings show alike: their buttons, log and record.
 
-import { h, state, table, told, when } from "./elements.js";
+import { h, say, state, table, told, when } from "./elements.js";
 
 export const ENDED = ["succeeded", "failed", "cancelled", "lost"];
 
@@ -27,6 +27,12 @@ export function logView(read) {
   }
   return { element, refresh };
 }
+
+// Tells what went wrong while a page looks on; a token that is not good any more is asked for again.
+export const tell = (signal) => (error) => {
+  if (error.status === 401) window.dispatchEvent(new HashChangeEvent("hashchange"));
+  else if (!signal.aborted) say(told(error), true);
+};
 
 export function recordView(work) {
   return [h("h2", {}, "What happened"),

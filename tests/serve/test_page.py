@@ -8,6 +8,7 @@ import os
 import re
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -190,13 +191,47 @@ def test_a_run_is_submitted_from_the_form_with_the_keyboard_and_followed(
     plain.get_by_label("alpha").fill("0.5")
     plain.get_by_role("button", name="Submit").press("Enter")
     expect(plain.get_by_role("button", name="Cancel")).to_be_visible()
+    expect(plain.get_by_text("does not lie below an input root")).to_have_count(0)
+    plain.get_by_role("button", name="Cancel").focus()
+    shown = plain.get_by_role("button", name="Cancel").element_handle()
     with server.client() as client:
         run = next(run for run in client.runs() if run.output.endswith("formed"))
         assert client.run(run.id).request.overrides == ("sampling.alpha=0.5",)
         expect(plain.get_by_text("Funnel, so far")).to_be_visible()
-        plain.get_by_role("button", name="Cancel").press("Enter")
+        assert not shown.evaluate("one => one.isConnected"), "it was drawn anew meanwhile"
+        expect(plain.get_by_role("button", name="Cancel")).to_be_focused()
+        plain.keyboard.press("Enter")
         expect(plain.get_by_role("button", name="Resume")).to_be_visible()
         assert client.run(run.id).state == State.CANCELLED
+
+
+def test_who_uses_the_keyboard_stays_where_they_are_when_the_list_is_drawn_anew(
+    plain: Page, served: tuple[Running, list[str]]
+) -> None:
+    server, runs = served
+    sign_in(plain, server)
+    expect(plain.locator("main")).to_be_focused()
+    link = plain.get_by_role("link", name=runs[0])
+    link.focus()
+    shown = link.element_handle()
+    plain.wait_for_function("one => !one.isConnected", arg=shown)
+    expect(link).to_be_focused()
+
+
+def test_a_page_whose_token_is_revoked_asks_for_another(plain: Page, served: tuple[Running, list[str]]) -> None:
+    server, _ = served
+    with running(make_settings(server.settings.state.parent / "resting"), work=False) as resting:
+        token = resting.create_token("looks-on", "read")
+        with resting.client() as client:
+            body = small_request(resting.settings.state.parent, "waits")
+            run = client.submit(RunRequest.model_validate(body)).id
+            sign_in(plain, replace(resting, token=token))
+            plain.goto(f"{resting.url}/#/runs/{run}")
+            expect(plain.get_by_text("queued").first).to_be_visible()
+            resting.server.service.tokens.revoke("looks-on", "test")
+            client.cancel(run)
+        expect(plain.get_by_label("Token")).to_be_focused()
+        expect(plain.get_by_text("The token is not valid: it is not known, has expired, or is revoked")).to_be_visible()
 
 
 @pytest.mark.long
