@@ -101,7 +101,8 @@ def load_overlay_text(raw: bytes, name: str, label: str) -> Overlay:
     except UnicodeDecodeError as error:
         raise UserError("cannot be read: not UTF-8", file=label, hint="an overlay is a YAML file") from error
     places: dict[Location, Place] = {}
-    data = _parse(text, label, "overlay", places, MAX_OVERLAY_VALUES)
+    # Without aliases a text has fewer values than characters, so one of a few bytes cannot keep the reader for seconds.
+    data = _parse(text, label, "overlay", places, min(MAX_OVERLAY_VALUES, max(MAX_VALUES, len(text))))
     if not isinstance(data, dict) or not isinstance(data.get("stages"), list):
         raise UserError("an overlay is a mapping with `stages`, a list", file=label, hint="written as in a recipe")
     for key in data:

@@ -10,7 +10,7 @@ import yaml
 
 from curator.code import hash_files, stage_files
 from curator.errors import UserError
-from curator.recipe import load_recipe, load_with_origins
+from curator.recipe import load_overlay_text, load_recipe, load_with_origins
 from curator.recipe.overlay import Calibration, CorpusFile, Fitted, Unfitted, dump_overlay
 from curator.registry import stage_class
 
@@ -160,3 +160,13 @@ def test_thresholds_written_by_hand_need_no_calibration(tmp_path: Path) -> None:
     _, origins = load_with_origins(recipe, (), path)
     assert origins.overlay is not None
     assert origins.overlay.calibration is None
+
+
+def test_an_overlay_whose_aliases_multiply_is_refused_by_its_size() -> None:
+    lists = "".join(
+        f"  - &{name} [{', '.join([before] * 9)}]\n"
+        for name, before in zip("bcde", ("*a", "*b", "*c", "*d"), strict=True)
+    )
+    text = f"calibration:\n  - &a [1, 1, 1, 1, 1, 1, 1, 1, 1]\n{lists}stages: []\n"
+    with pytest.raises(UserError, match="too much"):
+        load_overlay_text(text.encode(), "o.yaml", "o.yaml")
