@@ -22,6 +22,10 @@ Address = IPv4Address | IPv6Address
 _TRANSLATED = tuple(IPv6Network(net) for net in ("64:ff9b::/96", "64:ff9b:1::/48", "2002::/16", "2001::/32"))
 """Addresses that stand for others: NAT64 (RFC 6052, RFC 8215), 6to4 (RFC 3056), Teredo (RFC 4380)."""
 
+_UNICAST = IPv6Network("2000::/3")
+"""All that IANA has given out for the public (RFC 4291, section 2.4). What lies elsewhere, as addresses that stand for
+IPv4 (`::a.b.c.d`, `::ffff:0:a.b.c.d`) and of sites (`fec0::/10`), is not public, whatever `is_global` says."""
+
 _PORTS = {"http": 80, "https": 443}
 
 
@@ -99,6 +103,6 @@ def _may_be_reached(address: Address, networks: Sequence[Network]) -> bool:
     plain = address.ipv4_mapped if isinstance(address, IPv6Address) and address.ipv4_mapped else address
     if any(plain in network for network in networks):
         return True
-    if isinstance(plain, IPv6Address) and any(plain in network for network in _TRANSLATED):
+    if isinstance(plain, IPv6Address) and (plain not in _UNICAST or any(plain in network for network in _TRANSLATED)):
         return False
     return plain.is_global and not plain.is_multicast

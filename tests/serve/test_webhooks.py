@@ -245,6 +245,7 @@ def test_a_submission_names_those_webhooks_alone_that_are_allowed(tmp_path: Path
 @pytest.mark.parametrize(
     "host",
     ["127.0.0.1", "localhost", "10.1.2.3", "192.168.0.1", "169.254.169.254", "0", "[::1]", "[::ffff:10.0.0.1]",
+     "[::127.0.0.1]", "[::ffff:0:169.254.169.254]", "[fec0::1]",
      "[64:ff9b::a00:1]", "[2002:a00:1::]", "[fe80::1]", "[fd00::1]", "100.64.0.1", "224.0.0.1", "0x7f.1", "2130706433"],
 )  # fmt: skip
 def test_an_address_that_is_not_public_is_not_reached(host: str) -> None:
