@@ -20,12 +20,16 @@ from curator.errors import UserError
 from serve.audit import Auditor
 from serve.models import Scope
 from serve.store.database import Database
+from serve.store.runs import SERVICE
 from serve.store.tables import TokenRow
 
 SCOPES: tuple[Scope, ...] = ("read", "submit", "admin")
 
 ROTATION_SECONDS = 86_400.0
 """How long the secret before a rotation stays good, if nothing else is said."""
+
+ONE_TIME = "one-time"
+"""Who asks with the token that the server makes for itself."""
 
 _TOKEN = re.compile(r"curator_([0-9a-f]{12})_([A-Za-z0-9_-]{43})")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}")
@@ -69,6 +73,8 @@ class Tokens:
         """Make a token; returns it, the only time that it can be seen. UserError where the name will not do."""
         if not _NAME.fullmatch(name):
             raise UserError(f"{name!r} is not a name of a token", hint="letters, digits and ._@-, at most 64")
+        if name in (ONE_TIME, SERVICE):
+            raise UserError(f"{name!r} is what the service calls itself in the record", hint="choose another name")
         identity, secret = secrets.token_hex(6), secrets.token_urlsafe(32)
         with self._database.write() as session:
             if session.scalar(select(TokenRow.id).where(TokenRow.name == name)) is not None:
@@ -133,7 +139,7 @@ class Tokens:
             return None
         identity, digest = match[1], _hash(match[2])
         if self._own is not None and identity == self._own[0]:
-            return Principal("one-time", "admin", identity) if hmac.compare_digest(digest, self._own[1]) else None
+            return Principal(ONE_TIME, "admin", identity) if hmac.compare_digest(digest, self._own[1]) else None
         with self._database.look() as connection:
             row = connection.execute(_FIND, {"identity": identity}).first()
         if row is None or row.revoked is not None:

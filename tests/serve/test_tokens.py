@@ -80,6 +80,12 @@ def test_after_a_rotation_both_secrets_are_good_for_a_while(tokens: Tokens) -> N
     assert tokens.find(last) is not None
 
 
+@pytest.mark.parametrize("name", ["service", "one-time", "", "a b", "shell:root", "x" * 65])
+def test_no_token_has_a_name_that_stands_for_somebody_else(tokens: Tokens, name: str) -> None:
+    with pytest.raises(UserError):
+        tokens.create(name, "read", None, "me")
+
+
 def test_a_token_that_has_expired_gets_no_new_secret(tokens: Tokens) -> None:
     tokens.create("a", "read", time.time() - 1, "me")
     with pytest.raises(UserError, match="has expired"):
