@@ -46,6 +46,8 @@ _HEADERS = (
 _BEARER = re.compile(r"bearer +(\S+) *", re.IGNORECASE)
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 """Those that are counted by name: anybody can make up others."""
+_LINK = ("navigate", "document")
+"""What a browser says of a request for a whole page (Fetch Metadata Request Headers, sections 2.1 and 2.2)."""
 _LOOPBACK_HOSTS = ("localhost", "127.0.0.1", "[::1]")
 
 DISK_FULL = "53100"
@@ -89,7 +91,7 @@ class Gate:
     async def _admit(self, scope: Scope, answer: _Answer) -> None:
         """ProblemError unless the request may be passed on; who asks stands in the request's state afterwards."""
         headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
-        self._check_host(headers)
+        self._check_host(scope["method"], headers)
         if "\0" in scope["path"] or b"%00" in scope["query_string"]:
             raise ProblemError("request.malformed", "the address holds a NUL")
         self._check_body(scope["method"], headers)
@@ -134,7 +136,7 @@ class Gate:
         found = next((route for route in matching if route.method == scope["method"]), None)
         return found, {route.method for route in matching}
 
-    def _check_host(self, headers: Mapping[str, str]) -> None:
+    def _check_host(self, method: str, headers: Mapping[str, str]) -> None:
         host = headers.get("host", "").lower()
         name = re.sub(r":\d+$", "", host)
         if name not in self._hosts:
@@ -142,7 +144,10 @@ class Gate:
         origin = headers.get("origin", "").lower()
         if origin and origin not in (f"http://{host}", f"https://{host}") and origin not in self._origins:
             raise ProblemError("request.origin", "the request comes from a page of another origin")
-        if headers.get("sec-fetch-site", "none") not in ("none", "same-origin") and origin not in self._origins:
+        # Who follows a link from elsewhere opens the page, in a tab of its own, with no token.
+        is_link = method == "GET" and (headers.get("sec-fetch-mode"), headers.get("sec-fetch-dest")) == _LINK
+        is_own = is_link or headers.get("sec-fetch-site", "none") in ("none", "same-origin")
+        if not is_own and origin not in self._origins:
             raise ProblemError("request.origin", "the request comes from a page of another origin")
 
     def _check_body(self, method: str, headers: Mapping[str, str]) -> None:

@@ -163,6 +163,20 @@ def test_another_host_or_origin_is_refused_even_with_a_token(
     assert code_of(raw(open_gate, "GET", "/", given_headers)[1]) == code
 
 
+def test_a_link_from_elsewhere_opens_the_page_and_nothing_else_comes_from_there(open_gate: Running) -> None:
+    elsewhere = {"Host": "localhost", "Sec-Fetch-Site": "cross-site"}
+    link = {**elsewhere, "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
+    assert raw(open_gate, "GET", "/", link)[0] == 200
+    assert code_of(raw(open_gate, "GET", "/v1/runs", link)[1]) == "token.missing"
+    for headers in (
+        {**link, "Sec-Fetch-Dest": "iframe"},
+        {**link, "Origin": "http://evil.example"},
+        {**elsewhere, "Sec-Fetch-Mode": "no-cors", "Sec-Fetch-Dest": "script"},
+    ):
+        assert code_of(raw(open_gate, "GET", "/", headers)[1]) == "request.origin"
+    assert code_of(raw(open_gate, "POST", "/v1/runs", link, b"{}")[1]) == "request.origin"
+
+
 def test_the_own_origin_and_allowed_names_pass(tmp_path: Path) -> None:
     settings = make_settings(tmp_path, hosts=("curator.example",), origins=("https://tools.example",))
     with running(settings, work=False) as server:

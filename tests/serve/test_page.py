@@ -270,6 +270,16 @@ def test_the_token_is_in_no_url_and_goes_when_it_is_forgotten(plain: Page, serve
     assert plain.context.cookies() == []
 
 
+def test_a_link_on_a_page_of_another_origin_opens_a_run(plain: Page, served: tuple[Running, list[str]]) -> None:
+    server, runs = served
+    plain.goto(server.url.replace("127.0.0.1", "localhost"))
+    plain.evaluate("url => { location.href = url; }", f"{server.url}/#/runs/{runs[0]}")
+    plain.wait_for_url(f"{server.url}/**")
+    plain.get_by_label("Token").fill(server.token)
+    plain.keyboard.press("Enter")
+    expect(plain.get_by_role("heading", name="Funnel")).to_be_visible()
+
+
 def test_the_policy_stops_a_script_that_got_in(plain: Page, served: tuple[Running, list[str]]) -> None:
     sign_in(plain, served[0])
     plain.evaluate("document.body.insertAdjacentHTML('beforeend', '<img src=/nothing onerror=\"window.got = 1\">')")
