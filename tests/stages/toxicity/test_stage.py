@@ -168,7 +168,7 @@ def test_requirements_are_of_the_layers_in_use() -> None:
 
 
 @pytest.mark.parametrize(
-    "parameters", [{"treshold": 0.5}, {"threshold": 1.5}, {"rules": {"tier": 4}}, {"rules": {"density": 0}}]
+    "parameters", [{"treshold": 0.5}, {"threshold": 1.5}, {"rules": {"tier": 5}}, {"rules": {"density": 0}}]
 )
 def test_parameters_out_of_range_or_misspelt_are_refused(parameters: dict[str, object]) -> None:
     with pytest.raises(ValidationError):
