@@ -130,8 +130,10 @@ def cloze_answers(
     nats = np.zeros(len(choices))
     for owners, losses in _losses(decoder, choices, length, batch, skip=PREFIX_TOKENS - 1):
         np.add.at(nats, owners, losses)
-    likeliest = nats.reshape(-1, CHOICES).argmin(axis=1) if asked else []
-    return {number: bool(answer == 0) for number, answer in zip(asked, likeliest, strict=True)}
+    each = nats.reshape(-1, CHOICES)
+    # A text that goes on like another one is no answer.
+    right = each[:, 0] < each[:, 1:].min(axis=1, initial=math.inf)
+    return dict(zip(asked, right.tolist(), strict=True))
 
 
 @torch.inference_mode()

@@ -67,7 +67,8 @@ def _print_languages(tally: Tally, stages: list[str]) -> None:
             for stage in dropping
         ]
         share = f"{100 * (kept + _numbers(events, HELD)[0]) / came:.1f}%" if came else ""
-        rows.append([name, came, _numbers(events, IN)[1], *dropped, kept, share, _numbers(events, COPIES)[0]])
+        tokens = _numbers(events, IN)[1] + _numbers(events, CREATED)[1]
+        rows.append([name, came, tokens, *dropped, kept, share, _numbers(events, COPIES)[0]])
     print_table(["lang", "documents", "tokens", *dropping, "kept", "share", "copies"], rows)
     if len(names) > LANGUAGES_SHOWN:
         print_line(f"and {len(names) - LANGUAGES_SHOWN} more languages (all are in the report)")

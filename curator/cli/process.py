@@ -138,7 +138,7 @@ class _Lines:
             self._done += 1
             if time.monotonic() - self._last > _PLAIN_SECONDS:
                 self._last = time.monotonic()
-                print_note(f"      {self._done} tasks done")
+                print_note(f"      {self._done:,} task{'' if self._done == 1 else 's'} done")
 
     def close(self) -> None:
         """Nothing to undo."""

@@ -160,7 +160,7 @@ def _values(record: RunRecord, progress: Progress, job: SubmittedJob | None, ans
 def _at(progress: Progress) -> str:
     if not progress.phase:
         return ""
-    tasks = f", {progress.tasks:,} tasks done" if progress.tasks else ""
+    tasks = f", {progress.tasks:,} task{'' if progress.tasks == 1 else 's'} done" if progress.tasks else ""
     return f"[{progress.number}/{progress.phases}] {progress.phase}{tasks}"
 
 

@@ -140,3 +140,11 @@ def test_files_of_any_format_are_read_and_failures_counted(tmp_path: Path) -> No
     found, failed = documents_of_files([str(tmp_path)])
     assert [(document.text, document.lang) for document in found] == [("one", "en"), ("two", "und")]
     assert failed == 1
+
+
+def test_a_document_that_goes_on_like_another_is_not_told_from_it(decoder: Decoder, tokenizer: Tokenizer) -> None:
+    text = max((document.text for document in documents()), key=len)
+    long = " ".join([text] * 4)
+    assert cloze_answers(decoder, tokenizer, [TextDocument(str(n), "en", long) for n in range(4)]) == dict.fromkeys(
+        range(4), False
+    )

@@ -7,6 +7,7 @@ import random
 import signal
 import subprocess
 import sys
+from collections import Counter
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -66,8 +67,8 @@ class Killed:
 
 @dataclass
 class Scene:
-    """An input, a recipe, the bytes of an undisturbed local run, and how many events it has on Ray. `prefix` stands
-    before the command of the driver."""
+    """An input, a recipe, the bytes of an undisturbed local run, and the phase of each event that it has on Ray.
+    `prefix` stands before the command of the driver; `killed` is what was killed so far."""
 
     folder: Path
     address: str
@@ -86,9 +87,9 @@ class Scene:
         self.script = self.folder / "driver.py"
         self.script.write_text(DRIVER)
         self.expected = self._local()
-        events = self.run("undisturbed", lambda number, phase: None)
+        self.phases: list[str] = []
+        self.run("undisturbed", lambda number, phase: self.phases.append(phase))
         assert self.hashes("undisturbed") == self.expected
-        self.events = events
 
     def _local(self) -> dict[str, str]:
         inputs = sorted(map(str, self.source.iterdir()))
@@ -133,21 +134,33 @@ class Scene:
         raise AssertionError("it never ends")
 
     def disturbed(self, name: str, kinds: list[Kind], chosen: random.Random) -> list[Killed]:
-        """Run with a fault of each kind at random events of the run; what was killed."""
-        moments = dict(zip(sorted(chosen.sample(range(2, self.events), len(kinds))), kinds, strict=True))
+        """Run with a fault of each kind at a random event of a random phase, each in another; what was killed."""
+        phases = sorted(chosen.sample(self.named_phases, len(kinds)), key=self.phases.index)
+        moments = {
+            phase: (chosen.randint(1, max(1, self.phases.count(phase) - 1)), kind)
+            for phase, kind in zip(phases, kinds, strict=True)
+        }
         fired: list[Killed] = []
         due: list[Kind] = []
+        seen: Counter[str] = Counter()
 
-        def at_event(number: int, phase: str) -> None:
-            if number in moments:
-                due.append(moments.pop(number))
+        def at_event(_number: int, phase: str) -> None:
+            seen[phase] += 1
+            if phase in moments and seen[phase] >= moments[phase][0]:
+                due.append(moments.pop(phase)[1])
             for kind in list(due):
                 if soon(partial(self.kill, kind)):
                     due.remove(kind)
                     fired.append(Killed(kind, phase))
 
         self.run(name, at_event)
+        self.killed.extend(fired)
         return fired
+
+    @property
+    def named_phases(self) -> list[str]:
+        """The phases of the run, in order."""
+        return list(dict.fromkeys(filter(None, self.phases)))
 
     def kill(self, kind: Kind) -> bool:
         """Kill one of a kind, if there is one that works now."""

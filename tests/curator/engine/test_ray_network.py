@@ -32,7 +32,7 @@ def test_a_run_whose_link_to_a_node_is_cut_ends_without_the_node(tmp_path: Path,
     cut_in: list[str] = []
 
     def at_event(number: int, phase: str) -> None:
-        if not cut_in and number >= scene.events // 8 and soon(nodes.works, within_s=1):
+        if not cut_in and number >= len(scene.phases) // 8 and soon(nodes.works, within_s=1):
             nodes.cut()
             cut_in.append(phase)
 

@@ -1,5 +1,7 @@
 """The two kernels of deduplication against plain references."""
 
+import subprocess
+import sys
 from itertools import pairwise
 
 import numpy as np
@@ -59,3 +61,43 @@ def test_who_stays_equals_the_plain_rule(values: list[tuple[int, int, float]], c
     kept = keep_first(cut(rows, cuts), 13)
     keepers = zip(kept.similarity.tolist(), kept.keepers.tolist(), strict=True)
     assert dict(zip(kept.dropped.tolist(), keepers, strict=True)) == dropped
+
+
+UNDER_A_LIMIT = """
+import re
+import resource
+from pathlib import Path
+
+import numpy as np
+
+from stages.dedup.keep import keep_first
+
+ROWS, BLOCKS, DOCUMENTS, SIMILAR = 1 << 28, 200, 1_000, 100
+
+
+def blocks(count):
+    similarity = np.full(DOCUMENTS * SIMILAR, 0.9).view(np.uint64)
+    earlier = np.tile(np.arange(SIMILAR, dtype=np.uint64), DOCUMENTS)
+    for block in range(count):
+        first = SIMILAR + block * DOCUMENTS
+        later = np.repeat(np.arange(first, first + DOCUMENTS, dtype=np.uint64), SIMILAR)
+        yield np.stack([later, earlier, similarity], axis=1)
+
+
+assert len(keep_first(blocks(2), ROWS).dropped) == 2 * DOCUMENTS
+held = 1024 * int(re.search(r"VmSize:\\s*(\\d+) kB", Path("/proc/self/status").read_text())[1])
+limit = held + ROWS // 8 + 3 * 24 * BLOCKS * DOCUMENTS + (24 << 20)
+resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+assert len(keep_first(blocks(BLOCKS), ROWS).dropped) == BLOCKS * DOCUMENTS
+try:
+    list(blocks(BLOCKS))
+except MemoryError:
+    print("the pairs themselves do not fit")
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the limit is one of Linux")
+def test_who_stays_is_found_in_a_bit_a_document_and_what_is_dropped() -> None:
+    done = subprocess.run([sys.executable, "-c", UNDER_A_LIMIT], check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "the pairs themselves do not fit\n"
