@@ -1,6 +1,7 @@
 """What all tests share: a hypothesis profile without deadlines (a first call may compile a kernel), the same seed each
 time; and which process of several runs which tests, in an order in which they end together."""
 
+import signal
 from pathlib import PurePath
 from typing import Any
 
@@ -12,6 +13,11 @@ settings.register_profile(
     "curator", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow], print_blob=True
 )
 settings.load_profile("curator")
+
+# A shell without job control starts what it puts into the background with Ctrl-C ignored, and children inherit that:
+# the commands of tests that press it would never hear of it.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 ON_RAY = (
     "test_ray_spilling.py",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -59,7 +60,8 @@ def test_a_run_of_an_earlier_version_gives_no_rates(run: RunDirectory, tmp_path:
     older = tmp_path / "older"
     (older / "events").mkdir(parents=True)
     (older / "manifest.json").write_bytes(run.manifest.read_bytes())
-    (older / "events" / "000001.jsonl").write_text('{"attempt": 1, "seq": 1, "kind": "task.done", "phase": "read"}\n')
+    event = {"attempt": 1, "seq": 1, "time": 1.5, "kind": "task.done", "phase": "read"}
+    (older / "events" / "000001.jsonl").write_text(f"{json.dumps(event)}\n")
     with pytest.raises(UserError, match="does not tell what each task took"):
         figures_of(RunDirectory(older))
 
