@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from curator.errors import UserError
-from curator.language.tags import list_language
+from curator.language.tags import is_valid, list_language
 from curator.run.directory import RunDirectory
 from curator.run.manifest import load_manifest
 from curator.storage.path import matching, readable
@@ -57,6 +57,12 @@ def _table_rows(reader: csv.DictReader[str], path: Path) -> Iterator[tuple[str, 
                 "a row has no language, or a count that is no whole number",
                 file=str(path),
                 hint=f"line {reader.line_num}",
+            )
+        if not is_valid(row["language"]):
+            raise UserError(
+                f"{row['language']!r} is no language tag",
+                file=str(path),
+                hint=f"line {reader.line_num}; a tag of BCP 47 such as en or pt-BR, und for none",
             )
         yield row["language"], row.get("source") or OTHER, int(numbers[0]), int(numbers[1])
 

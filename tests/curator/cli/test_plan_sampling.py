@@ -44,6 +44,7 @@ def test_what_cannot_be_had_is_said_before_the_run(tmp_path: Path) -> None:
     [
         (("language,words", "en,9"), "columns language, words (expected a header with language and tokens"),
         (("language,tokens", "en,9000000000000000000", "en,9000000000000000000"), "counts add up to more than"),
+        (("language,tokens", "und,9", "English,9"), "'English' is no language tag (line 3; a tag of BCP 47"),
         (("language,tokens", "en,9.5"), "a count that is no whole number (line 2)"),
         (("language,tokens", "en,9", ",4"), "a row has no language, or a count that is no whole number (line 3)"),
     ],
