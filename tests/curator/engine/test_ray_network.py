@@ -36,9 +36,12 @@ def test_a_run_whose_link_to_a_node_is_cut_ends_without_the_node(tmp_path: Path,
             nodes.cut()
             cut_in.append(phase)
 
-    scene.run("cut", at_event)
+    for name in ("cut", "again", "once more"):  # Ray may give the node nothing to do while its worker still starts
+        scene.run(name, at_event)
+        if cut_in:
+            break
     assert cut_in, "the link was never cut"
-    assert scene.hashes("cut") == scene.expected
+    assert scene.hashes(name) == scene.expected
     nodes.mend()
     time.sleep(3)  # what the node still does must change nothing
-    assert scene.hashes("cut") == scene.expected
+    assert scene.hashes(name) == scene.expected
