@@ -16,7 +16,7 @@ from curator.plan import make_plan
 from curator.recipe import Recipe, load_overlay_text, load_recipe, load_recipe_text, packaged_recipes
 from curator.registry import nearest
 from curator.run.checks import check_metadata, check_place, check_requirements
-from curator.run.directory import FIRST_EVENTS, RunDirectory
+from curator.run.directory import RunDirectory
 from curator.run.memory import workers_within
 from curator.run.pipeline import Pipeline, make_pipeline
 from curator.storage.path import as_path, is_url
@@ -124,8 +124,7 @@ def _check_room(directory: RunDirectory, places: Places) -> None:
             hint = "choose another output"
             raise UserError(f"cannot be made: {error.strerror}", file=str(root), hint=hint) from error
     for above in places.above_output(str(root)):
-        other = RunDirectory(above)
-        if other.manifest.exists() or (other.events / FIRST_EVENTS).exists():
+        if RunDirectory(above).has_begun():
             hint = "choose a place outside of it"
             raise UserError(f"lies in {above}, the directory of a run or model", file=str(root), hint=hint)
         if isinstance(above, Path) and os.path.lexists(above) and not above.is_dir():

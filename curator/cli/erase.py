@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from curator.cli.output import print_json, print_line
+from curator.cli.output import counted, print_json, print_line
 from curator.run.directory import RunDirectory
 from curator.run.forget import Change, forget
 from curator.storage.path import as_path
@@ -30,18 +30,18 @@ def forget_command(run: str, documents: Sequence[str], indexes: Sequence[Path], 
     for name in outcome.removed:
         print_line(f"  {name}: removed")
     for found in outcome.indexes:
-        print_line(f"  {found['path']}: {_count(found['documents'], 'document')} taken out")
+        print_line(f"  {found['path']}: {counted(found['documents'], 'document')} taken out")
     print_line("  manifest.json and report.html written again")
-    print_line(f"  {_count(len(outcome.unchanged), 'other file')} unchanged: sha256 as before")
+    print_line(f"  {counted(len(outcome.unchanged), 'other file')} unchanged: sha256 as before")
     proof = outcome.proof
     print_line(
-        f"proof: searched {_count(proof.parquet_files, 'Parquet file')} with {_count(proof.rows, 'row')}, "
-        f"{_count(proof.json_documents, 'JSON document')} and {_count(proof.left_folders, 'index', 'indexes')} "
-        f"for the ids and keys: none is there; {_count(proof.verified_files, 'file')} verified"
+        f"proof: searched {counted(proof.parquet_files, 'Parquet file')} with {counted(proof.rows, 'row')}, "
+        f"{counted(proof.json_documents, 'JSON document')} and {counted(proof.left_folders, 'index', 'indexes')} "
+        f"for the ids and keys: none is there; {counted(proof.verified_files, 'file')} verified"
     )
     if outcome.dropped_in_favour:
         print_line(
-            f"note: {_count(outcome.dropped_in_favour, 'document')} dropped in favour of a forgotten one "
+            f"note: {counted(outcome.dropped_in_favour, 'document')} dropped in favour of a forgotten one "
             "will not come back without a new run"
         )
     print_line(
@@ -53,11 +53,7 @@ def forget_command(run: str, documents: Sequence[str], indexes: Sequence[Path], 
 def _tell(change: Change) -> str:
     told = []
     if change.rows_removed:
-        told.append(f"{_count(change.rows_removed, 'row')} removed")
+        told.append(f"{counted(change.rows_removed, 'row')} removed")
     if change.keepers_replaced:
-        told.append(f"{_count(change.keepers_replaced, 'keeper')} named anew")
+        told.append(f"{counted(change.keepers_replaced, 'keeper')} named anew")
     return f"{change.path}: {', '.join(told)}"
-
-
-def _count(number: object, noun: str, plural: str = "") -> str:
-    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"

@@ -31,6 +31,11 @@ def print_note(text: str) -> None:
     _write(sys.stderr, printable(text).replace("\n", "\\n"))
 
 
+def counted(number: object, noun: str, plural: str = "") -> str:
+    """A number and what is counted, such as `1 task` or `1,200 tasks`."""
+    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
+
+
 def printable(text: str) -> str:
     """The text with control characters escaped, save tabs and line feeds."""
     return _CONTROL.sub(lambda match: match[0].encode("unicode_escape").decode(), text)

@@ -9,10 +9,8 @@ from typing import cast
 from curator.cli.output import print_json, print_line, print_table
 from curator.errors import UserError
 from curator.recipe import load_recipe
+from curator.report.model import WORTH_SAYING
 from curator.storage.path import as_path
-
-_WORTH_SAYING = 0.0005
-"""Share of the plan from which what a source lacks is told, as in the report."""
 
 
 def plan_sampling_command(
@@ -94,7 +92,7 @@ def _print(plan: Mapping[str, object]) -> None:
         print_line(f"{short:,} tokens cannot be had: every language is at its cap of {plan['max_repeats']} repeats")
     for row in sources:
         lacks = row["wanted"] - row["target"]
-        if lacks >= _WORTH_SAYING * target:
+        if lacks >= WORTH_SAYING * target:
             why = "it has no text" if not row["tokens"] else "what there is in the languages and the cap allow no more"
             name = row["source"] or "other sources"
             print_line(f"source {name}: {lacks:,} of {row['wanted']:,} tokens cannot be had, {why}")

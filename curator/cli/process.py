@@ -12,7 +12,7 @@ from typing import cast
 from curator.arrow_alone import keep_pandas_out
 from curator.cli.funnel import print_funnel
 from curator.cli.memory import parse_memory
-from curator.cli.output import print_json, print_line, print_note
+from curator.cli.output import counted, print_json, print_line, print_note
 from curator.collector import loading
 from curator.engine.cluster import Cluster
 from curator.errors import INTERRUPTED
@@ -138,7 +138,7 @@ class _Lines:
             self._done += 1
             if time.monotonic() - self._last > _PLAIN_SECONDS:
                 self._last = time.monotonic()
-                print_note(f"      {self._done:,} task{'' if self._done == 1 else 's'} done")
+                print_note(f"      {counted(self._done, 'task')} done")
 
     def close(self) -> None:
         """Nothing to undo."""

@@ -6,7 +6,7 @@ import time
 from dataclasses import asdict
 from datetime import datetime
 
-from curator.cli.output import print_json, print_line, print_note, print_table
+from curator.cli.output import counted, print_json, print_line, print_note, print_table
 from curator.cluster.dashboard import Dashboard, NoAnswer, SubmittedJob
 from curator.cluster.records import RunRecord, all_records, find_record
 from curator.cluster.state import Progress, progress_of, sees
@@ -160,7 +160,7 @@ def _values(record: RunRecord, progress: Progress, job: SubmittedJob | None, ans
 def _at(progress: Progress) -> str:
     if not progress.phase:
         return ""
-    tasks = f", {progress.tasks:,} task{'' if progress.tasks == 1 else 's'} done" if progress.tasks else ""
+    tasks = f", {counted(progress.tasks, 'task')} done" if progress.tasks else ""
     return f"[{progress.number}/{progress.phases}] {progress.phase}{tasks}"
 
 

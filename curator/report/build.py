@@ -19,6 +19,7 @@ from curator.recipe.overlay import Origins
 from curator.registry import STAGES, names, stage_class
 from curator.report.html import render
 from curator.report.model import (
+    WORTH_SAYING,
     Action,
     ArmComparison,
     EvaluationRow,
@@ -295,7 +296,7 @@ def _sampling_sources(facts: Mapping[str, object], tally: Tally) -> list[Samplin
                 target=planned / target,
                 realised=realised.get(name, 0) / whole,
                 repeats=planned / tokens if tokens else 0.0,
-                note=f"the recipe asks for {wanted / target:.1%}" if off >= 0.0005 else "",
+                note=f"the recipe asks for {wanted / target:.1%}" if off >= WORTH_SAYING else "",
             )
         )
     return rows

@@ -13,6 +13,9 @@ from typing import Literal
 Action = Literal["drop", "edit", "flag", "repeat", "create"]
 Side = Literal["below", "above"]
 
+WORTH_SAYING = 0.0005
+"""Share of a plan from which it is told what a source lacks."""
+
 
 @dataclass(frozen=True)
 class Totals:

@@ -93,11 +93,15 @@ class RunDirectory:
         """The folder of one phase in `tasks`, made if it is not there."""
         return make_folder(self.tasks / name)
 
+    def has_begun(self) -> bool:
+        """Whether a run has said something here, or has ended."""
+        return self.manifest.is_file() or (self.events / FIRST_EVENTS).is_file()
+
     def is_used(self) -> bool:
         """Whether the directory holds anything."""
         if isinstance(self.root, StoragePath):
             # The first piece of events and the manifest are asked for by name: a listing alone decides nothing here.
-            return self.manifest.is_file() or (self.events / FIRST_EVENTS).is_file() or _holds_objects(self.root)
+            return self.has_begun() or _holds_objects(self.root)
         if not os.path.isdir(self.root):  # noqa: PTH112 (Path.is_dir raises where it may not look)
             return False
         try:

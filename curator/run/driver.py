@@ -36,6 +36,7 @@ from curator.run.manifest import FORMAT, Manifest, dump_manifest, load_manifest,
 from curator.run.memory import STORAGE_BYTES, worker_bytes, workers_within
 from curator.run.part import Part, read_table, relation_facts
 from curator.run.phases.derive import (
+    IN_ANOTHER_LANGUAGE,
     AdmitInput,
     AdmitTask,
     DeriveInput,
@@ -426,7 +427,7 @@ class _Driver:
             self.tally.merge(_tally_of(commit))
         refused = refusals([cast("dict[str, dict[str, int]]", commit.result["refused"]) for commit in made])
         counted = {
-            "in_another_language": sum(commit.integer("in_another_language") for commit in made),
+            "in_another_language": sum(reasons.get(IN_ANOTHER_LANGUAGE, 0) for reasons in refused.values()),
             "beyond_share": sum(int((~stays(table, stops)).sum()) for table in tables),
             "refused": refused,
         }

@@ -316,7 +316,7 @@ def write_table(path: Path, table: pa.Table) -> None:
 def relation_facts(path: Path) -> dict[str, object]:
     """What the file of a relation says about itself (see `curator.stage.FACTS`)."""
     with pa.memory_map(str(path)) as source:
-        metadata = pa.ipc.open_file(source).schema.metadata or {}
+        metadata = _stream_in(source).schema.metadata or {}
     found: dict[str, object] = json.loads(metadata.get(FACTS.encode(), b"{}"))
     return found
 

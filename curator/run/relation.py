@@ -139,9 +139,8 @@ class Ids:
         found = [pa.array([], pa.string())]
         for place in np.unique(places).tolist():
             local = distinct[places == place] - self.first_rows[place]
-            with pa.memory_map(str(local_file(f"{self.folder}/{self.names[place]}.ids"))) as source:
-                column = pa.ipc.open_file(source).read_all()["id"]
-                found.append(column.take(pa.array(local)).combine_chunks())
+            column = read_table(local_file(f"{self.folder}/{self.names[place]}.ids"))["id"]
+            found.append(column.take(pa.array(local)).combine_chunks())
         return pa.concat_arrays([_one(piece) for piece in found]).take(pa.array(back.reshape(-1)))
 
 

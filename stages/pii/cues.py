@@ -32,6 +32,7 @@ class _Cues:
     prefix_kinds: tuple[frozenset[str], ...]
     pieces: tuple[tuple[str, frozenset[str]], ...]
     ascii_pieces: tuple[tuple[str, frozenset[str]], ...]
+    counting_pieces: tuple[str, ...]
 
 
 @lru_cache(maxsize=1)
@@ -71,7 +72,8 @@ def _cues(language: str) -> _Cues:
         place[key] = place.get(key, frozenset()) | kinds
     listed = tuple(pieces.items())
     ascii_pieces = tuple(entry for entry in listed if entry[0].isascii())
-    return _Cues(words, tuple(prefixes), tuple(prefixes.values()), listed, ascii_pieces)
+    counting = tuple(piece for piece, kinds in listed if COUNT in kinds)
+    return _Cues(words, tuple(prefixes), tuple(prefixes.values()), listed, ascii_pieces, counting)
 
 
 @lru_cache(maxsize=1 << 14)
@@ -100,8 +102,7 @@ def is_counted(before: str, after: str, language: str) -> bool:
     word = _WORDS.match(first)
     if COUNT in _word_kinds(last, language) or (word is not None and COUNT in _word_kinds(word.group(), language)):
         return True
-    pieces = [piece for piece, kinds in cues.pieces if COUNT in kinds]
-    return any(first.startswith(piece) or last.endswith(piece) for piece in pieces)
+    return first.startswith(cues.counting_pieces) or last.endswith(cues.counting_pieces)
 
 
 def find_cues(before: str, after: str, language: str) -> frozenset[str]:

@@ -192,16 +192,14 @@ def build(
     ordinary = find_ordinary(entries, ordinary_texts)
     records = []
     for entry in entries:
-        tier = 1 if NAUGHTY_WORDS in entry.sources else 2
-        if entry.sources == {TRANSLATED}:
+        originals = entry.sources - {TRANSLATED}
+        tier = 1 if NAUGHTY_WORDS in originals else 2
+        if not originals:
             tier = 4
         elif (
             (entry.language, entry.term) in ordinary_terms
             or (entry.language, entry.hashes) in ordinary
-            or any(
-                entry.sources - {TRANSLATED} == {source} and entry.language in names
-                for source, names in UNRELIABLE.items()
-            )
+            or any(originals == {source} and entry.language in names for source, names in UNRELIABLE.items())
             or not is_own_script(entry.language, entry.term)
         ):
             tier = 3

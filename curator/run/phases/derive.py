@@ -97,18 +97,17 @@ class DeriveTask:
         state = state_of(self.stage, self.states)
         stage = pipeline.stage(self.stage)
         found = candidates(item.part, pipeline.recipe.tokenizer, stage, state)
-        table, passed = MADE_SCHEMA.empty_table(), 0
+        table = MADE_SCHEMA.empty_table()
         refused: dict[str, Counter[str]] = {}
         if found is not None:
             made = stage.derive(*found, state)
             children = [child for child in made if child.refused is None]
-            passed = len(children)
             children = in_their_language(found[0], children, pipeline.recipe.language)
             words = random_words(pipeline.recipe.seed, self.stage, found[0].keys)
             table = made_table(children, words, pipeline.recipe.tokenizer)
             refused = refusals_of(made, children)
         write_table(outputs.path("made"), table)
-        return {"in_another_language": passed - len(table), "refused": refused}
+        return {"refused": refused}
 
 
 @dataclass(frozen=True)

@@ -208,6 +208,6 @@ def new_workspace(parts: int, space: int) -> Tensor:
     return torch.empty(parts, -(-space // 64) * 64, dtype=torch.uint8)
 
 
-def with_dense_rows(x_RD: Tensor) -> Tensor:
-    """The matrix, or a copy where the numbers of a row do not lie end to end."""
-    return x_RD if x_RD.stride(1) == 1 else x_RD.contiguous()
+def with_dense_rows(tensor: Tensor) -> Tensor:
+    """The tensor, or a copy where the numbers of a row, its last dimension, do not lie end to end."""
+    return tensor if tensor.stride(-1) == 1 else tensor.contiguous()

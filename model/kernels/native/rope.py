@@ -8,6 +8,7 @@ import numpy as np
 from torch import Tensor
 
 from curator.kernel import numba
+from model.kernels.native.gemm import with_dense_rows
 from model.kernels.native.regions import Region, compiled, next_part, numbers_of
 from model.kernels.native.vectors import bytes_of, pointer
 
@@ -58,7 +59,7 @@ _ROTATE: Final = Region(_rotate_single, _rotate_double)
 
 def rotate(x_TNH: Tensor, cosine_TR: Tensor, sine_TR: Tensor, inverse: bool) -> Tensor:
     """[T, N, H], [T, R], [T, R] -> [T, N, H], by the opposite angles if `inverse`."""
-    x = x_TNH if x_TNH.stride(2) == 1 else x_TNH.contiguous()
+    x = with_dense_rows(x_TNH)
     tokens, heads, width = x.shape
     y_TNH = x.new_empty(tokens, heads, width)
     cosine, sine = cosine_TR.contiguous(), sine_TR.contiguous()
