@@ -32,6 +32,9 @@ QUICK_TO_NOTICE = {
 answer over a link that is cut gives up after four seconds, not after seven minutes."""
 
 TITLES: dict[Kind, tuple[str, ...]] = {"worker": ("ray::curator",), "actor": ("ray::ModelHolder",)}
+ACTOR_STAGE = "model"
+"""The stage that an actor holds."""
+
 WORKERS = ("ray::curator", "ray::ModelHolder", "ray::IDLE")
 
 DRIVER = """
@@ -134,12 +137,15 @@ class Scene:
         raise AssertionError("it never ends")
 
     def disturbed(self, name: str, kinds: list[Kind], chosen: random.Random) -> list[Killed]:
-        """Run with a fault of each kind at a random event of a random phase, each in another; what was killed."""
-        phases = sorted(chosen.sample(self.named_phases, len(kinds)), key=self.phases.index)
-        moments = {
-            phase: (chosen.randint(1, max(1, self.phases.count(phase) - 1)), kind)
-            for phase, kind in zip(phases, kinds, strict=True)
-        }
+        """Run with a fault of each kind at a random event of a random phase, each in another; what was killed. An actor
+        is killed while its stage decides: it is there in no other phase."""
+        phases = self.named_phases
+        moments: dict[str, tuple[int, Kind]] = {}
+        for kind in sorted(kinds, key=lambda kind: kind != "actor"):
+            phase = chosen.choice([phase for phase in phases if kind != "actor" or ACTOR_STAGE in phase])
+            phases.remove(phase)
+            # In the first half of the phase: behind its last task nothing works that could be killed.
+            moments[phase] = chosen.randint(1, max(1, self.phases.count(phase) // 2)), kind
         fired: list[Killed] = []
         due: list[Kind] = []
         seen: Counter[str] = Counter()
