@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict
 
 from curator.errors import UserError
 from curator.readers.base import InputFile
-from curator.readers.detect import discover
+from curator.readers.detect import Heads, discover, read_heads
 from curator.recipe.model import SHIPPED_MODEL, Recipe
 from curator.storage.path import AnyPath, StoragePath, as_path, is_url
 
@@ -83,9 +83,10 @@ class Places:
         """Inputs as they are read. PlaceError for one that is not below an input root, before anything is looked at."""
         return tuple(self._input(place) for place in given)
 
-    def discover(self, inputs: Sequence[str], format: str) -> list[InputFile]:  # noqa: A002 (the recipe's word)
-        """The files of these inputs. PlaceError where a link among them leads out of the input roots."""
-        files = discover(self.inputs(inputs), format)
+    def discover(self, inputs: Sequence[str], format: str, heads: Heads = read_heads) -> list[InputFile]:  # noqa: A002
+        """The files of these inputs, told apart by their `heads`. PlaceError where a link among them leads out of the
+        input roots."""
+        files = discover(self.inputs(inputs), format, heads)
         for file in files:
             self._check(str(file.path), self.input_roots, "input")
         return files

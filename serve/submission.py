@@ -8,6 +8,7 @@ import json
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from curator.cli.packages import require
@@ -20,6 +21,8 @@ from curator.run.directory import RunDirectory
 from curator.run.memory import workers_within
 from curator.run.pipeline import Pipeline, make_pipeline
 from curator.storage.path import as_path, is_url
+from serve.guarded.call import Guard
+from serve.guarded.heads import read_guarded_heads
 from serve.models import RecipeChoice, Run, RunRequest, WorkRequest
 from serve.places import PlaceError, Places
 from serve.problems import ProblemError
@@ -57,7 +60,7 @@ def check_recipe(choice: RecipeChoice, places: Places) -> tuple[Pipeline, tuple[
     return pipeline, phases
 
 
-def check_run(request: RunRequest, settings: Settings) -> Checked:
+def check_run(request: RunRequest, settings: Settings, guard: Guard) -> Checked:
     """A run that can begin. ProblemError where it cannot."""
     places = settings.places
     if not places.input_roots or not places.output_roots:
@@ -66,7 +69,7 @@ def check_run(request: RunRequest, settings: Settings) -> Checked:
     pipeline, _ = check_recipe(request, places)
     try:
         output = places.output(request.output)
-        places.discover(request.inputs, pipeline.recipe.input.format)
+        places.discover(request.inputs, pipeline.recipe.input.format, partial(read_guarded_heads, guard))
         directory = RunDirectory(as_path(output))
         check_place(directory, request.inputs)
         _check_room(directory, places)

@@ -11,12 +11,14 @@ import glob
 import os
 import stat
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from itertools import groupby, islice
 from pathlib import Path, PurePosixPath
+from typing import TypeVar
 
-from curator.errors import UserError
+from curator.errors import CuratorError, UserError
 from curator.readers.base import InputFile
 from curator.readers.head import UTF8_BOM, wide_encoding
 from curator.readers.registry import reader_names
@@ -57,6 +59,9 @@ _OTHER_ARCHIVES = (
 _LINE_FORMATS = ("jsonl", "text", "csv", "tsv")
 _SNIFF_BYTES = 1024
 
+FILES_TOGETHER = 1000
+"""Files whose first bytes are asked for, and held, together."""
+
 OBJECTS_TOGETHER = 16
 """Objects that are looked at at once."""
 
@@ -77,18 +82,29 @@ class Inventory:
     skipped: tuple[Skipped, ...]
 
 
-def discover(inputs: Sequence[str], format: str = AUTO) -> list[InputFile]:  # noqa: A002 (the recipe's word)
+def read_heads(files: Sequence[InputFile]) -> Iterator[bytes]:
+    """The first (decompressed) bytes of each file, by which its format is told. DataError where one has changed,
+    UserError where one needs too much memory. The files are all on a disk, or all in storage."""
+    return _each(_read_head, files)
+
+
+Heads = Callable[[Sequence[InputFile]], Iterable[bytes]]
+"""What reads the first bytes of at most `FILES_TOGETHER` files, as `read_heads` does."""
+
+
+def discover(inputs: Sequence[str], format: str = AUTO, heads: Heads = read_heads) -> list[InputFile]:  # noqa: A002
     """The files of `take_inventory`."""
-    return list(take_inventory(inputs, format).files)
+    return list(take_inventory(inputs, format, heads).files)
 
 
-def take_inventory(inputs: Sequence[str], format: str = AUTO) -> Inventory:  # noqa: A002 (the recipe's word)
+def take_inventory(inputs: Sequence[str], format: str = AUTO, heads: Heads = read_heads) -> Inventory:  # noqa: A002
     """Expand files, directories (recursively) and globs.
 
     With `auto`, the format of a file is told by its extension, else by its content; files of a directory that show
     neither are skipped. With a named format, a file that was named or matched by a glob has it whatever its extension;
     a file of a directory unless its extension or content says otherwise. UserError for what does not exist, cannot be
-    read, cannot be told, or would be read twice.
+    read, cannot be told, or would be read twice. What files contain is asked of `heads` alone, but for 16 bytes as they
+    lie.
     """
     if not inputs:
         raise UserError("no input is given", hint="name files, directories or globs")
@@ -96,19 +112,19 @@ def take_inventory(inputs: Sequence[str], format: str = AUTO) -> Inventory:  # n
         raise UserError(f"input.format is {format!r}", hint=f"one of {AUTO}, {', '.join(reader_names())}")
     files: list[InputFile] = []
     skipped: list[Skipped] = []
-    for given in inputs:
-        prefix = _prefix(given) if len(inputs) > 1 else ""
-        kept: list[InputFile] = []
-        passed: list[Skipped] = []
-        for found, file in _inspect_all(_expand(given), prefix, format):
-            if isinstance(file, InputFile):
-                kept.append(file)
-            else:
-                passed.append(Skipped(found.path, file))
-        if not kept:
-            raise _nothing_found(given, passed)
-        files += kept
-        skipped += passed
+    kept: list[InputFile] = []
+    passed: list[Skipped] = []
+    for found, file in _inspect_all(inputs, format, heads):
+        if isinstance(file, InputFile):
+            kept.append(file)
+        else:
+            passed.append(Skipped(found.path, file))
+        if found.is_last:
+            if not kept:
+                raise _nothing_found(found.given, passed)
+            files += kept
+            skipped += passed
+            kept, passed = [], []
     _refuse_repeats(files)
     return Inventory(tuple(files), tuple(skipped))
 
@@ -138,9 +154,29 @@ def extension_of(path: str) -> str:
 
 @dataclass(frozen=True)
 class _Found:
+    """A file of the input `given`; `is_last` where that has no more."""
+
     path: str
     name: str
     in_directory: bool
+    given: str = ""
+    is_last: bool = False
+
+
+_Item = TypeVar("_Item", _Found, InputFile)
+_Result = TypeVar("_Result")
+
+
+def _expand_all(inputs: Sequence[str]) -> Iterator[_Found]:
+    """The files of all inputs, by the names that they have beside those of the other inputs."""
+    for given in inputs:
+        prefix = _prefix(given) if len(inputs) > 1 else ""
+        entries = _expand(given)
+        if not entries:
+            raise _nothing_found(given, ())
+        for number, entry in enumerate(entries, start=1):
+            is_last = number == len(entries)
+            yield _Found(entry.path, prefix + entry.name, entry.in_directory, given, is_last)
 
 
 def _expand(given: str) -> list[_Found]:
@@ -219,35 +255,86 @@ def _storage_prefix(given: str) -> str:
 
 
 def _inspect_all(
-    entries: Sequence[_Found],
-    prefix: str,
+    inputs: Sequence[str],
     format: str,  # noqa: A002 (the recipe's word)
-) -> Iterable[tuple[_Found, InputFile | str]]:
-    """`_inspect` of each, in their order; of objects several at a time, since each takes requests."""
-    if not entries or not is_url(entries[0].path):
-        for found in entries:
-            yield found, _inspect(found, prefix + found.name, format)
+    heads: Heads,
+) -> Iterator[tuple[_Found, InputFile | str]]:
+    """Each file as the run reads it, or why it is not read, in their order: so of several that will not do the first
+    is named, although many are looked at before what they contain is asked for."""
+    for is_object, group in groupby(_expand_all(inputs), lambda found: is_url(found.path)):
+        most = _objects_kept() if is_object else FILES_TOGETHER
+        error: CuratorError | None = None
+        while error is None:
+            entries, error = _until_error(islice(group, most))  # noqa: B031 (the next files of it each time)
+            if not entries:
+                break
+            yield from _inspect(entries, format, heads)
+        if error is not None:
+            raise error
+
+
+def _objects_kept() -> int:
+    """Objects whose first block is still there, after all were looked at, when it is read."""
+    from curator.storage.ranges import CACHE_BLOCKS
+
+    return CACHE_BLOCKS // 2
+
+
+def _inspect(
+    entries: Sequence[_Found],
+    format: str,  # noqa: A002 (the recipe's word)
+    heads: Heads,
+) -> Iterator[tuple[_Found, InputFile | str]]:
+    looked, error = _until_error(_each(_look_at, entries))
+    read = iter(heads([file for file in looked if file is not None]))
+    for found, file in zip(entries, looked, strict=False):  # there are fewer where one will not do
+        yield found, "not a regular file" if file is None else _tell_format(found, file, next(read), format)
+    if error is not None:
+        raise error
+
+
+def _each(function: Callable[[_Item], _Result], items: Sequence[_Item]) -> Iterator[_Result]:
+    """The function of each, in their order; of objects several at a time, since each takes requests."""
+    if not items or not is_url(items[0].path):
+        yield from map(function, items)
         return
     with ThreadPoolExecutor(OBJECTS_TOGETHER) as pool:
-        yield from zip(
-            entries, pool.map(lambda found: _inspect(found, prefix + found.name, format), entries), strict=True
-        )
+        yield from pool.map(function, items)
 
 
-def _inspect(found: _Found, name: str, format: str) -> InputFile | str:  # noqa: A002 (the recipe's word)
-    """The file as the run reads it, or why it is not read."""
-    file = _look(found.path, name)
+def _until_error(items: Iterable[_Result]) -> tuple[list[_Result], CuratorError | None]:
+    """The items before the first that could not be had, and why it could not."""
+    taken: list[_Result] = []
+    try:
+        for item in items:
+            taken.append(item)
+    except CuratorError as error:
+        return taken, error
+    return taken, None
+
+
+def _read_head(file: InputFile) -> bytes:
+    return read_head(file, _SNIFF_BYTES)
+
+
+def _look_at(found: _Found) -> InputFile | None:
+    """`_look`, of what may be read; None for what a directory holds beside files."""
+    file = _look(found.path, found.name)
     if file is None:
         if found.in_directory:
-            return "not a regular file"
+            return None
         raise UserError(
             "is not a regular file", file=found.path, hint="a pipe cannot be read again: write it to a file"
         )
     try:
-        name.encode()
+        found.name.encode()
     except UnicodeEncodeError:
         raise UserError("has a name that is not UTF-8", file=ascii(found.path), hint="rename it") from None
-    head = read_head(file, _SNIFF_BYTES)
+    return file
+
+
+def _tell_format(found: _Found, file: InputFile, head: bytes, format: str) -> InputFile | str:  # noqa: A002
+    """The file as the run reads it, or why it is not read."""
     chosen, reason = _choose_format(found, head, format)
     if chosen is None:
         if found.in_directory:

@@ -1,1 +1,1 @@
-"""Reading files of runs in a process of its own, with limits on memory and time."""
+"""Reading files of runs, and the beginnings of inputs, in a process of its own, with limits on memory and time."""

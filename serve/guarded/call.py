@@ -1,4 +1,4 @@
-"""Asking a limited process for what stands in the files of a run.
+"""Asking a limited process for what stands in the files of a run, or in the beginnings of inputs.
 
 A Parquet file of a few bytes can claim gigabytes (apache/arrow#49955), and a fault in native code ends the process that
 reads it. Neither may be this one.

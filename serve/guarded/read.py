@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import resource
 import sys
@@ -57,7 +58,40 @@ class FailuresQuestion(_Strict):
     limit: int
 
 
-Question = PreviewQuestion | DecisionsQuestion | ExplainQuestion | FailuresQuestion
+class PackedFile(_Strict):
+    """A compressed file of an input, as `curator.readers.base.InputFile` has it."""
+
+    path: str
+    name: str
+    size: int
+    compression: str
+    etag: str | None
+
+
+class HeadsQuestion(_Strict):
+    """The first (decompressed) bytes of each of some files, which are all on a disk, or all in storage."""
+
+    kind: Literal["heads"] = "heads"
+    files: tuple[PackedFile, ...]
+
+
+Question = PreviewQuestion | DecisionsQuestion | ExplainQuestion | FailuresQuestion | HeadsQuestion
+
+
+class Unreadable(_Strict):
+    """The error at a file that cannot be read: which of ours it is, and what it says."""
+
+    kind: str
+    message: str
+    file: str | None
+    hint: str | None
+
+
+class HeadsAnswer(_Strict):
+    """The first bytes of each file, in base64; or why there are none."""
+
+    heads: tuple[str, ...] = ()
+    error: Unreadable | None = None
 
 
 class Answer(_Strict):
@@ -109,6 +143,8 @@ def _answer(asked: Question) -> Json:
         return _decisions(asked)
     if isinstance(asked, FailuresQuestion):
         return _failures(asked)
+    if isinstance(asked, HeadsQuestion):
+        return _heads(asked).model_dump()
     from curator.explain import explain
     from curator.run.directory import RunDirectory
     from curator.storage.path import as_path
@@ -182,6 +218,20 @@ def _failures(asked: FailuresQuestion) -> Json:
         for each in found[: asked.limit]
     ]
     return {"failures": rows, "records": sum(each.records for each in found)}
+
+
+def _heads(asked: HeadsQuestion) -> HeadsAnswer:
+    from curator.errors import DataError, TransientError, UserError
+    from curator.readers.base import InputFile
+    from curator.readers.detect import read_heads
+
+    files = [InputFile(each.path, each.name, each.size, 0, "", each.compression, each.etag) for each in asked.files]
+    try:
+        return HeadsAnswer(heads=tuple(base64.b64encode(head).decode() for head in read_heads(files)))
+    except (UserError, DataError, TransientError) as error:
+        kind = type(error).__name__
+        about = Unreadable(kind=kind, message=error.message, file=error.file, hint=error.hint)
+        return HeadsAnswer(error=about)
 
 
 _DECISION_COLUMNS = ["id", "key", "stage", "action", "rule", "score", "threshold", "lang", "keeper"]

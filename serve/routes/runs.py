@@ -45,13 +45,16 @@ RUNS = Lifecycle(Kind.RUN, "/v1/runs", Run, run_model, unknown_run)
         "run.output_in_use",
         "webhook.refused",
         "key.conflict",
+        "service.busy",
     ),
 )
 def submit_run(
     request: RunRequest, service: ServiceOf, principal: PrincipalOf, response: Response, key: IdempotencyKey = None
 ) -> Run:
     """Make a run. It is looked at completely first, so one that is taken can begin; it then waits in the queue."""
-    return RUNS.submit(request, service, principal, response, key, lambda: check_run(request, service.settings))
+    return RUNS.submit(
+        request, service, principal, response, key, lambda: check_run(request, service.settings, service.guard)
+    )
 
 
 @ROUTES.add("GET", "/v1/runs", "read", model=RunPage, problems=("request.invalid",))

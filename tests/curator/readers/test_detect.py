@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import io
+import lzma
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pyarrow as pa
@@ -13,7 +14,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from curator.errors import UserError
-from curator.readers.detect import discover, extension_of, sniff_format, take_inventory
+from curator.readers.base import InputFile
+from curator.readers.detect import discover, extension_of, read_heads, sniff_format, take_inventory
 from tests.curator.readers.reader_files import COMPRESS
 
 
@@ -270,3 +272,49 @@ def test_a_file_or_directory_without_permission_is_one_clear_line(ordinary_user:
 def test_parquet_with_any_extension_is_found(folder: Path) -> None:
     pq.write_table(pa.table({"text": ["a"]}), folder / "data.bin")
     assert discover(["data.bin"])[0].format == "parquet"
+
+
+def test_first_bytes_are_asked_for_together_but_of_no_more_than_a_thousand_files(folder: Path) -> None:
+    for number in range(1203):
+        write(folder / "d" / f"{number:04}.jsonl")
+    inputs = ["d"] + [str(write(folder / f"{number}.jsonl")) for number in range(4)]
+    asked: list[int] = []
+
+    def heads(files: Sequence[InputFile]) -> Iterator[bytes]:
+        asked.append(len(files))
+        return read_heads(files)
+
+    files = take_inventory(inputs, heads=heads).files
+    assert asked == [1000, 207]
+    assert files == take_inventory(inputs).files
+    assert [file.name for file in files[1201:1205]] == ["d/1201.jsonl", "d/1202.jsonl", "0.jsonl", "1.jsonl"]
+
+
+def test_what_files_contain_is_asked_of_those_first_bytes_alone(folder: Path) -> None:
+    inputs = [str(write(folder / name)) for name in ("a", "b")]
+    assert [file.format for file in discover(inputs, heads=lambda _: [b"WARC/1.0", b"PAR1"])] == ["warc", "parquet"]
+
+
+BAD = {
+    "missing": "does not exist",
+    "pipe": "is not a regular file",
+    "unknown": "is of unknown format",
+    "empty": "is an empty directory",
+    "useless": "holds no file that can be read",
+    "large": "needs more memory to decompress",
+}
+
+
+@pytest.mark.parametrize("first", BAD)
+@pytest.mark.parametrize("second", BAD)
+def test_of_several_inputs_that_will_not_do_the_first_is_named(folder: Path, first: str, second: str) -> None:
+    os.mkfifo(folder / "pipe")
+    write(folder / "unknown", b"some text")
+    (folder / "empty").mkdir()
+    write(folder / "useless" / "README", b"Read this.")
+    filters = [{"id": lzma.FILTER_LZMA2, "dict_size": 1 << 30}]
+    write(folder / "large", lzma.compress(b"{}", filters=filters))
+    inputs = [str(write(folder / "a.jsonl")), first, *([second] if second != first else [])]
+    with pytest.raises(UserError, match=BAD[first]) as error:
+        discover(inputs)
+    assert error.value.file == first

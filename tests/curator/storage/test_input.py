@@ -15,9 +15,10 @@ from hypothesis import strategies as st
 
 from curator.errors import UserError
 from curator.readers.detect import discover
+from curator.storage import ranges
 from curator.storage.objects import put_file, put_object
 from curator.storage.path import StoragePath
-from curator.storage.ranges import BLOCK_BYTES, CACHE_BLOCKS, open_object
+from curator.storage.ranges import BLOCK_BYTES, CACHE_BLOCKS, ObjectFile, open_object
 from tests.runs import hashes, make_texts, run_stages, write_jsonl
 
 LINE = b'{"text": "a line"}\n'
@@ -94,6 +95,24 @@ def test_formats_that_are_read_in_every_way_give_the_bytes_of_a_local_run(bucket
     run_stages([source], tmp_path / "local", "dedup")
     run_stages([bucket / "in"], tmp_path / "remote", "dedup")
     assert hashes(tmp_path / "remote") == hashes(tmp_path / "local")
+
+
+def test_the_beginning_of_each_of_many_objects_is_fetched_once(
+    bucket: StoragePath, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(21):
+        put_object(bucket / "in" / f"{number}.jsonl.gz", gzip.compress(LINE))
+    monkeypatch.setattr(ranges, "CACHE_BLOCKS", 8)
+    fetched: list[int] = []
+    fetch = ObjectFile._fetch
+
+    def counted(file: ObjectFile, number: int, end: int) -> bytes:
+        fetched.append(number)
+        return fetch(file, number, end)
+
+    monkeypatch.setattr(ObjectFile, "_fetch", counted)
+    assert len(discover([str(bucket / "in")])) == 21
+    assert fetched == [0] * 21
 
 
 @pytest.mark.slow

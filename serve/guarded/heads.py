@@ -1,0 +1,63 @@
+"""The first bytes of inputs, by which a submission is checked. What is compressed the limited process unpacks."""
+
+from __future__ import annotations
+
+import base64
+import time
+from collections.abc import Sequence
+
+from curator.errors import CuratorError, DataError, TransientError, UserError
+from curator.readers.base import InputFile
+from curator.readers.detect import read_heads
+from serve.guarded.call import Guard
+from serve.guarded.read import HeadsAnswer, HeadsQuestion, PackedFile
+from serve.problems import ProblemError
+
+SEARCH_SECONDS = 20.0
+"""How long the file that is too much is looked for among others, before their number is told instead."""
+
+_ERRORS: dict[str, type[CuratorError]] = {kind.__name__: kind for kind in (UserError, DataError, TransientError)}
+
+
+def read_guarded_heads(guard: Guard, files: Sequence[InputFile]) -> list[bytes]:
+    """`read_heads`, which unpacks nothing in this process. ProblemError where the limits do not allow it, or others
+    are asking."""
+    packed = [file for file in files if file.compression != "none"]
+    unpacked = iter(_unpack(guard, packed, time.monotonic() + SEARCH_SECONDS) if packed else ())
+    plain = iter(read_heads([file for file in files if file.compression == "none"]))
+    return [next(plain if file.compression == "none" else unpacked) for file in files]
+
+
+def _unpack(guard: Guard, files: Sequence[InputFile], until: float) -> list[bytes]:
+    """The first bytes of compressed files. Those that are too much together are asked for by halves, as long as there
+    is time."""
+    try:
+        return _ask(guard, files)
+    except ProblemError as error:
+        if error.problem.code != "preview.failed":
+            raise
+        if len(files) == 1 or time.monotonic() > until:
+            raise _refused(files, error.problem.detail) from error
+    middle = len(files) // 2
+    return _unpack(guard, files[:middle], until) + _unpack(guard, files[middle:], until)
+
+
+def _ask(guard: Guard, files: Sequence[InputFile]) -> list[bytes]:
+    asked = tuple(
+        PackedFile(path=file.path, name=file.name, size=file.size, compression=file.compression, etag=file.etag)
+        for file in files
+    )
+    answer = HeadsAnswer.model_validate(guard.ask(HeadsQuestion(files=asked)))
+    if answer.error is not None:
+        error = answer.error
+        raise _ERRORS[error.kind](error.message, file=error.file, hint=error.hint)
+    return [base64.b64decode(head) for head in answer.heads]
+
+
+def _refused(files: Sequence[InputFile], detail: str) -> ProblemError:
+    which = files[0].path if len(files) == 1 else f"one of {len(files)} compressed inputs, the first {files[0].path}"
+    return ProblemError(
+        "run.refused",
+        f"{which}: its first bytes could not be unpacked within the limits: {detail}",
+        hint="unpack it, or compress it again as its compressor does without options",
+    )
