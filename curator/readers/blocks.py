@@ -304,7 +304,7 @@ def split_blocks(
     """
     if split.data is None:
         chunk_bytes = min(CHUNK_BYTES, max(options.batch_bytes, 1))
-        begin, chunks = _enter_file(split, (entering or record_ends)(), chunk_bytes)
+        begin, chunks = _enter_file(split, (entering or record_ends)(), _chunks_of(split, chunk_bytes))
         if begin is None:
             return
         yield from cut_blocks(
@@ -336,8 +336,17 @@ def line_blocks(split: Split, options: ReadOptions) -> Iterator[Block]:
     if split.data is not None:
         yield from _line_blocks_of(split.data, split, options.batch_bytes)
         return
-    # With the first bytes behind the split there comes the rest of its last line: one block, and the file read once.
-    place, chunks = _enter_file(split, LineEnds(), max(options.batch_bytes, 1) + LOOK_AHEAD_BYTES)
+    # With the first bytes behind the split there comes the rest of its last line: one block, the file read once, and
+    # copied once.
+    chunks = _chunks_of(split, max(options.batch_bytes, 1) + LOOK_AHEAD_BYTES)
+    first = next(chunks, b"")
+    stop = split.end - _entry(split)
+    begin = first.find(b"\n") + 1 if split.begin else 0
+    end = first.find(b"\n", stop - 1) + 1
+    if (begin or not split.begin) and begin < end <= begin + options.max_document_bytes:
+        yield Block(_entry(split) + begin, _entry(split) + end, split.first_line, first[begin:end])
+        return
+    place, chunks = _enter_file(split, LineEnds(), _resume(first, chunks))
     if place is None or place >= split.end:
         return
     line, tail = split.first_line, b""
@@ -403,13 +412,21 @@ def in_text_at(file: InputFile, place: int) -> bool:
     return False
 
 
-def _enter_file(split: Split, record_ends: RecordEnds, chunk_bytes: int) -> tuple[int | None, Iterator[bytes]]:
+def _entry(split: Split) -> int:
+    """Where reading begins: at the byte before the split, which may end a record."""
+    return max(split.begin - 1, 0)
+
+
+def _chunks_of(split: Split, chunk_bytes: int) -> Iterator[bytes]:
+    return read_chunks(split.file, _entry(split), chunk_bytes)
+
+
+def _enter_file(split: Split, record_ends: RecordEnds, chunks: Iterator[bytes]) -> tuple[int | None, Iterator[bytes]]:
     """The first place from the split's beginning on at which a record begins, None if the range has none, and the bytes
-    from there on."""
+    from there on. `chunks` are those of `_chunks_of`."""
+    place = _entry(split)
     if split.begin == 0:
-        return 0, read_chunks(split.file, 0, chunk_bytes)
-    place = split.begin - 1
-    chunks = read_chunks(split.file, place, chunk_bytes)
+        return place, chunks
     for chunk in chunks:
         end = record_ends.first_end(chunk)
         if end is not None:

@@ -18,6 +18,8 @@ import pyarrow.compute as pc
 from curator.readers.base import RECORD_SCHEMA, Records
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
     from curator.readers.json_fields import Paths
@@ -34,6 +36,7 @@ MAX_DEPTH = 500
 _FEED, _RETURN, _OPEN, _CLOSE = b"\n\r{}"
 _NOT_CASE, _BRACKET = np.uint8(0xDF), np.uint8(0x5B)
 """`[` and `{` without the bit in which they differ."""
+_PIECE_BYTES = 256 << 10
 _BRACKETS = re.compile(rb"[\[\]{}]")
 
 
@@ -101,7 +104,7 @@ def line_starts(data: bytes) -> NDArray[np.int64] | None:
     would have to be a comma. Brackets in strings count along; they only make the answer None more often.
     """
     array = np.frombuffer(data, dtype=np.uint8)
-    ends = np.flatnonzero(array == _FEED)
+    ends = _places(array, lambda piece: piece == _FEED)
     if len(array) and array[-1] != _FEED:
         ends = np.append(ends, len(array))
     starts = np.concatenate([[0], ends[:-1] + 1]).astype(np.int64)
@@ -112,10 +115,19 @@ def line_starts(data: bytes) -> NDArray[np.int64] | None:
     plain = (last > starts) & (array[starts] == _OPEN) & (array[last] == _CLOSE)
     if not plain.all():
         return None
-    opens = np.flatnonzero(array & _NOT_CASE == _BRACKET)
+    opens = _places(array, lambda piece: piece & _NOT_CASE == _BRACKET)
     deep = np.flatnonzero(np.diff(np.searchsorted(opens, np.append(starts, len(array)))) > MAX_DEPTH)
     too_deep = any(_depth(data[starts[line] : ends[line]]) > MAX_DEPTH for line in deep.tolist())
     return None if too_deep else starts
+
+
+def _places(array: NDArray[np.uint8], mask: Callable[[NDArray[np.uint8]], NDArray[np.bool_]]) -> NDArray[np.int64]:
+    """Where `mask` holds. By pieces: the masks of a whole block would be megabytes of new memory each, three quarters of
+    the time."""
+    begins = range(0, len(array), _PIECE_BYTES)
+    return np.concatenate(
+        [np.flatnonzero(mask(array[begin : begin + _PIECE_BYTES])) + begin for begin in begins] or [np.empty(0, np.int64)]
+    )
 
 
 def _depth(line: bytes) -> int:
