@@ -122,12 +122,12 @@ def line_starts(data: bytes) -> NDArray[np.int64] | None:
 
 
 def _places(array: NDArray[np.uint8], mask: Callable[[NDArray[np.uint8]], NDArray[np.bool_]]) -> NDArray[np.int64]:
-    """Where `mask` holds. By pieces: the masks of a whole block would be megabytes of new memory each, three quarters of
+    """Where `mask` holds. By pieces: masks of a whole block would be megabytes of new memory each, three quarters of
     the time."""
-    begins = range(0, len(array), _PIECE_BYTES)
-    return np.concatenate(
-        [np.flatnonzero(mask(array[begin : begin + _PIECE_BYTES])) + begin for begin in begins] or [np.empty(0, np.int64)]
-    )
+    found = [np.empty(0, np.int64)]
+    for begin in range(0, len(array), _PIECE_BYTES):
+        found.append(np.flatnonzero(mask(array[begin : begin + _PIECE_BYTES])) + begin)
+    return np.concatenate(found)
 
 
 def _depth(line: bytes) -> int:
