@@ -83,6 +83,8 @@ ALIKE = {
 }
 """Letters that look alike, after folding (a part of the confusables of UTS #39; capitals decide for м, н and т). `l`
 and `i` are one, because `1` and `|` stand for both."""
+_SKELETON = str.maketrans({**ALIKE, **SIGNS})
+_NO_SIGNS = str.maketrans(dict.fromkeys(SIGNS))
 LEAST_WRITTEN = 4
 """Characters of a disguised word: shorter ones are too often something else (`a55` is a road)."""
 LEAST_TERM = 3
@@ -121,15 +123,11 @@ def disguise_table(lowest_tier: int, path: Path = TERMS_PATH) -> DisguiseTable:
 
 def skeleton(word: str) -> str | None:
     """The skeleton of a term of one word; None for a term that has none: it has a space, or a sign of no letter."""
-    found = []
-    for character in fold(word):
-        if character in SIGNS:
-            found.append(SIGNS[character])
-        elif character.isalpha():
-            found.append(ALIKE.get(character, character))
-        else:
-            return None
-    return "".join(found) if len(found) >= LEAST_TERM else None
+    folded = fold(word)
+    letters = folded.translate(_NO_SIGNS)
+    if len(folded) < LEAST_TERM or (letters and not letters.isalpha()):
+        return None
+    return folded.translate(_SKELETON)
 
 
 def compile_disguises(languages: list[str], terms: list[str], severities: list[int]) -> DisguiseTable:

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from curator.errors import UserError
+from curator.storage.parquet import parquet_table
 from curator.text.fold import hash_terms, hash_unit
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def read_terms(path: Path = TERMS_PATH) -> pa.Table:
     value."""
     hint = "install Curator again, or build the table with `python -m stages.toxicity.build_lists`"
     try:
-        table = pq.read_table(path)
+        table = parquet_table(path)
     except (OSError, pa.ArrowInvalid) as error:
         raise UserError(
             f"the table of terms cannot be read: {error}", stage="toxicity", file=str(path), hint=hint
