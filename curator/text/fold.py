@@ -81,10 +81,16 @@ def hash_unit(unit: str) -> int:
 
 def hash_terms(terms: Sequence[str]) -> list[NDArray[np.uint64]]:
     """The hashes of the units of each term, as they stand in a document: one uint64[units] a term."""
+    offsets, hashes = hash_terms_flat(terms)
+    return [hashes[offsets[row] : offsets[row + 1]] for row in range(len(terms))]
+
+
+def hash_terms_flat(terms: Sequence[str]) -> tuple[NDArray[np.int64], NDArray[np.uint64]]:
+    """The hashes of the units of all terms, and where those of each term stand: int64[terms + 1], uint64[units]."""
     from curator.text.segment import segment
 
     encoded = [term.encode() for term in terms]
     offsets = np.zeros(len(encoded) + 1, dtype=np.int64)
     np.cumsum([len(term) for term in encoded], out=offsets[1:])
     units = segment(np.frombuffer(b"".join(encoded), dtype=np.uint8), offsets)
-    return [units.hashes[units.offsets[row] : units.offsets[row + 1]] for row in range(len(encoded))]
+    return units.offsets, units.hashes

@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 import pyarrow.csv
 
 from curator.kernel import inline_kernel, kernel
-from curator.text.fold import HASH_START, finish, hash_terms, mix
+from curator.text.fold import HASH_START, finish, hash_terms_flat, mix
 from curator.text.segment import segment
 
 if TYPE_CHECKING:
@@ -205,15 +205,19 @@ def _cue_flags(cues: pa.Table, place: dict[str, int]) -> list[tuple[int, NDArray
             term = word.strip()
             bits = TITLE_DOT if role == "title" and term.endswith(".") else _ROLES[role]
             entries.append((term.rstrip("."), columns, bits))
-    hashes = hash_terms([term for term, _, _ in entries])
+    offsets, hashes = hash_terms_flat([term for term, _, _ in entries])
+    keys, counts = _chains(offsets, hashes).tolist(), np.diff(offsets).tolist()
+    # A term without a unit, which is passed over, may stand last.
+    hashes = np.append(hashes, np.uint64(0))
+    firsts, lasts = hashes[offsets[:-1]].tolist(), hashes[offsets[1:] - 1].tolist()
     found = []
-    for (_, columns, bits), units in zip(entries, hashes, strict=True):
-        if not 1 <= len(units) <= MAX_UNITS:
+    for (_, columns, bits), key, units, first, last in zip(entries, keys, counts, firsts, lasts, strict=True):
+        if not 1 <= units <= MAX_UNITS:
             continue
-        found.append((int(_chains(np.array([0, len(units)]), units)[0]), columns, bits))
-        if len(units) > 1:
-            found.append((int(units[-1]), columns, CLOSES))
-            found.append((int(units[0]), columns, LONGER))
+        found.append((key, columns, bits))
+        if units > 1:
+            found.append((last, columns, CLOSES))
+            found.append((first, columns, LONGER))
     return found
 
 

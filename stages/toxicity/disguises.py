@@ -19,11 +19,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from curator.kernel import inline_kernel, kernel
-from curator.text.fold import HASH_START, finish, fold, hash_terms, hash_unit, mix
+from curator.text.fold import HASH_START, finish, fold, hash_terms_flat, hash_unit, mix
 from curator.text.segment import read_only
 from curator.text.tables import CLASS_MASK, EXTEND, IGNORABLE, UNSPACED_CLASS, tables
 from stages.toxicity.features import decode
-from stages.toxicity.terms import DEFAULT_SEVERITY, TERMS_PATH, read_terms
+from stages.toxicity.terms import DEFAULT_SEVERITY, TERMS_PATH, place_keys, read_terms
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -136,19 +136,18 @@ def compile_disguises(languages: list[str], terms: list[str], severities: list[i
     salts = {name: hash_unit(f"language {name}") for name in set(languages)}
     forms = [skeleton(term) for term in terms]
     # Nearly every skeleton is one unit, and the kernel that segments text hashes units a hundred times as fast.
-    hashes = hash_terms([form or "" for form in forms])
-    for language, form, units, severity in zip(languages, forms, hashes, severities, strict=True):
+    offsets, hashes = hash_terms_flat([form or "" for form in forms])
+    counts, firsts = np.diff(offsets).tolist(), np.append(hashes, np.uint64(0))[offsets[:-1]].tolist()
+    for language, form, units, first, severity in zip(languages, forms, counts, firsts, severities, strict=True):
         if form is not None:
-            key = (int(units[0]) if len(units) == 1 else hash_unit(form)) ^ salts[language]
+            key = (first if units == 1 else hash_unit(form)) ^ salts[language]
             found[key] = max(found.get(key, 0), severity)
-    slots = 1 << max(4, (4 * len(found)).bit_length())
+    ordered = sorted(found)
+    slots, places = place_keys(ordered)
     keys = np.zeros(slots, dtype=np.uint64)
     values = np.zeros(slots, dtype=np.int64)
-    for key, severity in sorted(found.items()):
-        slot = key & (slots - 1)
-        while keys[slot]:
-            slot = (slot + 1) & (slots - 1)
-        keys[slot], values[slot] = key, severity
+    keys[places] = np.array(ordered, dtype=np.uint64)
+    values[places] = [found[key] for key in ordered]
     return DisguiseTable(keys, values, _skeletons())
 
 

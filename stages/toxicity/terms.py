@@ -13,9 +13,11 @@ import pyarrow.compute as pc
 
 from curator.errors import UserError
 from curator.storage.parquet import parquet_table
-from curator.text.fold import hash_terms, hash_unit
+from curator.text.fold import hash_terms_flat, hash_unit
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
 TERMS_PATH = Path(__file__).parent / "data" / "terms.parquet"
@@ -104,36 +106,55 @@ def term_table(lowest_tier: int, path: Path = TERMS_PATH) -> TermTable:
 
 def compile_terms(languages: list[str], terms: list[str], severities: list[int]) -> TermTable:
     """Terms (NFC), each with its language and severity, as a table. A term without a unit is left out."""
-    salts = {name: np.uint64(hash_unit(f"language {name}")) for name in sorted(set(languages))}
-    found = [
-        (int(hashes[0] ^ salts[language]), -len(hashes), hashes.tolist(), severity)
-        for language, hashes, severity in zip(languages, hash_terms(terms), severities, strict=True)
-        if len(hashes)
-    ]
-    found.sort()
-    keys = np.array([key for key, *_ in found], dtype=np.uint64)
+    names = sorted(set(languages))
+    numbers = {name: number for number, name in enumerate(names)}
+    salts = np.array([hash_unit(f"language {name}") for name in names], dtype=np.uint64)
+    offsets, hashes = hash_terms_flat(terms)
+    used = np.flatnonzero(np.diff(offsets))
+    units = np.diff(offsets)[used]
+    owners = np.array([numbers[name] for name in languages], dtype=np.int64)[used]
+    grades = np.array(severities, dtype=np.int64)[used]
+    keys = hashes[offsets[used]] ^ salts[owners]
+    columns = np.arange(units.max(initial=0))
+    inside = columns < units[:, None]
+    sequences = np.zeros(inside.shape, dtype=np.uint64)
+    sequences[inside] = hashes
+    # By key, the longest first; what is equal in both by its units, then by severity.
+    order = np.lexsort((grades, *sequences.T[::-1], -units, keys))
+    keys, units, grades = keys[order], units[order], grades[order]
     distinct, firsts = np.unique(keys, return_index=True)
-    lasts = np.append(firsts, len(found))[1:]
-    slots = 1 << max(4, (4 * len(distinct)).bit_length())
+    lasts = np.append(firsts, len(keys))[1:]
+    slots, places_of_keys = place_keys(distinct.tolist())
     slot_keys = np.zeros(slots, dtype=np.uint64)
     begins = np.zeros(slots, dtype=np.int32)
     ends = np.zeros(slots, dtype=np.int32)
+    slot_keys[places_of_keys], begins[places_of_keys], ends[places_of_keys] = distinct, firsts, lasts
     bits = np.zeros(1 << FILTER_BITS, dtype=np.uint8)
     bits[distinct >> np.uint64(64 - FILTER_BITS)] = 1
-    for key, first, last in zip(distinct.tolist(), firsts.tolist(), lasts.tolist(), strict=True):
-        slot = key & (slots - 1)
-        while slot_keys[slot]:
-            slot = (slot + 1) & (slots - 1)
-        slot_keys[slot], begins[slot], ends[slot] = key, first, last
-    places = np.zeros(len(found) + 1, dtype=np.int32)
-    np.cumsum([len(hashes) for _, _, hashes, _ in found], out=places[1:])
+    places = np.zeros(len(keys) + 1, dtype=np.int32)
+    np.cumsum(units, out=places[1:])
     return TermTable(
-        salts=salts,
+        salts=dict(zip(names, salts, strict=True)),
         filter=np.packbits(bits, bitorder="little"),
         keys=slot_keys,
         begins=begins,
         ends=ends,
         places=places,
-        sequences=np.array([value for _, _, hashes, _ in found for value in hashes], dtype=np.uint64),
-        severities=np.array([severity for *_, severity in found], dtype=np.int64),
+        sequences=sequences[order][inside[order]],
+        severities=grades,
     )
+
+
+def place_keys(keys: Sequence[int]) -> tuple[int, list[int]]:
+    """How many slots a table of these distinct keys has, and the slot of each: that of its low bits, or the next that
+    was free when its turn came."""
+    slots = 1 << max(4, (4 * len(keys)).bit_length())
+    taken = bytearray(slots)
+    places = []
+    for key in keys:
+        slot = key & (slots - 1)
+        while taken[slot]:
+            slot = (slot + 1) & (slots - 1)
+        taken[slot] = 1
+        places.append(slot)
+    return slots, places
