@@ -7,6 +7,8 @@ one that comes first in the input. Dates count by the day, scores to about four 
 from __future__ import annotations
 
 import datetime
+import math
+import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Literal
 
@@ -29,7 +31,10 @@ LAST_RANK = (1 << RANK_BITS) - 1
 _FLOAT_BITS = 32
 _SIGN = np.uint32(1 << 31)
 _EVERY = np.uint32(0xFFFFFFFF)
+_GREATEST = float(np.finfo(np.float32).max)
 _LAST_DAY = datetime.date.max.toordinal()
+_YEAR_OR_MONTH = re.compile(r"[0-9]{4}(?:-[0-9]{2})?")
+"""Dates of reduced precision (ISO 8601-1:2019, 5.2.2.2): a year, or a month of one."""
 
 
 def rank_of_length(tokens: NDArray[np.int64]) -> NDArray[np.uint64]:
@@ -41,11 +46,12 @@ def rank_of_field(metadata: pa.StringArray, name: str, keeper: Keeper) -> NDArra
     """Ranks by the field `name` of each document's metadata: int64[rows], LAST_RANK where it is missing or makes no
     sense.
 
-    For `oldest` and `newest` the field is an ISO 8601 date or seconds since 1970; for `best` a number, the higher the
-    better.
+    For `oldest` and `newest` the field is an ISO 8601 date (a year or month stands for its first day, a time with an
+    offset for its day in UTC) or seconds since 1970; for `best` a number, the higher the better. Numbers may be text.
     """
     if keeper == "best":
-        return _rank_of_scores(np.array([_number(value) for value in _values(metadata, name)], dtype=np.float32))
+        numbers = np.array([_number(value) for value in _values(metadata, name)], dtype=np.float64)
+        return _rank_of_scores(np.clip(numbers, -_GREATEST, _GREATEST).astype(np.float32))
     days = [_day(value) for value in _values(metadata, name)]
     ranks = [LAST_RANK if day is None else _LAST_DAY - day if keeper == "newest" else day for day in days]
     return np.array(ranks, dtype=np.int64)
@@ -70,12 +76,12 @@ def _values(metadata: pa.StringArray, name: str) -> Iterator[object]:
 
 
 def _number(value: object) -> float:
-    if isinstance(value, str):
-        try:
-            return float(value)
-        except ValueError:
-            return np.nan
-    return float(value) if isinstance(value, int | float) else np.nan
+    try:
+        return float(value) if isinstance(value, str | int | float) else math.nan
+    except ValueError:
+        return math.nan
+    except OverflowError:  # a whole number of more than 308 digits
+        return math.inf if isinstance(value, int) and value > 0 else -math.inf
 
 
 def _rank_of_scores(scores: NDArray[np.float32]) -> NDArray[np.int64]:
@@ -89,10 +95,18 @@ def _rank_of_scores(scores: NDArray[np.float32]) -> NDArray[np.int64]:
 def _day(value: object) -> int | None:
     """The day as a proleptic Gregorian ordinal."""
     try:
-        if isinstance(value, str):
-            return datetime.datetime.fromisoformat(value).toordinal()
-        if isinstance(value, int | float):
-            return datetime.datetime.fromtimestamp(value, datetime.UTC).toordinal()
+        if isinstance(value, str) and (moment := _moment(value)) is not None:
+            return (moment if moment.tzinfo is None else moment.astimezone(datetime.UTC)).toordinal()
+        return datetime.datetime.fromtimestamp(_number(value), datetime.UTC).toordinal()
     except (ValueError, OverflowError, OSError):
         return None
-    return None
+
+
+def _moment(value: str) -> datetime.datetime | None:
+    """What an ISO 8601 date says, None for what is none."""
+    if _YEAR_OR_MONTH.fullmatch(value):
+        value = f"{value}-01" if "-" in value else f"{value}-01-01"
+    try:
+        return datetime.datetime.fromisoformat(value)
+    except ValueError:
+        return None

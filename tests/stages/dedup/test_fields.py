@@ -27,6 +27,27 @@ def test_the_oldest_day_comes_first_and_what_is_no_date_last() -> None:
     assert newest[3:] == [LAST_RANK] * 4
 
 
+def test_a_year_a_month_and_seconds_as_text_are_dates() -> None:
+    column = metadata("2001", "2000-12", "946684800", 946684800, "2001-01-01", "1999-13", "12 May")
+    ranks = rank_of_field(column, "x", "oldest").tolist()
+    assert ranks[2] == ranks[3] < ranks[1] < ranks[0] == ranks[4] < LAST_RANK
+    assert ranks[5:] == [LAST_RANK] * 2
+
+
+def test_a_time_with_an_offset_counts_by_its_day_in_utc() -> None:
+    column = metadata("2024-01-01T23:30:00-05:00", "2024-01-02T00:30:00Z", "2024-01-02", "9999-12-31T23:00:00-05:00")
+    ranks = rank_of_field(column, "x", "oldest").tolist()
+    assert ranks[0] == ranks[1] == ranks[2] < ranks[3] == LAST_RANK
+
+
+def test_a_number_that_is_too_great_for_a_float_is_the_best() -> None:
+    column = metadata(10**400, 1e300, "9" * 400, 7, -(10**400), "seven", [7], None)
+    ranks = rank_of_field(column, "x", "best").tolist()
+    assert ranks[0] == ranks[1] == ranks[2] < ranks[3] < ranks[4] < LAST_RANK
+    assert ranks[5:] == [LAST_RANK] * 3
+    assert rank_of_field(metadata(10**400), "x", "newest").tolist() == [LAST_RANK]
+
+
 def test_a_document_without_metadata_comes_last() -> None:
     assert rank_of_field(pa.array([None, "{}"], pa.string()), "x", "best").tolist() == [LAST_RANK, LAST_RANK]
 
