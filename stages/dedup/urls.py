@@ -4,7 +4,8 @@ The URL is parsed as browsers do (WHATWG URL standard, by ada-url): host in lowe
 default port. Then, after RFC 3986 section 6.2: percent-encoded unreserved characters are decoded, other escapes are in
 upper case. And what does not say which page it is falls away: scheme (http and https), `www.`, user and password,
 fragment, a slash at the end, session ids, and the parameters by which advertisers and mailings follow a visitor.
-The remaining parameters are sorted.
+The remaining parameters are sorted. A fragment that begins with `!` or `/` stays: by it a page that is one program says
+which of its pages is meant (Google's "Making AJAX applications crawlable", 2009; the hash mode of routers).
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ import re
 from curator.text.urls import parse_web_url
 
 _FOLLOWING = re.compile(
-    r"(?:(?:utm|oly|mtm|pk|hsa|vero)_[a-z_]+|_hs[a-z]+"
+    r"(?:(?:utm|oly|hsa|vero)_[a-z_]+|_hs[a-z]+"
+    r"|(?:mtm|pk)_(?:campaign|keyword|kwd|source|medium|content|cid|group|placement)"
     r"|(?:fb|g|dc|y|ys|tt|tw)clid|gclsrc|gbraid|wbraid|msclkid|igshid|mc_[ce]id|mkt_tok|_ga|_gl"
     r"|ml_subscriber(?:_hash)?|li_fat_id|ef_id|s_cid|wickedid|rb_clickid)$",
     re.IGNORECASE,
@@ -37,7 +39,9 @@ def canonical_url(url: str) -> str | None:
     path = _decode(_PATH_SESSION.sub("", parsed.pathname)).rstrip("/")
     fields = [_decode(field) for field in parsed.search.removeprefix("?").split("&") if field]
     kept = sorted(field for field in fields if not _says_nothing(field.partition("=")[0]))
-    return f"{host}{path}?{'&'.join(kept)}" if kept else f"{host}{path}"
+    query = f"?{'&'.join(kept)}" if kept else ""
+    fragment = _decode(parsed.hash) if parsed.hash.startswith(("#!", "#/")) else ""
+    return f"{host}{path}{query}{fragment}"
 
 
 def _says_nothing(name: str) -> bool:

@@ -69,6 +69,8 @@ def test_a_higher_score_never_comes_after_a_lower_one(scores: list[float]) -> No
         ["http://a.b/x/../y?b=2&a=1", "https://a.b/y/?a=1&b=2&utm_source=mail&fbclid=7", "http://a.b/%79?a=1&b=2"],
         ["http://b\u00fccher.de/\u00e4", "http://xn--bcher-kva.de/%c3%a4"],
         ["http://a.b/shop;jsessionid=1F?id=3", "http://a.b/shop?id=3&PHPSESSID=99"],
+        ["http://a.b/?id=3&pk_campaign=x&mtm_source=y&pk_kwd", "http://a.b/?id=3"],
+        ["http://a.b/#!/%7Ex", "https://www.a.b/?utm_source=z#!/~x"],
     ],
 )
 def test_ways_of_writing_a_url_are_one(same: list[str]) -> None:
@@ -80,6 +82,12 @@ def test_ways_of_writing_a_url_are_one(same: list[str]) -> None:
 
 def test_other_pages_stay_other_pages() -> None:
     urls = ["http://a.b/?id=1", "http://a.b/?id=2", "http://a.b/x", "http://a.b:8080/", "http://c.a.b/", "http://a.b/X"]
+    assert len({canonical_url(url) for url in urls}) == len(urls)
+
+
+def test_a_fragment_that_names_a_page_and_an_own_parameter_stay() -> None:
+    urls = ["http://a.b/#!topic/1", "http://a.b/#!topic/2", "http://a.b/#/1", "http://a.b/#/2", "http://a.b/#top"]
+    urls += ["http://a.b/?pk_id=1", "http://a.b/?pk_id=2", "http://a.b/?pk=1", "http://a.b/?mtm_page=1"]
     assert len({canonical_url(url) for url in urls}) == len(urls)
 
 
