@@ -18,7 +18,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import cast
 
-from curator.errors import UserError
+from curator.errors import DataError, UserError
 from curator.registry import stage_class
 from curator.run import rewrite
 from curator.run.directory import RunDirectory, RunLock
@@ -29,6 +29,7 @@ from curator.run.prove import Proof, prove
 from curator.run.rewrite import Rewrite
 from curator.run.store import put
 from curator.run.tally import Tally
+from curator.run.verify import verify
 from curator.stage import Parameters, Stage
 from curator.storage.spool import fetched
 
@@ -69,10 +70,12 @@ def forget(
     step: Step = lambda _what, _name: None,
 ) -> Outcome:
     """Erase documents, given by id or key, from a run and from copies of its index. UserError when one of them is not
-    there: then nothing is changed. One that was killed is finished by the next call. `step` hears what is done."""
+    there, DataError when the run is not as it was written: then nothing is changed. One that was killed is finished by
+    the next call. `step` hears what is done."""
     load_manifest(directory.manifest)
     with RunLock(directory):
         earlier = _finish(directory, step)
+        _check(directory)
         manifest = load_manifest(directory.manifest)
         found = find_documents(directory, names, done=cast("list[str]", earlier.get("names", [])))
         run = run_name(
@@ -98,6 +101,15 @@ def forget(
             outcome.proof.problems.extend(stages[0].holds(path, everything, gone))
         outcome.proof.raise_if_found(directory)
     return outcome
+
+
+def _check(directory: RunDirectory) -> None:
+    """DataError unless every file is as it was written: one that is written anew gets a hash of its own, and what was
+    damaged in it would look whole ever after."""
+    problems = verify(directory).problems
+    if problems:
+        hint = "nothing was changed; put back the files as they were, or make the run again"
+        raise DataError("; ".join(problems[:3]), file=str(directory.root), hint=hint)
 
 
 def _finish(directory: RunDirectory, step: Step) -> dict[str, object]:
@@ -216,6 +228,9 @@ def _forget_copy(
         raise UserError("no stage of this run leaves an index", file=str(path))
     if (path / "manifest.json").exists():
         raise UserError("is a run, not an index", file=str(path), hint="run `curator forget` on it")
+    if path.resolve().name in {stage.leaves for stage in stages} and (path.resolve().parent / "manifest.json").exists():
+        hint = "run `curator forget` on that run; the index of the run itself needs no `--index`"
+        raise UserError("is part of a run, not a copy", file=str(path), hint=hint)
     if not path.is_dir():
         raise UserError("there is no index", file=str(path))
     if rewrite.pending(path) is not None:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from curator.errors import UserError
 from stages.dedup.build import HashedFile
-from stages.dedup.header import HEADER, File, dump_header, index_folder
+from stages.dedup.header import HEADER, File, check_files, dump_header, index_folder
 from stages.dedup.index import Index
 
 _CHUNK_ROWS = 1 << 20
@@ -32,7 +32,8 @@ _TABLES = ("exact", "bands")
 def erase(folder: Path, run: str, keys: Sequence[bytes], target: Path) -> int:
     """Write the index in `folder` without the documents of these keys to `target`, all files of it. Returns how many
     documents were taken out; with 0 nothing is written. UserError when it is not the index of this run: the key of a
-    document says where in its input it stood, so other runs have the same keys for other documents."""
+    document says where in its input it stood, so other runs have the same keys for other documents. DataError when a
+    file is not as it was written: what is damaged shall not get a new hash."""
     index = Index(folder)
     if index.header.name != run:
         message = f"is the index of {index.header.name}, not of {run}"
@@ -40,6 +41,7 @@ def erase(folder: Path, run: str, keys: Sequence[bytes], target: Path) -> int:
     gone = np.flatnonzero(_has_key(index, keys))
     if len(gone) == 0:
         return 0
+    check_files(index.folder, index.header)
     kept = list(_kept_ranges(gone, len(index)))
     files: dict[str, File] = {}
     for name in _FIXED:

@@ -127,13 +127,18 @@ def verify_index(path: Path) -> Header:
     """Read every byte of an index. UserError or DataError, as `read_header`, with what is wrong first."""
     header = read_header(path)
     folder = index_folder(path)
-    for name, entry in header.files.items():
-        if file_blake3(folder / name) != entry.blake3:
-            raise damaged(folder, name)
+    check_files(folder, header)
     stray = sorted({file.name for file in folder.iterdir()} - {HEADER, *header.files})
     if stray:
         raise damaged(folder, stray[0], "is no file of the index")
     return header
+
+
+def check_files(folder: Path, header: Header) -> None:
+    """DataError when a file is not what the header says."""
+    for name, entry in header.files.items():
+        if file_blake3(folder / name) != entry.blake3:
+            raise damaged(folder, name)
 
 
 def file_blake3(path: Path) -> str:

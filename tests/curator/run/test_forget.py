@@ -260,6 +260,8 @@ def test_a_copy_of_the_index_is_rewritten_and_that_of_another_run_refused(run: P
     for path, told in (
         (tmp_path / "foreign", "is the index of"),
         (tmp_path / "other", "is a run, not an index"),
+        (tmp_path / "other" / "index", "is part of a run, not a copy"),
+        (run / "index", "is part of a run, not a copy"),
         (tmp_path / "none", "there is no index"),
     ):
         with pytest.raises(UserError, match=told):
@@ -268,6 +270,32 @@ def test_a_copy_of_the_index_is_rewritten_and_that_of_another_run_refused(run: P
     outcome = forget(RunDirectory(run), [str(document["id"])], [tmp_path / "copy"])
     assert {found["documents"] for found in outcome.indexes} == {1}
     assert (tmp_path / "copy" / "header").read_bytes() == (run / "index" / "header").read_bytes()
+
+
+@pytest.mark.parametrize("kind", ["shards", "scores", "decisions", "index"])
+def test_a_run_that_is_damaged_is_told_and_not_made_to_look_whole(run: Path, kind: str) -> None:
+    document = kept(run)
+    damaged = max((run / kind).iterdir(), key=lambda path: path.stat().st_size)
+    data = bytearray(damaged.read_bytes())
+    data[len(data) // 3] ^= 0xFF
+    damaged.write_bytes(data)
+    before = hashes(run)
+    with pytest.raises(DataError, match=rf"{damaged.name} is not as it was written \(nothing was changed"):
+        erase(run, str(document["id"]))
+    assert hashes(run) == before
+    assert verify(RunDirectory(run)).problems == [f"{kind}/{damaged.name} is not as it was written"]
+
+
+def test_a_copy_of_the_index_that_is_damaged_is_left_as_it_is(run: Path, tmp_path: Path) -> None:
+    shutil.copytree(run / "index", tmp_path / "copy")
+    data = bytearray((tmp_path / "copy" / "shingles").read_bytes())
+    data[99] ^= 0xFF
+    (tmp_path / "copy" / "shingles").write_bytes(data)
+    before = hashes(run)
+    with pytest.raises(DataError, match="copy/shingles: is not as it was written"):
+        forget(RunDirectory(run), [str(kept(run)["id"])], [tmp_path / "copy"])
+    assert (tmp_path / "copy" / "shingles").read_bytes() == data
+    assert hashes(run) == before
 
 
 def test_the_proof_finds_what_is_left(run: Path) -> None:
