@@ -251,18 +251,14 @@ def _count(rows: pa.Table, result: Rows) -> None:
 
 
 def forget_examples(manifest: Manifest, found: Forgotten) -> Manifest:
-    """The manifest without examples of the documents, and without their ids elsewhere."""
+    """The manifest without examples of the documents, nor of those that were dropped in favour of one or repeat it:
+    their text is its text. And without their ids elsewhere."""
     keys = {document.key.hex() for document in found.documents}
     examples = []
     for example in cast("list[dict[str, object]]", manifest["examples"]):
-        if example["key"] in keys:
-            continue
-        keeper, lang = example["keeper"], cast("str", example["lang"])
-        masked = {mask_text(name, lang): name for name in found.searched}
-        name = masked.get(cast("str", keeper), cast("str", keeper))
-        earlier = ERASED_NAME if name in found.earlier else None
-        keeper = found.new_keeper(name, None) if name in found.gone else earlier or keeper
-        examples.append({**example, "keeper": keeper})
+        names = {mask_text(name, cast("str", example["lang"])) for name in found.searched}
+        if example["key"] not in keys and example["keeper"] not in names:
+            examples.append(example)
     warnings = cast("list[str]", manifest["warnings"])
     for name in found.gone:
         warnings = [warning.replace(repr(mask_text(name)), repr(ERASED_NAME)) for warning in warnings]

@@ -94,9 +94,12 @@ def _flat(batch: pa.RecordBatch) -> Iterator[tuple[str, pa.Array]]:
 
 
 def _places(value: object, names: set[str], at: str) -> Iterator[str]:
-    """Where JSON values name a document by one of these ids or keys."""
+    """Where JSON values name a document by one of these ids or keys. A recipe names none: its `keeper: first` is no
+    document whose id is "first"."""
     if isinstance(value, dict):
         for field_name, inner in value.items():
+            if field_name == "recipe":
+                continue
             if isinstance(inner, str) and field_name in (*_NAMING, "key") and inner in names:
                 yield f"{at}.{field_name}"
             yield from _places(inner, names, f"{at}.{field_name}")

@@ -160,6 +160,27 @@ def test_decisions_in_favour_of_it_keep_its_key_and_not_its_id(run: Path) -> Non
     assert keeper["id"] not in {example["keeper"] for example in examples}
 
 
+def test_an_id_that_is_a_word_of_the_recipe_is_proved_to_be_gone(tmp_path: Path) -> None:
+    named = [{"id": name, "text": f"what stands here is about {name}"} for name in ("first", "id", "key", "other")]
+    source = write_jsonl(tmp_path / "in.jsonl", named)
+    run_stages([source], tmp_path / "run", "dedup: {keeper: first}", language="off")
+    assert erase(tmp_path / "run", "first", "id", "key").proof.problems == []
+
+
+def test_no_example_shows_the_text_of_what_was_forgotten_as_that_of_its_duplicate(tmp_path: Path) -> None:
+    text = "This very sentence is what somebody wants to have forgotten, and it stands here three times in all."
+    named = ("first", text), ("exact", text.upper()), ("near", f"{text} {text} Well."), ("rest", f"{text} {text}")
+    source = write_jsonl(tmp_path / "in.jsonl", [{"id": name, "text": text} for name, text in named])
+    run_stages([source], tmp_path / "run", "dedup: {index: true}", language="off")
+    found = {example["id"] for example in cast("list[dict[str, object]]", manifest(tmp_path / "run")["examples"])}
+    assert found == {"exact", "rest"}
+    erase(tmp_path / "run", "first")
+    (example,) = cast("list[dict[str, object]]", manifest(tmp_path / "run")["examples"])
+    assert (example["id"], example["keeper"]) == ("rest", "near")
+    (left,) = rows(tmp_path / "run", "shards")
+    assert left["id"] == "near"
+
+
 def test_every_document_of_an_id_goes_and_by_key_only_the_one(run: Path) -> None:
     seventh = [row for row in rows(run, "scores") if row["id"] == "d7"]
     assert len(seventh) == 3
