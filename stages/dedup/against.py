@@ -67,7 +67,8 @@ def index_requirements(paths: Sequence[str], scheme: Scheme) -> list[Requirement
         except (UserError, DataError) as error:
             file = Path(error.file or path)
             where = "" if file == Path(path) else f"{file.name} "
-            found.append(Requirement("index", path, "", f"{where}{error.message}"))
+            advice = f"; {error.hint}" if error.hint else ""
+            found.append(Requirement("index", path, "", f"{where}{error.message}{advice}"))
             continue
         differs = header.scheme.differences(scheme)
         problem = f"cannot be compared with: {'; '.join(differs)}" if differs else None

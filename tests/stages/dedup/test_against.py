@@ -160,7 +160,7 @@ def test_an_index_of_another_scheme_is_refused_with_what_differs(
 def test_an_index_that_is_not_there_or_named_twice_is_refused_before_anything_is_read(
     two: Path, tmp_path: Path
 ) -> None:
-    with pytest.raises(UserError, match="there is no index"):
+    with pytest.raises(UserError, match=r"there is no index; a run leaves one with `dedup: \{index: true\}`"):
         run_stages([two / "1.jsonl"], tmp_path / "b", dedup(against=[str(tmp_path / "none")]), language="off")
     given = [str(two / "a"), str(two / "a" / "index")]
     with pytest.raises(UserError, match="name each index once"):
