@@ -324,9 +324,9 @@ class _Driver:
         release(ids)
         if repeated.documents:
             example = mask_text(repeated.example or "")
+            have = "1 document has" if repeated.documents == 1 else f"{repeated.documents:,} documents have"
             self.warnings.append(
-                f"{repeated.documents:,} documents have an id that an earlier one has, such as {example!r}; "
-                "all are kept, and told apart by key"
+                f"{have} an id that an earlier one has, such as {example!r}; all are kept, and told apart by key"
             )
         by_file: dict[int, list[str]] = {}
         for commit in commits:

@@ -189,6 +189,10 @@ def test_ids_that_repeat_are_kept_counted_and_named_once(tmp_path: Path) -> None
     (warning,) = warnings
     assert warning.startswith("2 documents have an id that an earlier one has, such as 'same'")
     assert warning in (tmp_path / "run" / "report.html").read_text().replace("&#39;", "'")
+    one = write_jsonl(tmp_path / "one.jsonl", [{"id": "same", "text": f"text number {n} of two"} for n in range(2)])
+    warnings = run_stages([one], tmp_path / "one", "dedup", language="off").manifest["warnings"]
+    assert isinstance(warnings, list)
+    assert warnings[0].startswith("1 document has an id that an earlier one has, such as 'same'")
 
 
 def test_a_record_without_id_has_its_place_for_one(tmp_path: Path) -> None:
