@@ -147,7 +147,7 @@ def _rewrite(
             entries.append(entry)
             continue
         result = forget_rows(directory.root / name, changes.path(name), found, compression)
-        outcome.dropped_in_favour += result.keepers
+        outcome.dropped_in_favour += result.dropped
         if not result.changed:
             entries.append(entry)
             continue

@@ -25,6 +25,7 @@ from curator.run.phases.write import DERIVE, write_parquet
 from curator.run.tally import COPIES, ERASED, HELD, KEPT, Tally
 from curator.storage.parquet import parquet_table
 from curator.storage.path import AnyPath, matching, readable
+from curator.verdict import DROP
 
 RECORDED = ("shards", "heldout", "scores", "decisions")
 """The folders of a run whose files have rows about documents."""
@@ -173,13 +174,14 @@ def _written(directory: RunDirectory, keys: Mapping[bytes, object]) -> dict[byte
 
 @dataclass
 class Rows:
-    """What writing a file without some documents came to: rows removed, keepers replaced, what the manifest says of the
-    new file, what is to be taken from `event` (`kept` or `held out`) and `copies` in the funnel and what added as
-    `erased`."""
+    """What writing a file without some documents came to: rows removed, keepers replaced, those of documents that were
+    `dropped` among them, what the manifest says of the new file, what is to be taken from `event` (`kept` or `held
+    out`) and `copies` in the funnel and what added as `erased`."""
 
     event: str
     removed: int = 0
     keepers: int = 0
+    dropped: int = 0
     described: dict[str, object] = field(default_factory=dict)
     taken: Tally = field(default_factory=Tally)
     erased: Tally = field(default_factory=Tally)
@@ -194,7 +196,7 @@ def forget_rows(path: AnyPath, target: Path, found: Forgotten, compression: str)
     """Write a Parquet file of a run to `target` without the documents, row group by row group; not at all where it
     holds nothing of them."""
     with pq.ParquetFile(readable(path)) as source:
-        names = [name for name in ("key", "keeper", "detail") if name in source.schema_arrow.names]
+        names = [name for name in ("key", "keeper", "action", "detail") if name in source.schema_arrow.names]
         event = HELD if path.parent.name == "heldout" else KEPT
         plain = Rows(event)
         for group in range(source.num_row_groups):
@@ -233,6 +235,7 @@ def _replace_keepers(table: pa.Table, found: Forgotten, result: Rows) -> pa.Tabl
         detail = table["detail"][place].as_py() or {}
         keeper = found.new_keeper(keepers[place], detail.get("run"))
         result.keepers += keeper != keepers[place]
+        result.dropped += keeper != keepers[place] and table["action"][place].as_py() == DROP
         keepers[place] = keeper
     number = table.schema.get_field_index("keeper")
     return table.set_column(number, table.schema.field(number), pa.array(keepers, pa.string()))

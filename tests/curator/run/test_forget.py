@@ -160,6 +160,18 @@ def test_decisions_in_favour_of_it_keep_its_key_and_not_its_id(run: Path) -> Non
     assert keeper["id"] not in {example["keeper"] for example in examples}
 
 
+def test_a_document_that_lost_a_passage_is_not_counted_as_dropped(tmp_path: Path) -> None:
+    passage = "one passage of some ten words that both of them have"
+    texts = {"first": f"{passage}, which a ship brought", "cut": f"Under the bridge stood {passage}"}
+    texts["same"] = texts["first"].upper()
+    source = write_jsonl(tmp_path / "in.jsonl", [{"id": name, "text": text} for name, text in texts.items()])
+    stages = "dedup", "substrings: {min_units: 8, min_units_left: 0}"
+    run_stages([source], tmp_path / "run", *stages, language="off")
+    outcome = erase(tmp_path / "run", "first")
+    assert sum(change.keepers_replaced for change in outcome.changed) == 2
+    assert outcome.dropped_in_favour == 1
+
+
 def test_an_id_that_is_a_word_of_the_recipe_is_proved_to_be_gone(tmp_path: Path) -> None:
     named = [{"id": name, "text": f"what stands here is about {name}"} for name in ("first", "id", "key", "other")]
     source = write_jsonl(tmp_path / "in.jsonl", named)
