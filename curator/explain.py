@@ -141,7 +141,7 @@ def _rows(folder: AnyPath, condition: pc.Expression, columns: list[str] | None =
         try:
             for table in parquet_tables(path, columns, condition):
                 found.extend(table.to_pylist())
-        except (pa.ArrowException, OSError) as error:
+        except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
             raise DataError("cannot be read", file=str(path), hint="`curator verify` tells what is damaged") from error
     return found
 

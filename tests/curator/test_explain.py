@@ -1,5 +1,6 @@
 """The sentences in which a decision is told."""
 
+import shutil
 from pathlib import Path
 from typing import cast
 
@@ -7,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from curator.errors import UserError
+from curator.errors import DataError, UserError
 from curator.explain import Explanation, explain
 from curator.registry import STAGES, names, stage_class
 from curator.run.directory import RunDirectory
@@ -113,6 +114,19 @@ def test_a_decision_of_a_stage_that_is_not_installed_here_is_told_by_its_rule(ru
     found = ask(tmp_path, "near")
     score = found.decisions[0]["score"]
     assert found.sentences[0] == f"elsewhere dropped it: rule elsewhere.rule: score {score:g}, threshold 0.85."
+
+
+def test_text_that_is_damaged_inside_a_whole_file_is_told_with_the_file(run: Path, tmp_path: Path) -> None:
+    damaged = tmp_path / "run"
+    shutil.copytree(run, damaged)
+    (path,) = (damaged / "scores").glob("*.parquet")
+    table = pq.read_table(path)
+    column = table.schema.get_field_index("lang")
+    bad = pa.array([b"\xff"] * len(table), pa.binary()).view(pa.string())
+    pq.write_table(table.set_column(column, table.schema.field(column), bad), path)
+    with pytest.raises(DataError, match="cannot be read") as caught:
+        explain(RunDirectory(damaged), "near")
+    assert caught.value.file == str(path)
 
 
 @pytest.mark.parametrize("stage", names(STAGES))
