@@ -182,6 +182,7 @@ def _normalisation(combining: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """For each code point what a scan must know to tell whether text that holds it is NFC and fit for use."""
     marks = np.zeros(CODE_POINTS, dtype=np.uint8)
     marks[combining != 0] |= COMBINING
+    wholes: list[tuple[int, int]] = []
     for point in range(CODE_POINTS):
         character = chr(point)
         if not unicodedata.is_normalized("NFC", character):
@@ -193,6 +194,10 @@ def _normalisation(combining: NDArray[np.uint8]) -> NDArray[np.uint8]:
             first, second = int(parts[0], 16), int(parts[1], 16)
             marks[second] |= COMPOSES
             marks[first] |= TAKES_MARK if combining[second] else TAKES_LETTER
+            wholes.append((point, first))
+    # Before a mark a composed letter comes apart: what its parts take may have to stand before what it is made of.
+    for point, first in sorted(wholes, key=lambda whole: len(unicodedata.normalize("NFD", chr(whole[0])))):
+        marks[point] |= marks[first] & TAKES_MARK
     marks[0x1161:0x1176] |= COMPOSES  # Hangul vowels, trailing consonants, and what they follow (UAX #15, section 16)
     marks[0x11A8:0x11C3] |= COMPOSES
     marks[0x1100:0x1113] |= TAKES_LETTER

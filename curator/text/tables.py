@@ -50,7 +50,7 @@ NOT_NFC = 0x01
 COMPOSES = 0x02
 """NFC_Quick_Check=Maybe: composes with some of the characters before it."""
 TAKES_MARK = 0x04
-"""Composes with a combining mark (Canonical_Combining_Class over 0) that follows."""
+"""It, or what it is composed from, composes with a combining mark (Canonical_Combining_Class over 0) that follows."""
 TAKES_LETTER = 0x08
 """Composes with a character of Canonical_Combining_Class 0 that follows at once."""
 COMBINING = 0x10

@@ -52,7 +52,18 @@ def composites() -> tuple[frozenset[str], frozenset[str], frozenset[str]]:
     for first, second in pairs:
         seconds.add(second)
         (take_mark if unicodedata.combining(second) else take_letter).add(first)
+    composed = map(chr, range(0x110000))
+    # A composed letter comes apart before a mark, and the mark may compose with its beginning.
+    take_mark |= {whole for whole in composed if take_mark & beginnings(whole)}
     return frozenset(seconds), frozenset(take_mark), frozenset(take_letter)
+
+
+def beginnings(whole: str) -> set[str]:
+    """What a character that is NFC composes from: the composed beginnings of its decomposition."""
+    parts = unicodedata.normalize("NFD", whole)
+    if len(parts) == 1 or not unicodedata.is_normalized("NFC", whole):
+        return set()
+    return {unicodedata.normalize("NFC", parts[:end]) for end in range(1, len(parts))}
 
 
 def needs_composition(text: str) -> bool:

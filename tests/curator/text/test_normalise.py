@@ -24,6 +24,15 @@ from curator.text.normalise import (
 from curator.text.tables import tables
 from tests.curator.text.plain_normalise import plain_marks
 
+COMPOSED = [
+    chr(point)
+    for point in range(0xC0, 0x11940)
+    if not 0xAC00 <= point < 0xE000 and unicodedata.is_normalized("NFC", chr(point))
+    if unicodedata.normalize("NFD", chr(point)) != chr(point)
+]
+COMPOSING = sorted({unicodedata.normalize("NFD", letter)[-1] for letter in COMPOSED})
+"""Letters that are made of several, and what they end with."""
+
 compiles = settings(deadline=None)
 """The first call of a kernel compiles it."""
 
@@ -131,6 +140,16 @@ def test_text_without_a_mark_needs_no_cleaning(text: str, shift: int) -> None:
         assert unicodedata.is_normalized("NFC", text)
 
 
+@same_unicode
+@compiles
+@given(st.data())
+def test_no_composed_letter_hides_a_mark_that_composes_with_its_beginning(data: st.DataObject) -> None:
+    letter, marks = data.draw(st.sampled_from(COMPOSED)), data.draw(st.lists(st.sampled_from(COMPOSING), max_size=3))
+    text = letter + "".join(marks)
+    mark = int(scan(binary(text.encode()))[0])
+    assert mark & MARK_NFC or unicodedata.is_normalized("NFC", text)
+
+
 @compiles
 @given(st.lists(damaged, max_size=5), st.booleans())
 def test_every_text_comes_out_clean_or_with_a_code(texts: list[bytes], repair: bool) -> None:
@@ -185,6 +204,7 @@ def test_a_slice_is_normalised_as_its_rows_are() -> None:
         ("cafe\u0301", "café"),
         ("\u212bngström", "Ångström"),
         ("a\u0301\u0323", "ạ\u0301"),
+        ("ấ\u0323", "ậ\u0301"),
         ("각 각", "각 각"),
     ],
 )
