@@ -139,10 +139,10 @@ def normalise(text: pa.BinaryArray, *, repair: bool) -> Normalised:
 
 def clean(text: str) -> str:
     """`text` in NFC, with one kind of line end, without control characters: what `normalise` does to a decoded text."""
-    text = text.lstrip(_BYTE_ORDER_MARK).replace("\r\n", "\n").replace("\r", "\n")
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
     if _CONTROLS.search(text):
         text = text.translate(_CONTROL_MAP)
-    return unicodedata.normalize("NFC", text)
+    return unicodedata.normalize("NFC", text.lstrip(_BYTE_ORDER_MARK))
 
 
 def repair_mojibake(text: str) -> str:

@@ -175,6 +175,7 @@ def test_every_text_comes_out_clean_or_with_a_code(texts: list[bytes], repair: b
 
 @compiles
 @given(nasty_text)
+@example("\x00\ufeff\ufffe\ufeffmark")
 def test_cleaning_twice_changes_nothing_more(text: str) -> None:
     assert clean(clean(text)) == clean(text)
 
@@ -198,6 +199,7 @@ def test_a_slice_is_normalised_as_its_rows_are() -> None:
     [
         ("one\r\ntwo\rthree\x0bfour\x0cfive\x85six", "one\ntwo\nthree\nfour\nfive\nsix"),
         ("\ufeffmark", "mark"),
+        ("\x00\ufeffmark behind a control", "mark behind a control"),
         ("null\x00, \x1b[1mbold\x7f", "null, [1mbold"),
         ("non\ufffecharacter\U0010ffff", "noncharacter"),
         ("tab\tand\nline", "tab\tand\nline"),
