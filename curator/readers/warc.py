@@ -127,7 +127,10 @@ def _response_text(record: bytes, limit: int) -> str | None:
     if len(body) > limit:
         raise _TooLargeError
     charset = (response.http_charset or "").strip("'\"") or None
-    kind = response.http_content_type or ("text/html" if sniff_format(body) == "html" else "")
+    # Names of types have no case (RFC 9110, 8.3.1); of several in one header the last counts (Fetch standard,
+    # 'extract a MIME type').
+    kind = (response.http_content_type or "").rpartition(",")[2].strip().lower()
+    kind = kind or ("text/html" if sniff_format(body) == "html" else "")
     if kind in _HTML_TYPES:
         return page_text(body, charset)
     return decode_page(body, charset) if kind == "text/plain" else None

@@ -134,6 +134,9 @@ def test_what_is_no_page_counts_as_nothing(record: bytes) -> None:
         ("X-Nothing: 1", "<!doctype html><p>Würde</p>".encode()),
         ("Content-Type: text/plain; charset=koi8-r", "Würde".encode()),
         ("Content-Type: text/plain; charset=cp1252", "Würde".encode("cp1252")),
+        ('Content-Type: Text/HTML;Charset="Windows-1252"', "<p>Würde</p>".encode("cp1252")),
+        ("content-type: TEXT/PLAIN", "Würde".encode()),
+        ("Content-Type: text/html, text/html", "<p>Würde</p>".encode()),
     ],
 )
 def test_encodings_of_http_are_undone_unless_the_crawler_has_undone_them(headers: str, body: bytes) -> None:
