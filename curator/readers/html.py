@@ -4,9 +4,9 @@ The main text comes from Resiliparse (Bevendorff et al., 'Elastic ChatNoir', ECI
 is as good as Trafilatura at fifteen times the speed (`benchmarks/readers.py`, docs/decisions). A page without main text
 is a document with an empty text, not a failure: it can be read, there is just nothing in it. The id is the file's name.
 
-The encoding: a byte order mark, else UTF-8 where the bytes are valid UTF-8 and not all ASCII (other encodings are so
-only by accident), else what HTTP says, what the page says (the order of the HTML standard, 'Determining the character
-encoding'), what its bytes look like.
+The encoding: a byte order mark, or the zeros of UTF-16 where the page begins; else UTF-8 where the bytes are valid
+UTF-8 and not all ASCII (other encodings are so only by accident); else what HTTP says, what the page says (the order of
+the HTML standard, 'Determining the character encoding'), what its bytes look like.
 
 Failures: html.malformed (elements nested deeper, or tags longer, than any browser takes: the extraction would take
 quadratic time), document.too_large.
@@ -21,7 +21,7 @@ import numpy as np
 
 from curator.readers.base import Failure, InputFile, ReadOptions, Records, Split
 from curator.readers.batches import RecordBuilder, only_failures
-from curator.readers.head import UTF8_BOM
+from curator.readers.head import UTF8_BOM, wide_encoding
 from curator.readers.streams import digest_range
 from curator.readers.text import read_whole, whole_file_split
 
@@ -41,7 +41,6 @@ _RAW_TEXT_END = re.compile(rb"</(?:script|style)\b", re.IGNORECASE)
 _QUOTED = re.compile(rb"\"[^\"]*\"|'[^']*'")
 _LAST_RESORT = "cp1252"
 """What the HTML standard falls back to in most locales."""
-_WIDE_MARKS = ((b"\xff\xfe", "utf-16-le"), (b"\xfe\xff", "utf-16-be"))
 _MAX_DAMAGED_SHARE = 0.1
 """Of the characters that are not ASCII, replaced ones, above which a declared encoding is not believed."""
 
@@ -83,11 +82,11 @@ def page_text(page: bytes, charset: str | None = None) -> str:
     time."""
     from resiliparse.extract.html2text import extract_plain_text
 
-    if is_malformed(page):
+    characters = decode_page(page, charset)
+    # Every other encoding writes tags as ASCII does.
+    if is_malformed(characters.encode() if wide_encoding(page) else page):
         raise MalformedPageError
-    text: str = extract_plain_text(
-        decode_page(page, charset), main_content=True, alt_texts=False, comments=False, post_meta=False
-    )
+    text: str = extract_plain_text(characters, main_content=True, alt_texts=False, comments=False, post_meta=False)
     return text.strip()
 
 
@@ -97,9 +96,9 @@ def decode_page(page: bytes, charset: str | None = None) -> str:
 
     if page.startswith(UTF8_BOM):
         return page[len(UTF8_BOM) :].decode(errors="replace")
-    for mark, name in _WIDE_MARKS:
-        if page.startswith(mark):
-            return page[len(mark) :].decode(name, errors="replace")
+    wide = wide_encoding(page)
+    if wide is not None:
+        return page.decode(wide, errors="replace")
     if not page.isascii():
         try:
             return page.decode()
