@@ -43,7 +43,7 @@ class CsvReader:
     delimiter = b","
 
     def splits(self, file: InputFile, options: ReadOptions, split_bytes: int) -> Iterator[Split]:
-        """See `Reader.splits`. UserError, at once, when there is no column for the text."""
+        """See `Reader.splits`. UserError, at once, when there is no column for the text, or lines end with CR alone."""
         self._header(file, options)
         return stream_splits(file, CsvEnds(self.delimiter), options, split_bytes)
 
@@ -127,6 +127,12 @@ def _parse_header(file: InputFile, row: bytes, end: int, fields: Fields, delimit
         names = [_decode_field(field) for field in _split_row(row, delimiter)]
     except UnicodeDecodeError:
         raise UserError("has a header that is not UTF-8", file=file.name, hint="convert it with iconv") from None
+    if any("\r" in name and "\n" not in name for name in names):
+        raise UserError(
+            "has carriage returns in its header: lines must end with LF or CR LF",
+            file=file.name,
+            hint="convert it: tr '\\r' '\\n' writes LF for each CR, and blank lines are no records",
+        )
     if fields.text not in names:
         raise UserError(
             f"has no column {fields.text!r} for the text; it has {', '.join(map(repr, names))}",

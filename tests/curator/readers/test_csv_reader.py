@@ -204,6 +204,19 @@ def test_a_missing_text_column_is_refused_with_the_columns_that_there_are(tmp_pa
         READER.splits(input_file(path, "csv"), ReadOptions(), 100)
 
 
+@pytest.mark.parametrize("data", [b"text,id\ra,1\rb,2\r", b"text\ra\rb\r", b"id,text\r\r\n1,a\r\r\n", b"text\ta\r"])
+def test_lines_that_end_with_a_carriage_return_alone_are_refused(tmp_path: Path, data: bytes) -> None:
+    path = tmp_path / "a.csv"
+    path.write_bytes(data)
+    with pytest.raises(UserError, match=r"a\.csv: has carriage returns in its header: lines must end with LF or CR LF"):
+        READER.splits(input_file(path, "csv"), ReadOptions(), 100)
+
+
+def test_a_quoted_name_may_hold_line_ends() -> None:
+    found = read_bytes(READER, b'text,"note\r\n(free)"\r\na,b\r\n', ReadOptions())
+    assert [text for _, text in found.records] == [b"a"]
+
+
 def test_a_first_line_that_does_not_end_is_no_header(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     path.write_bytes(b"x" * 100_000)
