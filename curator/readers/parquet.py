@@ -1,8 +1,8 @@
 """Parquet: a document a row; row groups are the splits, and the position is the row's number in the file.
 
 A small row group shares a split with its neighbours, a large one is read in batches. A field name is first looked for
-as a column, then, at its dots, inside structs. Text is kept byte for byte; an id may be a number; a source or lang that
-is not text is missing.
+as a column, then, at its dots, inside structs. Text is kept byte for byte; an id may be a number or a UUID; a source or
+lang that is not text is missing.
 
 A Parquet file inside gzip, zstd, bzip2 or xz is unpacked by the producer into a temporary file (which has no name and
 goes with the process), because its index stands at its end; the splits then carry their rows. Better not to compress

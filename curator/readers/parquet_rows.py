@@ -161,6 +161,11 @@ def _labels(column: pa.Array) -> pa.Array:
 
 
 def _identifiers(column: pa.Array) -> pa.Array:
+    """Numbers in decimal, UUIDs in their usual form; null for what is neither of these nor text, nor a number."""
+    if isinstance(column.type, pa.UuidType):
+        return pa.array([None if value is None else str(value) for value in column.to_pylist()], pa.string())
+    if pa.types.is_floating(column.type):
+        column = pc.if_else(pc.is_finite(column), column, pa.scalar(None, column.type))
     numbers = (pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal)
     return column.cast(pa.string()) if any(test(column.type) for test in numbers) else _labels(column)
 

@@ -6,6 +6,7 @@ import datetime
 import hashlib
 import io
 import json
+import uuid
 from pathlib import Path
 
 import pyarrow as pa
@@ -80,6 +81,18 @@ def test_text_may_be_of_any_type_of_strings(kind: pa.DataType) -> None:
 def test_a_number_as_id_becomes_its_decimal_string_and_labels_of_other_types_are_missing() -> None:
     found = read_table(pa.table({"text": ["a", "b"], "id": [7, None], "lang": [1, 2], "source": [[1], []]}))
     assert [(row["id"], row["lang"], row["source"]) for row in found.rows] == [("7", None, None), (None, None, None)]
+
+
+def test_a_number_that_is_none_is_no_id() -> None:
+    ids = pa.array([1.5, float("nan"), float("inf"), None], pa.float64(), from_pandas=False)
+    found = read_table(pa.table({"text": ["a", "b", "c", "d"], "id": ids}))
+    assert [row["id"] for row in found.rows] == ["1.5", None, None, None]
+
+
+def test_a_uuid_as_id_is_written_as_usual() -> None:
+    ids = pa.array([uuid.UUID(int=7).bytes, None], pa.uuid())
+    found = read_table(pa.table({"text": ["a", "b"], "id": ids}))
+    assert [row["id"] for row in found.rows] == ["00000000-0000-0000-0000-000000000007", None]
 
 
 def test_fields_with_dots_are_columns_of_that_name_or_stand_in_structs() -> None:
