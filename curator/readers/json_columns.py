@@ -38,6 +38,8 @@ _NOT_CASE, _BRACKET = np.uint8(0xDF), np.uint8(0x5B)
 """`[` and `{` without the bit in which they differ."""
 _PIECE_BYTES = 256 << 10
 _BRACKETS = re.compile(rb"[\[\]{}]")
+_INFINITY = re.compile(rb"Inf[ \t\r]*[],}]")
+"""`Inf`, a number to Arrow alone, and what may follow a value."""
 
 
 class ColumnParser:
@@ -54,7 +56,7 @@ class ColumnParser:
         """The records of whole lines that begin at byte `begin` of the file; None when the block is not plain."""
         if not self._usable or self._refused >= MAX_REFUSED or len(data) > MAX_BLOCK_BYTES:
             return None
-        starts = line_starts(data)
+        starts = None if _INFINITY.search(data) else line_starts(data)
         records = None if starts is None else self._read(data, starts, begin)
         self._refused = self._refused + 1 if records is None else 0
         return records

@@ -32,7 +32,8 @@ ODD = st.sampled_from(
         b'{"text":"\xff"}', b'{"text":"\\ud800"}', b'{"text":"\\udc00"}', b'{"text":"a","text":"b"}', b'{"text":"a",}',
         b'{"text":"a","x":"\xff"}', b'{"text":"a","id":"\xff"}', b'{"text":"a"} ', b'{"text":"a"}\r',
         b'\xef\xbb\xbf{"text":"a"}',
-        b'{"text":"a","n":01}', b'{"text":"a","n":NaN}', b'{"text":"\x01"}', b'{"\\u0074ext":"a"}', b'{"text":"a"}}',
+        b'{"text":"a","n":01}', b'{"text":"a","n":NaN}', b'{"text":"a","n":Inf}', b'{"text":"a","n":[-Inf ,1]}',
+        b'{"text":"\x01"}', b'{"\\u0074ext":"a"}', b'{"text":"a"}}',
         b'{"text":"a","x":{}', b"{}}", b'{"text":"a","id":{"b":1}}',
     ]
 )  # fmt: skip
@@ -52,6 +53,14 @@ def test_both_ways_give_the_same_records(lines: list[bytes], ends: bool, line_en
     if fast is not None:
         assert fast.records.equals(slow.records)
         assert fast.failures == slow.failures == ()
+
+
+@pytest.mark.parametrize("value", [b"Inf", b"-Inf", b"[Inf ]", b"Infinity", b"NaN"])
+def test_what_is_a_number_does_not_depend_on_the_lines_beside_it(value: bytes) -> None:
+    data = b'{"text":"a"}\n{"text":"b","n":' + value + b"}\n"
+    fast, slow = both(data)
+    assert fast is None or fast.records.equals(slow.records)
+    assert (fast is None) == (b"Infinity" not in value and b"NaN" not in value)
 
 
 @given(st.lists(LINE.filter(lambda line: not isinstance(json.loads(line).get("id"), int)), min_size=1, max_size=6))
