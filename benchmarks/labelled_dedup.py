@@ -8,7 +8,8 @@ CORE (Gyawali, Anastasiou, Knoth 2020; `pinecone/core-2020-05-10-deduplication` 
 scholarly documents with `core_id`, `processed_title`, `processed_abstract` and `labelled_duplicates` (a list of
 core_ids). NEWS-COPY (Silcock, D'Amico-Wong, Yang, Dell 2022): newspaper articles with much noise of OCR; either rows
 with `article` and `cluster` (`chenghao/NEWS-COPY-eval`, split `test`), or the authors' two files, a JSON object of
-articles by id, and a list of pairs of ids that are the same article. JSONL and Parquet are read.
+articles by id, and a list of pairs of ids that are the same article. Rows are read from JSONL, a JSON array or Parquet;
+a title, abstract or article that is null counts as empty.
 
 text-dedup's figures to beat are 0.9518 (CORE, "macro F1") and 0.7293 (NEWS-COPY, adjusted Rand index), with MinHash of
 word 2-grams at thresholds of 0.5 and 0.45, which are the defaults here; earlier versions of its README have 0.9534 and
@@ -106,17 +107,24 @@ def classify(labels: Mapping[str, frozenset[str]], predicted: Mapping[str, froze
     return Classes(counts["tp"], counts["fp"], counts["tn"], counts["fn"], counts["exact"])
 
 
-def read_rows(path: Path) -> list[dict[str, object]]:
-    """The records of a JSONL or Parquet file."""
+def read_rows(path: Path, *columns: str) -> list[dict[str, object]]:
+    """The records of a JSONL, JSON or Parquet file. Ends with a message where a record lacks one of the columns."""
     if path.suffix == ".parquet":
-        return cast("list[dict[str, object]]", pq.read_table(path).to_pylist())
-    with path.open(encoding="utf-8") as file:
-        return [json.loads(line) for line in file if not line.isspace()]
+        rows = cast("list[dict[str, object]]", pq.read_table(path).to_pylist())
+    else:
+        with path.open(encoding="utf-8-sig") as file:
+            is_array = file.read(1) == "["
+            file.seek(0)
+            rows = json.load(file) if is_array else [json.loads(line) for line in file if not line.isspace()]
+    for number, row in enumerate(rows):
+        if missing := [column for column in columns if column not in row]:
+            sys.exit(f"{path}: record {number} has no {', '.join(missing)}; it has {', '.join(row)}")
+    return rows
 
 
 def core_text(row: Mapping[str, object]) -> str:
     """Title and abstract of a document of CORE."""
-    return f"{row['processed_title']} {row['processed_abstract']}".lower()
+    return f"{row['processed_title'] or ''} {row['processed_abstract'] or ''}".lower()
 
 
 def article_text(article: str) -> str:
@@ -128,7 +136,7 @@ def article_text(article: str) -> str:
 
 def read_core(path: Path) -> tuple[list[str], list[str], dict[str, frozenset[str]]]:
     """The core_ids, texts, and labelled duplicates of CORE."""
-    rows = read_rows(path)
+    rows = read_rows(path, "core_id", "processed_title", "processed_abstract", "labelled_duplicates")
     ids = [str(row["core_id"]) for row in rows]
     labels = {
         name: frozenset(map(str, cast("Sequence[object]", row["labelled_duplicates"] or ())))
@@ -140,12 +148,15 @@ def read_core(path: Path) -> tuple[list[str], list[str], dict[str, frozenset[str
 def read_news_copy(path: Path, pairs: Path | None) -> tuple[list[str], list[str]]:
     """The texts of NEWS-COPY, and the label of the cluster of each."""
     if pairs is None:
-        rows = read_rows(path)
-        return [article_text(cast("str", row["article"])) for row in rows], [str(row["cluster"]) for row in rows]
-    articles: dict[str, dict[str, str]] = json.loads(path.read_text(encoding="utf-8"))
-    same = [(str(one), str(other)) for one, other in json.loads(pairs.read_text(encoding="utf-8"))]
+        rows = read_rows(path, "article", "cluster")
+        return [article_text(cast("str", row["article"] or "")) for row in rows], [str(row["cluster"]) for row in rows]
+    articles: dict[str, dict[str, str]] = json.loads(path.read_text(encoding="utf-8-sig"))
+    same = [(str(one), str(other)) for one, other in json.loads(pairs.read_text(encoding="utf-8-sig"))]
+    unknown = {name for pair in same for name in pair if name not in articles}
+    if unknown:
+        sys.exit(f"{pairs}: {len(unknown)} ids that {path} does not have, such as {min(unknown)}")
     clusters = unite(list(articles), same)
-    return [article_text(row["article"]) for row in articles.values()], [clusters[name] for name in articles]
+    return [article_text(row["article"] or "") for row in articles.values()], [clusters[name] for name in articles]
 
 
 def unite(names: Sequence[str], pairs: Sequence[tuple[str, str]]) -> dict[str, str]:
@@ -242,6 +253,9 @@ def main() -> None:
         if name == "news-copy":
             command.add_argument("--pairs", type=Path)
     arguments = parser.parse_args()
+    for path in (arguments.file, getattr(arguments, "pairs", None)):
+        if path is not None and not path.is_file():
+            parser.error(f"{path} is not a file")
     arguments.function(arguments)
 
 

@@ -111,6 +111,26 @@ def test_news_copy_is_read_in_both_of_its_formats(tmp_path: Path) -> None:
     assert "adjusted Rand index 0.6154" in strict
 
 
+def test_files_as_others_write_them_are_read(script: ModuleType, tmp_path: Path) -> None:
+    row = {**CORE[0], "processed_abstract": None, "labelled_duplicates": None}
+    lines, array = tmp_path / "core.jsonl", tmp_path / "core.json"
+    lines.write_bytes(b"\xef\xbb\xbf" + json.dumps(row).encode() + b"\r\n\r\n")
+    array.write_text(json.dumps([row]))
+    for path in (lines, array):
+        assert script.read_core(path) == (["11"], ["a title "], {"11": frozenset()})
+
+
+def test_files_that_lack_something_are_refused_in_one_line(script: ModuleType, tmp_path: Path) -> None:
+    articles, pairs = tmp_path / "articles.json", tmp_path / "pairs.json"
+    articles.write_text(json.dumps(ARTICLES))
+    pairs.write_text(json.dumps([*PAIRS, ["img-1", "img-9"]]))
+    rows = tmp_path / "rows.jsonl"
+    rows.write_text('{"article": "a"}\n')
+    for path, given, message in ((articles, pairs, "img-9"), (rows, None, "record 0 has no cluster; it has article")):
+        with pytest.raises(SystemExit, match=message):
+            script.read_news_copy(path, given)
+
+
 def test_classes_are_those_of_the_paper(script: ModuleType) -> None:
     labels = {name: frozenset(duplicates) for name, duplicates in (("a", "b"), ("b", "a"), ("c", ""), ("d", "ef"))}
     predicted = {"a": frozenset("bc"), "b": frozenset(), "c": frozenset("a"), "d": frozenset("e")}
