@@ -38,7 +38,8 @@ _ROW = b"curator.row"
 """Key of schema metadata under which a split that carries its rows tells the number of the first."""
 _MAX_BATCH_ROWS = 1 << 16
 _BUFFER_BYTES = 1 << 20
-_ERRORS = (pa.ArrowException, OSError)
+_ERRORS = (pa.ArrowException, OSError, UnicodeDecodeError)
+"""What pyarrow raises for what it cannot read; the last for names of columns."""
 
 LARGE_GROUP = 4
 """A row group of more than so many splits is cut: it would be one part, and memory would grow with it."""

@@ -148,6 +148,13 @@ def test_a_file_that_is_no_parquet_is_one_failure(compression: str, data: bytes)
     assert found.records == []
 
 
+@pytest.mark.parametrize("compression", ["none", "zstd"])
+def test_a_name_of_a_column_that_is_not_utf8_is_one_failure(compression: str) -> None:
+    data = parquet_bytes(pa.table({"text": ["a"], "damaged": ["b"]})).replace(b"damaged", b"\xe1amaged")
+    found = read_bytes(READER, data, ReadOptions(), compression=compression)
+    assert (found.records, found.failures) == ([], [(0, "parquet.invalid")])
+
+
 def test_a_truncated_parquet_file_is_one_failure(tmp_path: Path) -> None:
     data = parquet_bytes(pa.table({"text": ["some text"] * 1000}))
     assert read_bytes(READER, data[:-100], ReadOptions()).failures == [(0, "parquet.invalid")]
