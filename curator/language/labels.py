@@ -4,8 +4,9 @@ A label is a code (`en`), or a code with a script, as GlotLID, OpenLID and NLLB 
 is its BCP 47 normal form. Codes with a script are ISO 639-3, which names members where others name the macrolanguage:
 the dominant member is named as the macrolanguage (`arb_Arab` is `ar`, `cmn_Hani` is `zh`, `zsm_Latn` is `ms`; see
 `curator.language.tags`). A script that goes without saying, the one that CLDR's likely subtags give the language, is
-left out (`srp_Cyrl` is `sr`, `srp_Latn` is `sr-Latn`). A label that names no one language (`zxx_Zxxx`, `und_Latn`) is
-`und`; one that is no valid tag is kept as it is, and its script is not checked.
+left out (`srp_Cyrl` is `sr`, `srp_Latn` is `sr-Latn`); for a language that they do not know that is Latin. A label
+that names no one language (`zxx_Zxxx`, `und_Latn`) is `und`; one that is no valid tag is kept as it is, and its script
+is not checked, as that of a code without a script whose language CLDR does not know.
 """
 
 from __future__ import annotations
@@ -20,6 +21,10 @@ from curator.language.tags import is_valid, likely_script, list_language, named_
 WIKIPEDIA_CODES = {"als": "gsw", "eml": "egl", "bh": "bho"}
 """Labels of lid.176 that are codes of a Wikipedia and mean something else, or nothing, as language tags. Alemannic is
 `gsw` (`als` is Tosk Albanian); of the retired `eml`, Emilian has the larger Wikipedia; the `bh` one is Bhojpuri."""
+
+
+_USUAL_SCRIPT = "Latn"
+"""What goes without saying where CLDR says nothing (so do the likely subtags of `und`)."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +56,7 @@ def _read(label: str) -> Label:
 
         tag = str(standardize_tag(tag, macro=True))
     primary, *rest = tag.split("-")
-    own, likely = named_script(tag), likely_script(primary)
-    if own and likely and own in {likely, *script_members(likely)}:
+    own, likely = named_script(tag), likely_script(primary) or _USUAL_SCRIPT
+    if own and own in {likely, *script_members(likely)}:
         tag = "-".join((primary, *rest[1:]))
     return Label(tag, scripts)

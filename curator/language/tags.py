@@ -21,9 +21,12 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from curator.document import UNDETERMINED
+
+if TYPE_CHECKING:
+    from langcodes import Language
 
 TABLE_PATH = Path(__file__).parent / "data" / "tags.tsv"
 """The tags of every day with what langcodes says of them, made by `curator.language.build_tags`: to load langcodes with
@@ -37,8 +40,9 @@ _NO_ONE_LANGUAGE = frozenset({UNDETERMINED, "mul", "mis", "zxx"})
 _ADDED_POLICY = {"nb": "no", "zlm": "ms"}
 """What the policy above adds to CLDR's macrolanguage table."""
 
-_INSTEAD = {"azb": "Arab", "xal": "Cyrl"}
-"""Languages that the likely subtags do not know, so that their macrolanguage's or a default script would stand in."""
+_INSTEAD = {"azb": "Arab", "cbk": "Latn", "ie": "Latn", "mwl": "Latn", "nah": "Latn", "xal": "Cyrl"}
+"""Languages of the model that the package carries which the likely subtags do not know, or know by their macrolanguage
+alone."""
 
 _PREFERRED_NAMES = {
     "als": "Tosk Albanian",
@@ -136,14 +140,25 @@ def describe(tag: str) -> Tag | None:
         language = UNDETERMINED
     own, _, _ = canonical.partition("-")
     name = _PREFERRED_NAMES.get(own) or _registry_names().get(own) or ""
-    script = named_script(canonical) or _INSTEAD.get(own) or Language.get(canonical).maximize().script
+    script = named_script(canonical) or _INSTEAD.get(own) or _likely_script(Language.get(canonical))
     return Tag(canonical, language, name, script or "")
+
+
+def _likely_script(tag: Language) -> str | None:
+    """The script that the likely subtags have for the language of a tag. For a language that they do not know, and for
+    a tag that names none, they would give Latin, as for English: that is no knowledge."""
+    from langcodes.data_dicts import LIKELY_SUBTAGS
+
+    known = any(broader in LIKELY_SUBTAGS for broader in tag.broader_tags() if not broader.startswith(UNDETERMINED))
+    return tag.maximize().script if known else None
 
 
 def named_script(canonical: str) -> str | None:
     """The script that a tag in canonical form names, None where it names none."""
-    second = canonical.split("-", 2)[1:2]
-    return second[0] if second and len(second[0]) == 4 and second[0].isalpha() else None
+    primary, *further = canonical.split("-", 2)
+    if len(primary) < 2 or not further:  # `x-` and what is private behind it
+        return None
+    return further[0] if len(further[0]) == 4 and further[0].isalpha() else None
 
 
 @lru_cache(maxsize=1)

@@ -86,6 +86,10 @@ def test_the_kernel_counts_the_letters_that_the_table_has(texts: list[str]) -> N
         ("azb", {"Arab"}),
         ("xal", {"Cyrl"}),
         ("udhr-abc", set()),
+        ("und-Cyrl", {"Cyrl"}),
+        *((tag, set()) for tag in ("und", "mul", "zxx", "x-mine", "qaa")),
+        # Nogai, Selkup, Assyrian and Min Dong, of which CLDR's likely subtags say nothing.
+        *((tag, set()) for tag in ("nog", "sel-RU", "aii", "cdo")),
     ],
 )
 def test_a_language_is_written_in_its_scripts(tag: str, scripts: set[str]) -> None:

@@ -28,6 +28,8 @@ DOCUMENTS = [
     {"id": "cyrillic", "text": UZBEK * 3, "lang": "uz"},
     {"id": "latin", "text": UZBEK * 3, "lang": "uz-Latn"},
     {"id": "strange", "text": ENGLISH * 3, "lang": "no such tag"},
+    {"id": "none", "text": RUSSIAN * 3, "lang": "mul"},
+    {"id": "unknown", "text": UZBEK * 3, "lang": "nog"},
     {"id": "short", "text": "Да", "lang": "en"},
     {"id": "mixed", "text": "\n".join([ENGLISH * 2] * 7 + [FRENCH * 2] * 4)},
     {"id": "doubt", "text": NORWEGIAN},
@@ -67,7 +69,7 @@ def test_a_tag_that_the_script_contradicts_is_kept_shown_and_counted(finished: O
 
 def test_a_tag_without_known_script_and_a_text_of_a_few_letters_are_not_checked(finished: Outcome) -> None:
     found = rows(finished.directory.root)
-    assert found["strange"]["language.script_share"] is None
+    assert all(found[name]["language.script_share"] is None for name in ("strange", "none", "unknown"))
     assert found["short"]["language.script_share"] is None
     assert found["short"]["language.script"] == "Cyrl"
 
