@@ -6,7 +6,8 @@ columns of one name the last counts. TSV is read with quotes too. Blank lines ar
 lang is missing; an empty text is a text. The position is the byte offset of the row.
 
 The text is kept byte for byte, so that normalisation can repair what is not UTF-8; a damaged field other than the text
-fails the record with `csv.encoding`. A quote that is never closed takes in the rest of the file, as `csv.quote`.
+fails the record with `csv.encoding`. A quote that is never closed takes in the rest of the file, as `csv.quote`; one
+that takes in whole records, up to a quote with text behind it, fails with them.
 
 Failures: csv.columns, csv.quote, csv.encoding, document.too_large.
 """

@@ -2,7 +2,9 @@
 
 A field that begins with a quote is quoted; inside, a doubled quote is a quote, and delimiters and line feeds are text.
 A quote elsewhere is a character like any other; what follows a closing quote up to the delimiter belongs to the field.
-A record ends with LF or CR LF outside quotes. The two kernels share the states, so that producer and reader agree.
+But no writer sets text behind quotes that hold line feeds: there, a quote that was meant as a character has taken in
+the records up to the next one. A record ends with LF or CR LF outside quotes. The two kernels share the states, so that
+producer and reader agree.
 """
 
 from __future__ import annotations
@@ -66,7 +68,7 @@ def field_places(
     record (int64[records], 0 for a blank line), begin and end of each wanted field without its outer quotes
     (int64[records, wanted, 2], -1 where the record is too short), its kind (uint8[records, wanted]: 0, QUOTED_FIELD,
     BROKEN_FIELD; where text follows the closing quote the place is the whole field with quotes), and which records end
-    inside quotes (bool[records]).
+    inside quotes, or have quotes with line feeds and text behind them (bool[records]).
     """
     records = len(ends)
     counts = np.zeros(records, dtype=np.int64)
@@ -88,6 +90,7 @@ def field_places(
         field = begin
         closing = -1
         kind = 0
+        fed = False
         for place in range(begin, last + 1):
             byte = data[place] if place < last else 0
             at_end = place == last
@@ -109,16 +112,21 @@ def field_places(
                 state = FIELD
                 field = place + 1
                 kind = 0
+                fed = False
             elif state == QUOTED:
                 if byte == _QUOTE:
                     state = CLOSED
                     closing = place
+                elif byte == _FEED:
+                    fed = True
             elif byte == _QUOTE and state != PLAIN:
                 state = QUOTED
                 kind = QUOTED_FIELD
             else:
                 if state == CLOSED:
                     kind = BROKEN_FIELD
+                if kind == BROKEN_FIELD and fed and byte > 32:
+                    open_quotes[record] = True
                 state = PLAIN
         counts[record] = 0 if blank and column == 1 else column
         begin = end

@@ -29,7 +29,8 @@ bodies = st.lists(pieces, max_size=40).map(b"".join)
 
 
 class Row(NamedTuple):
-    """A record: its bytes, its fields, whether a line feed ends it, whether the file ends inside its quotes."""
+    """A record: its bytes, its fields, whether a line feed ends it, whether the file ends inside its quotes or quotes
+    with line feeds have text behind them."""
 
     begin: int
     end: int
@@ -42,7 +43,7 @@ def naive_rows(data: bytes, delimiter: bytes = b",") -> list[Row]:
     """RFC 4180 read byte by byte."""
     rows: list[Row] = []
     fields: list[bytes] = []
-    begin, field, state = 0, bytearray(), "field"
+    begin, field, state, behind, taken_in = 0, bytearray(), "field", False, False
     for place in range(len(data)):
         byte = data[place : place + 1]
         if state == "quoted":
@@ -57,16 +58,18 @@ def naive_rows(data: bytes, delimiter: bytes = b",") -> list[Row]:
         elif byte == b"\n":
             if data[place - 1 : place] == b"\r" and place > begin:
                 field = field[:-1]
-            rows.append(Row(begin, place + 1, [*fields, bytes(field)], True, False))
-            begin, fields, field, state = place + 1, [], bytearray(), "field"
+            rows.append(Row(begin, place + 1, [*fields, bytes(field)], True, taken_in))
+            begin, fields, field, state, behind, taken_in = place + 1, [], bytearray(), "field", False, False
         elif byte == delimiter:
             fields.append(bytes(field))
-            field, state = bytearray(), "field"
+            field, state, behind = bytearray(), "field", False
         else:
+            behind |= state == "closed"
+            taken_in |= behind and b"\n" in field and byte > b" "
             field += byte
             state = "plain"
     if begin < len(data):
-        rows.append(Row(begin, len(data), [*fields, bytes(field)], False, state == "quoted"))
+        rows.append(Row(begin, len(data), [*fields, bytes(field)], False, taken_in or state == "quoted"))
     return rows
 
 
@@ -168,6 +171,13 @@ def test_text_behind_a_closing_quote_belongs_to_the_field_as_in_pythons_csv() ->
     row = b'"a""b"c"d",x\n'
     found = read_bytes(READER, b"text,b\n" + row, ReadOptions())
     assert found.records[0][1].decode() == next(csv.reader([row.decode()]))[0] == 'a"bc"d"'
+
+
+def test_a_quote_that_was_meant_as_a_character_joins_no_rows_without_a_word() -> None:
+    data = b'id\ttext\n1\t"I do not know.\n2\tWho does?\n3\tNobody," he said.\n4\ta\n5\t"two\nlines" \n'
+    found = read_bytes(TsvReader(), data, ReadOptions())
+    assert found.failures == [(8, "csv.quote")]
+    assert [text for _, text in found.records] == [b"a", b"two\nlines "]
 
 
 def test_a_damaged_text_keeps_its_bytes_and_other_damage_fails_the_row() -> None:
