@@ -10,9 +10,10 @@ The second opinion, each part with its own reason in `Identification.reasons`:
 - *script*: where the model names no language and nearly all letters are in a script that one language has to itself
   (`curator.language.scripts.ALONE`), it is that language.
 - *mixed*: the score is the smaller of the model's probability on the joined windows and its mean over the windows. Half
-  a page in another language makes it `und`, a quarter only lowers the score. Where windows disagree, the text is read
-  again by paragraph (`curator.language.paragraphs`); one that is mostly in another language than its windows say is
-  `und` too. With `mixed: dominant` such a text is in the language of most of its letters instead.
+  a page in another language makes it `und`, a quarter only lowers the score; a text of under 768 bytes has one window,
+  and is not looked at in parts. Where windows disagree, the text is read again by paragraph
+  (`curator.language.paragraphs`); one that is mostly in another language than its windows say is `und` too. With
+  `mixed: dominant` such a text is in the language of most of its letters instead.
 - *confusable*: which of some close relatives it is must be clear (the policy of `curator.language.confusable`).
 - *short*: a text of n letters, n < `SHORT_LETTERS`, must reach `min_score + (1 - min_score) * SURE_LETTERS / n`; below
   SURE_LETTERS letters the model is not believed at all.
