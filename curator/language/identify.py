@@ -10,7 +10,7 @@ The second opinion, each part with its own reason in `Identification.reasons`:
 - *script*: where the model names no language and nearly all letters are in a script that one language has to itself
   (`curator.language.scripts.ALONE`), it is that language.
 - *mixed*: the score is the smaller of the model's probability on the joined windows and its mean over the windows. Half
-  a page in another language makes it `und`, a quarter only lowers the score; a text of under 768 bytes has one window,
+  a page in another language makes it `und`, a quarter only lowers the score; a text of under 384 bytes has one window,
   and is not looked at in parts. Where windows disagree, the text is read again by paragraph
   (`curator.language.paragraphs`); one that is mostly in another language than its windows say is `und` too. With
   `mixed: dominant` such a text is in the language of most of its letters instead.

@@ -23,7 +23,8 @@ WINDOWS = 4
 """An even number, so that a text whose halves are in two languages has two windows in each."""
 
 PART_BYTES = 192
-"""A text that is read whole is looked at in four parts when each has this many bytes; smaller parts are too noisy."""
+"""A text that is read whole is looked at in four parts when each has this many bytes, else in two when each has;
+smaller parts are too noisy."""
 
 BLOCK_BYTES = 192
 LONGEST_BLOCK_BYTES = 768
@@ -40,8 +41,9 @@ def cut_windows(
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """The windows of each text, `WINDOWS` to a text: (int64[texts * 4], int64[texts * 4]), begin and end.
 
-    A text of at most four windows is covered by its parts without gaps, one of under four times `PART_BYTES` by the
-    first alone (the others are empty). Windows never overlap and hold whole characters.
+    A text of at most four windows is covered by its parts without gaps, one of under four times `PART_BYTES` by its
+    halves, one of under two times by the first alone (the others are empty). Windows never overlap and hold whole
+    characters.
     """
     begins = np.zeros(WINDOWS * (len(offsets) - 1), dtype=np.int64)
     ends = np.zeros_like(begins)
@@ -101,6 +103,10 @@ def _cut_windows(
             begins[first : first + WINDOWS] = end
             ends[first : first + WINDOWS] = end
             begins[first] = begin
+            if size >= 2 * part_bytes:
+                middle = _boundary(data, begin + size // 2, end)
+                ends[first] = middle
+                begins[first + 1] = middle
             continue
         sampled = size > WINDOWS * window_bytes
         for window in range(WINDOWS):
