@@ -343,8 +343,9 @@ class _Driver:
         contradicted, mixed = (sum(counts[name] for counts in counted) for name in ("contradicted", "mixed"))
         self.facts["language"] = {"tag_contradicted_by_script": contradicted, "in_several_languages": mixed}
         if contradicted:
+            carry = "1 document carries" if contradicted == 1 else f"{contradicted:,} documents carry"
             self.warnings.append(
-                f"{contradicted:,} documents carry a language tag that their script contradicts; all are kept, "
+                f"{carry} a language tag that the script contradicts; all are kept, "
                 "and have a language.script_share below 0.5 in scores/"
             )
 

@@ -63,7 +63,7 @@ def test_a_tag_that_the_script_contradicts_is_kept_shown_and_counted(finished: O
     assert facts(finished)["language"]["tag_contradicted_by_script"] == 2
     warnings = cast("list[str]", finished.manifest["warnings"])
     assert [warning.partition(";")[0] for warning in warnings] == [
-        "2 documents carry a language tag that their script contradicts"
+        "2 documents carry a language tag that the script contradicts"
     ]
 
 
