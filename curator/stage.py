@@ -46,10 +46,21 @@ Columns = Mapping[str, pa.Array]
 """Annotation columns by their full name (`entropy.bits`), one row a document of the batch."""
 
 
+_GROUPS = {"sources", "languages"}
+
+
 class Parameters(BaseModel):
     """Base of the parameters of a stage: frozen, unknown keys refused."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    def complete(self, mode: Literal["json", "python"] = "json") -> dict[str, object]:
+        """The values with every default; of a source or language (see `curator.thresholds`) only what is given, since a
+        null turns a rule off."""
+        values: dict[str, object] = self.model_dump(mode=mode)
+        if type(self).model_fields.keys() >= _GROUPS:
+            values.update(self.model_dump(mode=mode, include=_GROUPS, exclude_unset=True))
+        return values
 
 
 ParametersT = TypeVar("ParametersT", bound=Parameters)
@@ -195,7 +206,7 @@ class Stage(abc.ABC, Generic[ParametersT]):
     def recorded(self) -> Mapping[str, object]:
         """The parameters as JSON, as the fingerprint and the manifest hold them: files and folders by their names, for
         what is in them is a `Requirement`, and a stage that reads earlier runs names those."""
-        values = _without_folders(self.parameters.model_dump())
+        values = _without_folders(self.parameters.complete("python"))
         return cast("Mapping[str, object]", TypeAdapter(object).dump_python(values, mode="json"))
 
     def annotate(self, batch: Batch) -> Columns:

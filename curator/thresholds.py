@@ -40,16 +40,6 @@ def cascades(parameters: Parameters) -> bool:
     return hasattr(parameters, "sources") and hasattr(parameters, "languages")
 
 
-def complete(parameters: Parameters) -> dict[str, object]:
-    """The parameters as JSON values with every default; of a source or language only what is given, since a null turns
-    a rule off."""
-    values: dict[str, object] = parameters.model_dump(mode="json")
-    if cascades(parameters):
-        given = parameters.model_dump(mode="json", include={"sources", "languages"}, exclude_unset=True)
-        values.update(given)
-    return values
-
-
 def thresholds_of(
     batch: Batch, parameters: Cascading, name: str, known: Mapping[str, float | None] | None = None
 ) -> NDArray[np.float64]:

@@ -17,7 +17,6 @@ from curator.errors import UserError
 from curator.recipe.model import Recipe, StageEntry
 from curator.recipe.overlay import OVERLAY_KEYS, Calibration, Origin, Origins, OverlayOrigin
 from curator.registry import nearest, stage_class
-from curator.thresholds import complete
 
 Value: TypeAlias = "bool | int | float | str | list[Value] | dict[str, Value] | None"
 Location: TypeAlias = "tuple[str | int, ...]"
@@ -372,7 +371,7 @@ def _build(data: dict[str, Value], lines: Mapping[Location, Place], label: str) 
             parameters = found.parameters_type.model_validate(given)
         except ValidationError as error:
             raise _explain(error, found.parameters_type, at, lines, label) from error
-        entries.append(StageEntry(name=name, parameters=complete(parameters)))
+        entries.append(StageEntry(name=name, parameters=parameters.complete()))
     try:
         return Recipe.model_validate({**data, "stages": entries})
     except ValidationError as error:

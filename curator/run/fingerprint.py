@@ -65,14 +65,18 @@ def _differences(before: Mapping[str, object], now: Mapping[str, object], prefix
         path = f"{prefix}{name}"
         if isinstance(old, dict) and isinstance(new, dict):
             yield from _differences(old, new, f"{path}.")
-        elif old != new:
+        elif old != new or (name in before) != (name in now):  # a threshold of null is off, one not given is not
             if prefix.startswith("input."):
                 what = "is new" if old is None else "is gone" if new is None else _changed(new)
                 yield f"{path} {what}"
             elif prefix.startswith("code."):
                 yield f"{path}: the source changed"
             else:
-                yield f"{path}: {json.dumps(old, ensure_ascii=False)} -> {json.dumps(new, ensure_ascii=False)}"
+                yield f"{path}: {_told(before, name)} -> {_told(now, name)}"
+
+
+def _told(values: Mapping[str, object], name: str) -> str:
+    return json.dumps(values[name], ensure_ascii=False) if name in values else "not given"
 
 
 def _changed(now: object) -> str:

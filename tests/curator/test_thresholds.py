@@ -13,7 +13,7 @@ from curator.document import Batch
 from curator.recipe import Recipe, load_recipe_text
 from curator.run.pipeline import make_pipeline
 from curator.stage import Column, Parameters
-from curator.thresholds import cascades, column_cuts, complete, thresholds_of
+from curator.thresholds import cascades, column_cuts, thresholds_of
 
 
 class Limits(Parameters):
@@ -92,8 +92,8 @@ def test_what_a_group_does_not_say_is_not_off() -> None:
     given = LimitParameters.model_validate(
         {"sources": {"books": {"low": 2, "languages": {"de": {"high": None}}}}, "languages": {"fr": {"high": 7}}}
     )
-    again = LimitParameters.model_validate(complete(given))
-    assert complete(given) == {
+    again = LimitParameters.model_validate(given.complete())
+    assert given.complete() == {
         "low": 1.0,
         "high": 9.0,
         "sources": {"books": {"low": 2.0, "languages": {"de": {"high": None}}}},
@@ -114,3 +114,12 @@ def test_a_recipe_that_gives_a_language_one_threshold_leaves_the_others_in_force
     assert limit["min_bits"] == [5.8, 5.8]
     assert limit["max_repetition"] == [0.7, 0.7]
     assert str(limit["min_order"]) == "[nan, 0.35]"
+
+
+def test_a_run_records_of_a_group_what_its_recipe_says_and_no_more() -> None:
+    recorded = [
+        make_pipeline(load_recipe_text(f"name: x\nstages:\n  - entropy: {given}\n", "x")).recorded_recipe()
+        for given in ("{languages: {vi: {min_bits: 5.8}}}", "{languages: {vi: {min_bits: 5.8, min_order: null}}}")
+    ]
+    languages = [recipe.stages[0].parameters["languages"] for recipe in recorded]
+    assert languages == [{"vi": {"min_bits": 5.8}}, {"vi": {"min_bits": 5.8, "min_order": None}}]

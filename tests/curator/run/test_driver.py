@@ -108,6 +108,13 @@ def test_resume_with_another_recipe_or_input_is_refused_with_the_difference(inpu
         run_stages([file], tmp_path / "run", "dedup", resume=True)
 
 
+def test_resume_with_a_rule_turned_off_for_a_language_is_refused(tmp_path: Path) -> None:
+    file = write_jsonl(tmp_path / "a.jsonl", make_texts(30))
+    run_stages([file], tmp_path / "run", "entropy: {languages: {de: {min_bits: 5}}}")
+    with pytest.raises(UserError, match=r"entropy\.languages\.de\.min_order: not given -> null"):
+        run_stages([file], tmp_path / "run", "entropy: {languages: {de: {min_bits: 5, min_order: null}}}", resume=True)
+
+
 def test_resume_on_a_missing_directory_starts(inputs: list[Path], tmp_path: Path) -> None:
     outcome = run_stages(inputs, tmp_path / "new", "dedup", resume=True)
     assert not outcome.resumed

@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from curator.document import DOCUMENT_SCHEMA, Batch
 from curator.recipe import Recipe, load_recipe_text
 from curator.run.pipeline import make_pipeline
-from curator.thresholds import complete
 from stages.quality.languages import read_languages
 from stages.quality.parameters import QualityParameters, Thresholds
 from stages.quality.rules import RULES, Rule
@@ -76,7 +75,7 @@ def test_the_most_specific_threshold_decides_and_only_then_what_is_known_of_the_
     for rule, cut in zip(RULES, stage.cuts(batch, stage.annotate(batch)), strict=True):
         expected = [expected_limit(rule, source, language, parameters) for source, language in PLACES]
         np.testing.assert_array_equal(cut.limit, [np.nan if limit is None else limit for limit in expected])
-    again = Quality(QualityParameters.model_validate(complete(stage.parameters)))
+    again = Quality(QualityParameters.model_validate(stage.parameters.complete()))
     assert again.parameters == stage.parameters
     for cut, kept in zip(
         stage.cuts(batch, stage.annotate(batch)), again.cuts(batch, again.annotate(batch)), strict=True
