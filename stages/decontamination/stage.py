@@ -55,8 +55,8 @@ class Decontamination(Stage[DecontaminationParameters]):
         ),
     )
     rules: ClassVar[Mapping[str, str]] = {
-        BY_OVERLAP: "a share of {score} of its units stands in n-grams of the evaluation set {kind}; the limit is "
-        "{threshold}",
+        BY_OVERLAP: "a share of {score} of its units stands in n-grams of the evaluation set {kind}; the limit, for "
+        "all sets together, is {threshold}",
         BY_PIECES: "without its text of the evaluation set {kind} it would fall into {score} pieces; the limit is "
         "{threshold}",
         BY_NOTHING_LEFT: "without its text of the evaluation set {kind} the longest piece has {score} characters, "

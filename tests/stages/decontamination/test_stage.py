@@ -111,6 +111,18 @@ def test_a_flag_names_every_set_and_keeps_the_document(tmp_path: Path) -> None:
     assert [row["text"] for row in rows(tmp_path / "run", "shards")] == [text]
 
 
+def test_a_document_over_the_limit_by_several_sets_together_is_told_so(tmp_path: Path) -> None:
+    for name in ("en", "de"):
+        write_jsonl(tmp_path / f"{name}.jsonl", [{"text": TEXTS[name]}])
+    file = write_jsonl(tmp_path / "in.jsonl", [{"id": "d", "text": f"{TEXTS['de']} and {TEXTS['en']}"}])
+    sets = [{"name": name, "path": str(tmp_path / f"{name}.jsonl")} for name in ("en", "de")]
+    run_stages([file], tmp_path / "run", stage_text(sets, threshold=0.8), language="off")
+    (decision,) = decided(tmp_path / "run")["d"]
+    (score,) = rows(tmp_path / "run", "scores")
+    assert float(str(decision["score"])) < 0.8 < float(str(score["decontamination.overlap"]))
+    assert "the limit, for all sets together, is 0.8." in curator("explain", tmp_path / "run", "d").stdout
+
+
 def test_removal_takes_the_text_and_what_stands_beside_it(tmp_path: Path) -> None:
     before, after = filler(1), filler(2)
     text = f"{before} {TEXTS['ru']} {after}"
@@ -178,7 +190,7 @@ def test_explain_says_which_set_and_which_example(tmp_path: Path) -> None:
     told = curator("explain", run, "d").stdout
     begin = text.index(TEXTS["en"])
     assert f"decontamination dropped it (characters {begin} to {len(text)}, like quiz:1): a share of" in told
-    assert "of its units stands in n-grams of the evaluation set quiz; the limit is 0." in told
+    assert "of its units stands in n-grams of the evaluation set quiz; the limit, for all sets together, is 0." in told
 
 
 def test_the_record_holds_no_text_of_a_set(tmp_path: Path) -> None:
