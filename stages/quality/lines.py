@@ -1,7 +1,7 @@
 """What the lines of documents look like: one kernel over the bytes of a batch.
 
-A line is what stands between line feeds, less white space at its ends; one with nothing else is blank. Blank lines part
-paragraphs. Lines are the same if their bytes are, and so are paragraphs.
+A line is what stands between line feeds, less white space and marks without width at its ends; one with nothing else is
+blank. Blank lines part paragraphs. Lines are the same if their bytes are, and so are paragraphs.
 """
 
 from __future__ import annotations
@@ -243,12 +243,12 @@ def _count(
                     after = np.int64(data[begin + 1]) if begin + 1 < stop else _SPACE
                     # A hyphen or star that is no bullet touches the word: `-5`, `*bold*`.
                     counts[_BULLETS, text] += first not in (_STAR, _HYPHEN) or after in (_SPACE, _TAB)
-                # Behind quotation marks and brackets.
+                # Behind quotation marks and brackets, which French sets apart by a space.
                 last = stop
                 while last > begin:
                     place = _last_place(data, begin, last)
                     point = point_at(data, place, last)
-                    if signs[point] & CLOSER == 0:
+                    if signs[point] & (CLOSER | BLANK) == 0:
                         counts[_TERMINALS, text] += signs[point] & TERMINAL != 0
                         stops = (
                             last - begin >= 3

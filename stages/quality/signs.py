@@ -23,7 +23,8 @@ CLOSER = 2
 BULLET = 4
 """Stands before an item of a list."""
 BLANK = 8
-"""White space (Unicode White_Space)."""
+"""White space (Unicode White_Space), or a mark without width: Bidi_Control, which stands behind the full stop of many
+lines in Arabic and Hebrew, zero width space, word joiner, byte order mark."""
 KINDS = {"terminal": TERMINAL, "closer": CLOSER, "bullet": BULLET, "blank": BLANK}
 
 

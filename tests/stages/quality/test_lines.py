@@ -42,7 +42,7 @@ def plain(text: str) -> dict[str, int]:
     stripped = [line.strip(BLANKS) for line in text.split("\n")]
     lines = [line for line in stripped if line]
     paragraphs = [part.strip("\n") for part in re.split(r"\n\n+", "\n".join(stripped)) if part.strip("\n")]
-    ends = [line.rstrip(CLOSERS) for line in lines]
+    ends = [line.rstrip(CLOSERS + BLANKS) for line in lines]
     return {
         "lines": len(lines),
         "characters": sum(map(len, lines)),
@@ -91,6 +91,10 @@ def test_a_text_has_the_same_counts_alone_and_in_any_batch(texts: list[str]) -> 
         "འདིར་མཇུག་རྫོགས།",
         "And so on…",
         "وهكذا؟»",
+        "« Elle finit ici.\u00a0»",
+        "“ It ends here! ”",
+        "هل تنتهي هنا؟\u200f",
+        '\u202b"זה נגמר כאן.\u200f"\u202c',
     ],
 )
 def test_sentences_end_in_every_script(line: str) -> None:
@@ -118,6 +122,7 @@ def test_what_does_not_end_a_sentence(line: str) -> None:
 )
 def test_a_bullet_is_no_dash_of_direct_speech(line: str, bullet: bool) -> None:
     assert counts_of([f"  {line}"])[0]["bullets"] == bullet
+    assert counts_of([f"\u200f{line}"])[0]["bullets"] == bullet, "a mark of direction is not seen"
 
 
 def test_blank_lines_part_paragraphs_and_white_space_at_the_ends_of_lines_does_not_matter() -> None:
