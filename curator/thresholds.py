@@ -9,16 +9,21 @@ language in the source group. A null turns a rule off.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import TYPE_CHECKING, Annotated, Protocol, TypeAlias, cast
 
 import numpy as np
+from pydantic import AfterValidator
 
+from curator.language.tags import checked_list_language
 from curator.stage import Column, Columns, Cut, Parameters
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from curator.document import Batch, Codes
+
+ListLanguage: TypeAlias = Annotated[str, AfterValidator(checked_list_language)]
+"""What thresholds go by: one for another tag, such as `de-AT`, would hold for no document."""
 
 
 class Cascading(Protocol):

@@ -38,7 +38,7 @@ from pydantic import Field
 from curator.kernel import inline_kernel, kernel
 from curator.stage import Column, Columns, Cut, Parameters, Stage, State
 from curator.text.segment import read_only
-from curator.thresholds import as_scores, thresholds_of
+from curator.thresholds import ListLanguage, as_scores, thresholds_of
 from curator.verdict import VerdictBuilder, Verdicts, round_score
 
 if TYPE_CHECKING:
@@ -123,7 +123,9 @@ class Thresholds(Parameters):
 class SourceThresholds(Thresholds):
     """Thresholds of a source, and those of single languages in it."""
 
-    languages: Mapping[str, Thresholds] = Field(default_factory=dict, description="other thresholds by list language")
+    languages: Mapping[ListLanguage, Thresholds] = Field(
+        default_factory=dict, description="other thresholds by list language"
+    )
 
 
 class EntropyParameters(Thresholds):
@@ -149,7 +151,9 @@ class EntropyParameters(Thresholds):
     sources: Mapping[str, SourceThresholds] = Field(
         default_factory=dict, description="other thresholds by source group"
     )
-    languages: Mapping[str, Thresholds] = Field(default_factory=dict, description="other thresholds by list language")
+    languages: Mapping[ListLanguage, Thresholds] = Field(
+        default_factory=dict, description="other thresholds by list language"
+    )
 
 
 @dataclass(frozen=True)

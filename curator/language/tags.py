@@ -172,9 +172,15 @@ def _registry_names() -> dict[str, str]:
     return names
 
 
+def checked_list_language(language: str) -> str:
+    """A language that a recipe names, which must be a list language. ValueError with the right one for another."""
+    right = list_language(language)
+    if right != language:
+        expected = f"a language as lists have it: {right!r}" if is_valid(language) else "a language tag, such as 'de'"
+        raise ValueError(f"{language!r}: expected {expected}")
+    return language
+
+
 def checked_list_languages(languages: tuple[str, ...]) -> tuple[str, ...]:
-    """The languages that a recipe names, which must be list languages. ValueError with the right one for another."""
-    for language in languages:
-        if list_language(language) != language:
-            raise ValueError(f"{language!r}: expected a language as lists have it: {list_language(language)!r}")
-    return languages
+    """Several such languages."""
+    return tuple(map(checked_list_language, languages))

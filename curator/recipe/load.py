@@ -382,7 +382,7 @@ def _explain(
     error: ValidationError, model: type[BaseModel], at: Location, lines: Mapping[Location, Place], label: str
 ) -> UserError:
     first = error.errors(include_url=False)[0]
-    location = tuple(part for part in first["loc"] if part not in ("function-before", "Language"))
+    location = tuple(part for part in first["loc"] if part not in ("function-before", "Language", "[key]"))
     name = ".".join(str(part) for part in location)
     where = _line(lines, (*at, *location))
     if first["type"] == "extra_forbidden":
@@ -398,7 +398,8 @@ def _explain(
         )
     message = first["msg"].removeprefix("Value error, ")
     given = first["input"]
-    shown = f" (got {given!r})" if isinstance(given, (str, int, float, bool)) else ""
+    is_key = first["loc"][-1:] == ("[key]",)  # which the place has named
+    shown = f" (got {given!r})" if isinstance(given, (str, int, float, bool)) and not is_key else ""
     return UserError(f"{where}{name}: {message[:1].lower()}{message[1:]}{shown}", file=label)
 
 

@@ -21,6 +21,7 @@ from curator.document import Batch
 from curator.run.corpus import Corpus
 from curator.stage import Column, Columns, Parameters, Stage, State
 from curator.text.spans import cut_spans, settle_spans, span_points
+from curator.thresholds import ListLanguage
 from curator.verdict import Spans, VerdictBuilder, Verdicts
 from stages.boilerplate.lines import Measure
 from stages.boilerplate.relate import SPAN, find_boilerplate
@@ -47,7 +48,9 @@ class BoilerplateParameters(Thresholds):
     min_characters: int = Field(16, ge=1, le=1000, description="the same, in scripts without spaces")
     min_units_left: int = Field(10, ge=0, description="a document of which fewer units are left is dropped")
     sources: Mapping[str, Thresholds] = Field(default_factory=dict, description="other thresholds by source group")
-    languages: Mapping[str, Thresholds] = Field(default_factory=dict, description="other thresholds by list language")
+    languages: Mapping[ListLanguage, Thresholds] = Field(
+        default_factory=dict, description="other thresholds by list language"
+    )
 
     @property
     def measure(self) -> Measure:

@@ -25,6 +25,7 @@ from pydantic import Field, field_validator, model_validator
 from curator.document import UNDETERMINED, Batch
 from curator.keys import random_words
 from curator.stage import Column, Columns, Parameters, Requirement, Stage, State
+from curator.thresholds import ListLanguage
 from curator.verdict import VerdictBuilder, Verdicts, round_score
 from stages.outliers.embedding import DIMENSIONS, embed
 from stages.outliers.forest import Forests, fit_forest, flatten
@@ -64,7 +65,7 @@ class OutliersParameters(Parameters):
     contamination: float = Field(
         default=0.01, gt=0, le=0.5, description="Share of a language's sample that is flagged."
     )
-    contamination_by_language: Mapping[str, float] = Field(
+    contamination_by_language: Mapping[ListLanguage, float] = Field(
         default_factory=dict, description="The same for single languages: {br: 0.05}."
     )
     min_documents: int = Field(default=100, ge=2, description="A language with fewer documents is not judged.")

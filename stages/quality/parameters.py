@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from pydantic import Field
 
 from curator.stage import Parameters
+from curator.thresholds import ListLanguage
 
 
 class Thresholds(Parameters):
@@ -53,7 +54,9 @@ class Thresholds(Parameters):
 class SourceThresholds(Thresholds):
     """Thresholds of a source, and those of single languages in it."""
 
-    languages: Mapping[str, Thresholds] = Field(default_factory=dict, description="other thresholds by list language")
+    languages: Mapping[ListLanguage, Thresholds] = Field(
+        default_factory=dict, description="other thresholds by list language"
+    )
 
 
 class QualityParameters(Thresholds):
@@ -122,4 +125,6 @@ class QualityParameters(Thresholds):
     sources: Mapping[str, SourceThresholds] = Field(
         default_factory=dict, description="other thresholds by source group"
     )
-    languages: Mapping[str, Thresholds] = Field(default_factory=dict, description="other thresholds by list language")
+    languages: Mapping[ListLanguage, Thresholds] = Field(
+        default_factory=dict, description="other thresholds by list language"
+    )

@@ -10,6 +10,7 @@ import pytest
 from pydantic import Field
 
 from curator.document import Batch
+from curator.errors import UserError
 from curator.recipe import Recipe, load_recipe_text
 from curator.run.pipeline import make_pipeline
 from curator.stage import Column, Parameters
@@ -123,3 +124,18 @@ def test_a_run_records_of_a_group_what_its_recipe_says_and_no_more() -> None:
     ]
     languages = [recipe.stages[0].parameters["languages"] for recipe in recorded]
     assert languages == [{"vi": {"min_bits": 5.8}}, {"vi": {"min_bits": 5.8, "min_order": None}}]
+
+
+@pytest.mark.parametrize(
+    ("given", "problem"),
+    [
+        ("entropy: {languages: {de-AT: {min_bits: 5}}}", r"languages\.de-AT: 'de-AT': .* as lists have it: 'de'$"),
+        ("entropy: {sources: {web: {languages: {nb: {min_bits: 5}}}}}", r"languages\.nb: .* as lists have it: 'no'$"),
+        ("quality: {languages: {German: {min_words: 5}}}", r"languages\.German: .* a language tag, such as 'de'$"),
+        ("boilerplate: {languages: {iw: {min_documents: 5}}}", r"languages\.iw: .* as lists have it: 'he'$"),
+        ("outliers: {contamination_by_language: {zh-Hant: 0.1}}", r"zh-Hant: .* as lists have it: 'zh'$"),
+    ],
+)
+def test_a_threshold_of_a_language_that_no_document_can_have_is_refused(given: str, problem: str) -> None:
+    with pytest.raises(UserError, match=problem):
+        load_recipe_text(f"name: x\nstages:\n  - {given}\n", "x")
