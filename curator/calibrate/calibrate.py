@@ -252,6 +252,13 @@ def _check_run(directory: RunDirectory, manifest: Manifest, recipe: Recipe, stag
                 file=root,
                 hint="leave out --recipe, or give its input instead",
             )
+        editor = next((other.name for other in theirs.before(theirs.stage(stage.name)) if other.edits_text), None)
+        if editor is not None:  # `scores/` counts the units of texts as they were read
+            raise UserError(
+                f"its scores of {stage.name!r} are those of texts that {editor!r} had edited",
+                file=root,
+                hint="give its shards instead",
+            )
     for path in matching(directory.scores, "*.parquet")[:1]:
         if GROUPS[0] not in _schema(path).names:
             raise UserError(f"its scores have no column {GROUPS[0]!r}", file=root, hint="run it again")

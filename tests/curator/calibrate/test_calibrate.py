@@ -223,6 +223,16 @@ def test_a_run_of_another_version_of_the_stage_is_refused(measured: RunDirectory
         calibrate(RunDirectory(tmp_path), recipe_of(), Settings())
 
 
+def test_a_run_that_scored_edited_texts_is_refused_and_its_shards_are_not(tmp_path: Path) -> None:
+    corpus = write_good(tmp_path, 100, seed=3)
+    run_stages([corpus], tmp_path / "run", "pii", "entropy", language="off")
+    with pytest.raises(UserError, match="its scores of 'entropy' are those of texts that 'pii' had edited"):
+        calibrate(RunDirectory(tmp_path / "run"), recipe_of(), Settings(share=SHARE))
+    shards = [str(path) for path in (tmp_path / "run" / "shards").iterdir()]
+    measured = measure(shards, recipe_of(), tmp_path / "measured", workers=1, memory_bytes=10**9)
+    assert calibrate(measured, recipe_of(), Settings(share=SHARE)).documents == 100
+
+
 def test_damaged_scores_are_a_data_error(measured: RunDirectory, tmp_path: Path) -> None:
     copy = RunDirectory(tmp_path)
     (tmp_path / "manifest.json").write_bytes(measured.manifest.read_bytes())
