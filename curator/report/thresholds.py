@@ -49,8 +49,8 @@ def describe_overlay(origins: Origins | None) -> str:
     kept = {(row.source, row.language) for row in calibration.unfitted if row.stage is None}
     few = f" {len(kept)} groups had too few documents, and keep the recipe’s thresholds." if kept else ""
     return (
-        f"{told}, fitted to {files}{more} so that at least {calibration.share:.6g} of such text passes all thresholds "
-        f"of its group, with confidence {calibration.confidence:.6g}.{few}"
+        f"{told}, fitted to {files}{more} so that at least {calibration.share:.6g} of such text passes all that "
+        f"were fitted for its group, with confidence {calibration.confidence:.6g}.{few}"
     )
 
 

@@ -93,12 +93,14 @@ def test_a_run_with_an_overlay_says_in_its_manifest_and_report_where_thresholds_
     page = lxml.html.fromstring((folder / "run1" / "report.html").read_text())
     (section,) = page.xpath("//section[@id='thresholds']")
     assert "Overlay o.yaml (" in section.text_content()
+    assert "passes all that were fitted for its group" in section.text_content()
     rows = {
         tuple(cell.text_content() for cell in row)[:2]: [c.text_content() for c in row] for row in section.iter("tr")
     }
     assert rows["entropy min_order", "everywhere"][2:] == ["0.35", "default"]
     assert rows["entropy min_bits", "everywhere"][2:] == ["6.1", "recipe"]
     assert rows["entropy max_excess", "everywhere"][2:] == ["0.7", "--set"]
+    assert "off" not in {cells[2] for cells in rows.values()}, "nobody turned a rule off"
     fitted = next(row for row in overlay["calibration"]["fitted"] if row["parameter"] == "min_order")
     shown = rows["entropy min_order", f"{fitted['language']} in source {fitted['source']}"]
     assert shown[2] == f"{fitted['threshold']:.6g}"
