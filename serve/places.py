@@ -123,12 +123,14 @@ class Places:
             above = above.parent
         return found
 
-    def check_recipe(self, recipe: Recipe) -> None:
-        """PlaceError where a recipe names a file that is not below an input root, or what is the server's own."""
+    def check_recipe(self, recipe: Recipe) -> tuple[str, ...]:
+        """The files and folders that a recipe names, and what may be one. PlaceError where one is not below an input
+        root, or a recipe names what is the server's own."""
+        files: list[str] = []
         if recipe.language is not None and recipe.language.model != SHIPPED_MODEL:
-            self._input(recipe.language.model)
+            files.append(self._input(recipe.language.model))
         if recipe.tokenizer is not None:
-            self._input(recipe.tokenizer)
+            files.append(self._input(recipe.tokenizer))
         for entry in recipe.stages:
             for values in _mappings(entry.parameters):
                 name = self.allowances.refused(values)
@@ -140,7 +142,10 @@ class Places:
                     )
             for text in _strings(_without_servers_own(entry.parameters)):
                 if "/" in text or "\\" in text or text.startswith("~") or text in (".", ".."):
-                    self._input(text)
+                    files.append(self._input(text))
+                elif _is_here(text):
+                    files.append(text)
+        return tuple(files)
 
     def _input(self, given: str) -> str:
         if not self.input_roots:
@@ -187,6 +192,11 @@ def _real(place: str) -> Path:
 def _refuse_parents(given: str) -> None:
     if "\0" in given or ".." in Path(given).parts:
         raise PlaceError("holds `..` or a NUL", file=given.replace("\0", "\\0"), hint="write the path without it")
+
+
+def _is_here(text: str) -> bool:
+    """Whether a word, which may mean anything, may also be the name of something in the working directory."""
+    return os.path.lexists(text) or any(sign in text for sign in _MAGIC)
 
 
 def _mappings(value: object) -> Iterator[Mapping[str, object]]:

@@ -13,16 +13,15 @@ from pathlib import Path
 
 from curator.cli.packages import require
 from curator.errors import DataError, UserError
-from curator.plan import make_plan
 from curator.recipe import Recipe, load_overlay_text, load_recipe, load_recipe_text, packaged_recipes
 from curator.registry import nearest
-from curator.run.checks import check_metadata, check_place, check_requirements
+from curator.run.checks import check_place
 from curator.run.directory import RunDirectory
 from curator.run.memory import workers_within
-from curator.run.pipeline import Pipeline, make_pipeline
 from curator.storage.path import as_path, is_url
 from serve.guarded.call import Guard
 from serve.guarded.heads import read_guarded_heads
+from serve.guarded.recipes import check_guarded_stages
 from serve.models import RecipeChoice, Run, RunRequest, WorkRequest
 from serve.places import PlaceError, Places
 from serve.problems import ProblemError
@@ -42,22 +41,19 @@ class Checked:
     output: str
 
 
-def check_recipe(choice: RecipeChoice, places: Places) -> tuple[Pipeline, tuple[str, ...]]:
-    """The pipeline of a recipe that can run here, and its phases in words. ProblemError where it cannot."""
+def check_recipe(choice: RecipeChoice, places: Places, guard: Guard) -> tuple[Recipe, tuple[str, ...]]:
+    """A recipe that can run here, and its phases in words. ProblemError where it cannot."""
     try:
         recipe = _load(choice)
-        places.check_recipe(recipe)
-        pipeline = make_pipeline(recipe)
-        phases = tuple(phase.describe() for phase in make_plan(pipeline))
-        check_requirements(pipeline)
-        check_metadata(pipeline)
+        files = places.check_recipe(recipe)
+        phases = check_guarded_stages(guard, recipe, files)
     except PlaceError as error:
         raise place_problem(error) from error
     except UserError as error:
         raise ProblemError("recipe.invalid", _said(error), hint=error.hint) from error
     except RecursionError as error:
         raise ProblemError("recipe.invalid", "it is nested too deeply") from error
-    return pipeline, phases
+    return recipe, phases
 
 
 def check_run(request: RunRequest, settings: Settings, guard: Guard) -> Checked:
@@ -66,10 +62,10 @@ def check_run(request: RunRequest, settings: Settings, guard: Guard) -> Checked:
     if not places.input_roots or not places.output_roots:
         missing = "--output-root" if places.input_roots else "--input-root"
         raise ProblemError("roots.missing", "runs are refused", hint=f"start the service with {missing} DIRECTORY")
-    pipeline, _ = check_recipe(request, places)
+    recipe, _ = check_recipe(request, places, guard)
     try:
         output = places.output(request.output)
-        places.discover(request.inputs, pipeline.recipe.input.format, partial(read_guarded_heads, guard))
+        places.discover(request.inputs, recipe.input.format, partial(read_guarded_heads, guard))
         directory = RunDirectory(as_path(output))
         check_place(directory, request.inputs)
         _check_room(directory, places)
@@ -77,12 +73,12 @@ def check_run(request: RunRequest, settings: Settings, guard: Guard) -> Checked:
             raise UserError("the output is not empty", file=output, hint="choose another")
         if not settings.is_on_cluster:
             memory = request.memory or settings.memory_bytes
-            workers_within(request.workers or settings.workers, memory, pipeline.recipe.input.max_document_bytes)
+            workers_within(request.workers or settings.workers, memory, recipe.input.max_document_bytes)
     except PlaceError as error:
         raise place_problem(error) from error
     except (UserError, DataError) as error:
         raise ProblemError("run.refused", _said(error), hint=error.hint) from error
-    return Checked(pipeline.recipe.name, output)
+    return Checked(recipe.name, output)
 
 
 def check_training(request: TrainingRequest, settings: Settings, runs: Sequence[Run]) -> Checked:

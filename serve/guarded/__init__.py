@@ -1,1 +1,2 @@
-"""Reading files of runs, and the beginnings of inputs, in a process of its own, with limits on memory and time."""
+"""Reading files of runs, beginnings of inputs, and what recipes name in a process of its own, with limits on memory and
+time."""

@@ -1,4 +1,4 @@
-"""Asking a limited process for what stands in the files of a run, or in the beginnings of inputs.
+"""Asking a limited process for what stands in files: of a run, the beginnings of inputs, those that a recipe names.
 
 A Parquet file of a few bytes can claim gigabytes (apache/arrow#49955), and a fault in native code ends the process that
 reads it. Neither may be this one.
@@ -23,6 +23,14 @@ OUTPUT_BYTES = 16 << 20
 WAIT_SECONDS = 20.0
 """How long a question waits for its turn."""
 
+_ENVIRONMENT = {
+    "OMP_NUM_THREADS": "1",
+    "ARROW_NUM_THREADS": "1",
+    "ARROW_IO_THREADS": "1",
+    "ARROW_DEFAULT_MEMORY_POOL": "system",
+}
+"""Arrow's own allocator takes a gibibyte at once where it may, which leaves too little of the memory to all else."""
+
 
 class Guard:
     """Asks; so many questions at a time."""
@@ -42,12 +50,13 @@ class Guard:
 
     def _ask(self, question: Question) -> object:
         memory, seconds = self._limits.guarded_memory_bytes, self._limits.guarded_seconds
+        limits = (memory, int(seconds) + 1, OUTPUT_BYTES, question.mapped_bytes, question.written_bytes)
         process = subprocess.Popen(  # noqa: S603 (our own module)
-            [sys.executable, "-m", "serve.guarded.read", str(memory), str(int(seconds) + 1), str(OUTPUT_BYTES)],
+            [sys.executable, "-m", "serve.guarded.read", *map(str, limits)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
-            env=without_secrets() | {"OMP_NUM_THREADS": "1", "ARROW_NUM_THREADS": "1", "ARROW_IO_THREADS": "1"},
+            env=without_secrets() | _ENVIRONMENT,
         )
         try:
             out, _ = process.communicate(question.model_dump_json().encode(), timeout=seconds)

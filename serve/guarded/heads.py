@@ -6,7 +6,6 @@ import base64
 import time
 from collections.abc import Sequence
 
-from curator.errors import CuratorError, DataError, TransientError, UserError
 from curator.readers.base import InputFile
 from curator.readers.detect import read_heads
 from serve.guarded.call import Guard
@@ -15,8 +14,6 @@ from serve.problems import ProblemError
 
 SEARCH_SECONDS = 20.0
 """How long the file that is too much is looked for among others, before their number is told instead."""
-
-_ERRORS: dict[str, type[CuratorError]] = {kind.__name__: kind for kind in (UserError, DataError, TransientError)}
 
 
 def read_guarded_heads(guard: Guard, files: Sequence[InputFile]) -> list[bytes]:
@@ -49,8 +46,7 @@ def _ask(guard: Guard, files: Sequence[InputFile]) -> list[bytes]:
     )
     answer = HeadsAnswer.model_validate(guard.ask(HeadsQuestion(files=asked)))
     if answer.error is not None:
-        error = answer.error
-        raise _ERRORS[error.kind](error.message, file=error.file, hint=error.hint)
+        raise answer.error.as_error()
     return [base64.b64decode(head) for head in answer.heads]
 
 

@@ -1,6 +1,6 @@
 """The limited process: one question on standard input, one answer on standard output, both JSON.
 
-`python -m serve.guarded.read MEMORY_BYTES SECONDS OUTPUT_BYTES`
+`python -m serve.guarded.read MEMORY_BYTES SECONDS OUTPUT_BYTES MAPPED_BYTES WRITTEN_BYTES`
 """
 
 from __future__ import annotations
@@ -10,9 +10,13 @@ import json
 import resource
 import sys
 from collections.abc import Iterator
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+
+if TYPE_CHECKING:
+    from curator.errors import CuratorError
+    from curator.recipe import Recipe
 
 Json = object
 
@@ -21,7 +25,15 @@ class _Strict(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class PreviewQuestion(_Strict):
+class _Question(_Strict):
+    """`mapped_bytes` are what its process may map of files beside its memory, `written_bytes` what it may write into
+    each."""
+
+    mapped_bytes: ClassVar[int] = 0
+    written_bytes: ClassVar[int] = 0
+
+
+class PreviewQuestion(_Question):
     """Some rows of a shard, their texts cut at `characters`."""
 
     kind: Literal["preview"] = "preview"
@@ -31,7 +43,7 @@ class PreviewQuestion(_Strict):
     characters: int
 
 
-class DecisionsQuestion(_Strict):
+class DecisionsQuestion(_Question):
     """Some decisions of a run from row `row` of file `file` on, those whose columns have the values of `equal`."""
 
     kind: Literal["decisions"] = "decisions"
@@ -42,7 +54,7 @@ class DecisionsQuestion(_Strict):
     limit: int
 
 
-class ExplainQuestion(_Strict):
+class ExplainQuestion(_Question):
     """What happened to a document."""
 
     kind: Literal["explain"] = "explain"
@@ -50,7 +62,7 @@ class ExplainQuestion(_Strict):
     document: str
 
 
-class FailuresQuestion(_Strict):
+class FailuresQuestion(_Question):
     """Which records of a run could not be read, by code and file; the `limit` most frequent."""
 
     kind: Literal["failures"] = "failures"
@@ -68,30 +80,67 @@ class PackedFile(_Strict):
     etag: str | None
 
 
-class HeadsQuestion(_Strict):
+class HeadsQuestion(_Question):
     """The first (decompressed) bytes of each of some files, which are all on a disk, or all in storage."""
 
     kind: Literal["heads"] = "heads"
     files: tuple[PackedFile, ...]
 
 
-Question = PreviewQuestion | DecisionsQuestion | ExplainQuestion | FailuresQuestion | HeadsQuestion
+class RecipeQuestion(_Question):
+    """Whether the stages of a recipe, as JSON, can run here. Models are mapped (GlotLID has 1.7 GB, the weights of
+    NLLB 13); what is written are compiled kernels, and Parquet that is compressed once more, unpacked."""
+
+    mapped_bytes: ClassVar[int] = 32 << 30
+    written_bytes: ClassVar[int] = 256 << 20
+
+    kind: Literal["recipe"] = "recipe"
+    recipe: str
+
+    @classmethod
+    def of(cls, recipe: Recipe) -> RecipeQuestion:
+        """The question of a recipe."""
+        return cls(recipe=recipe.model_dump_json())
 
 
-class Unreadable(_Strict):
-    """The error at a file that cannot be read: which of ours it is, and what it says."""
+Question = PreviewQuestion | DecisionsQuestion | ExplainQuestion | FailuresQuestion | HeadsQuestion | RecipeQuestion
 
-    kind: str
+
+class ToldError(_Strict):
+    """An error of ours as it passes from process to process: which it is, and what it says."""
+
+    kind: Literal["UserError", "DataError", "TransientError"]
     message: str
     file: str | None
     hint: str | None
+
+    @classmethod
+    def of(cls, error: CuratorError) -> ToldError:
+        """What is told of an error, which is one of `kind`."""
+        return cls.model_validate(
+            {"kind": type(error).__name__, "message": error.message, "file": error.file, "hint": error.hint}
+        )
+
+    def as_error(self) -> CuratorError:
+        """The error that was told."""
+        from curator.errors import DataError, TransientError, UserError
+
+        kinds = {kind.__name__: kind for kind in (UserError, DataError, TransientError)}
+        return kinds[self.kind](self.message, file=self.file, hint=self.hint)
 
 
 class HeadsAnswer(_Strict):
     """The first bytes of each file, in base64; or why there are none."""
 
     heads: tuple[str, ...] = ()
-    error: Unreadable | None = None
+    error: ToldError | None = None
+
+
+class RecipeAnswer(_Strict):
+    """The phases of a recipe in words; or why it cannot run."""
+
+    phases: tuple[str, ...] = ()
+    error: ToldError | None = None
 
 
 class Answer(_Strict):
@@ -103,9 +152,9 @@ class Answer(_Strict):
     hint: str | None = None
 
 
-def main(memory_bytes: int, seconds: int, output_bytes: int) -> None:
+def main(memory_bytes: int, seconds: int, output_bytes: int, mapped_bytes: int, written_bytes: int) -> None:
     """Answer one question within the limits."""
-    _limit(memory_bytes, seconds)
+    _limit(memory_bytes, seconds, mapped_bytes, written_bytes)
     from curator.errors import DataError, UserError
 
     asked: Question = TypeAdapter(Annotated[Question, Field(discriminator="kind")]).validate_json(
@@ -125,12 +174,14 @@ def main(memory_bytes: int, seconds: int, output_bytes: int) -> None:
     sys.stdout.buffer.write(text)
 
 
-def _limit(memory_bytes: int, seconds: int) -> None:
-    """Bound this process: address space, processor time, no file written, no core left."""
+def _limit(memory_bytes: int, seconds: int, mapped_bytes: int, written_bytes: int) -> None:
+    """Bound this process: memory of its own, address space, processor time, what it writes into a file; no core is
+    left."""
     for what, most in (
-        (resource.RLIMIT_AS, memory_bytes),
+        (resource.RLIMIT_DATA, memory_bytes),
+        (resource.RLIMIT_AS, memory_bytes + mapped_bytes),
         (resource.RLIMIT_CPU, seconds),
-        (resource.RLIMIT_FSIZE, 0),
+        (resource.RLIMIT_FSIZE, written_bytes),
         (resource.RLIMIT_CORE, 0),
     ):
         resource.setrlimit(what, (most, most))
@@ -145,6 +196,8 @@ def _answer(asked: Question) -> Json:
         return _failures(asked)
     if isinstance(asked, HeadsQuestion):
         return _heads(asked).model_dump()
+    if isinstance(asked, RecipeQuestion):
+        return _recipe(asked).model_dump()
     from curator.explain import explain
     from curator.run.directory import RunDirectory
     from curator.storage.path import as_path
@@ -229,9 +282,18 @@ def _heads(asked: HeadsQuestion) -> HeadsAnswer:
     try:
         return HeadsAnswer(heads=tuple(base64.b64encode(head).decode() for head in read_heads(files)))
     except (UserError, DataError, TransientError) as error:
-        kind = type(error).__name__
-        about = Unreadable(kind=kind, message=error.message, file=error.file, hint=error.hint)
-        return HeadsAnswer(error=about)
+        return HeadsAnswer(error=ToldError.of(error))
+
+
+def _recipe(asked: RecipeQuestion) -> RecipeAnswer:
+    from curator.errors import DataError, TransientError, UserError
+    from curator.recipe import Recipe
+    from serve.stage_checks import check_stages
+
+    try:
+        return RecipeAnswer(phases=check_stages(Recipe.model_validate_json(asked.recipe)))
+    except (UserError, DataError, TransientError) as error:
+        return RecipeAnswer(error=ToldError.of(error))
 
 
 _DECISION_COLUMNS = ["id", "key", "stage", "action", "rule", "score", "threshold", "lang", "keeper"]
@@ -280,4 +342,4 @@ def _matching_decisions(asked: DecisionsQuestion) -> Iterator[tuple[int, int, di
 
 
 if __name__ == "__main__":
-    main(*map(int, sys.argv[1:4]))
+    main(*map(int, sys.argv[1:6]))

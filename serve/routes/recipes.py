@@ -28,14 +28,19 @@ def list_recipes() -> RecipeList:
     "/v1/recipes/validate",
     "read",
     model=ValidRecipe,
-    problems=("request.invalid", "request.malformed", "request.media_type", "recipe.invalid", "place.refused"),
+    problems=(
+        "request.invalid",
+        "request.malformed",
+        "request.media_type",
+        "recipe.invalid",
+        "place.refused",
+        "service.busy",
+    ),
 )
 def validate_recipe(choice: RecipeChoice, service: ServiceOf) -> ValidRecipe:
     """Whether a recipe can run here; a problem names the line and the nearest known key."""
-    pipeline, phases = check_recipe(choice, service.settings.places)
-    return ValidRecipe(
-        name=pipeline.recipe.name, stages=tuple(entry.name for entry in pipeline.recipe.stages), phases=phases
-    )
+    recipe, phases = check_recipe(choice, service.settings.places, service.guard)
+    return ValidRecipe(name=recipe.name, stages=tuple(entry.name for entry in recipe.stages), phases=phases)
 
 
 @ROUTES.add("GET", "/v1/recipes/schema", "read", media_type="application/schema+json")

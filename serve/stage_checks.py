@@ -1,0 +1,18 @@
+"""What is looked at of the stages of a recipe: their order, what they need, the fields that they read."""
+
+from __future__ import annotations
+
+from curator.plan import make_plan
+from curator.recipe import Recipe
+from curator.run.checks import check_metadata, check_requirements
+from curator.run.pipeline import make_pipeline
+
+
+def check_stages(recipe: Recipe) -> tuple[str, ...]:
+    """The phases of a recipe that can run here, in words. UserError where it cannot. Files that it names are opened,
+    some as a whole."""
+    pipeline = make_pipeline(recipe)
+    phases = tuple(phase.describe() for phase in make_plan(pipeline))
+    check_requirements(pipeline)
+    check_metadata(pipeline)
+    return phases
