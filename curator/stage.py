@@ -50,9 +50,9 @@ _GROUPS = {"sources", "languages"}
 
 
 class Parameters(BaseModel):
-    """Base of the parameters of a stage: frozen, unknown keys refused."""
+    """Base of the parameters of a stage: frozen, unknown keys refused, and what JSON has no number for."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     def complete(self, mode: Literal["json", "python"] = "json") -> dict[str, object]:
         """The values with every default; of a source or language (see `curator.thresholds`) only what is given, since a

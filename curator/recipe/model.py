@@ -17,7 +17,7 @@ MIN_SHARD_BYTES, MAX_SHARD_BYTES = 16_000_000, 128_000_000
 
 
 class _Strict(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class FieldNames(_Strict):

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import tempfile
 import threading
+from collections.abc import Sequence
 
 from pydantic import ValidationError
 
@@ -51,11 +53,18 @@ class Guard:
     def _ask(self, question: Question) -> object:
         memory, seconds = self._limits.guarded_memory_bytes, self._limits.guarded_seconds
         limits = (memory, int(seconds) + 1, OUTPUT_BYTES, question.mapped_bytes, question.written_bytes)
+        # A bare name in a recipe is not held against the roots: where it is looked for there is nothing.
+        with tempfile.TemporaryDirectory(prefix="curator-") as nowhere:
+            return self._answer(question, limits, nowhere)
+
+    def _answer(self, question: Question, limits: Sequence[int], folder: str) -> object:
+        seconds = self._limits.guarded_seconds
         process = subprocess.Popen(  # noqa: S603 (our own module)
             [sys.executable, "-m", "serve.guarded.read", *map(str, limits)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
+            cwd=folder,
             env=without_secrets() | _ENVIRONMENT,
         )
         try:

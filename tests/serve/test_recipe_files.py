@@ -126,6 +126,18 @@ def test_a_file_outside_of_the_roots_is_refused_before_it_is_opened(resting: Run
 
 
 @pytest.mark.slow
+def test_a_bare_name_is_no_file_of_the_servers_own_folder(
+    resting: Running, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(tmp_path / "secret.jsonl", EXAMPLES)
+    monkeypatch.chdir(tmp_path)
+    check_stages(load_recipe_text(json.dumps(evaluating(Path("secret.jsonl"))), "recipe"))
+    for status, told in both(resting, evaluating(Path("secret.jsonl")), "bare"):
+        assert (status, told["code"]) == (422, "recipe.invalid")
+        assert "secret.jsonl: does not exist" in told["detail"]
+
+
+@pytest.mark.slow
 def test_only_a_recipe_that_names_files_waits_for_a_turn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(call, "WAIT_SECONDS", 0.1)
     plain = {"name": "plain", "stages": ["dedup", "quality"]}

@@ -39,6 +39,8 @@ def test_language_off_is_off() -> None:
         ("name: x\ninput:\n  fields: {txt: body}\nstages: [dedup]\n", ["line 3", "did you mean 'text'?"]),
         ("name: x\nstages:\n  - dedup: {threshold: high}\n", ["line 3", "threshold", "valid number", "'high'"]),
         ("name: x\nstages:\n  - dedup: {threshold: 1.5}\n", ["line 3", "threshold", "less than or equal to 1"]),
+        ("name: x\nstages:\n  - entropy: {min_bits: .inf}\n", ["line 3", "min_bits", "finite number"]),
+        ("name: x\nmax_error_rate: .nan\nstages: [dedup]\n", ["line 2", "max_error_rate", "finite number"]),
         ("name: x\noutput: {shard_bytes: huge}\nstages: [dedup]\n", ["line 2", "expected a size"]),
         ("stages: [dedup]\n", ["'name' is required"]),
         ("name: x\nstages: []\n", ["line 2", "list of stages"]),
