@@ -127,6 +127,14 @@ def scripts_of(tag: str) -> frozenset[str]:
     return script_members(likely) | frozenset(_ALSO.get(primary, ()))
 
 
+@lru_cache(maxsize=1 << 12)
+def further_scripts(language: str) -> frozenset[str]:
+    """The scripts in which many write a language (a primary subtag) beside its likely one."""
+    likely = likely_script(language)
+    usual = frozenset[str]() if likely is None else script_members(likely)
+    return frozenset(_ALSO.get(language, ())) - usual
+
+
 def script_members(script: str) -> frozenset[str]:
     """The scripts of Unicode that an ISO 15924 code stands for."""
     return frozenset(_COMPOSITE.get(script, (script,)))

