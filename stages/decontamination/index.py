@@ -130,7 +130,7 @@ def _places(given: EvaluationSet, units: Units, parameters: DecontaminationParam
     long_enough = counts >= least
     if not long_enough.any():
         raise UserError(
-            f"every one of its {len(counts):,} examples is shorter than {int(least.min())} units",
+            f"every example ({len(counts):,}) is shorter than {int(least.min())} units",
             file=given.path,
             hint="such examples cannot be told from accidents; name more `fields`, or a smaller `ngram_units`",
         )

@@ -84,7 +84,7 @@ def test_what_is_wrong_with_a_set_is_said(tmp_path: Path) -> None:
     write_jsonl(file, [{"text": [TEXTS["en"]]}])
     assert "the text field 'text' is not a string" in problem_of(file)
     write_jsonl(file, [{"text": "too short"}, {"text": "this too"}])
-    assert "every one of its 2 examples is shorter than 8 units" in problem_of(file)
+    assert "every example (2) is shorter than 8 units" in problem_of(file)
     (tmp_path / "quiz.bin").write_bytes(b"\x00\x01")
     assert "is of unknown format" in problem_of(tmp_path / "quiz.bin")
 
