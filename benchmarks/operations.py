@@ -163,7 +163,7 @@ def _dropped_bytes(root: Path) -> float:
     np.column_stack([early + np.uint64(DROPPED), early, similarity]).tofile(root / "similar")
     np.save(root / "same.npy", np.zeros((0, 2), dtype=np.int64))
     near = Near((Piece(str(root / "similar"), 0, DROPPED),), {"exchanged_rows": 0, "candidate_pairs": 0})
-    keep = _Keep(tuple(parts), None, str(root / "same.npy"), near, 0)
+    keep = _Keep(tuple(parts), (), str(root / "same.npy"), near, 0)
     return _peak_growth(lambda: keep(root / "relation.arrow")) / DROPPED - 3 * ID_BYTES
 
 

@@ -203,6 +203,10 @@ class Stage(abc.ABC, Generic[ParametersT]):
         """Models and programs that these parameters need, each looked for now."""
         return ()
 
+    def warnings(self) -> Sequence[str]:
+        """What a run with these parameters does less than they seem to say, a line each, for its manifest."""
+        return ()
+
     def recorded(self) -> Mapping[str, object]:
         """The parameters as JSON, as the fingerprint and the manifest hold them: files and folders by their names, for
         what is in them is a `Requirement`, and a stage that reads earlier runs names those."""
@@ -255,8 +259,8 @@ class Stage(abc.ABC, Generic[ParametersT]):
     @classmethod
     def erase(cls, folder: Path, run: str, keys: Sequence[bytes], target: Path) -> int:
         """Write what `leave` left in `folder` to `target`, without the documents of these keys; files that stay as
-        they are need not be written. Returns how many documents were taken out, 0 when there is nothing to write.
-        UserError when it was not left by this run."""
+        they are need not be written, and none is where nothing changes. Returns how many of the documents that it
+        counts (`Left.rows`) were taken out. UserError when it was not left by this run."""
         raise NotImplementedError
 
     @classmethod

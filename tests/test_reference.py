@@ -116,7 +116,9 @@ def test_what_lies_in_a_run_is_in_the_reference(run_directory: Path) -> None:
 
 
 def test_the_files_of_an_index_are_those_of_the_reference(tmp_path: Path) -> None:
-    run_stages([write_jsonl(tmp_path / "in.jsonl", make_texts(5))], tmp_path / "run", "dedup: {index: true}")
+    stage = "dedup: {index: true, url_field: url}"
+    file = write_jsonl(tmp_path / "in.jsonl", make_texts(5))
+    run_stages([file], tmp_path / "run", stage, input={"metadata": ["url"]})
     told = {name for row in tables("index")[0] for name in re.findall(r"`([\w.]+)`", row[0])}
     assert {path.name for path in (tmp_path / "run" / "index").iterdir()} == told
 

@@ -246,6 +246,7 @@ class _Driver:
     def execute(self) -> Manifest:
         """Run all phases; returns the manifest, written."""
         phases = make_plan(self.pipeline)
+        self.warnings.extend(f"{stage.name}: {told}" for stage in self.pipeline.stages for told in stage.warnings())
         self._last_judge = max((i for i, phase in enumerate(phases) if phase.kind == "judge"), default=-1)
         for index, phase in enumerate(phases):
             self.log.emit("phase.started", phase=phase.describe(), index=index, phases=len(phases))

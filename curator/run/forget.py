@@ -204,17 +204,20 @@ def _rewrite_left(
     with fetched(directory.root / folder) as index:
         erased = stage.erase(index, run, keys, target)
     outcome.indexes.append({"path": folder, "documents": erased})
-    if not erased:
+    if not any(target.iterdir()):
         return entries
     renewed: list[dict[str, object]] = []
     for entry in entries:
         name = cast("str", entry["path"])
         path = changes.path(name)
-        if entry not in left or not path.exists():
+        if entry not in left:
             renewed.append(entry)
             continue
-        described = {"bytes": path.stat().st_size, "sha256": file_sha256(path)}
-        renewed.append({**entry, "rows": cast("int", entry["rows"]) - erased, **described})
+        counted = {**entry, "rows": cast("int", entry["rows"]) - erased}
+        if not path.exists():
+            renewed.append(counted)
+            continue
+        renewed.append({**counted, "bytes": path.stat().st_size, "sha256": file_sha256(path)})
         outcome.changed.append(Change(name, erased))
         changes.replace(name)
     return renewed
@@ -239,9 +242,10 @@ def _forget_copy(
     try:
         target = changes.path("x").parent
         erased = stages[0].erase(path, run, keys, target)
-        for file in sorted(target.iterdir()):
+        written = sorted(target.iterdir())
+        for file in written:
             changes.replace(file.name)
-        if erased:
+        if written:
             changes.commit({})
     finally:
         if rewrite.pending(path) is None:

@@ -5,8 +5,16 @@ both. Similar means what it means within a run: the same folded text, or an esti
 threshold, or the true one where it is not. The first of the indexes that has a similar document answers; of an index,
 the most similar document does, the first of several.
 
-What is answered here is taken out by a pass of its own, as if a stage had dropped it, so that the comparison within the
-run does not see it; both answers together are the relation of the stage.
+URLs come before texts, those of all indexes and those within the run: what shares its URL with an earlier document
+takes no part in the comparison of texts, be that document kept or not.
+
+    against-urls    what has a URL of an index; the first of the indexes that has it answers
+    url             of the rest, what has the URL of an earlier document of this run (see `relate`)
+    against         of the rest, what is similar to a document of an index
+    exact, near     of the rest, what is similar to an earlier document of this run
+
+What an index answers is taken out by a pass of its own, as if a stage had dropped it, so that the comparison within the
+run does not see it; all answers together are the relation of the stage.
 """
 
 from __future__ import annotations
@@ -31,9 +39,12 @@ from curator.stage import FACTS, Requirement
 from curator.storage.path import is_url
 from curator.storage.spool import local_file, place_of
 from curator.verdict import DROP, round_score
+from stages.dedup.exact import Gone, hashes_of
 from stages.dedup.header import Scheme, read_header
 from stages.dedup.index import Index
 from stages.dedup.minhash import Ragged, estimate_jaccard, jaccard_between, shingle_hashes, shingle_sets
+from stages.dedup.relate import EXACT, NEAR, URL, URL_COLUMN, find_duplicates, find_same_urls
+from stages.dedup.urls import url_scheme
 
 if TYPE_CHECKING:
     from stages.dedup.stage import DedupParameters
@@ -54,11 +65,11 @@ _PAIRS = 16_384
 """Pairs, and documents, whose signatures are held at a time: 32 MB."""
 
 
-def index_requirements(paths: Sequence[str], scheme: Scheme) -> list[Requirement]:
+def index_requirements(parameters: DedupParameters, scheme: Scheme) -> list[Requirement]:
     """One requirement for each index that a recipe names: met when it is there, whole, made by `scheme`, and not named
     twice."""
     found: list[Requirement] = []
-    for path in paths:
+    for path in parameters.against:
         if is_url(path):
             found.append(Requirement("index", path, "", "is a URL; an index is read from a disk: copy it there"))
             continue
@@ -71,6 +82,8 @@ def index_requirements(paths: Sequence[str], scheme: Scheme) -> list[Requirement
             found.append(Requirement("index", path, "", f"{where}{error.message}{advice}"))
             continue
         differs = header.scheme.differences(scheme)
+        if parameters.url_field is not None and header.urls not in ("", url_scheme()):
+            differs.append(f"one form of URLs: {header.urls} there, {url_scheme()} here")
         problem = f"cannot be compared with: {'; '.join(differs)}" if differs else None
         if any(header.name == other.name for other in found):
             problem = f"{path} has the same name; name each index once"
@@ -78,21 +91,34 @@ def index_requirements(paths: Sequence[str], scheme: Scheme) -> list[Requirement
     return found
 
 
-def find_earlier(corpus: Corpus, parameters: DedupParameters, scheme: Scheme) -> tuple[Corpus, list[Commit]]:
-    """Hold what is asked (all documents, or the children) against the indexes. Returns the corpus without what they
-    answered, and the answers part by part."""
-    indexes = tuple((str(Path(path).resolve()), read_header(Path(path)).checksum) for path in parameters.against)
-    asked = [part for part in corpus.parts if part.is_derived or not corpus.has_children]
+def without_urls(paths: Sequence[str]) -> list[str]:
+    """The names of those indexes that have no URLs."""
+    return [header.name for header in (read_header(Path(path)) for path in paths) if not header.urls]
+
+
+def find_duplicates_across(corpus: Corpus, parameters: DedupParameters, scheme: Scheme) -> Path:
+    """The relation of what is asked (all documents, or the children) to the documents of earlier runs, and of the rest
+    to each other (see `Stage.relate`)."""
+    headers = {str(Path(path).resolve()): read_header(Path(path)) for path in parameters.against}
+    indexes = tuple((path, header.checksum) for path, header in headers.items())
+    with_urls = tuple((path, header.checksum) for path, header in headers.items() if header.urls)
+    answers: list[Commit] = []
+    if parameters.url_field is not None and with_urls and not corpus.has_children:
+        corpus = _take_out(corpus, "against-urls", _AskUrls(with_urls), answers)
+    same_url = find_same_urls(corpus, parameters)
     rule = Rule(parameters.threshold, parameters.verify_band, parameters.bucket_representatives)
-    commits = corpus.map("against", _Ask(indexes, rule, scheme), asked)
-    judged = str(corpus.folder / "against")
+    corpus = _take_out(corpus, "against", _Ask(indexes, rule, scheme, same_url.gone), answers)
+    relation = place_of(find_duplicates(corpus, parameters, same_url))
+    return corpus.once("joined", partial(_join, relation, tuple(answers))).path("arrow")
+
+
+def _take_out(corpus: Corpus, name: str, ask: _Ask | _AskUrls, answers: list[Commit]) -> Corpus:
+    """The corpus without what indexes answered; the answers are added to `answers`, part by part."""
+    asked = [part for part in corpus.parts if part.is_derived or not corpus.has_children]
+    answers.extend(corpus.map(name, ask, asked))
+    judged = str(corpus.folder / name)
     left = tuple(part.with_judged(judged) if part in asked else part for part in corpus.parts)
-    return replace(corpus, parts=left), commits
-
-
-def join_answers(corpus: Corpus, relation: Path, answers: list[Commit]) -> Path:
-    """One relation of what was found within the run and what earlier runs answered."""
-    return corpus.once("joined", partial(_join, place_of(relation), tuple(answers))).path("arrow")
+    return replace(corpus, parts=left)
 
 
 def _join(relation: str, answers: Sequence[Commit], path: Path) -> Mapping[str, object]:
@@ -181,19 +207,21 @@ def _similarity(
 
 @dataclass(frozen=True)
 class _Ask:
-    """Asks the indexes (path, checksum), in their order, about the documents of a part. Writes the answers, and the
-    verdicts of a pass that drops what was answered."""
+    """Asks the indexes (path, checksum), in their order, about the documents of a part that are left. Writes the
+    answers, and the verdicts of a pass that drops what was answered."""
 
     indexes: tuple[tuple[str, str], ...]
     rule: Rule
     scheme: Scheme
+    gone: Gone
 
     def __call__(self, part: Part, outputs: Outputs) -> dict[str, object]:
         part = part.fresh()
         exact = part.matrix("dedup.exact", np.dtype(np.uint64), 2).astype(np.uint64, copy=False)
         signatures = part.matrix("dedup.signature", np.dtype(np.uint32), self.scheme.permutations)
         open_ = np.flatnonzero(part.alive)
-        answers = [ANSWER_SCHEMA.empty_table()]
+        open_ = open_[self.gone.leaves(part, open_)]
+        answers = []
         pages = 0
         for path, checksum in self.indexes:
             index = Index(Path(path), checksum)
@@ -207,16 +235,36 @@ class _Ask:
                     _Sets(part, rows, self.scheme.shingle_units),
                     self.rule,
                 )
-                answers.append(_answers(part, rows[found.places], found, index))
+                ids, kinds = index.ids(found.rows), np.where(found.near, NEAR, EXACT).tolist()
+                answers.append(_answers(part, rows[found.places], index, ids, found.similarity, kinds))
                 left.append(np.delete(rows, found.places))
             open_ = np.concatenate(left)
             pages += index.pages
-        table = pa.concat_tables(answers).sort_by("row")
-        write_table(outputs.path("answers"), table)
-        rows = pa.array((table["row"].to_numpy() - part.first_row).astype(np.int32))
-        write_table(outputs.path("verdicts"), _drops(rows))
-        write_table(outputs.path("edits"), EDITED_SCHEMA.empty_table())
-        return {"answered": len(table), "pages": pages}
+        return {"answered": _write_answers(part, answers, outputs), "pages": pages}
+
+
+@dataclass(frozen=True)
+class _AskUrls:
+    """Asks the indexes (path, checksum), in their order, about the URLs of the documents of a part; writes what `_Ask`
+    writes."""
+
+    indexes: tuple[tuple[str, str], ...]
+
+    def __call__(self, part: Part, outputs: Outputs) -> dict[str, object]:
+        part = part.fresh()
+        hashes = hashes_of(part, URL_COLUMN)
+        open_ = np.flatnonzero(part.alive & hashes.any(axis=1))
+        answers = []
+        pages = 0
+        for path, checksum in self.indexes:
+            index = Index(Path(path), checksum)
+            places = index.find_urls(np.asarray(hashes[open_]))
+            found = places >= 0
+            ids, count = index.url_ids(places[found]), int(found.sum())
+            answers.append(_answers(part, open_[found], index, ids, np.full(count, np.nan), [URL] * count))
+            open_ = open_[~found]
+            pages += index.pages
+        return {"answered": _write_answers(part, answers, outputs), "pages": pages}
 
 
 @dataclass(frozen=True)
@@ -243,17 +291,34 @@ class _Sets:
         return Ragged(np.cumsum(np.concatenate(lengths)), np.concatenate(values))
 
 
-def _answers(part: Part, rows: NDArray[np.int64], found: Found, index: Index) -> pa.Table:
+def _answers(
+    part: Part,
+    rows: NDArray[np.int64],
+    index: Index,
+    keepers: Sequence[str],
+    similarity: NDArray[np.float64],
+    kinds: Sequence[str],
+) -> pa.Table:
     return pa.table(
         {
             "row": pa.array(rows + part.first_row),
-            "dedup.keeper": pa.array(index.ids(found.rows), pa.string()),
-            "dedup.similarity": pa.array(found.similarity),
-            "dedup.kind": pa.array(np.where(found.near, "near", "exact").tolist(), pa.string()),
+            "dedup.keeper": pa.array(keepers, pa.string()),
+            "dedup.similarity": pa.array(similarity, from_pandas=True),
+            "dedup.kind": pa.array(kinds, pa.string()),
             RUN_COLUMN: pa.repeat(pa.scalar(index.header.name, pa.string()), len(rows)),
         },
         schema=ANSWER_SCHEMA,
     )
+
+
+def _write_answers(part: Part, answers: Sequence[pa.Table], outputs: Outputs) -> int:
+    """Write the answers about a part, and the files of a pass that drops what was answered; how many they are."""
+    table = pa.concat_tables([ANSWER_SCHEMA.empty_table(), *answers]).sort_by("row")
+    write_table(outputs.path("answers"), table)
+    rows = pa.array((table["row"].to_numpy() - part.first_row).astype(np.int32))
+    write_table(outputs.path("verdicts"), _drops(rows))
+    write_table(outputs.path("edits"), EDITED_SCHEMA.empty_table())
+    return len(table)
 
 
 def _drops(rows: pa.Array) -> pa.Table:

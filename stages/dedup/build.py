@@ -3,6 +3,8 @@
     pieces     of each part, the documents that deduplication kept: keys, hashes, signatures, ids, shingle sets
     exact      rows (first word of the hash, document) meet by word: the table of exact hashes, a piece a partition
     bands      rows (band key, document) meet by key: the table of bands, a piece a partition
+    firsts     of each part, the documents that were the first with their URL: its hash, their keys and ids
+    urls       rows (first word of the hash, place) meet by word: the table of URLs, a piece a partition
     assemble   the pieces, one behind the other, and the header
 
 The engine puts rows into partitions by the high bits of their mixed keys, so the partitions of a table, each sorted by
@@ -11,13 +13,14 @@ mixed key, follow each other in one order.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from blake3 import blake3
 from numpy.typing import NDArray
 
@@ -27,9 +30,11 @@ from curator.run.corpus import Corpus
 from curator.run.part import Part
 from curator.run.store import Commit, Outputs
 from curator.stage import Left
+from stages.dedup.exact import hashes_of
 from stages.dedup.header import FOLDER, HEADER, File, Header, Scheme, dump_header
 from stages.dedup.index import MAX_DOCUMENTS
 from stages.dedup.minhash import Ragged, band_keys, shingle_hashes, shingle_sets
+from stages.dedup.relate import URL_COLUMN
 
 PARTITION_BYTES = 32_000_000
 """What a partition of a table holds on average."""
@@ -39,26 +44,42 @@ _CHUNK_ROWS = 16_384
 """Documents whose signatures are held at a time: 16 MB."""
 _PLAIN = ("keys", "exact", "signatures", "ids", "shingles")
 _RAGGED = ("ids", "shingles")
-_TABLES = ("exact", "bands")
+_URLS_PLAIN = ("urls", "urls.owners", "urls.ids")
 
 
-def build_index(corpus: Corpus, name: str, scheme: Scheme, through: Sequence[str]) -> Left:
-    """The index of the originals that the stages `through`, deduplication the last of them, kept."""
+def build_index(corpus: Corpus, name: str, scheme: Scheme, urls: str, through: Sequence[str]) -> Left:
+    """The index of the originals that the stages `through`, deduplication the last of them, kept; with the URLs of
+    those that it compared, where it compared URLs (`urls` is the scheme of these, else empty)."""
     parts = [part for part in corpus.parts if not part.is_derived]
     pieces = corpus.map("pieces", _Extract(scheme, tuple(through)), parts)
-    counts = [piece.integer("rows") for piece in pieces]
-    documents = sum(counts)
+    documents = _count(pieces)
+    tables = {
+        "exact": _make_table(corpus, "exact", scheme, pieces, documents),
+        "bands": _make_table(corpus, "bands", scheme, pieces, documents * scheme.bands),
+    }
+    firsts: list[Commit] = []
+    if urls:
+        firsts = corpus.map("firsts", _ExtractUrls(tuple(through)), parts)
+        tables["urls"] = _make_table(corpus, "urls", scheme, firsts, _count(firsts))
+    everything = _Everything(tuple(pieces), tuple(firsts), tables)
+    (commit,) = corpus.map("assemble", _Assemble(name, scheme, urls), [everything])
+    return Left(FOLDER, {suffix: commit.path(suffix) for suffix in commit.files}, documents)
+
+
+def _count(pieces: Sequence[Commit]) -> int:
+    """Documents in all pieces."""
+    documents = sum(piece.integer("rows") for piece in pieces)
     if documents >= MAX_DOCUMENTS:
         raise AssertionError(f"{documents:,} documents are more than an index can number")
-    begins = np.cumsum([0, *counts])[:-1].tolist()
+    return documents
+
+
+def _make_table(corpus: Corpus, table: str, scheme: Scheme, pieces: Sequence[Commit], rows: int) -> tuple[Commit, ...]:
+    """The pieces of a table of so many rows."""
+    begins = np.cumsum([0, *(piece.integer("rows") for piece in pieces)])[:-1].tolist()
     placed = [_Piece(piece, begin) for piece, begin in zip(pieces, begins, strict=True)]
-    tables = {}
-    for table, width in zip(_TABLES, (1, scheme.bands), strict=True):
-        partitions = max(2, -(-documents * width * 16 // PARTITION_BYTES))
-        tables[table] = corpus.exchange(table, _EmitTable(table, scheme), _handle_table, placed, partitions)
-    everything = _Everything(tuple(pieces), tuple(tables["exact"]), tuple(tables["bands"]))
-    (commit,) = corpus.map("assemble", _Assemble(name, scheme), [everything])
-    return Left(FOLDER, {suffix: commit.path(suffix) for suffix in commit.files}, documents)
+    partitions = max(2, -(-rows * 16 // PARTITION_BYTES))
+    return tuple(corpus.exchange(table, _EmitTable(table, scheme), _handle_table, placed, partitions))
 
 
 @dataclass(frozen=True)
@@ -105,6 +126,46 @@ def _documents(part: Part, rows: NDArray[np.int64], shingle_units: int) -> Itera
 
 
 @dataclass(frozen=True)
+class _ExtractUrls:
+    """Writes what the index has of the URLs of a part: of each that no earlier document had, here or in an index, be
+    its document kept or not."""
+
+    through: tuple[str, ...]
+
+    def __call__(self, part: Part, outputs: Outputs) -> dict[str, object]:
+        part = part.fresh()
+        hashes = hashes_of(part, URL_COLUMN)
+        first = part.kept_by(self.through[:-1]) & hashes.any(axis=1)
+        first[_same_url(part, self.through[-1])] = False
+        rows = np.flatnonzero(first)
+        np.ascontiguousarray(hashes[rows]).tofile(outputs.path("urls"))
+        lengths = [np.zeros(0, np.int64)]
+        with outputs.path("urls.owners").open("wb") as owners, outputs.path("urls.ids").open("wb") as ids:
+            begin = 0
+            for documents in part.documents(["key", "id"]):
+                end = begin + documents.num_rows
+                inside = rows[(rows >= begin) & (rows < end)] - begin
+                if len(inside):
+                    batch = Batch(documents.take(pa.array(inside)))
+                    np.ascontiguousarray(batch.keys).tofile(owners)
+                    data, offsets = string_buffer(batch.documents.column("id"))
+                    data[offsets[0] : offsets[-1]].tofile(ids)
+                    lengths.append(np.diff(offsets))
+                begin = end
+        np.concatenate(lengths).tofile(outputs.path("urls.ids.lengths"))
+        return {"rows": len(rows)}
+
+
+def _same_url(part: Part, stage: str) -> NDArray[np.int64]:
+    """Rows of a part whose documents were dropped since an earlier one had their URL: they have a keeper, and no
+    similarity with it."""
+    found = part.relation(dict(part.relations)[stage])
+    same = pc.and_(pc.is_valid(found["dedup.kind"]), pc.is_null(found["dedup.similarity"]))
+    rows: NDArray[np.int64] = found.filter(same)["row"].to_numpy()
+    return rows
+
+
+@dataclass(frozen=True)
 class _Piece:
     """What was extracted from a part, and the number of its first document in the index."""
 
@@ -125,8 +186,8 @@ class _EmitTable:
         documents = np.arange(piece.begin, piece.begin + piece.commit.integer("rows"), dtype=np.uint64)
         if len(documents) == 0:
             return np.zeros((0, 2), dtype=np.uint64)
-        if self.table == "exact":
-            return np.column_stack([np.fromfile(piece.commit.path("exact"), dtype=np.uint64)[::2], documents])
+        if self.table != "bands":
+            return np.column_stack([np.fromfile(piece.commit.path(self.table), dtype=np.uint64)[::2], documents])
         scheme = self.scheme
         shape = (len(documents), scheme.permutations)
         signatures = np.memmap(piece.commit.path("signatures"), dtype=np.uint32, mode="r", shape=shape)
@@ -151,11 +212,11 @@ def _handle_table(partition: int, blocks: Iterator[NDArray[np.uint64]], outputs:
 
 @dataclass(frozen=True)
 class _Everything:
-    """All pieces: of the parts, and of the tables."""
+    """All pieces: of the parts, of their URLs, and of the tables."""
 
     pieces: tuple[Commit, ...]
-    exact: tuple[Commit, ...]
-    bands: tuple[Commit, ...]
+    firsts: tuple[Commit, ...]
+    tables: Mapping[str, tuple[Commit, ...]]
     name: str = "index"
 
 
@@ -165,19 +226,21 @@ class _Assemble:
 
     name: str
     scheme: Scheme
+    urls: str
 
     def __call__(self, item: _Everything, outputs: Outputs) -> dict[str, object]:
         documents = sum(piece.integer("rows") for piece in item.pieces)
-        files = {name: join(outputs.path(name), [piece.path(name) for piece in item.pieces]) for name in _PLAIN}
-        for name in _RAGGED:
-            lengths = [piece.path(f"{name}.lengths") for piece in item.pieces]
+        pieces = dict.fromkeys(_PLAIN, item.pieces) | (dict.fromkeys(_URLS_PLAIN, item.firsts) if self.urls else {})
+        files = {name: join(outputs.path(name), [piece.path(name) for piece in pieces[name]]) for name in pieces}
+        for name in (*_RAGGED, "urls.ids") if self.urls else _RAGGED:
+            lengths = [piece.path(f"{name}.lengths") for piece in pieces[name]]
             files[f"{name}.offsets"] = join_offsets(outputs.path(f"{name}.offsets"), lengths)
-        for table, commits in zip(_TABLES, (item.exact, item.bands), strict=True):
+        for table, commits in item.tables.items():
             for kind in ("keys", "rows"):
                 files[f"{table}.{kind}"] = join(
                     outputs.path(f"{table}.{kind}"), [commit.path(kind) for commit in commits]
                 )
-        header = Header(self.name, self.scheme, documents, 0, files)
+        header = Header(self.name, self.scheme, documents, 0, files, self.urls)
         outputs.path(HEADER).write_bytes(dump_header(header))
         return {"rows": documents}
 

@@ -1,14 +1,14 @@
 """Taking documents out of an index: what is left is the index that would have been made without them.
 
-Nothing of an erased document stays, neither in its own arrays nor, as band keys, in the tables; the others move up. The
-header counts how many were erased, and has another checksum, so that a run that was begun with the old index is not
-resumed with the new one.
+Nothing of an erased document stays, neither in its own arrays nor, as band keys, in the tables; the others move up. Its
+URL is unknown again. The header counts how many were erased, and has another checksum, so that a run that was begun
+with the old index is not resumed with the new one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -24,65 +24,97 @@ from stages.dedup.index import Index
 _CHUNK_ROWS = 1 << 20
 _CHUNK_BYTES = 1 << 24
 
-_FIXED = ("keys", "exact", "signatures")
-_RAGGED = {"ids": "u1", "shingles": "<u8"}
-_TABLES = ("exact", "bands")
+
+@dataclass(frozen=True)
+class _Section:
+    """Files that say something of the same entries: so many bytes of each, lists (with the type of their values), and
+    tables of (key, entry)."""
+
+    fixed: tuple[str, ...]
+    ragged: Mapping[str, str]
+    tables: tuple[str, ...]
+
+
+_DOCUMENTS = _Section(("keys", "exact", "signatures"), {"ids": "u1", "shingles": "<u8"}, ("exact", "bands"))
+_URLS = _Section(("urls", "urls.owners"), {"urls.ids": "u1"}, ("urls",))
 
 
 def erase(folder: Path, run: str, keys: Sequence[bytes], target: Path) -> int:
-    """Write the index in `folder` without the documents of these keys to `target`, all files of it. Returns how many
-    documents were taken out; with 0 nothing is written. UserError when it is not the index of this run: the key of a
-    document says where in its input it stood, so other runs have the same keys for other documents. DataError when a
-    file is not as it was written: what is damaged shall not get a new hash."""
+    """Write the index in `folder` without the documents of these keys to `target`, those files of it that change.
+    Returns how many of its documents were taken out; one that was dropped may still have been the first with its URL.
+    UserError when it is not the index of this run: the key of a document says where in its input it stood, so other
+    runs have the same keys for other documents. DataError when a file is not as it was written: what is damaged shall
+    not get a new hash."""
     index = Index(folder)
     if index.header.name != run:
         message = f"is the index of {index.header.name}, not of {run}"
         raise UserError(message, stage="dedup", file=str(folder), hint="name a copy of the index of this run")
-    gone = np.flatnonzero(_has_key(index, keys))
-    if len(gone) == 0:
+    gone, gone_urls = (np.flatnonzero(_has_key(there, keys)) for there in (index.keys, index.url_owners))
+    if len(gone) + len(gone_urls) == 0:
         return 0
     check_files(index.folder, index.header)
-    kept = list(_kept_ranges(gone, len(index)))
-    files: dict[str, File] = {}
-    for name in _FIXED:
-        width = index.header.files[name].bytes // len(index)
-        files[name] = _write(target / name, _bytes(index, name, [(a * width, b * width) for a, b in kept]))
-    for name, dtype in _RAGGED.items():
-        offsets = index.array(f"{name}.offsets", "<i8").astype(np.int64, copy=False)
-        width = np.dtype(dtype).itemsize
-        ranges = [(int(offsets[a]) * width, int(offsets[b]) * width) for a, b in kept]
-        files[name] = _write(target / name, _bytes(index, name, ranges))
-        files[f"{name}.offsets"] = _write(target / f"{name}.offsets", _offsets(offsets, kept))
-    for table in _TABLES:
-        for kind in ("keys", "rows"):
-            files[f"{table}.{kind}"] = _write(target / f"{table}.{kind}", _table(index, table, kind, gone))
+    files = {
+        **index.header.files,
+        **_without(index, _DOCUMENTS, len(index), gone, target),
+        **_without(index, _URLS, len(index.urls), gone_urls, target),
+    }
     header = index.header
     header = replace(header, documents=len(index) - len(gone), erased=header.erased + len(gone), files=files)
     (target / HEADER).write_bytes(dump_header(header))
     return len(gone)
 
 
+def _without(index: Index, section: _Section, entries: int, gone: NDArray[np.int64], target: Path) -> dict[str, File]:
+    """Write the files of a section without the entries that go, where any does."""
+    if len(gone) == 0:
+        return {}
+    kept = list(_kept_ranges(gone, entries))
+    files: dict[str, File] = {}
+    for name in section.fixed:
+        width = index.header.files[name].bytes // entries
+        files[name] = _write(target / name, _bytes(index, name, [(a * width, b * width) for a, b in kept]))
+    for name, dtype in section.ragged.items():
+        offsets = index.array(f"{name}.offsets", "<i8").astype(np.int64, copy=False)
+        width = np.dtype(dtype).itemsize
+        ranges = [(int(offsets[a]) * width, int(offsets[b]) * width) for a, b in kept]
+        files[name] = _write(target / name, _bytes(index, name, ranges))
+        files[f"{name}.offsets"] = _write(target / f"{name}.offsets", _offsets(offsets, kept))
+    for table in section.tables:
+        for kind in ("keys", "rows"):
+            files[f"{table}.{kind}"] = _write(target / f"{table}.{kind}", _table(index, table, kind, gone))
+    return files
+
+
 def holds(folder: Path, keys: Sequence[bytes], ids: Sequence[str]) -> list[str]:
     """Where an index holds one of these keys or ids: one line a place."""
     index = Index(folder)
-    found = [f"keys[{row}]" for row in np.flatnonzero(_has_key(index, keys)).tolist()]
-    wanted = pa.array([name.encode() for name in ids], pa.large_binary())
-    offsets, data = index.array("ids.offsets", "<i8"), index.array("ids", "u1")
-    for begin in range(0, len(index), _CHUNK_ROWS):
-        count = min(_CHUNK_ROWS, len(index) - begin)
-        buffers = [None, pa.py_buffer(offsets[begin : begin + count + 1]), pa.py_buffer(data)]
-        same = pc.is_in(pa.Array.from_buffers(pa.large_binary(), count, buffers), wanted)
-        rows = np.flatnonzero(same.to_numpy(zero_copy_only=False)) + begin
-        found.extend(f"ids[{row}]" for row in rows.tolist())
+    sections = [("keys", index.keys, "ids")]
+    if index.header.urls:
+        sections.append(("urls.owners", index.url_owners, "urls.ids"))
+    found: list[str] = []
+    for name, there, strings in sections:
+        found.extend(f"{name}[{row}]" for row in np.flatnonzero(_has_key(there, keys)).tolist())
+        found.extend(f"{strings}[{row}]" for row in _has_string(index, strings, len(there), ids))
     return [f"{index_folder(folder).name}/{place}" for place in found]
 
 
-def _has_key(index: Index, keys: Sequence[bytes]) -> NDArray[np.bool_]:
-    """Documents that have one of the keys: bool[n]."""
+def _has_string(index: Index, name: str, entries: int, strings: Sequence[str]) -> Iterator[int]:
+    """Entries whose text in the file `name` is one of these."""
+    wanted = pa.array([text.encode() for text in strings], pa.large_binary())
+    offsets, data = index.array(f"{name}.offsets", "<i8"), index.array(name, "u1")
+    for begin in range(0, entries, _CHUNK_ROWS):
+        count = min(_CHUNK_ROWS, entries - begin)
+        buffers = [None, pa.py_buffer(offsets[begin : begin + count + 1]), pa.py_buffer(data)]
+        same = pc.is_in(pa.Array.from_buffers(pa.large_binary(), count, buffers), wanted)
+        yield from (np.flatnonzero(same.to_numpy(zero_copy_only=False)) + begin).tolist()
+
+
+def _has_key(there: NDArray[np.uint64], keys: Sequence[bytes]) -> NDArray[np.bool_]:
+    """Which of the keys that are there (uint64[n, 2]) are among `keys`: bool[n]."""
     wanted = pa.array(list(keys), pa.binary(16))
-    found = np.zeros(len(index), dtype=np.bool_)
-    for begin in range(0, len(index), _CHUNK_ROWS):
-        piece = index.keys[begin : begin + _CHUNK_ROWS]
+    found = np.zeros(len(there), dtype=np.bool_)
+    for begin in range(0, len(there), _CHUNK_ROWS):
+        piece = there[begin : begin + _CHUNK_ROWS]
         column = pa.FixedSizeBinaryArray.from_buffers(pa.binary(16), len(piece), [None, pa.py_buffer(piece)])
         found[begin : begin + len(piece)] = pc.is_in(column, wanted).to_numpy(zero_copy_only=False)
     return found

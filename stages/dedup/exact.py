@@ -36,12 +36,17 @@ class Gone:
     def rest(self, item: Ranked) -> tuple[NDArray[np.int64], NDArray[np.uint64]]:
         """The documents of a part that are left, as `Ranked.orders` gives them."""
         rows, orders = item.orders()
+        left = self.leaves(item.part, rows)
+        return rows[left], orders[left]
+
+    def leaves(self, part: Part, rows: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Which of these rows of a part are left: bool[n]."""
+        left = np.ones(len(rows), dtype=np.bool_)
         for file in self.files:
             gone = np.load(local_file(file), mmap_mode="r", allow_pickle=False)
-            begin, end = np.searchsorted(gone[:, 0], [item.part.first_row, item.part.first_row + item.part.rows])
-            left = ~np.isin(rows + item.part.first_row, gone[begin:end, 0])
-            rows, orders = rows[left], orders[left]
-        return rows, orders
+            begin, end = np.searchsorted(gone[:, 0], [part.first_row, part.first_row + part.rows])
+            left &= ~np.isin(rows + part.first_row, gone[begin:end, 0])
+        return left
 
 
 @dataclass(frozen=True)

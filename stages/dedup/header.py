@@ -58,13 +58,15 @@ class File:
 @dataclass(frozen=True)
 class Header:
     """What an index says of itself. `name` names the run; `documents` are those in it, `erased` those that were taken
-    out since it was made; `checksum` is the BLAKE3 of all this."""
+    out since it was made; `urls` stands for how URLs are brought into one form, empty where the index has none;
+    `checksum` is the BLAKE3 of all this."""
 
     name: str
     scheme: Scheme
     documents: int
     erased: int
     files: Mapping[str, File]
+    urls: str = ""
     checksum: str = ""
 
 
@@ -72,6 +74,8 @@ def dump_header(header: Header) -> bytes:
     """The header as bytes, with its checksum; the same for the same values."""
     values = asdict(header)
     del values["checksum"]
+    if not header.urls:
+        del values["urls"]
     body = (json.dumps(values, indent=1, sort_keys=True, ensure_ascii=False) + "\n").encode()
     return f"{MAGIC} {FORMAT} {blake3(body).hexdigest()}\n".encode() + body
 

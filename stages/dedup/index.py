@@ -9,6 +9,14 @@
     exact.keys, exact.rows        uint64[n], uint32[n]    first words of `exact`, mixed and ascending; their documents
     bands.keys, bands.rows        uint64[n b], uint32[n b]    the same of the band keys of all signatures
 
+Where the run compared URLs, there stand those that no index it was held against has. Each is that of the first document
+with it, which may have been dropped by its text, and so is none of the n:
+
+    urls                          uint64[m, 2]    hash of each canonical URL
+    urls.owners                   uint64[m, 2]    key of its document
+    urls.ids, urls.ids.offsets    uint8, int64[m + 1]     id of its document
+    urls.keys, urls.rows          uint64[m], uint32[m]    first words of `urls`, mixed and ascending; their places there
+
 Numbers are little-endian, nothing is compressed and nothing is pickled. Mixed means `curator.keys.mix64`, a bijection:
 so a table is in one order however many partitions it was sorted in. A question is a binary search in a mapped table:
 it touches pages in number logarithmic in the size of the index, and the signatures of the documents that it finds.
@@ -118,11 +126,33 @@ class Index:
         offsets = cast("NDArray[np.int64]", self.array("shingles.offsets", "<i8"))
         return Ragged(offsets, cast("NDArray[np.uint64]", self.array("shingles", "<u8")))
 
+    @cached_property
+    def urls(self) -> NDArray[np.uint64]:
+        """Hash of each URL: uint64[m, 2]."""
+        return self._of_urls("urls")
+
+    @cached_property
+    def url_owners(self) -> NDArray[np.uint64]:
+        """Key of the document of each URL: uint64[m, 2]."""
+        return self._of_urls("urls.owners")
+
+    def _of_urls(self, name: str) -> NDArray[np.uint64]:
+        if not self.header.urls:
+            return np.zeros((0, 2), dtype=np.uint64)
+        return cast("NDArray[np.uint64]", self.array(name, "<u8", 2))
+
     def ids(self, rows: Sequence[int] | NDArray[np.int64]) -> list[str]:
         """The ids of these documents."""
-        offsets, data = cast("NDArray[np.int64]", self.array("ids.offsets", "<i8")), self.array("ids", "u1")
+        return self._strings("ids", rows)
+
+    def url_ids(self, places: NDArray[np.int64]) -> list[str]:
+        """The ids of the documents of these URLs."""
+        return self._strings("urls.ids", places)
+
+    def _strings(self, name: str, rows: Sequence[int] | NDArray[np.int64]) -> list[str]:
+        offsets, data = cast("NDArray[np.int64]", self.array(f"{name}.offsets", "<i8")), self.array(name, "u1")
         places = np.asarray(rows, dtype=np.int64)
-        self.check_spans("ids.offsets", offsets, places, len(data))
+        self.check_spans(f"{name}.offsets", offsets, places, len(data))
         return [data[offsets[row] : offsets[row + 1]].tobytes().decode(errors="replace") for row in places.tolist()]
 
     def check_spans(self, name: str, offsets: NDArray[np.int64], rows: NDArray[np.int64], size: int) -> None:
@@ -133,9 +163,19 @@ class Index:
 
     def find_exact(self, exact: NDArray[np.uint64]) -> NDArray[np.int64]:
         """For each hash of a folded text the document that has it, -1 where none has: int64[n]."""
-        found = np.full(len(exact), -1, dtype=np.int64)
-        asked, rows = self._search("exact", exact[:, 0], len(self))
-        same = np.flatnonzero((self.exact[rows] == exact[asked]).all(axis=1))[::-1]
+        return self._find("exact", self.exact, exact)
+
+    def find_urls(self, urls: NDArray[np.uint64]) -> NDArray[np.int64]:
+        """For each hash of a canonical URL its place in `urls`, -1 where it is not there: int64[n]."""
+        if not self.header.urls:
+            return np.full(len(urls), -1, dtype=np.int64)
+        return self._find("urls", self.urls, urls)
+
+    def _find(self, table: str, there: NDArray[np.uint64], hashes: NDArray[np.uint64]) -> NDArray[np.int64]:
+        """For each hash its place in `there`, whose first words `table` has; -1 where it is not there: int64[n]."""
+        found = np.full(len(hashes), -1, dtype=np.int64)
+        asked, rows = self._search(table, hashes[:, 0], len(there), len(there))
+        same = np.flatnonzero((there[rows] == hashes[asked]).all(axis=1))[::-1]
         found[asked[same]] = rows[same]  # written last stays: the first of several
         return found
 
@@ -144,12 +184,15 @@ class Index:
         `signatures`, document), each once, sorted: int64[pairs, 2]."""
         scheme = self.header.scheme
         keys = band_keys(np.ascontiguousarray(signatures), scheme.bands, scheme.rows_per_band)
-        asked, rows = self._search("bands", keys.reshape(-1), most)
+        asked, rows = self._search("bands", keys.reshape(-1), most, len(self))
         pairs = np.unique(asked // scheme.bands * MAX_DOCUMENTS + rows)
         return np.column_stack([pairs // MAX_DOCUMENTS, pairs % MAX_DOCUMENTS])
 
-    def _search(self, table: str, keys: NDArray[np.uint64], most: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """(place in `keys`, document) of what a table has under these keys, at most the first `most` of a key."""
+    def _search(
+        self, table: str, keys: NDArray[np.uint64], most: int, size: int
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """(place in `keys`, one of `size` documents) of what a table has under these keys, at most the first `most` of
+        a key."""
         there = cast("NDArray[np.uint64]", self.array(f"{table}.keys", "<u8"))
         documents = cast("NDArray[np.uint32]", self.array(f"{table}.rows", "<u4"))
         mixed = mix64(keys)
@@ -159,7 +202,7 @@ class Index:
         asked = np.repeat(order, counts)
         within = np.arange(len(asked)) - np.repeat(np.cumsum(counts) - counts, counts)
         found = documents[np.repeat(begins, counts) + within].astype(np.int64)
-        if (found >= len(self)).any():
+        if (found >= size).any():
             raise damaged(self.folder, f"{table}.rows")
         return asked, found
 

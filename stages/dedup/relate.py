@@ -13,7 +13,7 @@ dropped.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -56,22 +56,36 @@ RELATION_SCHEMA = pa.schema(
 )
 
 
-def find_duplicates(corpus: Corpus, parameters: DedupParameters) -> Path:
-    """The relation of duplicates to keepers (see `Stage.relate`)."""
+@dataclass(frozen=True)
+class SameUrl:
+    """The documents whose URL an earlier one has, and the rows exchanged to find them."""
+
+    gone: Gone
+    exchanged: int
+
+
+def find_same_urls(corpus: Corpus, parameters: DedupParameters) -> SameUrl:
+    """Who shares a URL with an earlier document, where the recipe names a field for it. Children have none."""
+    if parameters.url_field is None or corpus.has_children:
+        return SameUrl(Gone(), 0)
+    ranked = [Ranked(part, parameters.keeper) for part in corpus.parts]
+    file, rows = find_same(corpus, URL, URL_COLUMN, ranked, Gone(), Question(), _partitions(corpus))
+    return SameUrl(Gone((file,)), rows)
+
+
+def find_duplicates(corpus: Corpus, parameters: DedupParameters, same_url: SameUrl) -> Path:
+    """The relation of duplicates to keepers (see `Stage.relate`). Those that share a URL take no part in the comparison
+    of texts."""
     ranked = [Ranked(part, parameters.keeper) for part in corpus.parts]
     question = Question(_ask(corpus, ranked, parameters) if corpus.has_children else None)
-    partitions = max(2, -(-corpus.rows * 24 // PARTITION_BYTES))
-    gone = Gone()
-    exchanged = 0
-    if parameters.url_field is not None:
-        file, rows = find_same(corpus, URL, URL_COLUMN, ranked, gone, question, partitions)
-        gone, exchanged = gone.with_file(file), exchanged + rows
-    same_url = gone.files
-    file, rows = find_same(corpus, EXACT, EXACT_COLUMN, ranked, gone, question, partitions)
-    gone, exchanged = gone.with_file(file), exchanged + rows
-    near = find_near(corpus, parameters, ranked, gone, question)
-    keep = _Keep(corpus.parts, same_url[0] if same_url else None, file, near, exchanged)
+    file, rows = find_same(corpus, EXACT, EXACT_COLUMN, ranked, same_url.gone, question, _partitions(corpus))
+    near = find_near(corpus, parameters, ranked, same_url.gone.with_file(file), question)
+    keep = _Keep(corpus.parts, same_url.gone.files, file, near, same_url.exchanged + rows)
     return corpus.once("keep", keep).path("arrow")
+
+
+def _partitions(corpus: Corpus) -> int:
+    return max(2, -(-corpus.rows * 24 // PARTITION_BYTES))
 
 
 def _ask(corpus: Corpus, ranked: Sequence[Ranked], parameters: DedupParameters) -> str:
@@ -130,7 +144,7 @@ class _Keep:
     """The last step: who stays, and the relation file."""
 
     parts: tuple[Part, ...]
-    same_url: str | None
+    same_url: tuple[str, ...]
     same_text: str
     near: Near
     exchanged_hashes: int
@@ -142,21 +156,33 @@ class _Keep:
             rows_of(kept.dropped), rows_of(kept.keepers), kept.similarity, _kind(NEAR, len(kept.dropped))
         ).sorted()
         by_text = near.joined(_same_text(self.same_text, near))
-        relation = by_text if self.same_url is None else by_text.joined(_same_url(self.same_url))
-        # Who shares a URL with a document that was dropped itself is represented by that document's keeper.
+        relation = by_text
+        for file in self.same_url:
+            relation = relation.joined(_same_url(file))
+        # Who shares a URL with a document that was dropped itself is represented by that document's keeper; where that
+        # one is of an earlier run, by none of this one.
         place = by_text.places(relation.keepers)
         keepers = relation.keepers.copy()
         keepers[place >= 0] = by_text.keepers[place[place >= 0]]
+        keepers = np.delete(keepers, self._dropped_before(keepers, np.flatnonzero(relation.kinds == KINDS.index(URL))))
         relation = self._from_shards(relation)
         roots, members = np.unique(keepers, return_counts=True)
         write_table(path, self._table(relation, roots, members + 1))
         return {"dropped": len(relation.rows)}
 
+    def _dropped_before(self, keepers: NDArray[np.int64], places: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Those of `places` whose keeper an earlier run answered."""
+        alive = _flags(self.parts, keepers[places], lambda part: part.alive)
+        return places[~alive]
+
     def _from_shards(self, relation: _Relation) -> _Relation:
         """The relation, with the kind HOLDOUT where a document that is not held out is like one that is."""
         if not any(part.fresh().holds_out for part in self.parts if part.rows):
             return relation
-        drawn_from = _held_out(self.parts, relation.keepers) & ~_held_out(self.parts, relation.rows)
+        theirs, own = (
+            _flags(self.parts, rows, lambda part: part.held_out) for rows in (relation.keepers, relation.rows)
+        )
+        drawn_from = theirs & ~own
         return replace(relation, kinds=np.where(drawn_from, KINDS.index(HOLDOUT), relation.kinds))
 
     def _table(self, relation: _Relation, roots: NDArray[np.int64], members: NDArray[np.int64]) -> pa.Table:
@@ -212,14 +238,16 @@ def _same_url(file: str) -> _Relation:
     return _Relation(same[:, 0], same[:, 1], np.full(len(same), np.nan), _kind(URL, len(same)))
 
 
-def _held_out(parts: Sequence[Part], rows: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Whether documents given by their row in the corpus are held out: bool[n]."""
-    held = np.zeros(len(rows), dtype=np.bool_)
+def _flags(
+    parts: Sequence[Part], rows: NDArray[np.int64], flags_of: Callable[[Part], NDArray[np.bool_]]
+) -> NDArray[np.bool_]:
+    """What `flags_of` a part (bool[rows]) says of documents given by their row in the corpus: bool[n]."""
+    found = np.zeros(len(rows), dtype=np.bool_)
     places = part_of(parts, rows)
     for place in np.unique(places).tolist():
         here = places == place
-        held[here] = parts[place].fresh().held_out[rows[here] - parts[place].first_row]
-    return held
+        found[here] = flags_of(parts[place].fresh())[rows[here] - parts[place].first_row]
+    return found
 
 
 def _ids(parts: Sequence[Part], rows: NDArray[np.int64]) -> pa.Array:

@@ -25,7 +25,7 @@ from curator.verdict import VerdictBuilder, Verdicts, round_score
 from stages.dedup.fields import Keeper, rank_of_field, url_hashes
 from stages.dedup.minhash import choose_bands, minhash, shingle_hashes
 from stages.dedup.orders import RANK_COLUMN
-from stages.dedup.relate import EXACT, EXACT_COLUMN, HOLDOUT, NEAR, URL, URL_COLUMN, find_duplicates
+from stages.dedup.relate import EXACT, EXACT_COLUMN, HOLDOUT, NEAR, URL, URL_COLUMN, find_duplicates, find_same_urls
 
 if TYPE_CHECKING:
     from curator.scaling import Scaling
@@ -102,6 +102,7 @@ class Dedup(Stage[DedupParameters]):
         "dedup.exact": "its text is the same as that of {keeper}, up to case, punctuation and compatibility forms",
         "dedup.near": "it is a near-duplicate of {keeper}: Jaccard similarity {score}, threshold {threshold}",
         "holdout": "it is like {keeper}, which is held out",
+        "dedup.url_earlier": "its URL is that of {keeper} of the earlier run {run}, up to ways of writing it",
         "dedup.exact_earlier": "its text is the same as that of {keeper} of the earlier run {run}, up to case, "
         "punctuation and compatibility forms",
         "dedup.near_earlier": "it is a near-duplicate of {keeper} of the earlier run {run}: Jaccard similarity "
@@ -153,7 +154,18 @@ class Dedup(Stage[DedupParameters]):
             return ()
         from stages.dedup.against import index_requirements
 
-        return index_requirements(self.parameters.against, self.scheme())
+        return index_requirements(self.parameters, self.scheme())
+
+    def warnings(self) -> Sequence[str]:
+        """The indexes that cannot be asked for URLs."""
+        if not self.parameters.against or self.parameters.url_field is None:
+            return ()
+        from stages.dedup.against import without_urls
+
+        return [
+            f"the index {name} has no URLs: documents are not compared by URL with it"
+            for name in without_urls(self.parameters.against)
+        ]
 
     def recorded(self) -> Mapping[str, object]:
         """The parameters, with the names of earlier runs in the place of their paths."""
@@ -183,20 +195,22 @@ class Dedup(Stage[DedupParameters]):
 
     def relate(self, corpus: Corpus) -> Path:
         """Find for each duplicate the document that stays: first in earlier runs, then in this one."""
-        if not self.parameters.against:
-            return find_duplicates(corpus, self.parameters)
-        from stages.dedup.against import find_earlier, join_answers
+        parameters = self.parameters
+        if not parameters.against:
+            return find_duplicates(corpus, parameters, find_same_urls(corpus, parameters))
+        from stages.dedup.against import find_duplicates_across
 
-        rest, answers = find_earlier(corpus, self.parameters, self.scheme())
-        return join_answers(corpus, find_duplicates(rest, self.parameters), answers)
+        return find_duplicates_across(corpus, parameters, self.scheme())
 
     def leave(self, corpus: Corpus, run: str, through: Sequence[str]) -> Left | None:
         """The index of this run, if it is wanted."""
         if not self.parameters.index:
             return None
         from stages.dedup.build import build_index
+        from stages.dedup.urls import url_scheme
 
-        return build_index(corpus, run, self.scheme(), through)
+        urls = "" if self.parameters.url_field is None else url_scheme()
+        return build_index(corpus, run, self.scheme(), urls, through)
 
     @classmethod
     def erase(cls, folder: Path, run: str, keys: Sequence[bytes], target: Path) -> int:
@@ -246,5 +260,6 @@ class Dedup(Stage[DedupParameters]):
             verdicts.drop(here, f"dedup.{kind}", None if kind == URL else score, threshold, keepers)
             if len(there):
                 keepers, runs = (columns[n].take(pa.array(there)).to_pylist() for n in ("dedup.keeper", RUN_COLUMN))
-                verdicts.drop(there, f"dedup.{kind}_earlier", score, threshold, keepers, run=runs)
+                measured = None if kind == URL else score
+                verdicts.drop(there, f"dedup.{kind}_earlier", measured, threshold, keepers, run=runs)
         return verdicts.build()

@@ -11,6 +11,9 @@ which of its pages is meant (Google's "Making AJAX applications crawlable", 2009
 from __future__ import annotations
 
 import re
+from functools import cache
+
+from blake3 import blake3
 
 from curator.text.urls import parse_web_url
 
@@ -28,6 +31,25 @@ _SESSION = re.compile(r"(?:phpsessid|jsessionid|aspsessionid[a-z]*|sessionid|cfi
 _PATH_SESSION = re.compile(r";(?:jsessionid|phpsessid)=[^/;]*", re.IGNORECASE)
 _ESCAPE = re.compile(r"%([0-9A-Fa-f]{2})")
 _UNRESERVED = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
+
+_PROBES = (
+    "HTTP://user:word@www.Example.org:80/a/../b%7Ec%2f;jsessionid=1/?b=2&utm_source=x&a=%41&&fbclid=3&c#part",
+    "https://bücher.example./übung?PHPSESSID=1&q=ä b&q=+",
+    "http://example.org/#!/page%7e",
+    "http://example.org/x#/page?a=1",
+    "https://[::1]:8443/%zz",
+    "ftp://example.org/",
+    "",
+)
+"""What meets the rules by which URLs are brought into one form: what becomes of it tells whether two versions compare
+URLs in the same way."""
+
+
+@cache
+def url_scheme() -> str:
+    """A digest of what `canonical_url` makes of probes."""
+    forms = [canonical_url(url) or "" for url in _PROBES]
+    return str(blake3("\n".join(forms).encode()).hexdigest()[:32])
 
 
 def canonical_url(url: str) -> str | None:
