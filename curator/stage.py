@@ -54,11 +54,16 @@ class Parameters(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
+    @property
+    def cascades(self) -> bool:
+        """Whether there are thresholds by source group and by list language (see `curator.thresholds`)."""
+        return type(self).model_fields.keys() >= _GROUPS
+
     def complete(self, mode: Literal["json", "python"] = "json") -> dict[str, object]:
         """The values with every default; of a source or language (see `curator.thresholds`) only what is given, since a
         null turns a rule off."""
         values: dict[str, object] = self.model_dump(mode=mode)
-        if type(self).model_fields.keys() >= _GROUPS:
+        if self.cascades:
             values.update(self.model_dump(mode=mode, include=_GROUPS, exclude_unset=True))
         return values
 

@@ -40,11 +40,6 @@ class Cascading(Protocol):
         ...
 
 
-def cascades(parameters: Parameters) -> bool:
-    """Whether these parameters have thresholds by source group and by list language."""
-    return hasattr(parameters, "sources") and hasattr(parameters, "languages")
-
-
 def thresholds_of(
     batch: Batch, parameters: Cascading, name: str, known: Mapping[str, float | None] | None = None
 ) -> NDArray[np.float64]:
@@ -68,7 +63,7 @@ def thresholds_of(
 
 def column_cuts(batch: Batch, columns: Columns, declared: Sequence[Column], parameters: Parameters) -> tuple[Cut, ...]:
     """The cuts of the columns that declare a threshold and a side, where the parameters cascade; else none."""
-    if not cascades(parameters):
+    if not parameters.cascades:
         return ()
     return tuple(
         Cut(column.threshold, column.drops, as_scores(columns, column.name), limit)

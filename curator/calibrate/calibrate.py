@@ -26,7 +26,6 @@ from curator.run.tally import IN, Tally
 from curator.sizes import format_size
 from curator.stage import Column, Columns
 from curator.storage.path import AnyPath, matching, readable
-from curator.thresholds import cascades
 
 Grouping: TypeAlias = Literal["source", "language"]
 
@@ -98,7 +97,7 @@ def measure(
 def calibrated_stages(recipe: Recipe) -> list[AnyStage]:
     """The stages with thresholds by source and language. UserError where there are none."""
     pipeline = make_pipeline(recipe)
-    found = [stage for stage in pipeline.stages if cascades(stage.parameters) and _thresholds(stage)]
+    found = [stage for stage in pipeline.stages if stage.parameters.cascades and _thresholds(stage)]
     if not found:
         raise UserError(
             f"the recipe {recipe.name!r} has no stage with thresholds by source and language",

@@ -10,7 +10,6 @@ from curator.recipe.overlay import Calibration, Fitted, Origins
 from curator.registry import STAGES, names, stage_class
 from curator.report.model import Threshold
 from curator.stage import Parameters, Stage
-from curator.thresholds import cascades
 
 
 def thresholds(recipe: Recipe, origins: Origins | None) -> list[Threshold]:
@@ -58,7 +57,7 @@ def _threshold_names(stage: Stage[Parameters]) -> list[str]:
     """The parameters that cut a column, and those that differ by source and language."""
     cut = [column.threshold for column in (*stage.columns, *stage.scored) if column.threshold]
     groups: list[str] = []
-    if cascades(stage.parameters):
+    if stage.parameters.cascades:
         annotation = type(stage.parameters).model_fields["languages"].annotation
         groups = [name for model in get_args(annotation) for name in getattr(model, "model_fields", {})]
     return list(dict.fromkeys([*cut, *groups]))

