@@ -12,13 +12,24 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-@kernel
 def code_points(
     data: NDArray[np.uint8], offsets: NDArray[np.int64], documents: NDArray[np.int32], places: NDArray[np.int64]
 ) -> NDArray[np.int32]:
     """Code points between the beginning of each place's document and the place: int32[places]. `places` index `data`
     and ascend."""
     result = np.empty(len(places), dtype=np.int32)
+    _count(data, offsets, documents, places, result)
+    return result
+
+
+@kernel
+def _count(
+    data: NDArray[np.uint8],
+    offsets: NDArray[np.int64],
+    documents: NDArray[np.int32],
+    places: NDArray[np.int64],
+    result: NDArray[np.int32],
+) -> None:
     document = -1
     at = 0
     points = 0
@@ -31,4 +42,3 @@ def code_points(
             points += (data[at] & 0xC0) != 0x80
             at += 1
         result[i] = points
-    return result

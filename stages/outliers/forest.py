@@ -88,7 +88,8 @@ class Forests:
         # Row by row within one forest: its nodes (0.2 MB) stay in the cache.
         order = np.argsort(forest_of, kind="stable")
         most = max(int(self.grown_on.max()), 1)
-        totals = _path_lengths(
+        totals = np.zeros(len(order), dtype=np.float64)
+        _sum_path_lengths(
             np.ascontiguousarray(embeddings, dtype=np.float32),
             np.ascontiguousarray(forest_of, dtype=np.int32),
             order,
@@ -97,6 +98,7 @@ class Forests:
             self.depths,
             self.samples,
             average_path_length(np.arange(most + 1)),
+            totals,
         )
         trees = self.features.shape[1]
         normal = trees * average_path_length(self.grown_on)
@@ -180,7 +182,7 @@ def _round_down(values: NDArray[np.float64]) -> NDArray[np.float32]:
 
 
 @kernel
-def _path_lengths(
+def _sum_path_lengths(
     embeddings: NDArray[np.float32],
     forest_of: NDArray[np.int32],
     order: NDArray[np.int64],
@@ -189,9 +191,9 @@ def _path_lengths(
     depths: NDArray[np.uint8],
     samples: NDArray[np.uint16],
     average: NDArray[np.float64],
-) -> NDArray[np.float64]:
-    """For each row the sum of its path lengths over the trees of its forest, in their order: float64[rows]."""
-    totals = np.zeros(order.size)
+    totals: NDArray[np.float64],
+) -> None:
+    """Put into `totals` for each row the sum of its path lengths over the trees of its forest, in their order."""
     inner = features.shape[2]
     for place in range(order.size):
         row = order[place]
@@ -208,4 +210,3 @@ def _path_lengths(
             # The order of these sums is scikit-learn's, so that scores are equal to the last bit.
             total += (depths[forest, tree, leaf] + 1.0) + average[samples[forest, tree, leaf]] - 1.0
         totals[row] = total
-    return totals

@@ -232,14 +232,18 @@ def chain(hashes: NDArray[np.uint64], begin: int, count: int) -> np.uint64:
     return finish(state)
 
 
-@kernel
 def _chains(offsets: NDArray[np.int64], hashes: NDArray[np.uint64]) -> NDArray[np.uint64]:
     keys = np.zeros(len(offsets) - 1, dtype=np.uint64)
-    for term in range(len(offsets) - 1):
+    _chain_terms(offsets, hashes, keys)
+    return keys
+
+
+@kernel
+def _chain_terms(offsets: NDArray[np.int64], hashes: NDArray[np.uint64], keys: NDArray[np.uint64]) -> None:
+    for term in range(len(keys)):
         count = offsets[term + 1] - offsets[term]
         if count > 0:
             keys[term] = chain(hashes, offsets[term], count)
-    return keys
 
 
 @kernel
