@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from pathlib import Path
 
 from curator.cli.output import print_json, print_line, print_table
 from curator.sizes import format_size
+from curator.storage.path import AnyPath, as_path
 from stages.dedup.header import HEADER, Header, index_folder, read_header, verify_index
 
 
-def index_show_command(path: Path, as_json: bool) -> None:
+def index_show_command(place: str, as_json: bool) -> None:
     """Print what an index says of itself."""
+    path = as_path(place)
     header = read_header(path)
     size = _bytes(path, header)
     if as_json:
@@ -27,16 +28,16 @@ def index_show_command(path: Path, as_json: bool) -> None:
     print_table(["file", "size", "bytes a document"], rows)
 
 
-def index_verify_command(path: Path, as_json: bool) -> None:
+def index_verify_command(place: str, as_json: bool) -> None:
     """Read every byte of an index and hold it against the header."""
-    header = verify_index(path)
+    header = verify_index(as_path(place))
     if as_json:
         print_json({"name": header.name, "documents": header.documents, "files": len(header.files)})
         return
-    print_line(f"{path}: {len(header.files)} files with {header.documents:,} documents are as they were written")
+    print_line(f"{place}: {len(header.files)} files with {header.documents:,} documents are as they were written")
 
 
-def _bytes(path: Path, header: Header) -> int:
+def _bytes(path: AnyPath, header: Header) -> int:
     folder = index_folder(path)
     return sum(entry.bytes for entry in header.files.values()) + (folder / HEADER).stat().st_size
 

@@ -46,7 +46,7 @@ SetOption = Annotated[
 OverlayOption = Annotated[
     Path | None, typer.Option("--overlay", metavar="FILE", help="Thresholds that `curator calibrate` wrote.")
 ]
-IndexArgument = Annotated[Path, typer.Argument(metavar="PATH", help="An index, or a run that has one.")]
+IndexArgument = Annotated[str, typer.Argument(metavar="PATH", help="An index, or a run that has one.")]
 RunArgument = Annotated[str, typer.Argument(metavar="RUN", help="A run directory.")]
 SubmittedArgument = Annotated[
     str,

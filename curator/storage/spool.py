@@ -3,7 +3,8 @@
 A task writes its files here and commits them by putting each as an object; whoever reads a committed file on a node
 that has no copy fetches it whole first. Files of tasks never change once committed, so a copy is never out of date: the
 folder of a run's tasks bears the run's identity (`work/IDENTITY`), and each has a folder of its own here, which also
-ends with the start of the machine, as files that were not synced do.
+ends with the start of the machine, as files that were not synced do. What is read beside a run (an index in a bucket)
+has a folder of its own for each state of it.
 
 `CURATOR_SPOOL` says where; else a folder in the temporary directory that its owner alone may read. A process holds a
 shared lock on each folder that it uses; one that nobody holds is left over from a process that was killed, and goes.
@@ -22,6 +23,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+
+from blake3 import blake3
 
 from curator.errors import Bug, DataError, UserError
 from curator.storage.path import AnyPath, StoragePath, as_path
@@ -109,14 +112,45 @@ def place_of(path: Path) -> str:
     return str(path)
 
 
+def lasting_file(path: AnyPath, identity: str, size: int, digest: str) -> Path:
+    """A file of something that is read beside a run, such as an index, on this node: `identity` says which state of it,
+    since it may change in its place. A local path as it is; of an object a copy, fetched once a node and held against
+    its BLAKE3 then. DataError when it is not that; FileNotFoundError when there is no such object."""
+    if isinstance(path, Path):
+        return path
+    unit = _lasting(path.parent, identity)
+    target = unit.files / path.name
+    if not _is_there(target, size):
+        with unit.fetching(path.name):
+            if not _is_there(target, size):
+                _fetch(path, target, digest)
+    return target
+
+
 def release(folder: AnyPath) -> None:
     """Remove the local copies of a folder: what is needed again is fetched again. Nothing for a local path."""
     if isinstance(folder, StoragePath):
         unit, rest = _divide(folder)
-        shutil.rmtree(unit.files / rest if rest else unit.folder, ignore_errors=True)
-        if not rest:
-            _unit.cache_clear()
-            os.close(unit.lock)
+        if rest:
+            shutil.rmtree(unit.files / rest, ignore_errors=True)
+        else:
+            _let_go(unit)
+
+
+def release_lasting(folder: AnyPath, identity: str) -> None:
+    """Remove what `lasting_file` fetched of a folder in this state."""
+    if isinstance(folder, StoragePath):
+        _let_go(_lasting(folder, identity))
+
+
+def _let_go(unit: _Unit) -> None:
+    shutil.rmtree(unit.folder, ignore_errors=True)
+    _unit.cache_clear()
+    os.close(unit.lock)
+
+
+def _lasting(folder: StoragePath, identity: str) -> _Unit:
+    return _unit(_base(), f"{folder} {identity}", os.getpid())
 
 
 def _is_there(path: Path, size: int | None) -> bool:
@@ -127,13 +161,15 @@ def _is_there(path: Path, size: int | None) -> bool:
     return size in (None, found)
 
 
-def _fetch(path: StoragePath, target: Path) -> None:
+def _fetch(path: StoragePath, target: Path, digest: str | None = None) -> None:
     from curator.storage.objects import get_file
 
     target.parent.mkdir(mode=OWNER_ONLY, parents=True, exist_ok=True)
     temporary = target.with_name(f".{os.getpid()}-fetch-{target.name}")
     try:
         get_file(path, temporary)
+        if digest is not None and blake3().update_mmap(temporary).hexdigest() != digest:
+            raise DataError("is not as it was written", file=str(path))
         temporary.replace(target)
     finally:
         temporary.unlink(missing_ok=True)

@@ -23,7 +23,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -36,11 +36,11 @@ from curator.run.corpus import Corpus
 from curator.run.part import EDITED_SCHEMA, JUDGED_SCHEMA, Part, read_table, write_table
 from curator.run.store import Commit, Outputs
 from curator.stage import FACTS, Requirement
-from curator.storage.path import is_url
-from curator.storage.spool import local_file, place_of
+from curator.storage.path import as_path, is_url
+from curator.storage.spool import local_file, place_of, release_lasting
 from curator.verdict import DROP, round_score
 from stages.dedup.exact import Gone, hashes_of
-from stages.dedup.header import Scheme, read_header
+from stages.dedup.header import Scheme, index_folder, read_header
 from stages.dedup.index import Index
 from stages.dedup.minhash import Ragged, estimate_jaccard, jaccard_between, shingle_hashes, shingle_sets
 from stages.dedup.relate import EXACT, NEAR, URL, URL_COLUMN, find_duplicates, find_same_urls
@@ -70,14 +70,12 @@ def index_requirements(parameters: DedupParameters, scheme: Scheme) -> list[Requ
     twice."""
     found: list[Requirement] = []
     for path in parameters.against:
-        if is_url(path):
-            found.append(Requirement("index", path, "", "is a URL; an index is read from a disk: copy it there"))
-            continue
         try:
-            header = read_header(Path(path))
+            header = read_header(as_path(path))
         except (UserError, DataError) as error:
-            file = Path(error.file or path)
-            where = "" if file == Path(path) else f"{file.name} "
+            # Which of its files; the name alone, since the place stands beside it.
+            name = PurePath(error.file or path).name
+            where = "" if name == PurePath(path).name else f"{name} "
             advice = f"; {error.hint}" if error.hint else ""
             found.append(Requirement("index", path, "", f"{where}{error.message}{advice}"))
             continue
@@ -93,13 +91,13 @@ def index_requirements(parameters: DedupParameters, scheme: Scheme) -> list[Requ
 
 def without_urls(paths: Sequence[str]) -> list[str]:
     """The names of those indexes that have no URLs."""
-    return [header.name for header in (read_header(Path(path)) for path in paths) if not header.urls]
+    return [header.name for header in (read_header(as_path(path)) for path in paths) if not header.urls]
 
 
 def find_duplicates_across(corpus: Corpus, parameters: DedupParameters, scheme: Scheme) -> Path:
     """The relation of what is asked (all documents, or the children) to the documents of earlier runs, and of the rest
     to each other (see `Stage.relate`)."""
-    headers = {str(Path(path).resolve()): read_header(Path(path)) for path in parameters.against}
+    headers = {_whole(path): read_header(as_path(path)) for path in parameters.against}
     indexes = tuple((path, header.checksum) for path, header in headers.items())
     with_urls = tuple((path, header.checksum) for path, header in headers.items() if header.urls)
     answers: list[Commit] = []
@@ -108,8 +106,15 @@ def find_duplicates_across(corpus: Corpus, parameters: DedupParameters, scheme: 
     same_url = find_same_urls(corpus, parameters)
     rule = Rule(parameters.threshold, parameters.verify_band, parameters.bucket_representatives)
     corpus = _take_out(corpus, "against", _Ask(indexes, rule, scheme, same_url.gone), answers)
+    for path, checksum in indexes:
+        release_lasting(index_folder(as_path(path)), checksum)
     relation = place_of(find_duplicates(corpus, parameters, same_url))
     return corpus.once("joined", partial(_join, relation, tuple(answers))).path("arrow")
+
+
+def _whole(path: str) -> str:
+    """A place that means the same in every process."""
+    return path if is_url(path) else str(Path(path).resolve())
 
 
 def _take_out(corpus: Corpus, name: str, ask: _Ask | _AskUrls, answers: list[Commit]) -> Corpus:
@@ -224,7 +229,7 @@ class _Ask:
         answers = []
         pages = 0
         for path, checksum in self.indexes:
-            index = Index(Path(path), checksum)
+            index = Index(as_path(path), checksum)
             left = [np.zeros(0, np.int64)]
             for begin in range(0, len(open_), _PAIRS):
                 rows = open_[begin : begin + _PAIRS]
@@ -257,7 +262,7 @@ class _AskUrls:
         answers = []
         pages = 0
         for path, checksum in self.indexes:
-            index = Index(Path(path), checksum)
+            index = Index(as_path(path), checksum)
             places = index.find_urls(np.asarray(hashes[open_]))
             found = places >= 0
             ids, count = index.url_ids(places[found]), int(found.sum())

@@ -8,13 +8,13 @@ it all.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
 from blake3 import blake3
 
 from curator.errors import DataError, UserError
+from curator.storage.path import AnyPath, StoragePath
 
 MAGIC = "curator-index"
 FORMAT = 1
@@ -80,12 +80,12 @@ def dump_header(header: Header) -> bytes:
     return f"{MAGIC} {FORMAT} {blake3(body).hexdigest()}\n".encode() + body
 
 
-def index_folder(path: Path) -> Path:
+def index_folder(path: AnyPath) -> AnyPath:
     """Where the index lies that is meant by a path: that of an index, or of a run that has one."""
     return path / FOLDER if (path / FOLDER / HEADER).is_file() else path
 
 
-def read_header(path: Path) -> Header:
+def read_header(path: AnyPath) -> Header:
     """The header of the index at `path` (see `index_folder`). UserError when there is none that this version reads,
     DataError when it is damaged or a file has not the size that it names."""
     folder = index_folder(path)
@@ -112,8 +112,9 @@ def read_header(path: Path) -> Header:
     values = json.loads(body)
     files = {name: File(**entry) for name, entry in values["files"].items()}
     header = Header(**{**values, "scheme": Scheme(**values["scheme"]), "files": files}, checksum=words[2])
+    sizes = _sizes(folder, header.files)
     for name, entry in header.files.items():
-        size = (folder / name).stat().st_size if (folder / name).is_file() else None
+        size = sizes.get(name)
         if size is None:
             raise damaged(folder, name, "is missing")
         if size != entry.bytes:
@@ -121,13 +122,22 @@ def read_header(path: Path) -> Header:
     return header
 
 
-def damaged(folder: Path, name: str, what: str = "is not as it was written") -> DataError:
+def _sizes(folder: AnyPath, names: Iterable[str]) -> dict[str, int]:
+    """The bytes of those files that are there; of objects by one listing."""
+    if isinstance(folder, StoragePath):
+        from curator.storage.objects import list_folder
+
+        return {entry.path.name: entry.size for entry in list_folder(folder, recursive=False) if entry.size is not None}
+    return {name: (folder / name).stat().st_size for name in names if (folder / name).is_file()}
+
+
+def damaged(folder: AnyPath, name: str, what: str = "is not as it was written") -> DataError:
     """The error for a file of an index that is not what its header says."""
     hint = "an interrupted `curator forget` is finished when it is run again; else make the index again"
     return DataError(what, stage="dedup", file=str(folder / name), hint=hint)
 
 
-def verify_index(path: Path) -> Header:
+def verify_index(path: AnyPath) -> Header:
     """Read every byte of an index. UserError or DataError, as `read_header`, with what is wrong first."""
     header = read_header(path)
     folder = index_folder(path)
@@ -138,14 +148,14 @@ def verify_index(path: Path) -> Header:
     return header
 
 
-def check_files(folder: Path, header: Header) -> None:
+def check_files(folder: AnyPath, header: Header) -> None:
     """DataError when a file is not what the header says."""
     for name, entry in header.files.items():
         if file_blake3(folder / name) != entry.blake3:
             raise damaged(folder, name)
 
 
-def file_blake3(path: Path) -> str:
+def file_blake3(path: AnyPath) -> str:
     """BLAKE3 of a file's bytes."""
     hasher = blake3()
     with path.open("rb") as file:

@@ -37,6 +37,8 @@ from curator.document import string_buffer
 from curator.errors import DataError
 from curator.kernel import kernel
 from curator.keys import mix64
+from curator.storage.path import AnyPath
+from curator.storage.spool import lasting_file
 from curator.text.content import content_hashes
 from curator.text.segment import read_only, segment
 from curator.text.tables import tables
@@ -83,9 +85,10 @@ def text_scheme() -> str:
 
 
 class Index:
-    """An index, mapped. `pages` counts the pages of the tables that searches touched, each time anew."""
+    """An index, mapped; of one in a storage, copies of the files that are asked for. `pages` counts the pages of the
+    tables that searches touched, each time anew."""
 
-    def __init__(self, path: Path, checksum: str | None = None) -> None:
+    def __init__(self, path: AnyPath, checksum: str | None = None) -> None:
         """DataError when it has not the header with this checksum any more (somebody erased a document)."""
         self.folder = index_folder(path)
         self.header = read_header(path)
@@ -98,11 +101,16 @@ class Index:
 
     def array(self, name: str, dtype: str, width: int = 0) -> NDArray[np.generic]:
         """A file of the index, mapped: dtype[n], or dtype[n, width]."""
-        if self.header.files[name].bytes == 0:
+        size, digest = self.header.files[name].bytes, self.header.files[name].blake3
+        if size == 0:
             return np.zeros((0, width) if width else 0, dtype=dtype)
-        if (self.folder / name).stat().st_size != self.header.files[name].bytes:
+        try:
+            file = lasting_file(self.folder / name, self.header.checksum, size, digest)
+        except FileNotFoundError:
+            raise damaged(self.folder, name, "is missing") from None
+        if file.stat().st_size != size:
             raise damaged(self.folder, name, "changed while it was read")
-        flat = np.asarray(np.memmap(self.folder / name, dtype=dtype, mode="r"))
+        flat = np.asarray(np.memmap(file, dtype=dtype, mode="r"))
         return flat.reshape(-1, width) if width else flat
 
     @cached_property
