@@ -189,8 +189,14 @@ def _spans(kind: int, context: Context, wanted: frozenset[str]) -> Iterator[Span
         yield from profile.find(context)
     elif kind == TOKEN:
         yield from ids.find(context)
+        if context.body[-1] == ")":
+            context = _before(context, context.body.index("("))
         yield from passport.find(context)
     elif kind == NUMBER:
+        if context.previous and context.previous.isascii() and context.previous.isalpha():
+            # The scan begins no number behind a letter, save where a label stands before it.
+            yield from ids.find_labelled(context)
+            return
         if context.body[0] == "(" and ")" not in context.body:
             inner = Context(context.before + "(", context.body[1:], context.after, context.language)
             for span in _spans(kind, inner, wanted):
@@ -199,7 +205,7 @@ def _spans(kind: int, context: Context, wanted: frozenset[str]) -> Iterator[Span
         if ids.ID in wanted:
             yield from ids.find(context)
         if context.body[-1].isalpha():
-            context = _without_letter(context)
+            context = _before(context, len(context.body) - 1)
             if ids.ID in wanted:
                 yield from ids.find(context)
         if "." in context.body and address.IP in wanted:
@@ -262,9 +268,9 @@ def _beside(anchor: anchors.Anchor | None, before: str, word: str, after: str, l
     return find((word + after)[size:], size)
 
 
-def _without_letter(context: Context) -> Context:
-    """The context with the last letter of the body, and what joins it, given to what follows."""
-    body = context.body[:-1].rstrip(" -./(")
+def _before(context: Context, end: int) -> Context:
+    """The context with what stands in the body from `end` on, and what joins it, given to what follows."""
+    body = context.body[:end].rstrip(" -./(")
     return Context(context.before, body, context.body[len(body) :] + context.after, context.language)
 
 

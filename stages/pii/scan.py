@@ -30,9 +30,10 @@ CREDENTIALS: Final = 2
 NUMBER: Final = 3
 """Digits with separators. Span: from the first sign, bracket or digit to the last digit (or trailing token)."""
 TOKEN: Final = 4
-"""Capitals and digits, or digits and a small letter behind them. Span: the token."""
+"""Capitals and digits, digits and a small letter behind them, or letters of any case and digits behind them. Span: the
+token, and the digit in brackets that follows six digits."""
 IBAN: Final = 5
-"""Two capitals, two digits, and enough after them, in one token or in groups. Span: as far as groups go."""
+"""Two letters, two digits, and enough after them, in one token or in groups. Span: as far as groups go."""
 ADDRESS6: Final = 6
 """Hex digits and colons (of a MAC address as well). Span: as far as they go."""
 HARDWARE: Final = 7
@@ -59,6 +60,8 @@ _MIN_DIGITS: Final = 7
 _MAX_DIGITS: Final = 24
 """A run of more digits is looked at token by token; the longest number looked for (a card) has 19."""
 _MAX_SEPARATOR_BYTES: Final = 4
+_MAX_LABEL: Final = 8
+"""Letters right before a number that may say what it is: `PESEL44051401359`."""
 _MIN_SECRET: Final = 16
 """The shortest secret part of a key of the services in `stages.pii.kinds.secret`."""
 _PAIRS_BYTES: Final = 17  # 00-1B-44-11-3A-B7
@@ -229,14 +232,13 @@ def _credentials_start(data: NDArray[np.uint8], at: int, begin: int) -> int:
 
 @inline_kernel
 def _grouped_end(data: NDArray[np.uint8], at: int, end: int, classes: NDArray[np.uint8]) -> tuple[int, int]:
-    """How far groups of capitals and digits go on from `at` (the end of the first), and how many such bytes follow."""
+    """How far groups of letters and digits go on from `at` (the end of the first), and how many such bytes follow."""
     stop = min(end, at + _MAX_IBAN_BYTES)
     last = at
     place = at
     count = 0
     while place < stop:
-        kind = classes[data[place]]
-        if kind in (_DIGIT, _UPPER):
+        if 1 <= classes[data[place]] <= _LOWER:
             count += 1
             place += 1
             last = place
@@ -297,6 +299,21 @@ def _host_end(data: NDArray[np.uint8], at: int, end: int, classes: NDArray[np.ui
     while place < stop and (1 <= classes[data[place]] <= _LOWER or data[place] == 45 or data[place] == 46):
         place += 1
     return place if place > at and place + 1 < end and data[place] == 47 and data[place + 1] > 32 else 0
+
+
+@inline_kernel
+def _bracketed_end(data: NDArray[np.uint8], at: int, end: int) -> int:
+    """Where a digit or `A` in brackets (also full-width), perhaps after a blank, ends; 0 if none begins at `at`."""
+    place = at + 1 if at < end and data[at] == 32 else at
+    if place + 2 >= end:
+        return 0
+    opening = 1 if data[place] == 40 else 3 if _is_wide(data, place, 0x88, 0x88) else 0
+    place += opening
+    if opening == 0 or place + 1 >= end or not (48 <= data[place] <= 57 or data[place] == 65):
+        return 0
+    if data[place + 1] == 41:
+        return place + 2
+    return place + 4 if place + 3 < end and _is_wide(data, place + 1, 0x89, 0x89) else 0
 
 
 @inline_kernel
@@ -395,13 +412,13 @@ def _token(
         digits = 1
         at += width
     else:
-        # `head` counts the capitals up to the first digit.
+        # `head` counts the letters up to the first digit.
         while at < end and 1 <= classes[data[at]] <= _LOWER:
             kind = classes[data[at]]
             lower += kind == _LOWER
             upper += kind == _UPPER
             digits += kind == _DIGIT
-            head += kind == _UPPER and digits == 0
+            head += kind != _DIGIT and digits == 0
             at += 1
         length = at - token
         if (length == 2 and at < end and data[at] == 45) or (length == 4 and at < end and data[at] == 46):
@@ -413,19 +430,26 @@ def _token(
             return token, at, SECRET, at
         if digits == 0:
             return token, at, SECRET if length == 5 and _is_block(data, token, begin) else 0, at
-        if lower > 0:
-            # `11010519491231002x`: a check letter that is written small.
-            lone = lower == 1 and upper == 0 and 9 <= length <= 18 and classes[data[at - 1]] == _LOWER
-            return token, at, TOKEN if lone else 0, at
-    length = at - token
-    if upper > 0:
-        if head == 2 and (length == 4 or length >= _MIN_IBAN) and classes[data[token + 2]] == _DIGIT:
+        if head == 2 and (length == 4 or length >= _MIN_IBAN) and classes[data[token + 3]] == _DIGIT:
             last, more = _grouped_end(data, at, end, classes)
-            if length + more >= _MIN_IBAN and classes[data[token + 3]] == _DIGIT:
+            if length + more >= _MIN_IBAN:
                 return token, last, IBAN, at
-        if length <= _MAX_TOKEN_BYTES and ((length >= 8 and digits >= 6) or (length >= 10 and digits >= 4)):
-            return token, at, TOKEN, at
-        return token, at, 0, at
+        labelled = 2 <= head <= _MAX_LABEL and head + digits == length
+        if labelled and at + 1 < end and 45 <= data[at] <= 47 and classes[data[at + 1]] == _DIGIT:
+            # `CPF123.456.789-09`: the number begins behind its label.
+            token += head
+        elif lower > 0:
+            # `11010519491231002x`: a check letter that is written small; `dni54362315k`: a label, and such a letter.
+            lettered = classes[data[at - 1]] != _DIGIT
+            lone = lower == 1 and upper == 0 and 9 <= length <= 18 and lettered
+            labelled = labelled or (lettered and 2 <= head <= _MAX_LABEL and head + digits == length - 1)
+            return token, at, TOKEN if lone or (labelled and digits >= _MIN_DIGITS) else 0, at
+        elif upper > 0:
+            stop = _bracketed_end(data, at, end) if head <= _MAX_LABEL and digits == 6 and length == head + 6 else 0
+            if stop > 0:
+                return token, stop, TOKEN, stop
+            long = (length >= 8 and digits >= 6) or (length >= 10 and digits >= 4)
+            return token, at, TOKEN if long and length <= _MAX_TOKEN_BYTES else 0, at
 
     # Digits: go on over separators.
     last, place = at, at
@@ -487,20 +511,12 @@ def _scan(
                 at += 1
                 while at < end and dull[data[at]]:
                     at += 1
-                # What a small letter begins holds no candidate but a key.
-                if at < end and classes[data[at - 1]] == _LOWER and 1 <= classes[data[at]] <= _LOWER:
-                    start = at - 1
-                    while start > begin and classes[data[start - 1]] == _LOWER:
-                        start -= 1
-                    digits = 0
-                    while at < end and 1 <= classes[data[at]] <= _LOWER:
-                        digits += classes[data[at]] == _DIGIT
-                        at += 1
-                    if at - start >= _MIN_SECRET and _is_secret(data, start, at, begin, digits):
-                        if count < len(out):
-                            out[count, 0], out[count, 1], out[count, 2], out[count, 3] = document, start, at, SECRET
-                        count += 1
-                continue
+                # A word that begins with small letters is read when something else is in it.
+                if at >= end or classes[data[at - 1]] != _LOWER or not 1 <= classes[data[at]] <= _LOWER:
+                    continue
+                at -= 1
+                while at > begin and classes[data[at - 1]] == _LOWER:
+                    at -= 1
             kind = classes[data[at]]
             if kind == _AT:
                 start, stop, found = _at_sign(data, at, 1, begin, end, classes)

@@ -10,6 +10,9 @@ from typing import Final
 _NINO: Final = re.compile(r"(?!BG|GB|KN|NK|NT|TN|ZZ)[A-CEGHJ-PR-TW-Z][A-CEGHJ-NPR-TW-Z]\d{6}[A-D]")
 _RVNR_WEIGHTS: Final = (2, 1, 2, 5, 7, 1, 2, 1, 2, 1, 2, 1)
 _SG_WEIGHTS: Final = (2, 7, 6, 5, 4, 3, 2)
+_HK: Final = re.compile(r"([A-Z]{1,2})(\d{6})\(?([\dA])\)?")
+_HK_BLANK: Final = 36
+"""What a card with one letter has in the place of the first of two."""
 _TW_LETTERS: Final = "ABCDEFGHJKLMNPQRSTUVXYWZIO"  # place + 10 is the letter's value
 
 
@@ -124,6 +127,17 @@ def ir_melli(number: str) -> bool:
         return False
     rest = sum(int(digit) * weight for digit, weight in zip(number, range(10, 1, -1), strict=False)) % 11
     return int(number[9]) == (rest if rest < 2 else 11 - rest)
+
+
+def hk_id(number: str) -> bool:
+    """Hong Kong identity card: weights 9 to 1, modulo 11; letters count from A = 10 on, `A` checks as 10."""
+    match = _HK.fullmatch(number)
+    if match is None:
+        return False
+    letters, digits, check = match.groups()
+    values = [_HK_BLANK, *(ord(letter) - 55 for letter in letters)][-2:] + [int(digit) for digit in digits]
+    values.append(10 if check == "A" else int(check))
+    return sum(value * weight for value, weight in zip(values, range(9, 0, -1), strict=True)) % 11 == 0
 
 
 def tw_id(number: str) -> bool:

@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import importlib
 import re
-from collections.abc import Callable
+import string
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib import resources
@@ -23,6 +24,7 @@ from stages.pii.cues import ID as ID_CUE
 from stages.pii.cues import NUMBER as NUMBER_CUE
 from stages.pii.cues import PHONE as PHONE_CUE
 from stages.pii.cues import VERSION as VERSION_CUE
+from stages.pii.cues import find_cues
 from stages.pii.kinds import check_digits
 
 ID: Final = "id"
@@ -35,6 +37,9 @@ _TAILS: Final = tuple(
     re.compile(tail + "(?![A-Za-z0-9])") for tail in (r" ?[A-Z]{2}\d", r"-[A-Z]", r" [A-Z] ?\d{3}", r" \d{3}")
 )
 """What may follow the digits and belong to the number: `12345678 9 ZZ1`, `X1234567-L`, `15 070649 C 103`."""
+_LABEL: Final = re.compile(r"[A-Za-z]{2,}(?=\d)")
+_LONG_LABEL: Final = 4
+"""Letters of a label that is hardly anything else: `PESEL`, `CUIT`. `RUN`, `SIN` and `CF` begin other codes, too."""
 _SMALL_LETTER: Final = re.compile(r"\d{8,17}[a-z]")
 _OTHER_NUMBERS: Final = frozenset({NUMBER_CUE, VERSION_CUE, PHONE_CUE, CARD_CUE})
 _BETWEEN_BLANKS: Final = re.compile(r"[^ ]+")
@@ -135,10 +140,53 @@ def find(context: Context) -> list[Span]:
         span = _with_tail(context)
     if span is not None:
         return [span]
+    if body[0].isalpha():
+        return _find_behind_label(context)
     if not context.stands_alone or " " not in body:
         return []
     parts = (_find_at(context, match.start(), match.end()) for match in _BETWEEN_BLANKS.finditer(body))
     return [part for part in parts if part is not None]
+
+
+def find_labelled(context: Context) -> list[Span]:
+    """The identity number that the body is behind the letters right before it: `CPF123.456.789-09`."""
+    letters = len(context.before) - len(context.before.rstrip(string.ascii_letters))
+    label = context.before[-letters:]
+    whole = Context(context.before[:-letters], label + context.body, context.after, context.language)
+    return [span._replace(begin=span.begin - letters, end=span.end - letters) for span in _find_behind_label(whole)]
+
+
+def _find_behind_label(context: Context) -> list[Span]:
+    """The number in a body that begins with the name of this sort of number, in letters of any case: `DNI54362315K`.
+    In a language of another country the name must be long, or the number have a letter."""
+    letters = _LABEL.match(context.body)
+    if letters is None:
+        return []
+    tails = (tail.match(context.after) for tail in _TAILS)
+    for tail in (0, *(match.end() for match in tails if match is not None)):
+        body = context.body + context.after[:tail]
+        if not Context(context.before, body, context.after[tail:], context.language).stands_alone:
+            continue
+        # The number may begin with letters of its own: `NIEX1234567L`.
+        for begin in range(letters.end(), 1, -1):
+            number = body[begin:].upper()
+            if any(
+                (at_home or begin >= _LONG_LABEL or any(map(str.isalpha, number))) and known.is_valid(number)
+                for known, at_home in _named(body[:begin], number, context.language)
+            ):
+                return [Span(begin, len(body), ID, 3)]
+    return []
+
+
+def _named(label: str, number: str, language: str) -> Iterator[tuple[IdNumber, bool]]:
+    """The numbers of a shape which are of a country that a label names, and whether the language is one of it."""
+    entries = _shapes().get(_shape(number))
+    if entries is None or len(set(filter(str.isdigit, number))) <= 2:
+        return
+    cues = find_cues(label, "", language)
+    for known, _ in entries:
+        if f"id.{known.country}" in cues:
+            yield known, language in known.languages
 
 
 def _with_tail(context: Context) -> Span | None:

@@ -43,7 +43,7 @@ def find_iban(context: Context) -> list[Span]:
     if context.previous and context.previous.isascii() and (context.previous.isalnum() or context.previous in "_-"):
         return []
     body = context.body
-    missing = _account_length(body[:2])
+    missing = _account_length(body[:2].upper())
     end = 0
     while missing > 0 and end < len(body):
         missing -= body[end] not in " -"

@@ -5,6 +5,7 @@ from __future__ import annotations
 PIECES = (
     *("x", "X", "1", "a1", "A1", "@", "a@", "a@b.", "1.", "1-", ":", "a:", "://a:", "+", "(", "[", "1 ", "é", "٣"),
     *("AB12 ", "DE89 3704 ", "::1 ", "4111 1111 1111 1111 ", "a@b.cd ", "030 1234567 ", "00:1B:44:", "00-1B-44-"),
+    *("ab12 ", "gb82 west 1234 ", "DNI1.2", "DNI54362315K ", "PESEL44051401359", "nie1234567l-", "A123456(3) "),
     *("eyJa1", "eyJhbGciOiJIUzI1NiJ9.", "eyJhbGciOiJIUzI1NiJ9-", "ghp_a1B2c3D4e5F6g7H8_", "AKIAIOSFODNN7EXAMPLE "),
     *("-----BEGIN PRIVATE KEY-----", "-----BEGIN PRIVATE KEY-----\n" + "Ab1" * 20 + "\n", "xoxb-1-"),
     *("http://x.com/", "http://github.com/a/", "http://a/@", "http://", "passport A", "passport 1234567 "),

@@ -17,7 +17,10 @@ WORD_END = rb"(?![0-9A-Za-z\x80-\xff])"
 TOKEN_AT = re.compile(rb"[0-9A-Za-z]+")
 DOMAIN = re.compile(rb"[0-9A-Za-z\x80-\xff-]+\.[0-9A-Za-z\x80-\xff]")
 LOGIN = re.compile(rb"(?s:.)://([^\x00-\x20@<>\"/:]+:[^\x00-\x20@<>\"/]+)\Z")
-GROUPS = re.compile(rb"(?:[0-9A-Z]|" + SEPARATOR + rb"(?=[0-9A-Z]))*")
+GROUPS = re.compile(rb"(?:[0-9A-Za-z]|" + SEPARATOR + rb"(?=[0-9A-Za-z]))*")
+LABELLED = re.compile(rb"[A-Za-z]{2,8}[0-9]+")
+LABELLED_SMALL = re.compile(rb"(?=.*[a-z])[A-Za-z]{2,8}[0-9]{7,}[A-Za-z]?")
+BRACKETED = re.compile(rb"[A-Z]{1,8}[0-9]{6} ?(?:\(|" + "（".encode() + rb")[0-9A](?:\)|" + "）".encode() + rb")")
 GAP = re.compile(SEPARATOR + rb"+")
 HOST = re.compile(rb"://([0-9A-Za-z.-]{1,255})/[^\x00-\x20]")
 PAIRS = re.compile(rb"(?=[0-9-]*[A-Fa-f])[0-9A-Fa-f]{2}(?:-[0-9A-Fa-f]{2}){5}(?![0-9A-Za-z])")
@@ -44,9 +47,6 @@ def plain_scan(text: bytes) -> list[Candidate]:
             address = [] if text[at + 1 : at + 3] == b"//" and at + 3 < len(text) else address6(text, at)
             found += [(at + 3, host.end(1), URL)] if host else address
             at = address[0][1] if address else at + 1
-        elif byte.islower():
-            candidates, at = small(text, at)
-            found += candidates
         elif byte.isalnum() or DIGIT_AT.match(text, at):
             candidates, at = token(text, at)
             found += candidates
@@ -97,28 +97,26 @@ def token(text: bytes, at: int) -> tuple[list[Candidate], int]:
         return [(at, end, SECRET)], end
     if is_secret(text, at, body):
         return [(at, end, SECRET)], end
-    if re.fullmatch(rb"[0-9]{8,17}[a-z]", body):
+    # `DE89…` in one piece, or `DE89` before groups.
+    if re.match(rb"[A-Za-z]{2}[0-9]{2}", body) and (len(body) == 4 or len(body) >= 15):
+        groups = GROUPS.match(text[: end + 48], end)
+        assert groups is not None
+        more = groups.group()
+        if len(body) + len(re.findall(rb"[0-9A-Za-z]", more)) >= 15:
+            return [(at, end + len(more), IBAN)], end
+    if LABELLED.fullmatch(body) and re.match(rb"[-./][0-9]", text[end : end + 2]):
+        return number(text, at + len(body.rstrip(b"0123456789")))
+    if re.fullmatch(rb"[0-9]{8,17}[a-z]", body) or LABELLED_SMALL.fullmatch(body):
         return [(at, end, TOKEN)], end
     if digits == 0 or re.search(rb"[a-z]", body):
         return [], end
     if digits == len(body):
         return number(text, at)
-    # `DE89…` in one piece, or `DE89` before groups.
-    if re.match(rb"[A-Z]{2}[0-9]{2}", body) and (len(body) == 4 or len(body) >= 15):
-        groups = GROUPS.match(text[: end + 48], end)
-        assert groups is not None
-        more = groups.group()
-        if len(body) + len(re.findall(rb"[0-9A-Z]", more)) >= 15:
-            return [(at, end + len(more), IBAN)], end
+    bracketed = BRACKETED.match(text, at)
+    if bracketed is not None:
+        return [(at, bracketed.end(), TOKEN)], bracketed.end()
     shape = (len(body) >= 8 and digits >= 6) or (len(body) >= 10 and digits >= 4)
     return ([(at, end, TOKEN)] if shape and len(body) <= 40 else []), end
-
-
-def small(text: bytes, at: int) -> tuple[list[Candidate], int]:
-    """What a small letter begins: a key, or nothing."""
-    match = TOKEN_AT.match(text, at)
-    assert match is not None
-    return [(at, match.end(), SECRET)] if is_secret(text, at, match.group()) else [], match.end()
 
 
 def is_secret(text: bytes, at: int, body: bytes) -> bool:

@@ -172,6 +172,25 @@ def test_iban_is_found_in_one_piece_and_in_groups(separator: str) -> None:
     assert find(f"IBAN {number} BIC COBADEFFXXX", "en", ["iban"]) == [("iban", number)]
 
 
+@pytest.mark.parametrize(
+    "number",
+    [
+        "gb82 west 1234 5698 7654 32",
+        "gb82west12345698765432",
+        "de89370400440532013000",
+        "nl91-abna-0417-1643-00",
+        "Gb82 West 1234 5698 7654 32",
+        "GB82 west 1234 5698 7654 32",
+    ],
+)
+def test_iban_is_found_in_small_letters(number: str) -> None:
+    for text in (f"pay to {number} and no later", f"账号{number}。", number):
+        assert find(text, "en", ["iban"]) == [("iban", number)]
+    for place in (2, len(number) - 1):
+        other = str((int(number[place]) + 1) % 10)
+        assert find(f"pay to {number[:place]}{other}{number[place + 1 :]} soon", "en") == []
+
+
 @given(st.integers(2, 21), st.sampled_from("0123456789"))
 def test_iban_with_a_changed_digit_stays(place: int, digit: str) -> None:
     number = "DE89370400440532013000"
@@ -253,6 +272,11 @@ def test_addresses_of_nobody_and_versions_stay(text: str) -> None:
     assert find(text, "en", ["ip"]) == []
 
 
+@pytest.mark.parametrize("address", ["f0-1b-44-11-3a-b7", "a01b.4411.3ab7", "F0-1B-44-11-3A-B7"])
+def test_hardware_addresses_are_found_in_letters_of_any_case(address: str) -> None:
+    assert find(f"on {address} alone", "en") == [("mac", address)]
+
+
 def test_both_ends_of_a_range_of_addresses_are_found() -> None:
     assert find("93.184.216.34-93.184.216.40", "en") == [("ip", "93.184.216.34"), ("ip", "93.184.216.40")]
 
@@ -291,6 +315,8 @@ OWN_EXAMPLES = {
     "eg.nid": "29001011234567",
     "ir.melli": "0499370899",
     "tw.id": "A123456789",
+    "hk.id": "A123456(3)",
+    "hk.bare": "A1234563",
     "ie.pps": "1234567T",
     "ae.eid": "784-1980-1234567-8",
     "sa.nid": "1012345672",
@@ -373,6 +399,99 @@ def test_every_shape_of_a_number_is_found() -> None:
 )
 def test_identity_numbers_are_found_as_people_write_them(text: str, language: str, number: str) -> None:
     assert find(text, language, ["id"]) == [("id", number)]
+
+
+@pytest.mark.parametrize(
+    ("label", "number", "language"),
+    [
+        ("DNI", "54362315K", "es"),
+        ("dni", "54362315k", "es"),
+        ("DNI", "54.362.315-K", "es"),
+        ("DNI", "54362315-K", "fr"),
+        ("NIF", "54362315K", "pt"),
+        ("NIE", "X1234567L", "es"),
+        ("nie", "x1234567l", "es"),
+        ("PESEL", "44051401359", "pl"),
+        ("Pesel", "44051401359", "en"),
+        ("CPF", "123.456.789-09", "pt"),
+        ("cpf", "12345678909", "pt"),
+        ("SSN", "123-45-6789", "en"),
+        ("CUIT", "20-05536168-2", "en"),
+        ("CF", "RCCMNL83S18D969H", "it"),
+        ("NINO", "AB123456C", "en"),
+        ("BSN", "111222333", "nl"),
+        ("HKID", "A123456(3)", "zh"),
+        ("HKID", "A1234563", "en"),
+    ],
+)
+def test_identity_numbers_are_found_behind_a_label_that_is_stuck_to_them(
+    label: str, number: str, language: str
+) -> None:
+    for text in (f"{label}{number}", f"({label}{number}, 2019)", f"证件{label}{number}。"):
+        assert find(text, language, ["id"]) == [("id", number)]
+    place = number.rindex(next(digit for digit in reversed(number) if digit.isdigit()))
+    wrong = "".join(number[:place]) + str((int(number[place]) + 1) % 10) + number[place + 1 :]
+    assert find(f"{label}{wrong}", language, ["id"]) == [] or label in ("SSN", "NINO")
+
+
+@pytest.mark.parametrize(
+    ("text", "language"),
+    [
+        # Letters that name no number, or a number of another country.
+        ("ABC54362315K", "es"),
+        ("ref54362315k", "es"),
+        ("PESEL54362315K", "es"),
+        ("DNI44051401359", "pl"),
+        # A piece of something longer.
+        ("XDNI54362315K", "es"),
+        ("DNI54362315KX", "es"),
+        ("DNI54362315K_2", "es"),
+        ("a/DNI54362315K", "es"),
+        ("_PESEL44051401359", "pl"),
+        # Short names that begin other codes, in languages of other countries.
+        ("RUN20190101-4", "en"),
+        ("BSN111222333", "en"),
+        ("CPR010190-1234", "en"),
+        # No address behind letters, no version.
+        ("OpenSSL93.184.216.34", "en"),
+        ("Tel030/12345678", "de"),
+    ],
+)
+def test_letters_before_a_number_that_are_no_label_of_it_say_nothing(text: str, language: str) -> None:
+    assert find(text, language) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "language", "number"),
+    [
+        ("The form has A123456(3) on it.", "en", "A123456(3)"),
+        ("證號AB987654(3)，", "zh", "AB987654(3)"),
+        ("證號G123456（A）", "zh", "G123456（A）"),
+        ("HKID No.: a card, Z683365 (A)", "en", "Z683365 (A)"),
+        ("HKID A123456(3)", "de", "A123456(3)"),
+        ("Hong Kong identity card A1234563", "en", "A1234563"),
+        ("香港身份證A1234563", "zh", "A1234563"),
+        # Without its words, in languages of other places, or with another check digit.
+        ("A123456(3)", "de", None),
+        ("A1234563", "zh", None),
+        ("ID A1234563", "en", None),
+        ("A123456(4)", "zh", None),
+        ("HKID A123456(4)", "en", None),
+        ("part number A123456(3)", "en", None),
+        ("xA123456(3)", "en", None),
+        ("A123456(3)a", "en", None),
+        ("A111111(1)", "en", None),
+        ("f(A123456, 3) A123456(33) A123456[3]", "en", None),
+    ],
+)
+def test_hong_kong_identity_cards_need_their_check_digit_and_brackets_or_words(
+    text: str, language: str, number: str | None
+) -> None:
+    assert find(text, language, ["id"]) == ([] if number is None else [("id", number)])
+
+
+def test_a_passport_before_a_remark_in_brackets_stays_one() -> None:
+    assert find("passport AB123456 (3)", "en") == [("passport", "AB123456")]
 
 
 def test_a_gap_in_the_tables_of_the_library_makes_a_number_invalid() -> None:
