@@ -117,7 +117,7 @@ class LossSection(_Strict):
 
 
 class AlarmSection(_Strict):
-    """When a training stops by itself, with a checkpoint of the last good step."""
+    """When a training stops by itself."""
 
     divergence: float = Field(2.0, gt=1, description="loss above this many times the lowest average so far")
     divergence_steps: int = Field(20, ge=1, description="for so many steps in a row")

@@ -37,6 +37,11 @@ class Alarms:
         is."""
         return self._divergence(loss) or self._dead_expert(counts)
 
+    @property
+    def has_diverged(self) -> bool:
+        """Whether the loss was too high for as many steps as the alarm waits."""
+        return self.state.above >= self._section.divergence_steps
+
     def as_json(self) -> dict[str, object]:
         """The state; infinity, which JSON has no word for, is null."""
         values = asdict(self.state)
@@ -49,7 +54,7 @@ class Alarms:
         if state.seen >= SETTLING_STEPS:
             state.lowest = min(state.lowest, state.average)
         state.above = state.above + 1 if loss > section.divergence * state.lowest else 0
-        if state.above < section.divergence_steps:
+        if not self.has_diverged:
             return None
         return (
             f"the loss diverged: {loss:.3g}, for {state.above} steps above {section.divergence:g} times the lowest "

@@ -116,6 +116,11 @@ class CheckpointWriter:
         self._thread = threading.Thread(target=self._write, args=(step, tensors, text, keep), name="checkpoint")
         self._thread.start()
 
+    def keep(self, steps: set[int]) -> None:
+        """Remove the checkpoints of other steps, once what was begun is written."""
+        self.wait()
+        self._sweep(steps)
+
     def wait(self) -> None:
         """Wait until what was begun is written. TransientError when it could not be."""
         if self._thread is not None:
@@ -156,7 +161,7 @@ class CheckpointWriter:
             self._failed = OSError(0, str(error) or "out of memory")
 
     def _sweep(self, keep: set[int] | None) -> None:
-        for path in self._folder.iterdir():
+        for path in self._folder.iterdir() if self._folder.is_dir() else ():
             match = _NAME.fullmatch(path.name)
             if match and keep is not None and int(match[1]) not in keep:
                 # By another name first: a checkpoint that is half removed is none.

@@ -139,6 +139,10 @@ def train(
                 write_description(directory, description, tokenizer)
             outcome = training.run(listeners, stopped)
             finished = True
+        except AlarmError:
+            # The log tells what led to it, though there may be no checkpoint from before.
+            finished = training.steps > 0
+            raise
         except (RuntimeError, MemoryError) as error:
             told = out_of_memory(error) or lost_process(error)
             if told is None:
@@ -189,6 +193,11 @@ class _Training:
         self._saved = None if found is None else found.step
         self._last_validation: float | None = None
 
+    @property
+    def steps(self) -> int:
+        """How many steps were taken."""
+        return self._trainer.progress.step
+
     def run(self, listeners: tuple[Listener, ...], told: list[int] | None) -> Outcome:
         trainer, config = self._trainer, self._config
         last: StepMetrics | None = None
@@ -208,16 +217,15 @@ class _Training:
             stack.callback(self._writer.wait)
             trainer.skip_time()
             while not trainer.is_over and not self._ranks.agree(bool(stopped)):
-                before = self._lanes
                 batch = self._loader.next()
                 self._lanes = self._loader.lane_states
                 step = trainer.progress.step
                 try:
                     last, loads = trainer.take_step(batch, self._loader.epoch)
                 except AlarmError as error:
-                    if trainer.progress.step == step:
-                        self._lanes = before
-                    if trainer.progress.step not in (0, self._saved):
+                    if trainer.progress.step == step or trainer.alarms.has_diverged:
+                        self._drop_diverged(error)
+                    elif trainer.progress.step != self._saved:
                         self._save(emit)
                     emit("alarm", message=error.message)
                     raise
@@ -265,6 +273,19 @@ class _Training:
         if last or step % self._config.checkpoint.every == 0 or (better and self._config.checkpoint.keep_best):
             self._save(emit)
 
+    def _drop_diverged(self, error: AlarmError) -> None:
+        """Leave the checkpoints from before the loss rose, of which `--resume` takes the last, and say which that is.
+        The one of the lowest validation loss is good by that."""
+        if self._ranks.rank:
+            return
+        self._writer.wait()
+        there = [found.step for found in checkpoints(self._directory.root)]
+        first, best = self._trainer.first_doubtful, self._trainer.progress.best_step
+        good = [step for step in there if step < first or step == best]
+        self._writer.keep(set(good))
+        left = f"--resume goes on from step {good[-1]}, before it" if good else "no checkpoint is from before it"
+        error.hint = f"{left}; {error.hint}"
+
     def _save(self, emit: Callable[..., None]) -> None:
         """Begin to write a checkpoint. What is not the same on all ranks is gathered: lanes, and what of the model is
         divided."""
@@ -278,6 +299,9 @@ class _Training:
             return
         there = sorted({found.step for found in checkpoints(self._directory.root)} | {step})
         keep = set(there[-self._config.checkpoint.keep_last :])
+        if not trainer.is_over or trainer.alarms.state.above:
+            # Should the loss turn out to have risen from here on, this is what there is to go on from.
+            keep.update([earlier for earlier in there if earlier < trainer.first_doubtful][-1:])
         if self._config.checkpoint.keep_best and trainer.progress.best_step is not None:
             keep.add(trainer.progress.best_step)
         self._writer.write(step, tensors, trainer.state(self._loader.binding, lanes), keep)

@@ -33,10 +33,14 @@ DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 FIRST_SCALE = 65_536.0
 """Of float16's loss: torch's `GradScaler` begins with it too."""
 SMALLEST_SCALE = 1.0
+LESS = "in another output, a smaller optimizer.learning_rate may help"
+"""What to do about a loss that rose or is no number."""
+STORED = "the state is in a checkpoint; change the configuration and start anew, or --resume with other alarms"
+"""What to do about experts that got no token."""
 
 
 class AlarmError(DataError):
-    """A training that stopped by itself; its last good state is written. The exit code is that of broken data."""
+    """A training that stopped by itself. The exit code is that of broken data."""
 
 
 @dataclass
@@ -81,7 +85,8 @@ class Trainer:
         """Learn from a batch (this rank's part of it). What happened, and the load of each layer's experts.
 
         AlarmError when the loss is no number or an alarm goes off: then nothing of the step was applied to the
-        parameters in the first case, and all of it in the second.
+        parameters in the first case, and all of it in the second. Of a divergence, `first_doubtful` says which states
+        to go on from.
         """
         parts = [to_tensors(part, self.device) for part in batch.parts(self.config.accumulation)]
         losses, norm = self._gradient(parts)
@@ -118,12 +123,14 @@ class Trainer:
         )
         wrong = self.alarms.observe(metrics.next_token, losses.counts_LE.tolist())
         if wrong:
-            raise AlarmError(
-                f"step {metrics.step}: {wrong}",
-                hint="the state is in a checkpoint; change the configuration and start anew, or --resume with other "
-                "alarms",
-            )
+            raise AlarmError(f"step {metrics.step}: {wrong}", hint=LESS if self.alarms.has_diverged else STORED)
         return metrics, loads
+
+    @property
+    def first_doubtful(self) -> int:
+        """The step from which on no state is known to be good: the one whose parameters gave the first of the losses in
+        a row that were too high, or the last one, whose loss nobody has seen."""
+        return self.progress.step - self.alarms.state.above
 
     @property
     def is_over(self) -> bool:
@@ -231,7 +238,7 @@ class Trainer:
                 what = "the loss" if not math.isfinite(loss) else "the gradient"
                 raise AlarmError(
                     f"step {self.progress.step + 1}: {what} is no number",
-                    hint="the state before it is kept; a smaller optimizer.learning_rate may help",
+                    hint=LESS,
                 )
             # The same batch again, so that no batch is lost.
             self._scaler.overflowed()

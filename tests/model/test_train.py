@@ -21,12 +21,13 @@ from curator.errors import CuratorError, DataError, TransientError, UserError
 from curator.run.directory import RunDirectory, RunLock
 from curator.run.events import read_events
 from curator.tokenize import Tokenizer
-from curator.training import MOST
+from curator.training import MOST, TrainingConfig
 from model.checkpoint import CheckpointWriter, checkpoints, latest
 from model.directory import ModelDirectory, load_decoder
 from model.ranks import Alone
+from model.state import training_state
 from model.train import Outcome, Request, train
-from model.trainer import AlarmError
+from model.trainer import LESS, AlarmError
 from tests.model.corpora import make_documents, tiny_config, tokenizer_of, write_run
 
 
@@ -335,19 +336,88 @@ def test_a_description_that_is_none_is_refused_by_name(
         load_decoder(ModelDirectory(output), torch.device("cpu"))
 
 
-def test_a_loss_that_is_no_number_stops_with_the_state_before_it(tmp_path: Path, place: str) -> None:
-    output = tmp_path / "model"
-    config = tiny_config(steps=60, optimizer__learning_rate=1e30, optimizer__clip_norm=1e30, schedule__warmup=0)
-    with pytest.raises(AlarmError, match="is no number"):
-        train(Request((place,), output, config))
-    found = latest(output)
-    assert found.tensors("model")
+RISING: dict[str, object] = {
+    "steps": 400,
+    "schedule__warmup": 400,
+    "optimizer__learning_rate": 20.0,
+    "alarms__divergence": 1.2,
+    "alarms__divergence_steps": 4,
+    "validation__every": 400,
+}
+"""A rate that grows from step to step: after some twenty, the loss does, too."""
+
+
+def until_alarm(output: Path, place: str, told: str, config: TrainingConfig, *, resume: bool = False) -> AlarmError:
+    with pytest.raises(AlarmError, match=told) as caught:
+        train(Request((place,), output, config, resume=resume))
     assert read_events(output / "events")[-1]["kind"] == "alarm"
-    # It is written once: to put it there anew would take it away for a moment.
-    number = found.folder.stat().st_ino
-    with pytest.raises(AlarmError, match="is no number"):
-        train(Request((place,), output, config, resume=True))
-    assert found.folder.stat().st_ino == number
+    return caught.value
+
+
+@pytest.mark.parametrize(("every", "keep_last"), [(5, 2), (1, 2), (1, 1)])
+def test_a_training_that_diverged_goes_on_from_before_the_loss_rose(
+    tmp_path: Path, place: str, every: int, keep_last: int
+) -> None:
+    """Also where every checkpoint that is kept for its age is from the time when the loss was too high."""
+    output = tmp_path / "model"
+    config = tiny_config(**RISING, checkpoint__every=every, checkpoint__keep_last=keep_last)
+    error = until_alarm(output, place, "the loss diverged: .* for 4 steps above 1.2 times", config)
+    last = max(losses(output))
+    good = latest(output)
+    # The step of the alarm is no event; the first of four losses that were too high is what the state before it gave.
+    assert last - 3 - every <= good.step < last - 3
+    state = training_state(good).alarms
+    assert state.above == 0
+    assert error.hint == f"--resume goes on from step {good.step}, before it; {LESS}"
+    hotter = tiny_config(**RISING | {"alarms__divergence": 1e9}, checkpoint__every=every, checkpoint__keep_last=9)
+    before = len(read_events(output / "events"))
+    train_until(last + 2, Request((place,), output, hotter, resume=True))
+    taken = [event["step"] for event in read_events(output / "events")[before:] if event["kind"] == "step"]
+    assert taken == list(range(good.step + 1, last + 3))
+    # What was taken again is what was taken before, and what a training without alarms takes.
+    train_until(last + 2, Request((place,), tmp_path / "other", hotter))
+    assert hashes(output, last + 2)["model.safetensors"] == hashes(tmp_path / "other", last + 2)["model.safetensors"]
+
+
+def test_a_loss_that_is_no_number_leaves_no_checkpoint_of_the_state_that_gave_it(tmp_path: Path, place: str) -> None:
+    output = tmp_path / "model"
+    config = tiny_config(
+        **RISING | {"schedule__warmup": 80, "alarms__divergence": 1e9},
+        precision="fp16",
+        optimizer__clip_norm=1e30,
+        checkpoint__every=1,
+    )
+    error = until_alarm(output, place, "is no number", config)
+    last = max(losses(output))
+    assert last > 3
+    found = latest(output)
+    assert found.step == last - 1
+    assert found.tensors("model")
+    assert error.hint is not None
+    assert f"--resume goes on from step {last - 1}" in error.hint
+    until_alarm(output, place, f"step {last + 1}: .* is no number", config, resume=True)
+    assert latest(output).step == last - 1
+
+
+def test_a_training_that_diverged_at_once_leaves_its_log_and_begins_anew(tmp_path: Path, place: str) -> None:
+    output = tmp_path / "model"
+    config = tiny_config(optimizer__learning_rate=1e30, optimizer__clip_norm=1e30, schedule__warmup=0)
+    for resume in (False, True):
+        error = until_alarm(output, place, "step 2: .* is no number", config, resume=resume)
+        assert error.hint == f"no checkpoint is from before it; {LESS}"
+        assert not checkpoints(output)
+        assert set(losses(output)) == {1}
+
+
+def test_the_state_of_the_lowest_validation_loss_stays_though_the_next_loss_was_too_high(
+    tmp_path: Path, place: str
+) -> None:
+    output = tmp_path / "model"
+    every = {"checkpoint__every": 1, "validation__every": 1}
+    config = tiny_config(**every, steps=90, data__batch=1, alarms__divergence=1.0001, alarms__divergence_steps=1)
+    until_alarm(output, place, "the loss diverged: .* for 1 steps", config)
+    found = latest(output)
+    assert found.step == training_state(found).best.step == max(losses(output))
 
 
 def test_a_checkpoint_that_finds_no_memory_is_said(tmp_path: Path) -> None:
