@@ -8,6 +8,7 @@ a token, digits each by itself.
 from __future__ import annotations
 
 import io
+import itertools
 import re
 import tempfile
 from collections.abc import Sequence
@@ -15,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from curator.errors import UserError
+from curator.run.events import Listener
 from curator.tokenize import INSTALL
 from curator.training import TokenizerSection
 from model.data.shards import Corpus
@@ -31,6 +33,9 @@ LEAST_SEEDS, SEEDS_A_PIECE = 100_000, 10
 """Pieces that unigram begins with, and of which it throws a quarter out again and again: this many, or this many for a
 piece that is wanted. SentencePiece's default, a million, takes longer and is no better (decision 40)."""
 
+READINGS = 3
+"""How often each row group is looked at: for the sizes of languages, for the ranks of documents, for their text."""
+
 _LIMIT = re.compile(r"<= (\d+)")
 
 
@@ -43,10 +48,31 @@ class TrainedTokenizer:
     counts: dict[str, int]
 
 
-def train_tokenizer(corpora: Sequence[Corpus], section: TokenizerSection, seed: int) -> TrainedTokenizer:
-    """Train on a sample of the corpora. UserError when the package is missing or there is too little text."""
-    sizes = measure_languages(corpora)
-    sample = take_sample(corpora, sizes, alpha=section.alpha, sample_bytes=section.sample_bytes, seed=seed)
+def train_tokenizer(
+    corpora: Sequence[Corpus], section: TokenizerSection, seed: int, listeners: Sequence[Listener] = ()
+) -> TrainedTokenizer:
+    """Train on a sample of the corpora. UserError when the package is missing or there is too little text.
+
+    Listeners are told of events `tokenizer`, in no log: what is trained; `done` of `groups` while text is read; the
+    `sample` in bytes before SentencePiece learns from it, which tells nothing.
+    """
+
+    def emit(**fields: object) -> None:
+        for listener in listeners:
+            listener({"kind": "tokenizer", **fields})
+
+    emit(vocabulary=section.vocabulary, algorithm=section.kind)
+    groups = READINGS * sum(len(corpus.groups) for corpus in corpora)
+    done = itertools.count(1)
+
+    def on_group() -> None:
+        emit(done=next(done), groups=groups)
+
+    sizes = measure_languages(corpora, on_group)
+    sample = take_sample(
+        corpora, sizes, alpha=section.alpha, sample_bytes=section.sample_bytes, seed=seed, on_group=on_group
+    )
+    emit(sample=sum(sample.bytes_of.values()), languages=len(sample.bytes_of))
     return TrainedTokenizer(train_on(sample, section), sample.bytes_of, sample.counts_of)
 
 

@@ -103,7 +103,8 @@ def train(
         _refuse_used(directory, request)
     corpora = [open_corpus(run) for run in request.runs]
     need_languages(corpora, request.config.data.languages)
-    tokenizer = _tokenizer(request, directory, corpora, resuming=resuming)
+    # Every rank trains the same one; the first tells of it.
+    tokenizer = _tokenizer(request, directory, corpora, () if ranks.rank else listeners, resuming=resuming)
     beginning = choose_beginning(request.initialise_from, request.alignment, directory, tokenizer, resuming=resuming)
     if beginning != Beginning() and request.config.parallel != "data":
         hint = "take `parallel: data`, or begin without --initialise-from and --align"
@@ -353,10 +354,17 @@ def noting(stopped: list[int]) -> Iterator[None]:
             signal.signal(number, before[number])  # type: ignore[arg-type] # what getsignal gave
 
 
-def _tokenizer(request: Request, directory: ModelDirectory, corpora: Sequence[Corpus], *, resuming: bool) -> Tokenizer:
+def _tokenizer(
+    request: Request,
+    directory: ModelDirectory,
+    corpora: Sequence[Corpus],
+    listeners: tuple[Listener, ...],
+    *,
+    resuming: bool,
+) -> Tokenizer:
     if request.tokenizer is not None:
         return load_tokenizer(request.tokenizer)
     if resuming:
         return read_own_tokenizer(directory, read_description(directory))
-    trained = train_tokenizer(corpora, request.config.tokenizer, request.config.seed)
+    trained = train_tokenizer(corpora, request.config.tokenizer, request.config.seed, listeners)
     return read_tokenizer(trained.data, "the trained tokenizer")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from curator.cli.local import need_local
 from curator.cli.output import print_json, print_line, print_note, print_table
 from curator.cli.packages import require
+from curator.cli.train import TrainingProgress
 from curator.errors import UserError
 from curator.run.store import make_folder, put
 from curator.sizes import format_size, parse_size
@@ -52,7 +53,7 @@ def train_tokenizer_command(
 
         search = search_alpha(corpora, section, seed, _tell_trial)
         section = section.model_copy(update={"alpha": search.best.alpha})
-    trained = train_tokenizer(corpora, section, seed)
+    trained = train_tokenizer(corpora, section, seed, (TrainingProgress(),))
     make_folder(output.absolute().parent)
     put(output, trained.data)
     if as_json:

@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import cast
 
 from curator.cli.local import need_local
-from curator.cli.output import print_json, print_line, print_note
+from curator.cli.output import counted, print_json, print_line, print_note
 from curator.cli.packages import require
 from curator.errors import UserError
 from curator.run.events import Event
+from curator.sizes import format_size
 from curator.training import load_training_config
 
 _PLAIN_SECONDS = 5.0
@@ -121,7 +122,7 @@ def generate_command(
 
 
 class TrainingProgress:
-    """Lines on standard error: what is trained, a step every few seconds, validations."""
+    """Lines on standard error: what is trained, a tokenizer first; a step every few seconds, validations."""
 
     def __init__(self) -> None:
         self._last = 0.0
@@ -133,6 +134,8 @@ class TrainingProgress:
         if kind == "training":
             self._steps = cast("int", event["steps"])
             print_note(f"[train] {event['shape']}")
+        elif kind == "tokenizer":
+            self._tell_tokenizer(event)
         elif kind == "validation":
             print_note(f"      step {event['step']}: validation loss {cast('float', event['loss']):.4f}")
         elif kind == "step" and time.monotonic() - self._last > _PLAIN_SECONDS:
@@ -142,3 +145,15 @@ class TrainingProgress:
                 f"      step {event['step']} of {self._steps}: loss {numbers['loss']:.4f}, gradient norm "
                 f"{numbers['gradient_norm']:.3g}, {numbers['tokens_per_second']:,.0f} tokens/s"
             )
+
+    def _tell_tokenizer(self, event: Event) -> None:
+        if "vocabulary" in event:
+            print_note(f"[tokenizer] {event['vocabulary']:,} tokens, {event['algorithm']}")
+            self._last = time.monotonic()
+        elif "sample" in event:
+            size, languages = format_size(cast("int", event["sample"])), counted(event["languages"], "language")
+            print_note(f"      learning from {size} of text in {languages}")
+        elif time.monotonic() - self._last > _PLAIN_SECONDS:
+            self._last = time.monotonic()
+            share = cast("int", event["done"]) / cast("int", event["groups"])
+            print_note(f"      {share:.0%} of the text read")

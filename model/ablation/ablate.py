@@ -84,7 +84,7 @@ def ablate(request: Request, listener: Callable[[Event], None]) -> Outcome:
         listener({"kind": "arm", "arm": arm.name, "what": "curated"})
         runs[arm.name] = curate(arm, split.raw, output, request.workers, listener)
     kept = set.intersection(*(kept_of_held_out(arm, split.held_out, output, request.workers) for arm in arms))
-    tokenizer = shared_tokenizer(runs[arms[0].name], output, request.config)
+    tokenizer = shared_tokenizer(runs[arms[0].name], output, request.config, listener)
     scores = []
     # Budget by budget and seed by seed, the arms one after the other: what slows the machine slows them alike.
     for budget in budgets:

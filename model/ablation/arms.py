@@ -117,11 +117,11 @@ def kept_of_held_out(arm: Arm, held_out: Path, output: Path, workers: int) -> se
     return {name for group in corpus.groups for name in corpus.read(group, ("id",))["id"].to_pylist()}
 
 
-def shared_tokenizer(raw_run: Path, output: Path, config: TrainingConfig) -> Path:
+def shared_tokenizer(raw_run: Path, output: Path, config: TrainingConfig, listener: Callable[[Event], None]) -> Path:
     """One tokenizer for all arms, trained on the raw one, so that none of them is told apart by its tokens."""
     path = output / "tokenizer.model"
     if not path.exists():
-        put(path, train_tokenizer([open_corpus(str(raw_run))], config.tokenizer, config.seed).data)
+        put(path, train_tokenizer([open_corpus(str(raw_run))], config.tokenizer, config.seed, (listener,)).data)
     return path
 
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, cast
 
@@ -64,8 +64,14 @@ class Sample:
     counts_of: dict[str, int]
 
 
-def measure_languages(corpora: Sequence[Corpus]) -> dict[str, LanguageSize]:
-    """The size of each language, by primary subtag as the sampling has it."""
+def _say_nothing() -> None:
+    """Who reads row groups need not tell of each."""
+
+
+def measure_languages(
+    corpora: Sequence[Corpus], on_group: Callable[[], None] = _say_nothing
+) -> dict[str, LanguageSize]:
+    """The size of each language, by primary subtag as the sampling has it. `on_group` is called after each group."""
     found: dict[str, LanguageSize] = {}
     for corpus in corpora:
         size: Counter[str] = Counter()
@@ -76,6 +82,7 @@ def measure_languages(corpora: Sequence[Corpus]) -> dict[str, LanguageSize]:
             for name, length, units in zip(names, _sizes(table).tolist(), table["tokens"].to_pylist(), strict=True):
                 size[name] += length
                 tokens[name] += units
+            on_group()
         before = _tokens_before_sampling(corpus)
         for name in size:
             # Sampling leaves out documents of large languages: as many times as it left tokens out, there were bytes.
@@ -153,14 +160,16 @@ def take_sample(
     sample_bytes: int,
     seed: int,
     held_out: float = 0.0,
+    on_group: Callable[[], None] = _say_nothing,
 ) -> Sample:
-    """A sample of about `sample_bytes`: which documents are in it is a hash of seed and key.
+    """A sample of about `sample_bytes`: which documents are in it is a hash of seed and key. `on_group` is called twice
+    for each row group: when its documents were ranked, and when those of the sample were taken.
 
     Documents whose hash is in the share `held_out` are left out; `take_held_out` takes them.
     """
     weights = mix_weights(sizes, alpha)
     quota = quotas({name: size.bytes for name, size in sizes.items()}, weights, sample_bytes)
-    texts, languages = _take(corpora, quota, seed, held_out, wanted=False)
+    texts, languages = _take(corpora, quota, seed, held_out, wanted=False, on_group=on_group)
     taken: Counter[str] = Counter()
     for text, name in zip(texts, languages, strict=True):
         taken[name] += len(text.encode())
@@ -214,7 +223,13 @@ def rare_characters(sample: Sample, vocabulary: int) -> str:
 
 
 def _take(
-    corpora: Sequence[Corpus], quota: Mapping[str, int], seed: int, held_out: float, *, wanted: bool
+    corpora: Sequence[Corpus],
+    quota: Mapping[str, int],
+    seed: int,
+    held_out: float,
+    *,
+    wanted: bool,
+    on_group: Callable[[], None] = _say_nothing,
 ) -> tuple[list[str], list[str]]:
     groups = [(corpus, group) for corpus in corpora for group in corpus.groups]
     chosen = {name: _Chosen(size) for name, size in quota.items()}
@@ -227,15 +242,18 @@ def _take(
         for name in sorted(set(names.tolist()) & set(chosen)):
             rows = np.flatnonzero((names == name) & (apart == wanted))
             chosen[name].add(ranks[rows], sizes[rows], np.stack([np.full(len(rows), number), rows], axis=1))
+        on_group()
     places = np.concatenate([np.empty((0, 2), np.int64), *(found.cut() for found in chosen.values())])
     texts: list[str] = []
     languages: list[str] = []
-    for number in np.unique(places[:, 0]).tolist():
-        corpus, group = groups[number]
-        rows = np.sort(places[places[:, 0] == number, 1])
-        table = _originals(corpus, group).select(["text", "lang"]).take(pa.array(rows))
-        texts += table["text"].to_pylist()
-        languages += [list_language(tag) for tag in table["lang"].to_pylist()]
+    of_sample = frozenset(places[:, 0].tolist())
+    for number, (corpus, group) in enumerate(groups):
+        if number in of_sample:
+            rows = np.sort(places[places[:, 0] == number, 1])
+            table = _originals(corpus, group).select(["text", "lang"]).take(pa.array(rows))
+            texts += table["text"].to_pylist()
+            languages += [list_language(tag) for tag in table["lang"].to_pylist()]
+        on_group()
     return texts, languages
 
 

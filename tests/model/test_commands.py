@@ -43,6 +43,8 @@ def model(run: str, config: Path, tmp_path_factory: pytest.TempPathFactory) -> P
     _, notes = process.communicate(timeout=60)
     assert process.returncode == 128 + signal.SIGTERM, notes
     assert "go on with the same command and --resume" in notes
+    told = [line.partition(" ")[0] for line in notes.splitlines() if line.startswith("[")]
+    assert told == ["[tokenizer]", "[train]"]
     reached = max(int(path.name.removeprefix("step-")) for path in output.glob("checkpoints/step-*"))
     done = curator(*arguments[:-1], str(reached + 2), "--resume", "--json")
     assert done.returncode == 0, done.stderr

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from pathlib import Path
 
@@ -9,7 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from curator.cli.train import TrainingProgress
 from curator.errors import UserError
+from curator.run.events import Event
 from curator.tokenize import Tokenizer, read_tokenizer
 from curator.training import TokenizerSection
 from model.data.shards import open_corpus
@@ -25,6 +28,37 @@ def test_the_same_run_gives_the_same_bytes(place: str) -> None:
     first, second = (train_tokenizer([open_corpus(place)], SECTION, 3) for _ in range(2))
     assert first == second
     assert first.data != train_tokenizer([open_corpus(place)], SECTION, 4).data
+
+
+def test_what_is_read_and_learned_from_is_told(tmp_path: Path) -> None:
+    """Also of row groups that give nothing to a small sample."""
+    corpora = [open_corpus(write_run(tmp_path / name, make_documents(60, seed=1), rows=8)) for name in ("a", "b")]
+    told: list[Event] = []
+    trained = train_tokenizer(corpora, TokenizerSection(vocabulary=300, sample_bytes=10_000), 0, (told.append,))
+    groups = 3 * sum(len(corpus.groups) for corpus in corpora)
+    assert groups == 3 * 16
+    assert told == [
+        {"kind": "tokenizer", "vocabulary": 300, "algorithm": "bpe"},
+        *({"kind": "tokenizer", "done": done, "groups": groups} for done in range(1, groups + 1)),
+        {"kind": "tokenizer", "sample": sum(trained.sample_bytes.values()), "languages": len(trained.sample_bytes)},
+    ]
+
+
+def test_how_far_the_reading_is_is_a_line_every_few_seconds(
+    place: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    corpora = [open_corpus(place)]
+    train_tokenizer(corpora, SECTION, 3, (TrainingProgress(),))
+    first, *between, last = capsys.readouterr().err.splitlines()
+    assert first == "[tokenizer] 400 tokens, bpe"
+    assert re.fullmatch(r"      learning from [\d.]+ kB of text in 5 languages", last)
+    assert not between
+    monkeypatch.setattr("curator.cli.train._PLAIN_SECONDS", 0.0)
+    train_tokenizer(corpora, SECTION, 3, (TrainingProgress(),))
+    _, *between, _ = capsys.readouterr().err.splitlines()
+    shares = [int(re.fullmatch(r"      (\d+)% of the text read", line)[1]) for line in between]  # type: ignore[index] # each fits
+    assert shares == sorted(shares)
+    assert shares[-1] == 100
 
 
 @pytest.mark.parametrize("kind", ["unigram", "bpe"])
