@@ -24,9 +24,9 @@ def complete_run(context: typer.Context, incomplete: str) -> list[tuple[str, str
 
 
 def _here() -> list[tuple[str, str]]:
-    from curator.cluster.records import all_records
+    from curator.cluster.records import read_records
 
-    return [(record.id, record.specification.output) for record in all_records()]
+    return [(record.id, record.specification.output) for record in read_records().runs]
 
 
 def _of_service(server: str, token_file: object) -> list[tuple[str, str]]:

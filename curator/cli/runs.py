@@ -3,30 +3,49 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import datetime
 
 from curator.cli.output import counted, print_json, print_line, print_note, print_table
 from curator.cluster.dashboard import Dashboard, NoAnswer, SubmittedJob
-from curator.cluster.records import RunRecord, all_records, find_record
+from curator.cluster.records import RunRecord, find_record, read_records
 from curator.cluster.state import Progress, progress_of, sees
-from curator.errors import TransientError, UserError
+from curator.errors import DataError, TransientError, UserError
 
 CANCEL_SECONDS = 60.0
 """How long a job may take to end; Ray kills its driver after three seconds."""
 
 _POLL_SECONDS = 0.2
 
+_Row = tuple[RunRecord, Progress, SubmittedJob | None, bool]
+"""A run, how far it is, its job where Ray tells, and whether Ray answers."""
+
 
 def runs_list_command(as_json: bool) -> None:
-    """List the runs, the last one first."""
-    rows = [(record, *_look(record, silent)) for silent in [set[str]()] for record in all_records()]
+    """List the runs, the last one first, and name those that cannot be read."""
+    records = read_records()
+    unreadable = list(records.damaged.values())
+    rows: list[_Row] = []
+    silent: set[str] = set()
+    for record in records.runs:
+        try:
+            rows.append((record, *_look(record, silent)))
+        except DataError as error:
+            unreadable.append(error)
     if as_json:
         print_json([_values(record, progress, job, answers) for record, progress, job, answers in rows])
-        return
-    if not rows:
+    elif rows:
+        _print_runs(rows)
+    elif not unreadable:
         print_note("no run was submitted from here; `curator submit` does that")
-        return
+    for found in unreadable:
+        print_note(f"curator: {found}")
+    if unreadable:
+        raise SystemExit(DataError.exit_code)
+
+
+def _print_runs(rows: Sequence[_Row]) -> None:
     table = [
         [
             record.id,

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from curator.cluster.specification import Specification, absolute
-from curator.errors import UserError
+from curator.errors import DataError, UserError
 from curator.run.store import OWNER_ONLY, make_folder, put
 from curator.storage.path import AnyPath, as_path
 
@@ -61,33 +62,56 @@ def remove_record(run: str) -> None:
     (_folder() / f"{run}.json").unlink(missing_ok=True)
 
 
+@dataclass(frozen=True)
+class Records:
+    """The runs that were submitted from here, the last one first; and what is wrong with records that cannot be read,
+    by the id that their files are named after."""
+
+    runs: tuple[RunRecord, ...]
+    damaged: Mapping[str, DataError]
+
+
 def find_record(given: str) -> RunRecord:
-    """The run with this id, or the only one whose id begins so, or whose run directory this is. UserError otherwise."""
-    records = list(all_records())
+    """The run with this id, or the only one whose id begins so, or whose run directory this is. UserError where there
+    is none or more than one, DataError where its record cannot be read; those of others do not matter."""
+    records = read_records()
     place = absolute(given)
-    found = [record for record in records if record.specification.output == place]
-    found = found or [record for record in records if given and record.id.startswith(given.lower())]
-    if len(found) == 1:
-        return found[0]
-    if found:
-        ids = ", ".join(record.id for record in found)
-        raise UserError(f"{given!r} is more than one run: {ids}", hint="give more of the id")
-    raise UserError(f"no run {given!r} was submitted from here", hint="`curator runs list` shows those that were")
+    by_id = {record.id: record for record in records.runs}
+    found = [record.id for record in records.runs if record.specification.output == place]
+    found = found or [run for run in (*by_id, *records.damaged) if given and run.startswith(given.lower())]
+    if len(found) > 1:
+        raise UserError(f"{given!r} is more than one run: {', '.join(found)}", hint="give more of the id")
+    if not found:
+        hint = "`curator runs list` shows those that were"
+        raise UserError(
+            f"no run {given!r} was submitted from here",
+            hint=f"{hint}, and names the records that cannot be read" if records.damaged else hint,
+        )
+    (run,) = found
+    if run in records.damaged:
+        raise records.damaged[run]
+    return by_id[run]
 
 
-def all_records() -> Iterator[RunRecord]:
-    """All runs that were submitted from here, the last one first."""
+def read_records() -> Records:
+    """All records; one that cannot be read hides no other."""
     folder = _folder()
-    paths = [path for path in folder.glob("*.json") if _ID.fullmatch(path.stem)] if folder.is_dir() else []
-    records = [_read(path) for path in paths]
-    yield from sorted(records, key=lambda record: record.submitted, reverse=True)
+    runs: list[RunRecord] = []
+    damaged: dict[str, DataError] = {}
+    for path in sorted(folder.glob("*.json")) if folder.is_dir() else ():
+        if _ID.fullmatch(path.stem):
+            try:
+                runs.append(_read(path))
+            except DataError as error:
+                damaged[path.stem] = error
+    return Records(tuple(sorted(runs, key=lambda record: record.submitted, reverse=True)), damaged)
 
 
 def _read(path: Path) -> RunRecord:
     try:
         return RunRecord.model_validate_json(path.read_bytes())
     except (ValidationError, OSError) as error:
-        raise UserError(
+        raise DataError(
             "is not a record of a run", file=str(path), hint="written by another version? remove it"
         ) from error
 

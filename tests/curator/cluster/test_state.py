@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from collections.abc import Callable
@@ -13,7 +14,7 @@ import pytest
 from curator.cluster.dashboard import SubmittedJob
 from curator.cluster.follow import follow
 from curator.cluster.job import Report, reports_of, without_reports
-from curator.cluster.records import RunRecord, all_records, find_record, save_record
+from curator.cluster.records import RunRecord, find_record, read_records, save_record
 from curator.cluster.specification import Specification
 from curator.cluster.state import Progress, exit_code_of, is_worked_in, progress_of
 from curator.errors import DataError, UserError
@@ -218,16 +219,49 @@ def test_records_are_the_owners_alone_and_found_by_a_part_of_the_id(home: Path) 
     first, second = make_record(home / "a", "aaaa00000000"), make_record(home / "b", "aaab00000000")
     folder = home / "state" / "runs"
     assert {path.stat().st_mode & 0o077 for path in (folder, *folder.iterdir())} == {0}
-    assert [record.id for record in all_records()] == [second.id, first.id]
+    assert [record.id for record in read_records().runs] == [second.id, first.id]
     assert find_record("AAAA").id == first.id
     assert find_record(str(home / "b")).id == second.id
     with pytest.raises(UserError, match="more than one run: "):
         find_record("aaa")
     with pytest.raises(UserError, match="no run 'ffff' was submitted from here"):
         find_record("ffff")
-    (folder / "aaaa00000000.json").write_text("{}")
-    with pytest.raises(UserError, match="is not a record of a run"):
-        find_record("aaaa")
+
+
+@pytest.mark.parametrize("damage", ["{", "{}", ""])
+def test_a_record_that_cannot_be_read_is_named_and_hides_no_other(home: Path, damage: str) -> None:
+    whole, damaged = make_record(home / "run", "aaaa00000000"), make_record(home / "b", "aaab00000000")
+    run_here(home / "run")
+    file = home / "state" / "runs" / f"{damaged.id}.json"
+    file.write_text(damage)
+    for listed in (curator("runs", "list", "--json"), curator("runs", "list")):
+        assert listed.returncode == 3
+        assert listed.stderr.startswith(f"curator: {file}: is not a record of a run (")
+        assert len(listed.stderr.splitlines()) == 1
+    assert [line.split()[0] for line in listed.stdout.splitlines()] == ["run", whole.id]
+    for named in ("aaaa", str(home / "run")):
+        assert json_of(curator("runs", "show", named, "--json"))["state"] == "finished"
+    shown = curator("runs", "show", "aaab")
+    assert (shown.returncode, f"{file}: is not a record of a run" in told(shown)) == (3, True)
+    with pytest.raises(UserError, match="more than one run: aaaa00000000, aaab00000000"):
+        find_record("aaa")
+    with pytest.raises(UserError, match=r"no run .* and names the records that cannot be read"):
+        find_record(str(home / "b"))
+
+
+def test_a_run_whose_events_are_damaged_is_named_and_hides_no_other(home: Path) -> None:
+    whole, damaged = make_record(home / "a" / "run"), make_record(home / "b" / "run", "aaab00000000")
+    for record in (whole, damaged):
+        Path(record.specification.output).parent.mkdir()
+        run_here(Path(record.specification.output))
+    piece = home / "b" / "run" / "events" / "000001.jsonl"
+    piece.write_text("{")
+    listed = curator("runs", "list", "--json")
+    assert listed.returncode == 3
+    assert [run["id"] for run in json.loads(listed.stdout)] == [whole.id]
+    assert str(piece) in listed.stderr
+    assert curator("runs", "show", whole.id).returncode == 0
+    assert curator("runs", "show", damaged.id).returncode == 3
 
 
 def test_reports_are_read_from_a_log_and_left_out_of_it(capsys: pytest.CaptureFixture[str]) -> None:
