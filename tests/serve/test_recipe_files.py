@@ -157,7 +157,7 @@ WRONG = {
     "damaged": [{"decontamination": {"sets": [{"name": "a", "path": "{in}/cut.jsonl.gz"}]}}],
     "of short examples": [{"decontamination": {"sets": [{"name": "a", "path": "{in}/short.jsonl"}]}}],
     "no Parquet": [{"decontamination": {"sets": [{"name": "a", "path": "{in}/a.parquet"}]}}],
-    "in storage": [{"dedup": {"against": ["s3://bucket/index"]}}],
+    "of no storage": [{"dedup": {"against": ["https://bucket/index"]}}],
     "no index": [{"dedup": {"against": ["{in}"]}}],
     "no classifier": [{"toxicity": {"model": "{in}/absent"}}],
     "no key": [{"pii": {"actions": {"email": "hash"}, "key": {"file": "{in}/absent"}}}],
