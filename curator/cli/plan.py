@@ -48,12 +48,14 @@ def plan_command(
     """Print the phases of a recipe, the files that it would read, and what a run would take."""
     from curator.plan import make_plan
     from curator.readers.detect import discover
+    from curator.run.checks import check_quotes
     from curator.run.pipeline import make_pipeline
 
     loaded = load_recipe(recipe, overrides, overlay)
     pipeline = make_pipeline(loaded)
     phases = make_plan(pipeline)
     files = discover(tuple(inputs), loaded.input.format) if inputs else []
+    check_quotes("input.quotes", loaded.input.quotes, files)
     if asked.wants_estimate:
         from curator.estimate.estimate import make_estimate
 

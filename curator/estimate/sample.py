@@ -12,10 +12,11 @@ import pyarrow.compute as pc
 from curator.errors import UserError
 from curator.estimate.machines import CorpusSize
 from curator.estimate.rates import Rates
-from curator.readers.base import Fields, InputFile, ReadOptions
+from curator.readers.base import InputFile
 from curator.readers.registry import load_reader
 from curator.recipe.model import Recipe
 from curator.run.driver import MIN_SPLIT_BYTES
+from curator.run.options import read_options
 from curator.sizes import format_size
 
 FILES_READ = 8
@@ -80,11 +81,7 @@ def measured_size(files: Sequence[InputFile], recipe: Recipe, rates: Rates) -> C
 
 def _read_begin(file: InputFile, recipe: Recipe) -> tuple[_Found, bool]:
     """The first pieces of a file, and whether it is a stream."""
-    options = ReadOptions(
-        fields=Fields(**recipe.input.fields.model_dump(), metadata=recipe.input.metadata),
-        sample_by=recipe.input.sample_by,
-        max_document_bytes=recipe.input.max_document_bytes,
-    )
+    options = read_options(recipe)
     reader = load_reader(file.format)
     splits = reader.splits(file, options, MIN_SPLIT_BYTES)
     read = list(itertools.islice(splits, PIECES_READ))

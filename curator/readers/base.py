@@ -2,7 +2,8 @@
 
 Splits depend on the file and the reader's options alone, never on workers or memory. A file that can be entered at any
 place (plain JSONL, Parquet) yields splits by place; a stream that can be read only from its beginning (compressed, CSV
-with quotes, WARC) yields splits that carry their bytes: one producer reads it, the workers get blocks of whole records.
+whose quotes enclose fields, WARC) yields splits that carry their bytes: one producer reads it, the workers get blocks
+of whole records.
 """
 
 from __future__ import annotations
@@ -58,6 +59,7 @@ class ReadOptions:
 
     fields: Fields = field(default_factory=Fields)
     sample_by: str = "line"
+    quotes: str = "enclose"
     max_document_bytes: int = 64 << 20
     batch_bytes: int = 4 << 20
 

@@ -54,6 +54,10 @@ class RecordEnds(abc.ABC):
         document: one that would not is passed over without a failure."""
         return bool(begin)
 
+    def code_at_end(self) -> str:
+        """The code of a record over the limit that only the end of the file ends."""
+        return TOO_LARGE
+
 
 class LineEnds(RecordEnds):
     """A record is a line with its line feed."""
@@ -194,7 +198,7 @@ class _Cutter:
             damage = None
         if damage is None:
             if self._skipped is not None:
-                self._end_skip(self._seen)
+                self._end_skip(self._seen, self._record_ends.code_at_end())
             yield from self._emit(self._seen)
             return
         self._skip(self._held)
@@ -260,10 +264,10 @@ class _Cutter:
             self._skipped.update(part)
             self._skipped_lines += count_lines(part)
 
-    def _end_skip(self, end: int) -> None:
+    def _end_skip(self, end: int, code: str = TOO_LARGE) -> None:
         self._skip(self._held)
         if self._skipped is not None and not self._ignored:
-            self._failures.append(Failure(self._record, self._line, TOO_LARGE, self._skipped.hexdigest()))
+            self._failures.append(Failure(self._record, self._line, code, self._skipped.hexdigest()))
         if self._line is not None:
             self._line += self._skipped_lines
         self._skipped, self._held = None, b""

@@ -1,9 +1,10 @@
 """CSV and TSV with a header: a document a row.
 
-Where a record ends can only be known from the beginning of the file (a quote may hold line feeds), so that one producer
-reads it and hands out blocks of whole records. Column names are taken as they stand: a dot does not nest. Of two
-columns of one name the last counts. TSV is read with quotes too. Blank lines are no records; an empty id, source or
-lang is missing; an empty text is a text. The position is the byte offset of the row.
+Where quotes enclose fields, in TSV too, a record's end can only be known from the beginning of the file (a quote may
+hold line feeds), so that one producer reads it and hands out blocks of whole records. Where they are letters, each line
+is a record and a plain file is cut at fixed byte offsets. Column names are taken as they stand: a dot does not nest. Of
+two columns of one name the last counts. Blank lines are no records; an empty id, source or lang is missing; an empty
+text is a text. The position is the byte offset of the row.
 
 The text is kept byte for byte, so that normalisation can repair what is not UTF-8; a damaged field other than the text
 fails the record with `csv.encoding`. A quote that is never closed takes in the rest of the file, as `csv.quote`; one
@@ -24,13 +25,25 @@ import numpy as np
 from curator.errors import UserError
 from curator.readers.base import Fields, InputFile, ReadOptions, Records, Split
 from curator.readers.batches import RecordBuilder, only_failures
-from curator.readers.blocks import Block, RecordEnds, split_blocks, stream_splits
-from curator.readers.csv_fields import BROKEN_FIELD, PLAIN, QUOTED_FIELD, RECORD, field_places, record_ends
+from curator.readers.blocks import Block, LineEnds, RecordEnds, line_blocks, plain_splits, split_blocks, stream_splits
+from curator.readers.csv_fields import (
+    BROKEN_FIELD,
+    NO_QUOTE,
+    PLAIN,
+    QUOTE,
+    QUOTED,
+    QUOTED_FIELD,
+    RECORD,
+    field_places,
+    record_ends,
+)
 from curator.readers.head import UTF8_BOM, check_text_head
-from curator.readers.streams import digest_data, read_head
+from curator.readers.streams import digest_data, digest_range, read_head
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+OPEN_QUOTE = "csv.quote"
 
 _HEADER_BYTES = 1 << 16
 """A header longer than this is none."""
@@ -46,22 +59,38 @@ class CsvReader:
     def splits(self, file: InputFile, options: ReadOptions, split_bytes: int) -> Iterator[Split]:
         """See `Reader.splits`. UserError, at once, when there is no column for the text, or lines end with CR alone."""
         self._header(file, options)
-        return stream_splits(file, CsvEnds(self.delimiter), options, split_bytes)
+        if options.quotes == "enclose":
+            return stream_splits(file, CsvEnds(self._dialect(options)), options, split_bytes)
+        if file.compression == "none":
+            return plain_splits(file, split_bytes)
+        return stream_splits(file, LineEnds(), options, split_bytes)
 
     def read(self, split: Split, options: ReadOptions) -> Iterator[Records]:
         """See `Reader.read`."""
         header = self._header(split.file, options)
         if header is None:
             return
-        for block in split_blocks(split, options, lambda: CsvEnds(self.delimiter, at_start=_data_begin(split) == 0)):
+        dialect = self._dialect(options)
+        for block in self._blocks(split, options, dialect):
             if block.failures:
                 yield only_failures(block.failures)
             if block.data:
-                yield _read_rows(block, header, options.fields, self.delimiter)
+                yield _read_rows(block, header, options.fields, dialect)
 
     def digest(self, split: Split) -> str:
         """See `Reader.digest`."""
-        return digest_data(split.data or b"", split.failures)
+        if split.data is not None:
+            return digest_data(split.data, split.failures)
+        return digest_range(split.file, split.begin, split.end)
+
+    def _dialect(self, options: ReadOptions) -> Dialect:
+        return Dialect(self.delimiter[0], QUOTE if options.quotes == "enclose" else NO_QUOTE)
+
+    @staticmethod
+    def _blocks(split: Split, options: ReadOptions, dialect: Dialect) -> Iterator[Block]:
+        if dialect.quote == NO_QUOTE:
+            return line_blocks(split, options)
+        return split_blocks(split, options, lambda: CsvEnds(dialect, at_start=_data_begin(split) == 0))
 
     def _header(self, file: InputFile, options: ReadOptions) -> _Header | None:
         """The columns of the file, None when it has no line that is not blank."""
@@ -69,7 +98,8 @@ class CsvReader:
         head = read_head(file, _HEADER_BYTES)
         mark = len(UTF8_BOM) if head.startswith(UTF8_BOM) else 0
         data = head[mark:]
-        ends, _ = record_ends(np.frombuffer(data, dtype=np.uint8), self.delimiter[0], RECORD)
+        dialect = self._dialect(options)
+        ends, _ = record_ends(np.frombuffer(data, dtype=np.uint8), dialect.delimiter, dialect.quote, RECORD)
         begin = 0
         for end in [*ends.tolist(), len(data)]:
             if data[begin:end].strip(b" \t\r\n\v\f"):
@@ -79,7 +109,7 @@ class CsvReader:
                         file=file.name,
                         hint=f"is this {self.name.upper()} with a header?",
                     )
-                return _parse_header(file, data[begin:end], mark + end, options.fields, self.delimiter)
+                return _parse_header(file, data[begin:end], mark + end, options.fields, dialect)
             begin = end
         return None
 
@@ -91,11 +121,19 @@ class TsvReader(CsvReader):
     delimiter = b"\t"
 
 
+@dataclass(frozen=True)
+class Dialect:
+    """The byte that separates fields, and what is taken for a quote: QUOTE or NO_QUOTE."""
+
+    delimiter: int
+    quote: int
+
+
 class CsvEnds(RecordEnds):
     """Finds where CSV records end (see `RecordEnds`); at the start of a file it passes over a byte order mark."""
 
-    def __init__(self, delimiter: bytes, *, at_start: bool = True) -> None:
-        self._delimiter = delimiter[0]
+    def __init__(self, dialect: Dialect, *, at_start: bool = True) -> None:
+        self._dialect = dialect
         self._state = RECORD
         self._mark = UTF8_BOM if at_start else b""
 
@@ -110,8 +148,12 @@ class CsvEnds(RecordEnds):
             passed += 1
             self._mark = self._mark[1:]
         data = np.frombuffer(chunk, dtype=np.uint8)[passed:]
-        ends, self._state = record_ends(data, self._delimiter, self._state)
+        ends, self._state = record_ends(data, self._dialect.delimiter, self._dialect.quote, self._state)
         return ends + passed
+
+    def code_at_end(self) -> str:
+        """See `RecordEnds`."""
+        return OPEN_QUOTE if self._state == QUOTED else super().code_at_end()
 
 
 @dataclass(frozen=True)
@@ -123,9 +165,9 @@ class _Header:
     end: int
 
 
-def _parse_header(file: InputFile, row: bytes, end: int, fields: Fields, delimiter: bytes) -> _Header:
+def _parse_header(file: InputFile, row: bytes, end: int, fields: Fields, dialect: Dialect) -> _Header:
     try:
-        names = [_decode_field(field) for field in _split_row(row, delimiter)]
+        names = [_decode_field(field) for field in _split_row(row, dialect)]
     except UnicodeDecodeError:
         raise UserError("has a header that is not UTF-8", file=file.name, hint="convert it with iconv") from None
     if any("\r" in name and "\n" not in name for name in names):
@@ -143,12 +185,12 @@ def _parse_header(file: InputFile, row: bytes, end: int, fields: Fields, delimit
     return _Header(len(names), {name: place for place, name in enumerate(names)}, end)
 
 
-def _split_row(row: bytes, delimiter: bytes) -> list[bytes]:
+def _split_row(row: bytes, dialect: Dialect) -> list[bytes]:
     """The fields of one record."""
-    columns = row.count(delimiter) + 1
+    columns = row.count(dialect.delimiter) + 1
     data = np.frombuffer(row, dtype=np.uint8)
     ends = np.array([len(row)], dtype=np.int64)
-    counts, places, kinds, _ = field_places(data, ends, delimiter[0], np.arange(columns))
+    counts, places, kinds, _ = field_places(data, ends, dialect.delimiter, dialect.quote, np.arange(columns))
     return [_field(row, places[0, column], int(kinds[0, column])) for column in range(int(counts[0]))]
 
 
@@ -173,21 +215,23 @@ def _data_begin(split: Split) -> int:
     return split.end - len(split.data or b"")
 
 
-def _read_rows(block: Block, header: _Header, fields: Fields, delimiter: bytes) -> Records:
+def _read_rows(block: Block, header: _Header, fields: Fields, dialect: Dialect) -> Records:
     data = block.data
-    ends = CsvEnds(delimiter, at_start=block.data_begin == 0).ends(data)
+    ends = CsvEnds(dialect, at_start=block.data_begin == 0).ends(data)
     if not len(ends) or ends[-1] != len(data):
         ends = np.append(ends, len(data))
     names = {name: header.places[name] for name in _names(fields) if name in header.places}
     wanted = np.array(sorted(set(names.values())), dtype=np.int64)
     column = {name: int(np.searchsorted(wanted, place)) for name, place in names.items()}
-    counts, places, kinds, open_quotes = field_places(np.frombuffer(data, dtype=np.uint8), ends, delimiter[0], wanted)
+    counts, places, kinds, open_quotes = field_places(
+        np.frombuffer(data, dtype=np.uint8), ends, dialect.delimiter, dialect.quote, wanted
+    )
     builder = RecordBuilder()
     begins = np.concatenate((np.zeros(1, dtype=np.int64), ends[:-1]))
     for row in np.flatnonzero((counts > 0) & (block.data_begin + begins >= header.end)).tolist():
         begin, end = int(begins[row]), int(ends[row])
         position = block.data_begin + begin
-        code = "csv.quote" if open_quotes[row] else "csv.columns" if counts[row] != header.columns else None
+        code = OPEN_QUOTE if open_quotes[row] else "csv.columns" if counts[row] != header.columns else None
         if code is None:
             values = {name: _field(data, places[row, at], int(kinds[row, at])) for name, at in column.items()}
             try:

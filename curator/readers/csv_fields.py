@@ -4,7 +4,7 @@ A field that begins with a quote is quoted; inside, a doubled quote is a quote, 
 A quote elsewhere is a character like any other; what follows a closing quote up to the delimiter belongs to the field.
 But no writer sets text behind quotes that hold line feeds: there, a quote that was meant as a character has taken in
 the records up to the next one. A record ends with LF or CR LF outside quotes. The two kernels share the states, so that
-producer and reader agree.
+producer and reader agree. With NO_QUOTE as quote, none is read as one: every LF ends a record.
 """
 
 from __future__ import annotations
@@ -22,7 +22,10 @@ RECORD, FIELD, PLAIN, QUOTED, CLOSED = range(5)
 """States: at the beginning of a record; of a field; in a field without quotes (or behind its closing one); inside
 quotes; right after a quote inside quotes, which closes them unless another follows."""
 
-_FEED, _RETURN, _QUOTE = 10, 13, 34
+_FEED, _RETURN = 10, 13
+
+QUOTE, NO_QUOTE = 34, -1
+"""What a kernel takes for a quote: the byte, or none."""
 
 QUOTED_FIELD = 1
 """The field is in quotes: its content stands between them, with doubled quotes."""
@@ -31,7 +34,7 @@ BROKEN_FIELD = 2
 
 
 @kernel
-def record_ends(data: NDArray[np.uint8], delimiter: int, state: int) -> tuple[NDArray[np.int64], int]:
+def record_ends(data: NDArray[np.uint8], delimiter: int, quote: int, state: int) -> tuple[NDArray[np.int64], int]:
     """Places 1..bytes at which records end, from uint8[bytes] that begins in `state`; and the state behind the last
     byte."""
     ends = np.empty(16, dtype=np.int64)
@@ -39,9 +42,9 @@ def record_ends(data: NDArray[np.uint8], delimiter: int, state: int) -> tuple[ND
     for place in range(len(data)):
         byte = data[place]
         if state == QUOTED:
-            if byte == _QUOTE:
+            if byte == quote:
                 state = CLOSED
-        elif byte == _QUOTE and state != PLAIN:
+        elif byte == quote and state != PLAIN:
             state = QUOTED
         elif byte == _FEED:
             if count == len(ends):
@@ -60,7 +63,7 @@ def record_ends(data: NDArray[np.uint8], delimiter: int, state: int) -> tuple[ND
 
 @kernel
 def field_places(
-    data: NDArray[np.uint8], ends: NDArray[np.int64], delimiter: int, wanted: NDArray[np.int64]
+    data: NDArray[np.uint8], ends: NDArray[np.int64], delimiter: int, quote: int, wanted: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.uint8], NDArray[np.bool_]]:
     """Where the wanted fields of records stand.
 
@@ -114,12 +117,12 @@ def field_places(
                 kind = 0
                 fed = False
             elif state == QUOTED:
-                if byte == _QUOTE:
+                if byte == quote:
                     state = CLOSED
                     closing = place
                 elif byte == _FEED:
                     fed = True
-            elif byte == _QUOTE and state != PLAIN:
+            elif byte == quote and state != PLAIN:
                 state = QUOTED
                 kind = QUOTED_FIELD
             else:

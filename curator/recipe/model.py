@@ -37,6 +37,10 @@ class Input(_Strict):
     metadata: tuple[str, ...] = Field((), description="further fields, kept as JSON in provenance.metadata")
     source: str = Field("web", min_length=1, description="the source of documents that name none")
     sample_by: Literal["line", "paragraph", "document"] = Field("line", description="what a record of a text file is")
+    quotes: Literal["enclose", "letters"] = Field(
+        "enclose",
+        description="what quotes are in CSV and TSV: those around a field enclose it, or all are letters",
+    )
     max_document_bytes: Size = Field(8 << 20, gt=0, le=1 << 30, description="a longer document goes to failed/")
     repair: bool = Field(True, description="repair encoding damage; otherwise a damaged document goes to failed/")
 

@@ -8,9 +8,14 @@ from pathlib import Path
 from typing import cast
 
 from curator.errors import UserError
+from curator.readers.base import InputFile
+from curator.readers.registry import BUILT_IN
 from curator.run.directory import RunDirectory
 from curator.run.pipeline import Pipeline
 from curator.storage.path import StoragePath, as_path, is_url
+
+_UNQUOTED = frozenset(BUILT_IN) - {"csv", "tsv"}
+"""Formats in which a quote encloses no field."""
 
 
 def check_place(directory: RunDirectory, inputs: Sequence[str]) -> None:
@@ -63,6 +68,17 @@ def check_holdout(pipeline: Pipeline) -> None:
         raise UserError(
             "holdout: by: cluster needs the stage dedup, which finds what is similar to a held-out document",
             hint="add `- dedup` to the stages, or hold out by content: texts that are the same go together",
+        )
+
+
+def check_quotes(option: str, quotes: str, files: Sequence[InputFile]) -> None:
+    """UserError when the option says that quotes are letters, and no file is of a format in which they could be
+    anything else. What readers of other packages do is theirs to know."""
+    formats = sorted({file.format for file in files})
+    if quotes != "enclose" and formats and _UNQUOTED.issuperset(formats):
+        raise UserError(
+            f"{option} is {quotes!r}, and is for CSV and TSV: the input is {', '.join(formats)}",
+            hint=f"leave {option} out, or name the format",
         )
 
 

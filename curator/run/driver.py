@@ -18,13 +18,13 @@ from curator.engine.executor import Executor
 from curator.engine.local import LocalExecutor
 from curator.errors import CuratorError, DataError, TransientError, UserError
 from curator.plan import Phase, make_plan
-from curator.readers.base import Fields, InputFile, ReadOptions
+from curator.readers.base import InputFile
 from curator.readers.detect import discover
 from curator.readers.registry import load_reader
 from curator.recipe.model import Recipe
 from curator.recipe.overlay import Origins
 from curator.run import fingerprint
-from curator.run.checks import check_holdout, check_metadata, check_place, check_requirements
+from curator.run.checks import check_holdout, check_metadata, check_place, check_quotes, check_requirements
 from curator.run.clock import peak_memory_bytes
 from curator.run.corpus import Corpus
 from curator.run.directory import RunDirectory, RunLock
@@ -34,6 +34,7 @@ from curator.run.failures import count_failures, describe_failures
 from curator.run.funnel import event_counts, language_counts
 from curator.run.manifest import FORMAT, Manifest, dump_manifest, load_manifest, run_name
 from curator.run.memory import STORAGE_BYTES, worker_bytes, workers_within
+from curator.run.options import read_options
 from curator.run.part import Part, read_table, relation_facts
 from curator.run.phases.derive import (
     IN_ANOTHER_LANGUAGE,
@@ -125,6 +126,7 @@ def _run(request: Request, listeners: Sequence[Callable[[Event], None]]) -> Outc
     directory = RunDirectory(request.output)
     check_place(directory, request.inputs)
     files = discover(request.inputs, request.recipe.input.format)
+    check_quotes("input.quotes", request.recipe.input.quotes, files)
     here = fingerprint.components(pipeline, files)
     directory = directory.with_identity(fingerprint.digest(here))
     if directory.is_used() and not request.resume:
@@ -294,12 +296,7 @@ class _Driver:
         )
 
     def _read(self) -> None:
-        recipe = self.request.recipe
-        options = ReadOptions(
-            fields=Fields(**recipe.input.fields.model_dump(), metadata=recipe.input.metadata),
-            sample_by=recipe.input.sample_by,
-            max_document_bytes=recipe.input.max_document_bytes,
-        )
+        options = read_options(self.request.recipe)
         total = sum(file.size for file in self.files)
         split_bytes = min(MAX_SPLIT_BYTES, max(MIN_SPLIT_BYTES, total // SPLITS_WANTED))
         folder = self.directory.phase("read")

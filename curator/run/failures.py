@@ -37,7 +37,10 @@ MEANINGS: Mapping[str, Meaning] = {
     "stream.truncated": Meaning("the compressed stream ends too early", _AGAIN),
     "stream.corrupt": Meaning("the compressed stream is damaged", _AGAIN),
     "csv.columns": Meaning("the row has another number of columns than the header", "mend the row"),
-    "csv.quote": Meaning("a quote is not closed where its field ends", "mend the row"),
+    "csv.quote": Meaning(
+        "a quote is not closed where its field ends",
+        "mend the row, or, where quotes are letters, say so with --set input.quotes=letters",
+    ),
     "csv.encoding": Meaning("a field other than the text is not valid UTF-8", _CONVERT),
     "html.malformed": Meaning("the page is nested deeper than any browser takes", "leave it out"),
     "parquet.invalid": Meaning("the file is not valid Parquet", _AGAIN),

@@ -31,6 +31,11 @@ class EvaluationSet(Parameters):
         pattern="^(line|paragraph|document)$",
         description="what an example of a text file is: line, paragraph or document",
     )
+    quotes: str = Field(
+        "enclose",
+        pattern="^(enclose|letters)$",
+        description="what quotes are in CSV and TSV, as in input.quotes: enclose or letters",
+    )
     ngram_units: int | None = Field(None, ge=1, le=1000, description="units of its n-grams, whatever its lengths")
     ngram_characters: int | None = Field(
         None, ge=1, le=1000, description="the same for examples in scripts without spaces"

@@ -17,6 +17,7 @@ from curator.errors import UserError
 from curator.readers.base import Failure, Fields, InputFile, ReadOptions
 from curator.readers.detect import discover
 from curator.readers.registry import load_reader
+from curator.run.checks import check_quotes
 from curator.run.failures import MEANINGS, Meaning
 from curator.text.normalise import normalise
 from stages.decontamination.parameters import EvaluationSet
@@ -36,7 +37,9 @@ class Examples:
 
 def list_files(given: EvaluationSet) -> tuple[InputFile, ...]:
     """The files of a set. UserError when there is none that can be read."""
-    return tuple(discover((given.path,), given.format))
+    files = tuple(discover((given.path,), given.format))
+    check_quotes("quotes", given.quotes, files)
+    return files
 
 
 def read_examples(given: EvaluationSet, files: Sequence[InputFile]) -> Examples:
@@ -62,7 +65,9 @@ def read_examples(given: EvaluationSet, files: Sequence[InputFile]) -> Examples:
 def _records(given: EvaluationSet, file: InputFile) -> Iterator[tuple[bytes, dict[str, object]]]:
     """The first field and the others of each record of a file."""
     fields = Fields(text=given.fields[0], metadata=tuple(dict.fromkeys(given.fields[1:])))
-    options = ReadOptions(fields=fields, sample_by=given.sample_by, max_document_bytes=MAX_EXAMPLE_BYTES)
+    options = ReadOptions(
+        fields=fields, sample_by=given.sample_by, quotes=given.quotes, max_document_bytes=MAX_EXAMPLE_BYTES
+    )
     reader = load_reader(file.format)
     for split in reader.splits(file, options, _SPLIT_BYTES):
         _refuse(given, file, split.failures)

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from curator.errors import UserError
 from curator.readers.base import Fields, ReadOptions
 from curator.readers.csv import CsvReader, TsvReader
-from curator.readers.csv_fields import RECORD, field_places, record_ends
+from curator.readers.csv_fields import NO_QUOTE, QUOTE, RECORD, field_places, record_ends
 from tests.curator.readers.reader_files import COMPRESS, input_file, read_bytes
 
 READER = CsvReader()
@@ -80,7 +80,7 @@ def test_record_ends_are_those_of_a_naive_state_machine_wherever_the_stream_is_c
     places = [0, *sorted(min(cut, len(data)) for cut in cuts), len(data)]
     found, state = [], RECORD
     for begin, end in pairwise(places):
-        ends, state = record_ends(np.frombuffer(data, dtype=np.uint8)[begin:end], ord(","), state)
+        ends, state = record_ends(np.frombuffer(data, dtype=np.uint8)[begin:end], ord(","), QUOTE, state)
         found += [begin + place for place in ends.tolist()]
     assert found == [row.end for row in naive_rows(data) if row.ended]
 
@@ -90,7 +90,7 @@ def test_fields_are_those_of_a_naive_state_machine(data: bytes) -> None:
     rows = naive_rows(data)
     ends = np.array([row.end for row in rows], dtype=np.int64)
     wanted = np.arange(50)
-    counts, places, kinds, left_open = field_places(np.frombuffer(data, dtype=np.uint8), ends, ord(","), wanted)
+    counts, places, kinds, left_open = field_places(np.frombuffer(data, dtype=np.uint8), ends, ord(","), QUOTE, wanted)
     for row, (begin, end, expected, _, is_open) in enumerate(rows):
         blank = not data[begin:end].strip()
         assert counts[row] == (0 if blank and len(expected) == 1 else len(expected))
@@ -101,6 +101,21 @@ def test_fields_are_those_of_a_naive_state_machine(data: bytes) -> None:
                 assert field == value
             elif kinds[row, column] == 1 and not is_open:
                 assert field.replace(b'""', b'"') == value
+
+
+@given(data=bodies)
+def test_without_quotes_fields_are_what_stands_between_delimiters(data: bytes) -> None:
+    array = np.frombuffer(data, dtype=np.uint8)
+    ends, _ = record_ends(array, ord(","), NO_QUOTE, RECORD)
+    lines = data.split(b"\n")
+    assert ends.tolist() == [len(b"\n".join(lines[:count])) + 1 for count in range(1, len(lines))]
+    counts, places, kinds, left_open = field_places(array, ends, ord(","), NO_QUOTE, np.arange(50))
+    assert not kinds.any()
+    assert not left_open.any()
+    for row, line in enumerate(lines[:-1]):
+        expected = line.removesuffix(b"\r").split(b",")
+        assert counts[row] == (0 if len(expected) == 1 and not line.strip() else len(expected))
+        assert [data[begin:end] for begin, end in places[row, : len(expected)].tolist()] == expected
 
 
 @given(
@@ -155,6 +170,58 @@ def test_any_bytes_give_the_rows_of_a_naive_reader_and_nothing_is_lost(
             failures.append((position, "csv.columns"))
     assert found.records == records
     assert found.failures == failures
+
+
+letters = st.text(st.sampled_from('ab" \r\x0bé🙂\x00,'), max_size=12).filter(lambda text: not text.endswith("\r"))
+
+
+@given(
+    rows=st.lists(st.tuples(letters, letters), max_size=12),
+    end=st.sampled_from(["\n", "\r\n"]),
+    ended=st.booleans(),
+    mark=st.booleans(),
+    split_bytes=st.integers(1, 80),
+    batch_bytes=st.integers(1, 80),
+    compression=st.sampled_from(["none", "none", "gzip", "xz"]),
+)
+def test_where_quotes_are_letters_lines_are_rows_and_quotes_stay_in_the_text_at_any_split_size(
+    rows: list[tuple[str, str]],
+    end: str,
+    ended: bool,
+    mark: bool,
+    split_bytes: int,
+    batch_bytes: int,
+    compression: str,
+) -> None:
+    lines = ["lang\ttext", *(f"{lang}\t{text}" for lang, text in rows)]
+    data = b"\xef\xbb\xbf" * mark + end.join([*lines, ""] if ended else lines).encode()
+    options = ReadOptions(quotes="letters", batch_bytes=batch_bytes)
+    found = read_bytes(TsvReader(), data, options, split_bytes, compression)
+    positions = [
+        data.index(lines[0].encode()) + len((end.join(lines[:n]) + end).encode()) for n in range(1, len(lines))
+    ]
+    assert found.failures == []
+    assert found.records == [(at, text.encode()) for at, (_, text) in zip(positions, rows, strict=True)]
+    assert [row["lang"] for row in found.rows] == [lang or None for lang, _ in rows]
+
+
+def test_a_plain_file_in_which_quotes_are_letters_is_entered_at_any_place() -> None:
+    data = b'text\tid\n"I do not know.\t1\n"Who does?"\t2\nbad\n' + b'a "quote" inside\t3\n' * 20
+    found = read_bytes(TsvReader(), data, ReadOptions(quotes="letters"), 100)
+    assert len(found.splits) > 3
+    assert all(split.data is None for split in found.splits)
+    assert [text for _, text in found.records[:3]] == [b'"I do not know.', b'"Who does?"', b'a "quote" inside']
+    assert len(found.records) == 22
+    assert [(failure.line, failure.code) for failure in found.details] == [(4, "csv.columns")]
+    enclosing = read_bytes(TsvReader(), data, ReadOptions())
+    assert enclosing.failures[0] == (8, "csv.quote")
+
+
+def test_names_in_the_header_keep_their_quotes_where_quotes_are_letters(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text('"text",id\na,1\n')
+    with pytest.raises(UserError, match="""no column 'text' for the text; it has '"text"', 'id'"""):
+        READER.splits(input_file(path, "csv"), ReadOptions(quotes="letters"), 100)
 
 
 def test_fields_are_found_by_the_header_and_empty_ones_are_missing() -> None:
@@ -241,3 +308,13 @@ def test_a_row_over_the_limit_fails_and_the_rest_is_read() -> None:
         assert found.records == [(7, b"a"), (516, b"c")]
         assert found.failures == [(11, "document.too_large"), (520, "csv.columns")]
         assert [failure.line for failure in found.details] == [3, 105]
+
+
+def test_a_quote_that_takes_in_the_rest_of_a_long_file_is_called_so() -> None:
+    data = b'text\tid\na\t1\n"He said\t2\n' + b"a line\t3\n" * 100
+    for compression in COMPRESS:
+        found = read_bytes(TsvReader(), data, ReadOptions(max_document_bytes=100), 50, compression)
+        assert found.records == [(8, b"a")]
+        assert found.failures == [(12, "csv.quote")]
+        closed = read_bytes(TsvReader(), data + b'"\t4\n', ReadOptions(max_document_bytes=100), 50, compression)
+        assert closed.failures == [(12, "document.too_large")]

@@ -148,6 +148,26 @@ def test_bad_records_go_to_failed_and_the_rest_is_read(tmp_path: Path) -> None:
         assert set(row) == {"key", "file", "position", "line", "stage", "code", "sha256"}
 
 
+def test_quotes_of_tsv_are_letters_where_the_recipe_says_so(tmp_path: Path) -> None:
+    said = ['"I do not know.', "Who does?", '"Nobody," he said.', 'A "quote" inside']
+    data = "text\tid\n" + "".join(f"{text}\t{number}\n" for number, text in enumerate(said))
+    (tmp_path / "a.tsv").write_text(data)
+    (tmp_path / "b.tsv.gz").write_bytes(gzip.compress(data.encode()))
+    inputs = [tmp_path / "a.tsv", tmp_path / "b.tsv.gz"]
+    run_stages(inputs, tmp_path / "run", "pii", language="off", input={"quotes": "letters"})
+    assert [row["text"] for row in rows(tmp_path / "run", "shards")] == [*said, *said]
+    run_stages(inputs, tmp_path / "enclosing", "pii", language="off")
+    assert [row["code"] for row in rows(tmp_path / "enclosing", "failed")] == ["csv.quote"] * 2
+
+
+def test_quotes_are_refused_where_no_file_has_any(inputs: list[Path], tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"input\.quotes is 'letters', and is for CSV and TSV: the input is jsonl"):
+        run_stages(inputs, tmp_path / "run", "pii", language="off", input={"quotes": "letters"})
+    assert not (tmp_path / "run").exists()
+    (tmp_path / "a.tsv").write_text("text\nthis is read\n")
+    run_stages([*inputs, tmp_path / "a.tsv"], tmp_path / "run", "pii", language="off", input={"quotes": "letters"})
+
+
 def test_too_many_failed_records_stop_the_run_once_and_resume_goes_on(tmp_path: Path) -> None:
     documents = make_texts(300)
     lines = [json.dumps(document) for document in documents] + ["broken"] * 150

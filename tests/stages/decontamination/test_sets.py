@@ -48,6 +48,8 @@ def test_fields_of_parquet_are_joined(tmp_path: Path) -> None:
 def test_csv_and_text_are_read(tmp_path: Path) -> None:
     (tmp_path / "quiz.csv").write_text('id,question,a\n1,"Which, now?",this\n')
     assert texts_of(tmp_path / "quiz.csv", fields=["question", "a"]) == ["Which, now?\nthis"]
+    (tmp_path / "quiz.tsv").write_text('text\tlabel\n"Who said\t1\n"I" did\t2\n')
+    assert texts_of(tmp_path / "quiz.tsv", quotes="letters") == ['"Who said', '"I" did']
     (tmp_path / "quiz.txt").write_text("one\ntwo\n\nthree\n")
     assert texts_of(tmp_path / "quiz.txt") == ["one", "two", "three"]
     assert texts_of(tmp_path / "quiz.txt", sample_by="paragraph") == ["one\ntwo", "three"]
@@ -78,6 +80,7 @@ def test_what_is_wrong_with_a_set_is_said(tmp_path: Path) -> None:
     assert "has no example" in problem_of(file)
     file.write_text(json.dumps({"text": TEXTS["en"]}) + "\n{broken\n")
     assert "the line is not valid JSON" in problem_of(file)
+    assert "quotes is 'letters', and is for CSV and TSV: the input is jsonl" in problem_of(file, quotes="letters")
     write_jsonl(file, [{"question": TEXTS["en"]}])
     assert "there is no text field 'text'" in problem_of(file)
     assert "no record has a field 'answer'" in problem_of(file, fields=["question", "answer"])
