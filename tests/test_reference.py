@@ -25,6 +25,7 @@ from curator.recipe.overlay import Calibration, Fitted
 from curator.registry import MASKS, READERS, RECOGNISERS, STAGES, TRANSLATORS, stage_class
 from curator.run.failures import MEANINGS
 from curator.run.memory import DRIVER_BYTES, SERVER_BYTES, WORKER_BYTES, workers_within
+from curator.run.notes import NOTED
 from curator.sizes import format_size
 from stages.augmentation.apertium import ApertiumOptions
 from tests.runs import make_texts, run_stages, write_jsonl
@@ -186,6 +187,10 @@ def test_the_keys_of_an_overlay_and_the_options_of_calibrate_are_in_the_referenc
 
 def test_the_failure_codes_of_the_reference_are_those_of_the_readers() -> None:
     assert sorted(column("Failure codes")) == sorted(MEANINGS)
+
+
+def test_the_notes_of_the_reference_are_those_of_the_readers() -> None:
+    assert sorted(column("Notes")) == sorted(NOTED)
 
 
 def test_the_exit_codes_of_the_reference_are_those_of_the_errors() -> None:

@@ -95,11 +95,20 @@ class Failure:
 
 
 @dataclass(frozen=True)
+class Note:
+    """What was done to a record that was read, or is doubtful about it: where it stands, and a stable code."""
+
+    position: int
+    code: str
+
+
+@dataclass(frozen=True)
 class Records:
-    """Some records of a split, in order, and the failures found between them."""
+    """Some records of a split, in order, the failures found between them, and notes on those that were read."""
 
     records: pa.RecordBatch
     failures: tuple[Failure, ...] = ()
+    notes: tuple[Note, ...] = ()
 
 
 class Reader(Protocol):

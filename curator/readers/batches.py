@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import pyarrow as pa
 
-from curator.readers.base import RECORD_SCHEMA, Failure, Records
+from curator.readers.base import RECORD_SCHEMA, Failure, Note, Records
 
 
 class RecordBuilder:
@@ -22,6 +22,7 @@ class RecordBuilder:
         self.positions: list[int] = []
         self.metadata: list[str | None] = []
         self.failures: list[Failure] = []
+        self.notes: list[Note] = []
 
     def add(
         self,
@@ -45,10 +46,21 @@ class RecordBuilder:
         """One record that could not be read: `record` is hashed, not kept."""
         self.failures.append(Failure(position, line, code, digest_record(record)))
 
+    def note(self, position: int, code: str) -> None:
+        """Something about a record that was added."""
+        self.notes.append(Note(position, code))
+
     def build(self) -> Records:
         """What was collected, as a batch of `RECORD_SCHEMA` in the order of addition."""
         return make_records(
-            self.texts, self.ids, self.sources, self.langs, self.positions, self.metadata, tuple(self.failures)
+            self.texts,
+            self.ids,
+            self.sources,
+            self.langs,
+            self.positions,
+            self.metadata,
+            tuple(self.failures),
+            tuple(self.notes),
         )
 
 
@@ -60,6 +72,7 @@ def make_records(
     positions: Sequence[int],
     metadata: Sequence[str | None],
     failures: tuple[Failure, ...] = (),
+    notes: tuple[Note, ...] = (),
 ) -> Records:
     """Records of columns of equal length."""
     batch = pa.RecordBatch.from_arrays(
@@ -73,7 +86,7 @@ def make_records(
         ],
         schema=RECORD_SCHEMA,
     )
-    return Records(batch, failures)
+    return Records(batch, failures, notes)
 
 
 def only_failures(failures: Sequence[Failure]) -> Records:

@@ -3,9 +3,11 @@ files).
 
 Of responses, those with a status of 2xx and HTML or plain text; HTML is read as in the HTML reader. Other records and
 types of content are passed over and count as nothing. Transfer and content encodings are undone, unless the crawler has
-undone them and left the header. The id is the WARC-Record-ID; the source is the recipe's; `metadata` may name `url`,
-`date` or any WARC header. One producer reads the file (usually one gzip member a record) and hands out blocks of whole
-records; the position is the offset of the record in the decompressed stream.
+undone them and left the header. What was cut off (WARC-Truncated, or a body that ends before its encoding or its
+Content-Length does) is read as far as it goes, with the note `warc.truncated`. The id is the WARC-Record-ID; the source
+is the recipe's; `metadata` may name `url`, `date` or any WARC header. One producer reads the file (usually one gzip
+member a record) and hands out blocks of whole records; the position is the offset of the record in the decompressed
+stream.
 
 Failures: warc.record (not a WARC record, or its header, HTTP header or encoding is broken), html.malformed,
 document.too_large (the record or its decoded body, and only where it would have been read).
@@ -16,6 +18,7 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 import msgspec
@@ -25,13 +28,15 @@ from curator.readers.batches import RecordBuilder, only_failures
 from curator.readers.blocks import TOO_LARGE, Block, split_blocks, stream_splits
 from curator.readers.detect import sniff_format
 from curator.readers.html import MALFORMED, MalformedPageError, decode_page, page_text
+from curator.readers.http_body import breaks_off, is_shorter, lacks_last_chunk
 from curator.readers.streams import digest_data
 from curator.readers.warc_records import RecordHead, WarcEnds, parse_head, skip_line_ends
 
 if TYPE_CHECKING:
-    from fastwarc.warc import WarcRecord
+    from fastwarc.warc import HeaderMap, WarcRecord
 
 BAD_RECORD = "warc.record"
+TRUNCATED = "warc.truncated"
 
 _HTML_TYPES = ("text/html", "application/xhtml+xml")
 _HEADERS = {"url": "WARC-Target-URI", "date": "WARC-Date"}
@@ -67,6 +72,14 @@ class _TooLargeError(Exception):
     pass
 
 
+@dataclass(frozen=True)
+class _Page:
+    """The text of a response, and whether there should be more of it."""
+
+    text: str
+    is_cut_off: bool
+
+
 def _read_records(block: Block, options: ReadOptions) -> Records:
     builder = RecordBuilder()
     begin = 0
@@ -86,12 +99,17 @@ def _read_record(builder: RecordBuilder, position: int, record: bytes, options: 
     head = parse_head(record)
     if head is None or head.head_bytes + head.content_bytes > len(record):
         return BAD_RECORD
-    text: str | bytes | None
+    text: str | bytes
+    is_cut_off = "warc-truncated" in head.headers
     try:
         if head.type == "conversion":
             text = record[head.head_bytes : head.head_bytes + head.content_bytes]
         elif head.type == "response":
-            text = _response_text(record, options.max_document_bytes)
+            page = _read_response(record, options.max_document_bytes)
+            if page is None:
+                return None
+            text = page.text
+            is_cut_off |= page.is_cut_off
         else:
             return None
     except _TooLargeError:
@@ -100,15 +118,16 @@ def _read_record(builder: RecordBuilder, position: int, record: bytes, options: 
         return MALFORMED
     except OSError:  # what fastwarc raises for what it cannot parse or decode
         return BAD_RECORD
-    if text is not None:
-        identifier = head.headers.get("warc-record-id", "").strip("<>")
-        builder.add(position, text, id=identifier, metadata=_metadata(head, options.fields))
+    identifier = head.headers.get("warc-record-id", "").strip("<>")
+    builder.add(position, text, id=identifier, metadata=_metadata(head, options.fields))
+    if is_cut_off:
+        builder.note(position, TRUNCATED)
     return None
 
 
-def _response_text(record: bytes, limit: int) -> str | None:
-    """The text of a page or a plain text; None for a response that is neither, or not a success. OSError when HTTP or
-    its encoding is broken."""
+def _read_response(record: bytes, limit: int) -> _Page | None:
+    """A page or a plain text; None for a response that is neither, or not a success. OSError when HTTP or its encoding
+    is broken."""
     response = _open_response(record, "all")
     if not response.is_http:
         return None
@@ -117,9 +136,11 @@ def _response_text(record: bytes, limit: int) -> str | None:
         raise OSError
     if status is not None and not 200 <= status < 300:
         return None
+    was_decoded = True
     try:
         body = response.reader.read(limit + 1)
     except OSError:
+        was_decoded = False
         # Some crawlers store the body decoded and keep the header that said how it was encoded.
         body = _open_response(record, "none").reader.read(limit + 1)
         if b"\0" in body[:_BINARY_SAMPLE_BYTES] or _CHUNK_SIZE.match(body):
@@ -131,12 +152,26 @@ def _response_text(record: bytes, limit: int) -> str | None:
     # 'extract a MIME type').
     kind = (response.http_content_type or "").rpartition(",")[2].strip().lower()
     kind = kind or ("text/html" if sniff_format(body) == "html" else "")
-    if kind in _HTML_TYPES:
-        return page_text(body, charset)
-    return decode_page(body, charset) if kind == "text/plain" else None
+    if kind not in (*_HTML_TYPES, "text/plain"):
+        return None
+    text = page_text(body, charset) if kind in _HTML_TYPES else decode_page(body, charset)
+    return _Page(text, was_decoded and _is_cut_off(record, response.http_headers, body))
 
 
-def _open_response(record: bytes, decode: Literal["none", "all"]) -> WarcRecord:
+def _is_cut_off(record: bytes, headers: HeaderMap, body: bytes) -> bool:
+    """Whether the body that was sent, of which `body` was decoded, ends too early."""
+    encoding = headers.get("Content-Encoding")
+    transfer = headers.get("Transfer-Encoding")
+    if transfer:
+        chunked = transfer.strip().lower().endswith("chunked")
+        if chunked and lacks_last_chunk(_open_response(record, "none").reader.read()):
+            return True
+        return bool(encoding) and breaks_off(_open_response(record, "transfer").reader.read(), encoding, body)
+    sent = _open_response(record, "none").reader.read() if encoding else body
+    return is_shorter(sent, headers.get("Content-Length")) or breaks_off(sent, encoding, body)
+
+
+def _open_response(record: bytes, decode: Literal["none", "transfer", "all"]) -> WarcRecord:
     from fastwarc.warc import ArchiveIterator
 
     for response in ArchiveIterator(io.BytesIO(record), parse_http=True, auto_decode=decode, quirks_mode=True):

@@ -98,7 +98,7 @@ def build_report(directory: RunDirectory, manifest: Mapping[str, object]) -> Rep
         sampling=_sampling(facts.get("sampling", {}), tally),
         sampling_sources=_sampling_sources(facts.get("sampling", {}), tally),
         evaluation=_evaluation(facts.get("decontamination", {})),
-        notes=[_note(name, facts.get(name, {})) for name in (*(facts.keys() & {"language"}), *stages)],
+        notes=[_note(name, facts.get(name, {})) for name in (*_before_stages(facts), *stages)],
         failures=_failures(directory),
         warnings=cast("list[str]", manifest.get("warnings", [])),
         versions=sorted(cast("dict[str, str]", manifest["versions"]).items()),
@@ -325,6 +325,11 @@ def _evaluation(facts: Mapping[str, object]) -> list[EvaluationRow]:
         name, overlap = cast("str", row["set"]), cast("list[int]", row["overlap"])
         rows.append(EvaluationRow(name, **counts, overlap=overlap, ngram=", ".join(lengths)))
     return rows
+
+
+def _before_stages(facts: Mapping[str, object]) -> list[str]:
+    """What there is to say of reading and of languages."""
+    return [name for name in ("reading", "language") if name in facts]
 
 
 def _note(stage: str, facts: Mapping[str, object]) -> StageNote:

@@ -34,6 +34,7 @@ from curator.run.failures import count_failures, describe_failures
 from curator.run.funnel import event_counts, language_counts
 from curator.run.manifest import FORMAT, Manifest, dump_manifest, load_manifest, run_name
 from curator.run.memory import STORAGE_BYTES, worker_bytes, workers_within
+from curator.run.notes import merge_notes
 from curator.run.options import read_options
 from curator.run.part import Part, read_table, relation_facts
 from curator.run.phases.derive import (
@@ -316,6 +317,7 @@ class _Driver:
         for commit in commits:
             self.tally.merge(_tally_of(commit))
         self._judge_errors()
+        self._note_reading(commits)
         self._note_languages(commits)
         ids = self.directory.phase("ids")
         repeated = find_repeated_ids(Corpus(tuple(self.parts), self.executor, ids))
@@ -332,6 +334,19 @@ class _Driver:
         self.digests = {
             file.name: fingerprint.digest({"splits": by_file.get(index, [])}) for index, file in enumerate(self.files)
         }
+
+    def _note_reading(self, commits: Sequence[Commit]) -> None:
+        """Count documents that are not all that stands in the input, or not what stands there."""
+        files = [self.files[int(commit.name.split("-")[0])].name for commit in commits]
+        noted = merge_notes(
+            [
+                (file, cast("dict[str, list[int]]", commit.result["noted"]))
+                for file, commit in zip(files, commits, strict=True)
+            ]
+        )
+        if noted:
+            self.facts["reading"] = {code: found.documents for code, found in noted.items()}
+            self.warnings.extend(found.describe(code) for code, found in noted.items())
 
     def _note_languages(self, commits: Sequence[Commit]) -> None:
         """Count what documents say of their language against their tag."""

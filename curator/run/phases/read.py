@@ -18,6 +18,7 @@ from curator.readers.registry import load_reader
 from curator.run.clock import TaskClock
 from curator.run.holdout import members
 from curator.run.journal import CRASH, Journal
+from curator.run.notes import count_notes
 from curator.run.part import BatchWriter, write_table
 from curator.run.phases.languages import count_contradictions, identify_languages
 from curator.run.pipeline import HELD_OUT, UNITS, AnyStage, Pipeline, is_matrix, pipeline_of
@@ -79,6 +80,7 @@ class ReadTask:
         reader = load_reader(split.file.format)
         writer = PartWriter(pipeline, outputs)
         failures = list(split.failures)
+        noted: dict[str, list[int]] = {}
         for records in reader.read(split, self.options):
             failures.extend(records.failures)
             if journal is not None:
@@ -86,13 +88,21 @@ class ReadTask:
                 failures.extend(poison)
             documents, found, languages = ingest(records, split, pipeline, outputs.clock)
             failures.extend(found)
+            if records.notes:
+                count_notes(noted, records.notes, set(documents.column("position").to_pylist()))
             writer.write(documents, languages, IN)
         writer.close()
         if journal is not None:
             journal.close()
         write_table(outputs.path("failed"), failed_table(split.file.name, failures))
         writer.tally.count_failed(split.file.name, len(failures))
-        return {**writer.result(), "digest": reader.digest(split), "failed": len(failures), "consumed": split.consumed}
+        return {
+            **writer.result(),
+            "digest": reader.digest(split),
+            "failed": len(failures),
+            "noted": noted,
+            "consumed": split.consumed,
+        }
 
 
 class PartWriter:

@@ -40,18 +40,20 @@ def is_plain_utf8(data: bytes) -> bool:
 
 @dataclass(frozen=True)
 class Found:
-    """What a reader found: (position, text) in the order of delivery, (position, code) by position; and the splits."""
+    """What a reader found: (position, text) in the order of delivery, (position, code) of failures and of notes by
+    position; and the splits."""
 
     records: list[tuple[int, bytes]]
     failures: list[tuple[int, str]]
     details: list[Failure]
     rows: list[dict[str, object]]
     splits: list[Split]
+    notes: list[tuple[int, str]]
 
 
 def read_file(reader: Reader, file: InputFile, options: ReadOptions, split_bytes: int = 1 << 20) -> Found:
     """Read a whole file, split by split."""
-    found = Found([], [], [], [], [])
+    found = Found([], [], [], [], [], [])
     for split in reader.splits(file, options, split_bytes):
         found.splits.append(split)
         found.details.extend(split.failures)
@@ -60,6 +62,7 @@ def read_file(reader: Reader, file: InputFile, options: ReadOptions, split_bytes
             found.rows.extend(rows)
             found.records.extend((row["position"], row["text"]) for row in rows)
             found.details.extend(part.failures)
+            found.notes.extend((note.position, note.code) for note in part.notes)
     found.details.sort(key=lambda failure: failure.position)
     found.failures.extend((failure.position, failure.code) for failure in found.details)
     return found

@@ -18,24 +18,9 @@ from curator.readers.base import Fields, ReadOptions
 from curator.readers.warc import WarcReader
 from curator.readers.warc_records import WarcEnds
 from tests.curator.readers.reader_files import input_file, read_bytes, read_file
+from tests.curator.readers.warc_files import response, warc_record
 
 READER = WarcReader()
-
-
-def warc_record(
-    http: bytes, kind: str = "response", content_type: str = "application/http; msgtype=response", number: int = 1
-) -> bytes:
-    """One record, by hand."""
-    head = (
-        f"WARC/1.0\r\nWARC-Type: {kind}\r\nWARC-Record-ID: <urn:uuid:{number}>\r\nWARC-Date: 2020-01-01T00:00:00Z\r\n"
-        f"WARC-Target-URI: http://example.com/{number}\r\nContent-Type: {content_type}\r\n"
-        f"Content-Length: {len(http)}\r\n\r\n"
-    )
-    return head.encode() + http + b"\r\n\r\n"
-
-
-def response(body: bytes, headers: str = "Content-Type: text/html", status: str = "200 OK") -> bytes:
-    return f"HTTP/1.1 {status}\r\n{headers}\r\n\r\n".encode() + body
 
 
 def crawl(pages: list[bytes], *, packed: bool) -> bytes:
@@ -203,6 +188,83 @@ def test_a_body_that_unpacks_beyond_the_limit_fails() -> None:
     bomb = warc_record(response(gzip.compress(bytes(10_000_000)), "Content-Type: text/html\r\nContent-Encoding: gzip"))
     found = read_bytes(READER, bomb, ReadOptions(max_document_bytes=1_000_000))
     assert found.failures == [(0, "document.too_large")]
+
+
+BODY = ("<p>" + "".join(f"Würde {n} und Wort {n * n}. " for n in range(300)) + "</p>").encode()
+PACKED = {"gzip": gzip.compress(BODY, mtime=0), "deflate": zlib.compress(BODY)}
+CHUNKS = b"".join(b"%x\r\n%s\r\n" % (len(BODY[at : at + 500]), BODY[at : at + 500]) for at in range(0, len(BODY), 500))
+GZIP_CHUNKS = b"".join(
+    b"%x\r\n%s\r\n" % (len(PACKED["gzip"][at : at + 99]), PACKED["gzip"][at : at + 99])
+    for at in range(0, len(PACKED["gzip"]), 99)
+)
+LAST_CHUNK = b"0\r\n\r\n"
+CUT = [
+    ("Content-Encoding: gzip", PACKED["gzip"][:-9]),
+    ("Content-Encoding: gzip", PACKED["gzip"][: len(PACKED["gzip"]) // 2]),
+    ("Content-Encoding: gzip", PACKED["gzip"] + PACKED["gzip"][:400]),
+    ("Content-Encoding: Deflate", PACKED["deflate"][:-200]),
+    ("Transfer-Encoding: chunked", CHUNKS),
+    ("Transfer-Encoding: chunked\r\nContent-Encoding: gzip", GZIP_CHUNKS),
+    (
+        "Transfer-Encoding: chunked\r\nContent-Encoding: gzip",
+        b"%x\r\n%s\r\n" % (400, PACKED["gzip"][:400]) + LAST_CHUNK,
+    ),
+    (f"Content-Length: {len(BODY) + 1}", BODY),
+    (f"Content-Encoding: gzip\r\nContent-Length: {len(PACKED['gzip']) + 1}", PACKED["gzip"]),
+]
+WHOLE = [
+    ("X-Nothing: 1", BODY),
+    (f"Content-Length: {len(BODY)}", BODY),
+    ("Content-Length: many", BODY),
+    ("Content-Length: " + "9" * 5000, BODY),
+    (f"Content-Encoding: gzip\r\nContent-Length: {len(PACKED['gzip'])}", PACKED["gzip"]),
+    ("Content-Encoding: gzip", PACKED["gzip"] + PACKED["gzip"]),
+    ("Content-Encoding: gzip", b""),
+    ("Content-Encoding: deflate", PACKED["deflate"]),
+    ("Content-Encoding: identity", BODY),
+    ("Transfer-Encoding: chunked", CHUNKS + LAST_CHUNK),
+    ("Transfer-Encoding: chunked", CHUNKS + b"0\r\nTrailer: 1\r\n\r\n"),
+    ("Transfer-Encoding: chunked", b""),
+    ("Transfer-Encoding: chunked\r\nContent-Encoding: gzip", GZIP_CHUNKS + LAST_CHUNK),
+    # Encodings that the crawler has undone: the headers tell of what was sent.
+    ("Transfer-Encoding: chunked", BODY),
+    ("Content-Encoding: gzip\r\nContent-Length: 9000000", BODY),
+]
+
+
+@pytest.mark.parametrize(("headers", "body"), CUT)
+def test_a_body_that_ends_early_is_read_as_far_as_it_goes_and_noted(headers: str, body: bytes) -> None:
+    record = warc_record(response(body, f"Content-Type: text/html\r\n{headers}"))
+    found = read_bytes(READER, record + record, ReadOptions(batch_bytes=10))
+    assert [text.decode()[:19] for _, text in found.records] == ["Würde 0 und Wort 0."] * 2
+    assert found.notes == [(0, "warc.truncated"), (len(record), "warc.truncated")]
+    assert found.failures == []
+
+
+@pytest.mark.parametrize(("headers", "body"), WHOLE)
+def test_a_whole_body_has_no_note(headers: str, body: bytes) -> None:
+    found = read_bytes(READER, warc_record(response(body, f"Content-Type: text/html\r\n{headers}")), ReadOptions())
+    assert (len(found.records), found.notes, found.failures) == (1, [], [])
+
+
+@given(keep=st.integers(30, len(PACKED["gzip"]) - 1))
+def test_gzip_is_noted_wherever_it_was_cut(keep: int) -> None:
+    record = warc_record(response(PACKED["gzip"][:keep], "Content-Type: text/html\r\nContent-Encoding: gzip"))
+    assert read_bytes(READER, record, ReadOptions()).notes == [(0, "warc.truncated")]
+
+
+def test_a_record_that_says_that_it_was_cut_off_is_noted_if_it_is_a_document() -> None:
+    records = [
+        warc_record(response(b"<p>page</p>")),
+        warc_record(b"a text", "conversion", "text/plain"),
+        warc_record(response(b"\x89PNG", "Content-Type: image/png")),
+        warc_record(response(b"<p>gone</p>", status="404 Not Found")),
+    ]
+    cut = [record.replace(b"WARC-Type", b"WARC-Truncated: length\r\nWARC-Type", 1) for record in records]
+    found = read_bytes(READER, b"".join(cut), ReadOptions())
+    assert [text for _, text in found.records] == [b"page", b"a text"]
+    assert found.notes == [(0, "warc.truncated"), (len(cut[0]), "warc.truncated")]
+    assert read_bytes(READER, b"".join(records), ReadOptions()).notes == []
 
 
 def test_a_page_of_endless_nesting_fails() -> None:

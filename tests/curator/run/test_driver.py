@@ -5,6 +5,7 @@ import json
 import os
 import time
 from pathlib import Path
+from typing import cast
 
 import pyarrow.parquet as pq
 import pytest
@@ -17,8 +18,10 @@ from curator.run.events import read_events
 from curator.run.tally import Tally
 from curator.run.verify import unbalanced, verify
 from tests.command import curator
+from tests.curator.readers.warc_files import response, warc_record
 from tests.runs import hashes, make_texts, recipe_text, rows, run_stages, write_jsonl
 
+TEXT = "The house stands on a small hill near the river, where children play."
 ALL = ("dedup", "entropy: {min_bits: 3}", "toxicity", "outliers: {min_documents: 20}", "pii", "sampling: {alpha: 0.5}")
 
 
@@ -146,6 +149,28 @@ def test_bad_records_go_to_failed_and_the_rest_is_read(tmp_path: Path) -> None:
     for row in failed:
         assert starts[row["position"]] in bad  # type: ignore[index]
         assert set(row) == {"key", "file", "position", "line", "stage", "code", "sha256"}
+
+
+def test_pages_that_were_cut_off_are_counted_and_the_first_is_named(tmp_path: Path) -> None:
+    page = response(b"<p>" + TEXT.encode() + b"</p>")
+    whole, damaged = warc_record(page), warc_record(b"\xff\xfe\xfd", "conversion", "text/plain")
+    cut, lost = (record.replace(b"WARC-Type", b"WARC-Truncated: time\r\nWARC-Type", 1) for record in (whole, damaged))
+    (tmp_path / "a.warc").write_bytes(lost + whole + cut)
+    (tmp_path / "b.warc.gz").write_bytes(gzip.compress(cut) + gzip.compress(whole))
+    inputs = [tmp_path / "a.warc", tmp_path / "b.warc.gz"]
+    manifest = run_stages(inputs, tmp_path / "run", "pii", language="off").manifest
+    assert manifest["facts"] == {"reading": {"warc.truncated": 2}}
+    told = (
+        "2 documents are pages that were cut off when they were crawled; what there is of them was read; "
+        f"the first: a.warc at {len(lost + whole)}"
+    )
+    assert told in cast("list[str]", manifest["warnings"])
+    assert told in (tmp_path / "run" / "report.html").read_text()
+    assert [row["text"] for row in rows(tmp_path / "run", "shards")] == [TEXT] * 4
+
+    (tmp_path / "c.warc").write_bytes(whole)
+    manifest = run_stages([tmp_path / "c.warc"], tmp_path / "whole", "pii", language="off").manifest
+    assert (manifest["facts"], manifest["warnings"]) == ({}, [])
 
 
 def test_quotes_of_tsv_are_letters_where_the_recipe_says_so(tmp_path: Path) -> None:
