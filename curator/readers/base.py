@@ -60,6 +60,7 @@ class ReadOptions:
     fields: Fields = field(default_factory=Fields)
     sample_by: str = "line"
     quotes: str = "enclose"
+    repair: bool = True
     max_document_bytes: int = 64 << 20
     batch_bytes: int = 4 << 20
 

@@ -21,6 +21,9 @@ UNSET = msgspec.UNSET
 """A field that is not there, as opposed to null."""
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
+_ESCAPED_HALF = re.compile("[\ud800-\udc7f\udd00-\udfff]")
+"""Surrogates that stand for no undecodable byte (PEP 383)."""
+_REPLACEMENT = "\ufffd"
 
 
 @dataclass(frozen=True)
@@ -135,6 +138,12 @@ def metadata_json(values: Mapping[str, object]) -> str | None:
 def has_surrogates(text: object) -> bool:
     """Whether a string holds a surrogate, which no UTF-8 can."""
     return isinstance(text, str) and _SURROGATE.search(text) is not None
+
+
+def replace_halves(text: str, *, escaped_bytes: bool) -> str:
+    """The text with U+FFFD for each half of a surrogate pair (Unicode 16, 3.9 and 5.22); with `escaped_bytes`, not for
+    those that stand for undecodable bytes."""
+    return (_ESCAPED_HALF if escaped_bytes else _SURROGATE).sub(_REPLACEMENT, text)
 
 
 def damaged_bytes(text: str, *, escaped_bytes: bool) -> bytes:

@@ -6,9 +6,10 @@ there twice, the last counts (as RFC 8259, section 4, says much software does). 
 json writes, are accepted. A number as id becomes its decimal string; an id, source or lang of another type counts as
 missing.
 
-Damaged encoding: where only the text is damaged (bytes that are not UTF-8, escapes of lone surrogates) its bytes are
-kept as they are, a lone surrogate in three bytes (WTF-8), so that normalisation can repair or refuse them; where
-another field that was asked for is damaged, the record fails with `json.encoding`.
+Damaged encoding: where only the text is damaged, bytes that are not UTF-8 are kept as they are, so that normalisation
+can repair or refuse them. An escape of half a surrogate pair, as cutting an emoji in two leaves, becomes U+FFFD, with
+the note `json.surrogate`; without `repair` its three bytes (WTF-8), which normalisation refuses. Where another field
+that was asked for is damaged, the record fails with `json.encoding`.
 
 Failures: json.invalid, json.not_object, json.encoding, field.missing, field.type, document.too_large.
 """
@@ -24,7 +25,7 @@ import msgspec
 import numpy as np
 
 from curator.errors import UserError
-from curator.readers.base import Failure, Fields, InputFile, ReadOptions, Records, Split
+from curator.readers.base import Failure, Fields, InputFile, Note, ReadOptions, Records, Split
 from curator.readers.batches import digest_record, make_records, only_failures
 from curator.readers.blocks import Block, LineEnds, line_blocks, plain_splits, stream_splits
 from curator.readers.head import UTF8_BOM, check_text_head
@@ -37,11 +38,14 @@ from curator.readers.json_fields import (
     label,
     layout,
     metadata_json,
+    replace_halves,
     walk,
 )
 from curator.readers.streams import digest_data, digest_range
 
 _Columns: TypeAlias = "tuple[list[object], list[str | None], list[str | None], list[str | None], list[str | None]]"
+
+SURROGATE = "json.surrogate"
 
 _DECODE_ERRORS = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
@@ -68,7 +72,7 @@ class JsonlReader:
         """See `Reader.read`."""
         from curator.readers.json_columns import ColumnParser
 
-        parser = _Parser(options.fields)
+        parser = _Parser(options.fields, repair=options.repair)
         columns = ColumnParser(parser.paths)
         for block in line_blocks(split, options):
             if block.failures:
@@ -108,7 +112,8 @@ class _Parser:
     all.
     """
 
-    def __init__(self, fields: Fields) -> None:
+    def __init__(self, fields: Fields, *, repair: bool) -> None:
+        self._repair = repair
         self.paths = Paths.of(fields)
         self._layout = layout(self.paths)
         self._decode_any = msgspec.json.Decoder().decode
@@ -124,6 +129,7 @@ class _Parser:
         places: list[int] = []
         alone: list[tuple[int, _Row]] = []
         bad: list[tuple[int, str]] = []
+        mended: list[int] = []
         for place, line in enumerate(lines):
             if not line or line.isspace():
                 continue
@@ -132,9 +138,13 @@ class _Parser:
                 places.append(place)
             except _DECODE_ERRORS:
                 try:
-                    alone.append((place, self._read_alone(line)))
+                    row, was_mended = self._read_alone(line)
                 except _BadRecordError as error:
                     bad.append((place, error.code))
+                    continue
+                alone.append((place, row))
+                if was_mended:
+                    mended.append(place)
         starts = np.zeros(len(lines) + 1, dtype=np.int64)
         starts[1:-1] = np.flatnonzero(np.frombuffer(data, dtype=np.uint8) == ord("\n")) + 1
         starts[-1] = len(data)
@@ -150,8 +160,9 @@ class _Parser:
             )
             for place, code in sorted(bad)
         )
+        notes = tuple(Note(begin + int(starts[place]), SURROGATE) for place in mended)
         texts, ids, sources, langs, metadata = columns
-        return make_records(texts, ids, sources, langs, (starts[places] + begin).tolist(), metadata, failures)
+        return make_records(texts, ids, sources, langs, (starts[places] + begin).tolist(), metadata, failures, notes)
 
     def _columns(
         self, structs: list[msgspec.Struct], places: list[int], bad: list[tuple[int, str]]
@@ -179,8 +190,9 @@ class _Parser:
             metadata,
         ), places
 
-    def _read_alone(self, line: bytes) -> _Row:
-        """One line, whatever the types of its fields; _BadRecordError says what is wrong with it."""
+    def _read_alone(self, line: bytes) -> tuple[_Row, bool]:
+        """One line, whatever the types of its fields, and whether halves of surrogate pairs were replaced in its text;
+        _BadRecordError says what is wrong with it."""
         damaged = False
         try:
             record: object = self._decode_any(line)
@@ -209,13 +221,15 @@ class _Parser:
             raise _BadRecordError("json.encoding") from None
         except RecursionError:
             raise _BadRecordError("json.invalid") from None
-        return _Row(
-            damaged_bytes(text, escaped_bytes=damaged) if has_surrogates(text) else text,
+        mended = replace_halves(text, escaped_bytes=damaged) if self._repair else text
+        row = _Row(
+            damaged_bytes(mended, escaped_bytes=damaged) if has_surrogates(mended) else mended,
             identifier(labels[0]),
             label(labels[1]),
             label(labels[2]),
             metadata,
         )
+        return row, mended != text
 
 
 def _refuse(_line: bytes) -> msgspec.Struct:

@@ -18,6 +18,10 @@ class Words:
 
 
 NOTED: Mapping[str, Words] = {
+    "json.surrogate": Words(
+        "has half a surrogate pair in its text, as cutting an emoji in two leaves; U+FFFD was read in its place",
+        "have halves of surrogate pairs in their texts, as cutting an emoji in two leaves; U+FFFD was read for each",
+    ),
     "warc.truncated": Words(
         "is a page that was cut off when it was crawled; what there is of it was read",
         "are pages that were cut off when they were crawled; what there is of them was read",

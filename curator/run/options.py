@@ -13,5 +13,6 @@ def read_options(recipe: Recipe) -> ReadOptions:
         fields=Fields(**given.fields.model_dump(), metadata=given.metadata),
         sample_by=given.sample_by,
         quotes=given.quotes,
+        repair=given.repair,
         max_document_bytes=given.max_document_bytes,
     )

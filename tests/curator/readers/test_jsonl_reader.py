@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -52,8 +53,8 @@ def naive_record(line: bytes) -> bytes | str:
     try:
         line.decode()
     except UnicodeDecodeError:
-        return text.encode(errors="surrogateescape")
-    return text.encode(errors="surrogatepass")
+        return re.sub("[\ud800-\udc7f\udd00-\udfff]", "\ufffd", text).encode(errors="surrogateescape")
+    return re.sub("[\ud800-\udfff]", "\ufffd", text).encode()
 
 
 def encodable(value: object) -> bool:
@@ -83,6 +84,8 @@ odd_lines = st.sampled_from(
         b'{"text": "a"} {"text": "b"}',
         b'{"text": "\\ud800"}',
         b'{"text": "\\ud83d\\ude00"}',
+        b'{"text": "\\ude00\\ud83d\\ud83d\\ude00"}',
+        b'{"text": "\\ud83d \\udc80 \xff"}',
         b'{"text": "\xff\xe3\x81"}',
         b'{"text": "a", "other": "\xff"}',
         b'{"text": "a", "id": "\xff"}',
@@ -237,8 +240,7 @@ def test_what_cannot_be_read_fails_with_its_code(line: str | bytes, expected: st
     [
         (b'{"text": "a\xffb"}', b"a\xffb"),
         (b'{"text": "caf\xe9 \xe3\x81"}', b"caf\xe9 \xe3\x81"),
-        (b'{"text": "\\ud800"}', b"\xed\xa0\x80"),
-        (b'{"text": "\\ud800 \xff"}', b"\xed\xa0\x80 \xff"),
+        (b'{"text": "\xed\xa0\x80"}', b"\xed\xa0\x80"),
         (b'{"text": "\\ud83d\\ude00"}', "😀".encode()),
         (b'{"text": "a", "x": "\\ud800"}', b"a"),
         (b'{"text": "a", "x": "\xff"}', b"a"),
@@ -247,6 +249,29 @@ def test_what_cannot_be_read_fails_with_its_code(line: str | bytes, expected: st
 )
 def test_a_text_with_damaged_encoding_keeps_its_bytes(line: bytes, expected: bytes) -> None:
     assert one(line)["text"] == expected
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        (b'{"text": "cut \\ud83d"}', "cut \ufffd".encode()),
+        (b'{"text": "\\ude00\\ud83d\\ud83d\\ude00 b"}', "\ufffd\ufffd😀 b".encode()),
+        (b'{"text": "\\udc80"}', "\ufffd".encode()),
+        (b'{"text": "\\ud83d caf\xe9"}', "\ufffd caf".encode() + b"\xe9"),
+        (b'{"text": "\\uD83D", "id": 1, "extra": "\\ud83d"}', "\ufffd".encode()),
+    ],
+)
+def test_half_a_surrogate_pair_in_a_text_is_replaced_and_noted_or_fails_where_nothing_is_repaired(
+    line: bytes, expected: bytes
+) -> None:
+    good = b'{"text": "good"}\n'
+    found = read_bytes(READER, good + line + b"\n" + good, ReadOptions(batch_bytes=1))
+    assert [text for _, text in found.records] == [b"good", expected, b"good"]
+    assert found.notes == [(len(good), "json.surrogate")]
+    found = read_bytes(READER, good + line, ReadOptions(repair=False))
+    assert found.notes == []
+    with pytest.raises(UnicodeDecodeError):
+        found.records[1][1].decode()
 
 
 def test_records_read_alone_keep_their_place_between_the_others() -> None:
@@ -258,7 +283,7 @@ def test_records_read_alone_keep_their_place_between_the_others() -> None:
         b'{"text": "c", "id": true}',
     ]
     found = read_bytes(READER, b"\n".join(lines), ReadOptions())
-    assert [text for _, text in found.records] == [b"a", b"\xff", b"b", b"\xed\xa0\x80", b"c"]
+    assert [text for _, text in found.records] == [b"a", b"\xff", b"b", "\ufffd".encode(), b"c"]
     assert [position for position, _ in found.records] == sorted(position for position, _ in found.records)
 
 

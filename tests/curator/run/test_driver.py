@@ -173,6 +173,21 @@ def test_pages_that_were_cut_off_are_counted_and_the_first_is_named(tmp_path: Pa
     assert (manifest["facts"], manifest["warnings"]) == ({}, [])
 
 
+def test_half_an_emoji_costs_a_text_one_character_unless_nothing_is_repaired(tmp_path: Path) -> None:
+    lines = [
+        json.dumps({"text": TEXT}),
+        json.dumps({"text": f"{TEXT} \ud83d"}),
+        json.dumps({"text": "\U0001f600 " + TEXT}),
+    ]
+    (tmp_path / "a.jsonl").write_text("\n".join(lines) + "\n")
+    manifest = run_stages([tmp_path / "a.jsonl"], tmp_path / "run", "pii", language="off").manifest
+    assert [row["text"] for row in rows(tmp_path / "run", "shards")] == [TEXT, f"{TEXT} \ufffd", f"\U0001f600 {TEXT}"]
+    assert manifest["facts"] == {"reading": {"json.surrogate": 1}}
+    assert f"a.jsonl at {len(lines[0]) + 1}" in cast("list[str]", manifest["warnings"])[0]
+    run_stages([tmp_path / "a.jsonl"], tmp_path / "strict", "pii", language="off", input={"repair": False})
+    assert [row["code"] for row in rows(tmp_path / "strict", "failed")] == ["encoding.invalid_utf8"]
+
+
 def test_quotes_of_tsv_are_letters_where_the_recipe_says_so(tmp_path: Path) -> None:
     said = ['"I do not know.', "Who does?", '"Nobody," he said.', 'A "quote" inside']
     data = "text\tid\n" + "".join(f"{text}\t{number}\n" for number, text in enumerate(said))
