@@ -8,7 +8,8 @@ text is a text. The position is the byte offset of the row.
 
 The text is kept byte for byte, so that normalisation can repair what is not UTF-8; a damaged field other than the text
 fails the record with `csv.encoding`. A quote that is never closed takes in the rest of the file, as `csv.quote`; one
-that takes in whole records, up to a quote with text behind it, fails with them.
+that takes in whole records, up to a quote with text behind it, fails with them. Text behind quotes on one line belongs
+to the field; since it shows that quotes may be letters, there is the note `csv.text_behind_quote`.
 
 Failures: csv.columns, csv.quote, csv.encoding, document.too_large.
 """
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 OPEN_QUOTE = "csv.quote"
+TEXT_BEHIND_QUOTE = "csv.text_behind_quote"
 
 _HEADER_BYTES = 1 << 16
 """A header longer than this is none."""
@@ -200,11 +202,23 @@ def _field(data: bytes, place: NDArray[np.int64], kind: int) -> bytes:
     if kind == QUOTED_FIELD:
         return field.replace(b'""', b'"')
     if kind == BROKEN_FIELD:
-        close = field.index(b'"', 1)
-        while field[close + 1 : close + 2] == b'"':
-            close = field.index(b'"', close + 2)
+        close = _closing_quote(field)
         return field[1:close].replace(b'""', b'"') + field[close + 1 :]
     return field
+
+
+def _closing_quote(field: bytes) -> int:
+    """Where the quote stands that closes the one with which a field begins."""
+    close = field.index(b'"', 1)
+    while field[close + 1 : close + 2] == b'"':
+        close = field.index(b'"', close + 2)
+    return close
+
+
+def _has_text_behind_quote(data: bytes, places: NDArray[np.int64], kinds: NDArray[np.uint8]) -> bool:
+    """Whether one of a row's fields shows what no writer of CSV sets: something other than blanks behind its quotes."""
+    broken = (data[begin:end] for begin, end in places[kinds == BROKEN_FIELD].tolist())
+    return any(field[_closing_quote(field) + 1 :].strip() for field in broken)
 
 
 def _decode_field(field: bytes) -> str:
@@ -226,6 +240,7 @@ def _read_rows(block: Block, header: _Header, fields: Fields, dialect: Dialect) 
     counts, places, kinds, open_quotes = field_places(
         np.frombuffer(data, dtype=np.uint8), ends, dialect.delimiter, dialect.quote, wanted
     )
+    is_broken = (kinds == BROKEN_FIELD).any(axis=1)
     builder = RecordBuilder()
     begins = np.concatenate((np.zeros(1, dtype=np.int64), ends[:-1]))
     for row in np.flatnonzero((counts > 0) & (block.data_begin + begins >= header.end)).tolist():
@@ -236,6 +251,8 @@ def _read_rows(block: Block, header: _Header, fields: Fields, dialect: Dialect) 
             values = {name: _field(data, places[row, at], int(kinds[row, at])) for name, at in column.items()}
             try:
                 _add_row(builder, position, values, fields)
+                if is_broken[row] and _has_text_behind_quote(data, places[row], kinds[row]):
+                    builder.note(position, TEXT_BEHIND_QUOTE)
             except UnicodeDecodeError:
                 code = "csv.encoding"
         if code is not None:

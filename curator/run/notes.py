@@ -18,6 +18,12 @@ class Words:
 
 
 NOTED: Mapping[str, Words] = {
+    "csv.text_behind_quote": Words(
+        "has text behind the quote that closes a field, as no writer of CSV or TSV sets it; where quotes are letters, "
+        "say so with --set input.quotes=letters",
+        "have text behind the quote that closes a field, as no writer of CSV or TSV sets it; where quotes are letters, "
+        "say so with --set input.quotes=letters",
+    ),
     "json.surrogate": Words(
         "has half a surrogate pair in its text, as cutting an emoji in two leaves; U+FFFD was read in its place",
         "have halves of surrogate pairs in their texts, as cutting an emoji in two leaves; U+FFFD was read for each",

@@ -247,6 +247,20 @@ def test_a_quote_that_was_meant_as_a_character_joins_no_rows_without_a_word() ->
     assert [text for _, text in found.records] == [b"a", b"two\nlines "]
 
 
+def test_text_behind_a_closing_quote_is_noted_for_it_shows_that_quotes_may_be_letters() -> None:
+    lines = [
+        b"id\ttext\tother\n",
+        b'1\t"No," he said.\t\n',
+        b'2\t"two\nlines" \t\n',
+        b'3\t"a ""b"""\t"c" d\n',
+        b'"4" .\tx\t\n',
+    ]
+    found = read_bytes(TsvReader(), b"".join(lines), ReadOptions(), 10)
+    assert [text for _, text in found.records] == [b"No, he said.", b"two\nlines ", b'a "b"', b"x"]
+    assert found.notes == [(found.records[place][0], "csv.text_behind_quote") for place in (0, 3)]
+    assert read_bytes(TsvReader(), b"".join(lines), ReadOptions(quotes="letters")).notes == []
+
+
 def test_a_damaged_text_keeps_its_bytes_and_other_damage_fails_the_row() -> None:
     found = read_bytes(READER, b"text,id\n\xff,1\na,\xff\nb,2\n", ReadOptions())
     assert found.records == [(8, b"\xff"), (16, b"b")]

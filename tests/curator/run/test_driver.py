@@ -198,6 +198,10 @@ def test_quotes_of_tsv_are_letters_where_the_recipe_says_so(tmp_path: Path) -> N
     assert [row["text"] for row in rows(tmp_path / "run", "shards")] == [*said, *said]
     run_stages(inputs, tmp_path / "enclosing", "pii", language="off")
     assert [row["code"] for row in rows(tmp_path / "enclosing", "failed")] == ["csv.quote"] * 2
+    (tmp_path / "c.tsv").write_text(data.replace('"I do', "I do"))
+    manifest = run_stages([tmp_path / "c.tsv"], tmp_path / "doubtful", "pii", language="off").manifest
+    assert manifest["facts"] == {"reading": {"csv.text_behind_quote": 1}}
+    assert "say so with --set input.quotes=letters: c.tsv at" in cast("list[str]", manifest["warnings"])[0]
 
 
 def test_quotes_are_refused_where_no_file_has_any(inputs: list[Path], tmp_path: Path) -> None:
