@@ -152,6 +152,11 @@ def extension_of(path: str) -> str:
     return pure.suffix
 
 
+def is_misnamed(file: InputFile) -> bool:
+    """Whether a file is not compressed, although its name says so."""
+    return file.compression == "none" and PurePosixPath(file.name.lower()).suffix in _PACKED_EXTENSIONS
+
+
 @dataclass(frozen=True)
 class _Found:
     """A file of the input `given`; `is_last` where that has no more."""

@@ -28,9 +28,10 @@ from curator.run.checks import check_holdout, check_metadata, check_place, check
 from curator.run.clock import peak_memory_bytes
 from curator.run.corpus import Corpus
 from curator.run.directory import RunDirectory, RunLock
+from curator.run.error_rate import describe_unread_files, is_exceeded, make_refusal
 from curator.run.events import Event, EventLog, iterate_events
 from curator.run.examples import mask_text
-from curator.run.failures import count_failures, describe_failures
+from curator.run.failures import count_failures
 from curator.run.funnel import event_counts, language_counts
 from curator.run.manifest import FORMAT, Manifest, dump_manifest, load_manifest, run_name
 from curator.run.memory import STORAGE_BYTES, worker_bytes, workers_within
@@ -56,7 +57,7 @@ from curator.run.pipeline import AnyStage, Pipeline, make_pipeline
 from curator.run.repeated import find_repeated_ids
 from curator.run.states import load_state, write_state
 from curator.run.store import Commit, Outputs, committed, hand_over, make_folder, publish, put, storage_error
-from curator.run.tally import FAILED, IN, Tally
+from curator.run.tally import Tally
 from curator.run.verify import unbalanced, verify
 from curator.storage.path import AnyPath, as_path, is_url
 from curator.storage.spool import local_file, local_folder, place_of, release
@@ -69,9 +70,6 @@ SPLITS_WANTED = 32
 
 INLINE_BYTES = 1_000_000
 """Input smaller than this is worked on in this process: starting workers would take longer than the work."""
-
-ERROR_FLOOR = 100
-"""Failed records up to this number never stop a run, whatever their share."""
 
 SUMMARIES_TOGETHER = 16
 
@@ -364,22 +362,14 @@ class _Driver:
 
     def _judge_errors(self) -> None:
         """`max_error_rate`, judged once, after all input is read."""
-        failed = self.tally.documents(FAILED)
-        records = failed + self.tally.documents(IN)
         limit = self.request.recipe.max_error_rate
-        if failed > ERROR_FLOOR and failed > limit * records:
-            share = failed / records
+        if is_exceeded(self.tally, limit):
             tables = [read_table(part.path("failed")) for part in self.parts]
-            found = count_failures(tables)
             written = local_folder(self.directory.phase("failed")) / "part-00000.parquet"
             write_parquet(written, FAILED_SCHEMA, iter(tables), "zstd")
             publish(written, make_folder(self.directory.failed) / written.name)
-            raise DataError(
-                f"{failed:,} of {records:,} records could not be read ({share:.2%}, allowed {limit:.2%}): "
-                f"{describe_failures(found)}",
-                hint=f"{found[0].meaning.advice}; or go on with what could be read, which is kept: "
-                f"--resume --set max_error_rate={share + 0.005:.2f}",
-            )
+            raise make_refusal(self.tally, limit, count_failures(tables), self.files)
+        self.warnings.extend(describe_unread_files(self.tally))
 
     def _relate(self, name: str, parts: list[Part], *, children: bool = False) -> list[Part]:
         folder = self.directory.phase(f"relate-{name}{'-children' if children else ''}")

@@ -235,6 +235,36 @@ def test_a_hundred_failed_records_never_stop_a_run(tmp_path: Path) -> None:
     assert len(rows(tmp_path / "run", "shards")) == 1
 
 
+@pytest.mark.parametrize("lines", [1, 10])
+def test_an_input_of_which_nothing_can_be_read_stops_the_run_however_small(tmp_path: Path, lines: int) -> None:
+    file = tmp_path / "in.jsonl.gz"  # not compressed: its first bytes are not those of gzip
+    file.write_bytes(b"\x93\xfa\x00no gzip\n" * lines)
+    records = "1 of 1 record" if lines == 1 else "10 of 10 records"
+    said = rf"{records} could not be read \(100.00%.*the file is not compressed, though its name says so; .*rate=1\.00"
+    with pytest.raises(DataError, match=said):
+        run_stages([file], tmp_path / "run", "dedup")
+    assert len(rows(tmp_path / "run", "failed")) == lines
+    outcome = run_stages([file], tmp_path / "run", "dedup", resume=True, max_error_rate=1)
+    assert outcome.resumed
+    assert verify(outcome.directory).problems == []
+
+
+def test_a_file_of_which_nothing_could_be_read_is_named(tmp_path: Path) -> None:
+    good = write_jsonl(tmp_path / "good.jsonl", make_texts(5))
+    half = tmp_path / "half.jsonl"
+    half.write_text(good.read_text() + "broken\n")
+    bad = [tmp_path / f"bad{number}.jsonl" for number in range(5)]
+    for path in bad:
+        path.write_text("broken\n")
+    (tmp_path / "empty.jsonl").write_text("")
+    one = run_stages([good, half, bad[0], tmp_path / "empty.jsonl"], tmp_path / "one", "entropy", language="off")
+    told = cast("list[str]", one.manifest["warnings"])
+    assert "of 1 file nothing could be read: bad0.jsonl" in told
+    many = run_stages([good, *bad], tmp_path / "many", "entropy", language="off")
+    told = cast("list[str]", many.manifest["warnings"])
+    assert told == ["of 5 files nothing could be read: bad0.jsonl, bad1.jsonl, bad2.jsonl and 2 more"]
+
+
 def test_an_empty_input_gives_an_empty_run(tmp_path: Path) -> None:
     (tmp_path / "in.jsonl").write_text("")
     outcome = run_stages([tmp_path / "in.jsonl"], tmp_path / "run", *ALL)
