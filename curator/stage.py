@@ -212,6 +212,11 @@ class Stage(abc.ABC, Generic[ParametersT]):
         """What a run with these parameters does less than they seem to say, a line each, for its manifest."""
         return ()
 
+    def remarks(self, facts: Mapping[str, object]) -> Sequence[str]:
+        """What the facts of a relation (see FACTS) show that the parameters did less than they seem to say, a line
+        each, for the manifest."""
+        return ()
+
     def recorded(self) -> Mapping[str, object]:
         """The parameters as JSON, as the fingerprint and the manifest hold them: files and folders by their names, for
         what is in them is a `Requirement`, and a stage that reads earlier runs names those."""

@@ -377,7 +377,9 @@ class _Driver:
         file = place_of(self.pipeline.stage(name).relate(corpus))
         release(folder)
         if not children:
-            self.facts[name] = relation_facts(local_file(file))
+            facts = relation_facts(local_file(file))
+            self.facts[name] = facts
+            self.warnings.extend(f"{name}: {told}" for told in self.pipeline.stage(name).remarks(facts))
         return [part.with_relation(name, file) if part.is_derived or not children else part for part in parts]
 
     def _judge(self, phase: Phase, parts: list[Part], *, closes: bool) -> list[Part]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from curator.run.part import Part
-from stages.dedup.fields import RANK_BITS, rank_of_length
+from stages.dedup.fields import LAST_RANK, RANK_BITS, rank_of_length
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -53,6 +53,12 @@ class Ranked:
         if part.holds_out:
             orders |= np.where(part.held_out[rows], np.uint64(0), _IN_SHARDS)
         return rows, orders | _CHILD if part.is_derived else orders
+
+
+def are_unranked(orders: NDArray[np.uint64]) -> NDArray[np.bool_]:
+    """Which orders are those of documents that say nothing that the keeper rule could rank: bool[n]."""
+    found: NDArray[np.bool_] = (orders >> np.uint64(ROW_BITS)) & np.uint64(LAST_RANK) == LAST_RANK
+    return found
 
 
 def is_child(orders: NDArray[np.uint64]) -> NDArray[np.bool_]:

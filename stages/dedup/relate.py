@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,13 +26,14 @@ from numpy.typing import NDArray
 from curator.engine.merge import merge_sorted
 from curator.run.corpus import Corpus, part_of
 from curator.run.part import Part, write_table
+from curator.run.store import Outputs
 from curator.stage import FACTS
 from curator.storage.spool import local_file
 from stages.dedup.exact import Gone, Question, find_same, hashes_of
 from stages.dedup.keep import keep_first
 from stages.dedup.minhash import band_keys
 from stages.dedup.near import PARTITION_BYTES, SIMILAR_WIDTH, Near, bands_of, find_near, signatures_of
-from stages.dedup.orders import Ranked, rows_of
+from stages.dedup.orders import Ranked, are_unranked, rows_of
 
 if TYPE_CHECKING:
     from stages.dedup.stage import DedupParameters
@@ -80,8 +81,33 @@ def find_duplicates(corpus: Corpus, parameters: DedupParameters, same_url: SameU
     question = Question(_ask(corpus, ranked, parameters) if corpus.has_children else None)
     file, rows = find_same(corpus, EXACT, EXACT_COLUMN, ranked, same_url.gone, question, _partitions(corpus))
     near = find_near(corpus, parameters, ranked, same_url.gone.with_file(file), question)
-    keep = _Keep(corpus.parts, same_url.gone.files, file, near, same_url.exchanged + rows)
+    unranked = _count_unranked(corpus, ranked, parameters)
+    keep = _Keep(corpus.parts, same_url.gone.files, file, near, same_url.exchanged + rows, unranked)
     return corpus.once("keep", keep).path("arrow")
+
+
+@dataclass(frozen=True)
+class _Unranked:
+    """Documents that are compared, and those of them without what the keeper rule looks at."""
+
+    compared: int
+    unranked: int
+
+
+class _CountUnranked:
+    """Counts them in a part."""
+
+    def __call__(self, item: Ranked, outputs: Outputs) -> dict[str, object]:
+        _, orders = item.orders()
+        return {"compared": len(orders), "unranked": int(np.count_nonzero(are_unranked(orders)))}
+
+
+def _count_unranked(corpus: Corpus, ranked: Sequence[Ranked], parameters: DedupParameters) -> _Unranked:
+    if parameters.keeper_field is None or corpus.has_children:
+        return _Unranked(0, 0)
+    counts = corpus.map("unranked", _CountUnranked(), ranked)
+    compared, unranked = (sum(count.integer(name) for count in counts) for name in ("compared", "unranked"))
+    return _Unranked(compared, unranked)
 
 
 def _partitions(corpus: Corpus) -> int:
@@ -148,6 +174,7 @@ class _Keep:
     same_text: str
     near: Near
     exchanged_hashes: int
+    unranked: _Unranked = _Unranked(0, 0)
 
     def __call__(self, path: Path) -> Mapping[str, object]:
         rows = max((part.first_row + part.rows for part in self.parts), default=0)
@@ -213,6 +240,7 @@ class _Keep:
             "clusters": len(members),
             "largest_cluster": int(members.max(initial=1)),
             **near,
+            **(asdict(self.unranked) if self.unranked.unranked else {}),
             "exchanged_bytes": 24 * self.exchanged_hashes + 16 * pairs,
         }
 

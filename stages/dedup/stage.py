@@ -167,6 +167,14 @@ class Dedup(Stage[DedupParameters]):
             for name in without_urls(self.parameters.against)
         ]
 
+    def remarks(self, facts: Mapping[str, object]) -> Sequence[str]:
+        """That there was nothing by which to choose the document that stays."""
+        if facts.get("unranked", 0) == 0 or facts["unranked"] != facts["compared"]:
+            return ()
+        what = "number" if self.parameters.keeper == "best" else "date"
+        named = f"in the field {self.parameters.keeper_field!r}, which keeper_field names"
+        return [f"no document has a {what} {named}: of duplicates the first in the input stays"]
+
     def recorded(self) -> Mapping[str, object]:
         """The parameters, with the names of earlier runs in the place of their paths."""
         values = super().recorded()

@@ -139,6 +139,29 @@ def test_the_keeper_rule_decides_which_copy_stays(tmp_path: Path, keeper: str, s
     assert {keeper for keeper, _, _ in dropped_by_dedup(tmp_path / "run").values()} == {stays}
 
 
+@pytest.mark.parametrize(("keeper", "what"), [("oldest", "date"), ("newest", "date"), ("best", "number")])
+def test_a_keeper_field_that_no_document_has_is_said(tmp_path: Path, keeper: str, what: str) -> None:
+    documents = [{"id": name, "text": TEXT, "made": "?", "date": 3} for name in "abc"]
+    file = write_jsonl(tmp_path / "in.jsonl", documents)
+    stage = f"dedup: {{keeper: {keeper}, keeper_field: made}}"
+    outcome = run_stages([file], tmp_path / "run", stage, language="off", input={"metadata": ["made"]})
+    told = f"dedup: no document has a {what} in the field 'made', which keeper_field names: "
+    assert [warning.startswith(told) for warning in cast("list[str]", outcome.manifest["warnings"])] == [True]
+    assert told.replace("'", "&#39;") in (tmp_path / "run" / "report.html").read_text()
+    assert (facts_of(outcome)["compared"], facts_of(outcome)["unranked"]) == (3, 3)
+    assert [row["id"] for row in rows(tmp_path / "run", "shards")] == ["a"]
+
+
+def test_documents_without_the_keeper_field_are_counted_where_others_have_it(tmp_path: Path) -> None:
+    documents: list[Mapping[str, object]] = [{"text": "one", "date": "2020"}, {"text": "two"}, {"text": "three"}]
+    stage = "dedup: {keeper: oldest, keeper_field: date}"
+    for count, unranked in ((3, 2), (1, None), (0, None)):
+        file = write_jsonl(tmp_path / f"{count}.jsonl", documents[:count])
+        outcome = run_stages([file], tmp_path / f"run{count}", stage, language="off", input={"metadata": ["date"]})
+        assert outcome.manifest["warnings"] == []
+        assert facts_of(outcome).get("unranked") == unranked
+
+
 def test_of_documents_with_one_url_one_stays_whatever_their_text(tmp_path: Path) -> None:
     documents: list[Mapping[str, object]] = [
         {"id": "a", "text": "one thing", "url": "http://www.a.b/x?utm_source=1"},
