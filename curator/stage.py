@@ -153,6 +153,15 @@ class Left:
 
 
 @dataclass(frozen=True)
+class Erased:
+    """What was taken out of files that a stage left: documents that it counts (`Left.rows`), and `further` entries that
+    named one, by what they are called in the singular."""
+
+    documents: int = 0
+    further: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Child:
     """A new document derived from row `row` of a batch. With `refused`, in a word or two, it is none: it is counted
     under that reason, so that a run says why a language got no more."""
@@ -267,10 +276,9 @@ class Stage(abc.ABC, Generic[ParametersT]):
         return None
 
     @classmethod
-    def erase(cls, folder: Path, run: str, keys: Sequence[bytes], target: Path) -> int:
+    def erase(cls, folder: Path, run: str, keys: Sequence[bytes], target: Path) -> Erased:
         """Write what `leave` left in `folder` to `target`, without the documents of these keys; files that stay as
-        they are need not be written, and none is where nothing changes. Returns how many of the documents that it
-        counts (`Left.rows`) were taken out. UserError when it was not left by this run."""
+        they are need not be written, and none is where nothing changes. UserError when it was not left by this run."""
         raise NotImplementedError
 
     @classmethod

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import cast
 
 from curator.cli.output import counted, print_json, print_line
 from curator.run.directory import RunDirectory
@@ -30,7 +31,7 @@ def forget_command(run: str, documents: Sequence[str], indexes: Sequence[Path], 
     for name in outcome.removed:
         print_line(f"  {name}: removed")
     for found in outcome.indexes:
-        print_line(f"  {found['path']}: {counted(found['documents'], 'document')} taken out")
+        print_line(f"  {found['path']}: {_tell_index(found)}")
     print_line("  manifest.json and report.html written again")
     print_line(f"  {counted(len(outcome.unchanged), 'other file')} unchanged: sha256 as before")
     proof = outcome.proof
@@ -48,6 +49,13 @@ def forget_command(run: str, documents: Sequence[str], indexes: Sequence[Path], 
         "note: the input still holds what was forgotten, and so may later runs and models: take it out of the input "
         "before the next run, and run `curator forget` on runs that were deduplicated against this one"
     )
+
+
+def _tell_index(found: Mapping[str, object]) -> str:
+    further = cast("Mapping[str, int]", found["further"])
+    entries = {"document": cast("int", found["documents"]), **further}
+    told = [counted(number, what) for what, number in entries.items() if number]
+    return f"{' and '.join(told)} taken out" if told else "had nothing of it, and stays as it was"
 
 
 def _tell(change: Change) -> str:

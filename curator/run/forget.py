@@ -203,7 +203,7 @@ def _rewrite_left(
     target = changes.path(f"{folder}/x").parent
     with fetched(directory.root / folder) as index:
         erased = stage.erase(index, run, keys, target)
-    outcome.indexes.append({"path": folder, "documents": erased})
+    outcome.indexes.append({"path": folder, **asdict(erased)})
     if not any(target.iterdir()):
         return entries
     renewed: list[dict[str, object]] = []
@@ -213,12 +213,12 @@ def _rewrite_left(
         if entry not in left:
             renewed.append(entry)
             continue
-        counted = {**entry, "rows": cast("int", entry["rows"]) - erased}
+        counted = {**entry, "rows": cast("int", entry["rows"]) - erased.documents}
         if not path.exists():
             renewed.append(counted)
             continue
         renewed.append({**counted, "bytes": path.stat().st_size, "sha256": file_sha256(path)})
-        outcome.changed.append(Change(name, erased))
+        outcome.changed.append(Change(name, erased.documents))
         changes.replace(name)
     return renewed
 
@@ -251,7 +251,7 @@ def _forget_copy(
         if rewrite.pending(path) is None:
             rewrite.discard(path)
     rewrite.discard(path)
-    return {"path": str(path), "documents": erased}
+    return {"path": str(path), **asdict(erased)}
 
 
 def _write_report(directory: RunDirectory) -> None:

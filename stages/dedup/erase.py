@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from curator.errors import UserError
+from curator.stage import Erased
 from stages.dedup.build import HashedFile
 from stages.dedup.header import HEADER, File, check_files, dump_header, index_folder
 from stages.dedup.index import Index
@@ -39,19 +40,18 @@ _DOCUMENTS = _Section(("keys", "exact", "signatures"), {"ids": "u1", "shingles":
 _URLS = _Section(("urls", "urls.owners"), {"urls.ids": "u1"}, ("urls",))
 
 
-def erase(folder: Path, run: str, keys: Sequence[bytes], target: Path) -> int:
-    """Write the index in `folder` without the documents of these keys to `target`, those files of it that change.
-    Returns how many of its documents were taken out; one that was dropped may still have been the first with its URL.
-    UserError when it is not the index of this run: the key of a document says where in its input it stood, so other
-    runs have the same keys for other documents. DataError when a file is not as it was written: what is damaged shall
-    not get a new hash."""
+def erase(folder: Path, run: str, keys: Sequence[bytes], target: Path) -> Erased:
+    """Write the index in `folder` without the documents of these keys to `target`, those files of it that change. A
+    document that was dropped is none of the index, and may still have been the first with its URL. UserError when it is
+    not the index of this run: the key of a document says where in its input it stood, so other runs have the same keys
+    for other documents. DataError when a file is not as it was written: what is damaged shall not get a new hash."""
     index = Index(folder)
     if index.header.name != run:
         message = f"is the index of {index.header.name}, not of {run}"
         raise UserError(message, stage="dedup", file=str(folder), hint="name a copy of the index of this run")
     gone, gone_urls = (np.flatnonzero(_has_key(there, keys)) for there in (index.keys, index.url_owners))
     if len(gone) + len(gone_urls) == 0:
-        return 0
+        return Erased()
     check_files(index.folder, index.header)
     files = {
         **index.header.files,
@@ -61,7 +61,7 @@ def erase(folder: Path, run: str, keys: Sequence[bytes], target: Path) -> int:
     header = index.header
     header = replace(header, documents=len(index) - len(gone), erased=header.erased + len(gone), files=files)
     (target / HEADER).write_bytes(dump_header(header))
-    return len(gone)
+    return Erased(len(gone), {"URL": len(gone_urls)} if len(gone_urls) else {})
 
 
 def _without(index: Index, section: _Section, entries: int, gone: NDArray[np.int64], target: Path) -> dict[str, File]:

@@ -20,7 +20,7 @@ from pydantic import Field, model_validator
 
 from curator.document import Batch
 from curator.run.corpus import Corpus
-from curator.stage import WEIGHT, Column, Columns, Left, Parameters, Requirement, Stage, State
+from curator.stage import WEIGHT, Column, Columns, Erased, Left, Parameters, Requirement, Stage, State
 from curator.verdict import VerdictBuilder, Verdicts, round_score
 from stages.dedup.fields import Keeper, rank_of_field, url_hashes
 from stages.dedup.minhash import choose_bands, minhash, shingle_hashes
@@ -221,7 +221,7 @@ class Dedup(Stage[DedupParameters]):
         return build_index(corpus, run, self.scheme(), urls, through)
 
     @classmethod
-    def erase(cls, folder: Path, run: str, keys: Sequence[bytes], target: Path) -> int:
+    def erase(cls, folder: Path, run: str, keys: Sequence[bytes], target: Path) -> Erased:
         """Take documents out of an index."""
         from stages.dedup.erase import erase
 

@@ -17,12 +17,14 @@ from curator.explain import explain
 from curator.run.directory import RunDirectory
 from curator.run.forget import forget
 from curator.run.verify import verify
+from curator.stage import Erased
 from stages.dedup import build
 from stages.dedup import erase as erasing
 from stages.dedup.erase import erase, holds
 from stages.dedup.header import HEADER, dump_header, read_header, verify_index
 from stages.dedup.index import Index
 from stages.dedup.urls import canonical_url
+from tests.command import curator
 from tests.runs import hashes, make_texts, rows, run_stages, write_jsonl
 from tests.stages.dedup.dumps import make_dumps
 
@@ -351,7 +353,8 @@ def test_without_some_documents_it_is_the_index_that_would_have_been_made_withou
     owners = set(index.url_ids(np.arange(len(index.urls)))) & set(gone)
     places = 2 * (len(owners) + sum(name not in told for name in gone))
     assert len(holds(left, wanted, gone)) == places > 0
-    assert erase(left, index.header.name, wanted, tmp_path / "written") == sum(name not in told for name in gone)
+    taken_out = Erased(sum(name not in told for name in gone), {"URL": len(owners)})
+    assert erase(left, index.header.name, wanted, tmp_path / "written") == taken_out
     shutil.copytree(tmp_path / "written", left, dirs_exist_ok=True)
     assert holds(left, wanted, gone) == []
     for name in gone:
@@ -377,6 +380,8 @@ def test_the_url_of_a_document_that_was_forgotten_is_unknown_again(
     outcome = forget(RunDirectory(tmp_path / "spring"), [gone], [tmp_path / "copy"])
     assert outcome.proof.problems == []
     assert [found["documents"] for found in outcome.indexes] == [taken_out, taken_out]
+    urls = {} if gone == "c" else {"URL": 1}
+    assert [found["further"] for found in outcome.indexes] == [urls, urls]
     for number, index in enumerate((tmp_path / "spring", tmp_path / "copy")):
         assert verify_index(index).documents == 2 - taken_out
         run_dedup([file], tmp_path / f"after{number}", index)
@@ -384,3 +389,21 @@ def test_the_url_of_a_document_that_was_forgotten_is_unknown_again(
     files = json.loads((tmp_path / "spring" / "manifest.json").read_bytes())["files"]
     assert {file["rows"] for file in files if file["path"].startswith("index/")} == {2 - taken_out}
     assert verify(RunDirectory(tmp_path / "spring")).problems == []
+
+
+@pytest.mark.parametrize(
+    ("gone", "place", "told"),
+    [
+        ("a", "it was kept", "1 document and 1 URL taken out"),
+        ("b", "it had been dropped", "1 URL taken out"),
+        ("d", "it had been dropped", "had nothing of it, and stays as it was"),
+    ],
+)
+def test_what_went_from_the_index_is_told(tmp_path: Path, gone: str, place: str, told: str) -> None:
+    more: Document = {"id": "d", "text": PAGES[0]["text"]}
+    run_dedup([write_jsonl(tmp_path / "0.jsonl", [*PAGES, more])], tmp_path / "run")
+    done = curator("forget", tmp_path / "run", gone)
+    assert done.returncode == 0
+    assert place in done.stdout
+    assert f"  index: {told}\n" in done.stdout
+    assert ("  decisions/part-00000.parquet: 1 row removed\n" in done.stdout) == (place != "it was kept")

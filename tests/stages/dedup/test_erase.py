@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from curator.errors import UserError
+from curator.stage import Erased
 from stages.dedup import erase as erasing
 from stages.dedup.erase import erase, holds
 from stages.dedup.header import read_header, verify_index
@@ -41,7 +42,7 @@ def test_what_is_left_is_the_index_of_a_run_without_them(
     gone = sorted(chosen.sample(range(len(index)), chosen.randint(1, len(index) - 1)))
     (tmp_path / "left").mkdir()
     keys = [index.keys[row].tobytes() for row in gone]
-    assert erase(folder / "run", index.header.name, keys, tmp_path / "left") == len(gone)
+    assert erase(folder / "run", index.header.name, keys, tmp_path / "left") == Erased(len(gone))
     # A run over the documents that stay, each of which was kept: none of them is similar to another.
     ids = {name for row, name in enumerate(index.ids(range(len(index)))) if row not in gone}
     for number, document in enumerate(make_dumps(17, 50)[0]):
@@ -69,7 +70,7 @@ def test_an_erased_document_is_no_candidate_any_more(folder: Path, tmp_path: Pat
 
 def test_keys_that_it_has_not_change_nothing_and_another_runs_are_refused(folder: Path, tmp_path: Path) -> None:
     name = read_header(folder / "run").name
-    assert erase(folder / "run", name, [b"0" * 16], tmp_path) == 0
+    assert erase(folder / "run", name, [b"0" * 16], tmp_path) == Erased()
     assert list(tmp_path.iterdir()) == []
     with pytest.raises(UserError, match="is the index of"):
         erase(folder / "run", "other-12345678", [b"0" * 16], tmp_path)
