@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from curator.sizes import Size
 
@@ -14,6 +14,10 @@ SHIPPED_MODEL = "lid.176"
 SHARDS_WANTED = 16
 MIN_SHARD_BYTES, MAX_SHARD_BYTES = 16_000_000, 128_000_000
 """Text is cut into about so many shards, within these bounds, where a recipe says nothing: by its size alone."""
+
+
+UNQUOTED = frozenset(("jsonl", "parquet", "text", "html", "warc"))
+"""Formats in which a quote encloses no field. What readers of other packages do is theirs to know."""
 
 
 class _Strict(BaseModel):
@@ -43,6 +47,12 @@ class Input(_Strict):
     )
     max_document_bytes: Size = Field(8 << 20, gt=0, le=1 << 30, description="a longer document goes to failed/")
     repair: bool = Field(True, description="repair encoding damage; otherwise a damaged document goes to failed/")
+
+    @model_validator(mode="after")
+    def _has_quotes(self) -> Input:
+        if self.quotes != "enclose" and self.format in UNQUOTED:
+            raise ValueError(f"quotes are {self.quotes} in CSV and TSV only, not in {self.format}")
+        return self
 
 
 class Language(_Strict):

@@ -9,13 +9,10 @@ from typing import cast
 
 from curator.errors import UserError
 from curator.readers.base import InputFile
-from curator.readers.registry import BUILT_IN
+from curator.recipe.model import UNQUOTED
 from curator.run.directory import RunDirectory
 from curator.run.pipeline import Pipeline
 from curator.storage.path import StoragePath, as_path, is_url
-
-_UNQUOTED = frozenset(BUILT_IN) - {"csv", "tsv"}
-"""Formats in which a quote encloses no field."""
 
 
 def check_place(directory: RunDirectory, inputs: Sequence[str]) -> None:
@@ -73,9 +70,9 @@ def check_holdout(pipeline: Pipeline) -> None:
 
 def check_quotes(option: str, quotes: str, files: Sequence[InputFile]) -> None:
     """UserError when the option says that quotes are letters, and no file is of a format in which they could be
-    anything else. What readers of other packages do is theirs to know."""
+    anything else."""
     formats = sorted({file.format for file in files})
-    if quotes != "enclose" and formats and _UNQUOTED.issuperset(formats):
+    if quotes != "enclose" and formats and UNQUOTED.issuperset(formats):
         raise UserError(
             f"{option} is {quotes!r}, and is for CSV and TSV: the input is {', '.join(formats)}",
             hint=f"leave {option} out, or name the format",

@@ -6,8 +6,9 @@ import jsonschema
 import pytest
 
 from curator.errors import UserError
+from curator.readers.registry import BUILT_IN
 from curator.recipe import load_recipe, load_recipe_text, packaged_recipes, recipe_schema
-from curator.recipe.model import Recipe
+from curator.recipe.model import UNQUOTED, Recipe
 
 SMALL = "name: x\nstages:\n  - dedup: {threshold: 0.9}\n  - entropy\n"
 
@@ -37,6 +38,10 @@ def test_language_off_is_off() -> None:
         ("name: x\nstages:\n  - dedupe: {}\n", ["line 3", "'dedupe'", "did you mean 'dedup'?"]),
         ("name: x\nseeds: 1\nstages: [dedup]\n", ["line 2", "'seeds'", "did you mean 'seed'?"]),
         ("name: x\ninput:\n  fields: {txt: body}\nstages: [dedup]\n", ["line 3", "did you mean 'text'?"]),
+        (
+            "name: x\ninput: {format: warc, quotes: letters}\nstages: [dedup]\n",
+            ["line 2", "quotes are letters in CSV and TSV only, not in warc"],
+        ),
         ("name: x\nstages:\n  - dedup: {threshold: high}\n", ["line 3", "threshold", "valid number", "'high'"]),
         ("name: x\nstages:\n  - dedup: {threshold: 1.5}\n", ["line 3", "threshold", "less than or equal to 1"]),
         ("name: x\nstages:\n  - entropy: {min_bits: .inf}\n", ["line 3", "min_bits", "finite number"]),
@@ -115,6 +120,11 @@ def test_the_schema_accepts_the_packaged_recipes_and_refuses_misspelled_keys() -
         validator.validate(yaml.safe_load(path.read_text()))
     assert not validator.is_valid({"name": "x", "stages": [{"dedup": {"treshold": 1}}]})
     assert not validator.is_valid({"name": "x", "stages": ["dedup"], "sed": 1})
+
+
+def test_formats_without_quotes_are_all_that_are_read_but_two() -> None:
+    assert frozenset(BUILT_IN) - UNQUOTED == {"csv", "tsv"}
+    assert frozenset(BUILT_IN) > UNQUOTED
 
 
 def test_a_recipe_survives_its_json() -> None:
