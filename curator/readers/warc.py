@@ -4,10 +4,10 @@ files).
 Of responses, those with a status of 2xx and HTML or plain text; HTML is read as in the HTML reader. Other records and
 types of content are passed over and count as nothing. Transfer and content encodings are undone, unless the crawler has
 undone them and left the header. What was cut off (WARC-Truncated, or a body that ends before its encoding or its
-Content-Length does) is read as far as it goes, with the note `warc.truncated`. The id is the WARC-Record-ID; the source
-is the recipe's; `metadata` may name `url`, `date` or any WARC header. One producer reads the file (usually one gzip
-member a record) and hands out blocks of whole records; the position is the offset of the record in the decompressed
-stream.
+Content-Length does, or within the next record) is read as far as it goes, with the note `warc.truncated`. The id is the
+WARC-Record-ID; the source is the recipe's; `metadata` may name `url`, `date` or any WARC header. One producer reads the
+file (usually one gzip member a record) and hands out blocks of whole records; the position is the offset of the record
+in the decompressed stream.
 
 Failures: warc.record (not a WARC record, or its header, HTTP header or encoding is broken), html.malformed,
 document.too_large (the record or its decoded body, and only where it would have been read).
@@ -30,7 +30,7 @@ from curator.readers.detect import sniff_format
 from curator.readers.html import MALFORMED, MalformedPageError, decode_page, page_text
 from curator.readers.http_body import breaks_off, is_shorter, lacks_last_chunk
 from curator.readers.streams import digest_data
-from curator.readers.warc_records import RecordHead, WarcEnds, parse_head, skip_line_ends
+from curator.readers.warc_records import NEXT_RECORD, RecordHead, WarcEnds, parse_head, skip_line_ends
 
 if TYPE_CHECKING:
     from fastwarc.warc import HeaderMap, WarcRecord
@@ -100,7 +100,7 @@ def _read_record(builder: RecordBuilder, position: int, record: bytes, options: 
     if head is None or head.head_bytes + head.content_bytes > len(record):
         return BAD_RECORD
     text: str | bytes
-    is_cut_off = "warc-truncated" in head.headers
+    is_cut_off = "warc-truncated" in head.headers or _takes_in_next(record, head)
     try:
         if head.type == "conversion":
             text = record[head.head_bytes : head.head_bytes + head.content_bytes]
@@ -123,6 +123,12 @@ def _read_record(builder: RecordBuilder, position: int, record: bytes, options: 
     if is_cut_off:
         builder.note(position, TRUNCATED)
     return None
+
+
+def _takes_in_next(record: bytes, head: RecordHead) -> bool:
+    """Whether the content is shorter than the header says, so that what was read as its end is the next record: behind
+    a whole one there is the end of a line."""
+    return head.head_bytes + head.content_bytes == len(record) and NEXT_RECORD in record[head.head_bytes :]
 
 
 def _read_response(record: bytes, limit: int) -> _Page | None:

@@ -17,7 +17,8 @@ HEAD_LIMIT_BYTES = LOOK_BACK_BYTES
 """A WARC header longer than this (64 KiB) is taken for garbage. Real ones have one or two."""
 
 _MAGIC = b"WARC/"
-_NEXT_RECORD = b"\nWARC/1."
+NEXT_RECORD = b"\nWARC/1."
+"""How a further record begins, with the end of the line before it."""
 _SPACING_BYTES = 4
 """CR LF CR LF behind a record."""
 
@@ -97,9 +98,9 @@ class WarcEnds(RecordEnds):
             elif self._state == _HEAD:
                 place = self._take_head(data, place)
             else:
-                mark = data.find(_NEXT_RECORD, place)
+                mark = data.find(NEXT_RECORD, place)
                 if mark < 0:
-                    self._kept = data[max(place, len(data) - len(_NEXT_RECORD) + 1) :]
+                    self._kept = data[max(place, len(data) - len(NEXT_RECORD) + 1) :]
                     break
                 place = mark + 1
                 found.append(place)

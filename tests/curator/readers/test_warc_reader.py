@@ -267,6 +267,18 @@ def test_a_record_that_says_that_it_was_cut_off_is_noted_if_it_is_a_document() -
     assert read_bytes(READER, b"".join(records), ReadOptions()).notes == []
 
 
+@pytest.mark.parametrize(("more", "notes"), [(0, 0), (4, 0), (50, 1), (500, 1)])
+def test_a_record_that_takes_in_the_next_one_is_noted(more: int, notes: int) -> None:
+    records = [warc_record(response(b"<p>page %d</p>" % number), number=number) for number in range(4)]
+    http = records[1].split(b"\r\n\r\n", 1)[1].removesuffix(b"\r\n\r\n")
+    said = b"Content-Length: %d\r\n"
+    records[1] = records[1].replace(said % len(http), said % (len(http) + more))
+    found = read_bytes(READER, b"".join(records), ReadOptions())
+    assert found.records[1][1].startswith(b"page 1")
+    assert found.notes == [(len(records[0]), "warc.truncated")] * notes
+    assert [code for _, code in found.failures] == ["warc.record"] * notes
+
+
 def test_a_page_of_endless_nesting_fails() -> None:
     found = read_bytes(READER, warc_record(response(b"<div>" * 20_000)), ReadOptions())
     assert found.failures == [(0, "html.malformed")]
@@ -274,6 +286,7 @@ def test_a_page_of_endless_nesting_fails() -> None:
 
 parts = st.sampled_from(
     [
+        warc_record(b"0123456789", "conversion").replace(b"Content-Length: 10", b"Content-Length: 70"),
         warc_record(b""),
         warc_record(b"content \r\n\r\nWARC/1.0 inside\r\n"),
         warc_record(response(b"<p>text</p>")).rstrip(b"\r\n"),
@@ -306,5 +319,6 @@ def test_any_split_size_gives_the_same_records_and_failures(data: bytes, split_b
     found = read_bytes(READER, data, ReadOptions(batch_bytes=batch_bytes), split_bytes)
     assert found.rows == whole.rows
     assert found.details == whole.details
+    assert found.notes == whole.notes
     packed = read_bytes(READER, data, ReadOptions(batch_bytes=batch_bytes), split_bytes, "gzip")
     assert (packed.rows, packed.details) == (whole.rows, whole.details)
