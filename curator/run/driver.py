@@ -369,7 +369,7 @@ class _Driver:
             write_parquet(written, FAILED_SCHEMA, iter(tables), "zstd")
             publish(written, make_folder(self.directory.failed) / written.name)
             raise make_refusal(self.tally, limit, count_failures(tables), self.files)
-        self.warnings.extend(describe_unread_files(self.tally))
+        self.warnings.extend(describe_unread_files(self.tally, self.files))
 
     def _relate(self, name: str, parts: list[Part], *, children: bool = False) -> list[Part]:
         folder = self.directory.phase(f"relate-{name}{'-children' if children else ''}")

@@ -83,7 +83,7 @@ DAMAGED: dict[str, tuple[bytes, str, int]] = {
 
 @pytest.mark.parametrize(
     "name",
-    ["truncated.jsonl.gz", "followed.jsonl.gz", "latin1.jsonl", "prose.jsonl", "without.jsonl"],
+    ["truncated.jsonl.gz", "followed.jsonl.gz", "latin1.jsonl", "prose.jsonl", "without.jsonl", "magic.parquet"],
 )
 def test_what_can_be_read_is_processed_and_the_rest_is_told_and_counted(
     name: str, tmp_path: Path, recipe: Path
@@ -104,21 +104,6 @@ def test_what_can_be_read_is_processed_and_the_rest_is_told_and_counted(
     assert len(rows(run, "scores")) >= least
     if name.endswith(".jsonl") or least == len(GOOD):
         assert kept(run) == [document["id"] for document in GOOD]
-
-
-def test_an_input_of_which_nothing_can_be_read_is_no_success(tmp_path: Path, recipe: Path) -> None:
-    content, code, _ = DAMAGED["magic.parquet"]
-    (tmp_path / "magic.parquet").write_bytes(content)
-    done = process(tmp_path / "magic.parquet", output=tmp_path / "run", recipe=recipe)
-    assert (done.returncode, done.stdout) == (3, "")
-    line = told(done)
-    assert "1 of 1 record could not be read (100.00%, allowed 0.10%): magic.parquet at 0: " in line
-    assert "where a run without documents will do, go on: --resume --set max_error_rate=1.00" in line
-    assert MEANINGS[code].words in line
-    assert [row["code"] for row in rows(tmp_path / "run", "failed")] == [code]
-    options = ("--resume", "--set", "max_error_rate=1")
-    assert process(tmp_path / "magic.parquet", output=tmp_path / "run", recipe=recipe, options=options).returncode == 0
-    assert verify(RunDirectory(tmp_path / "run")).problems == []
 
 
 def test_a_directory_of_good_and_bad_files_is_read_as_far_as_it_can_be(tmp_path: Path, recipe: Path) -> None:
