@@ -1,12 +1,14 @@
 """The pyarrow filesystem of a place, set up from the usual environment variables.
 
-Credentials are never read here: the SDK of each storage finds them by itself (environment, configuration files, the
-role of the machine). Google Cloud Storage and Azure stand on the same seam and have not been tried against a server.
+The SDKs of Amazon and Google find credentials by themselves (environment, configuration files, the role of the
+machine); for Azure the key of the account is handed on. Google Cloud Storage and Azure stand on the same seam and have
+not been tried against a server.
 """
 
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from datetime import timedelta
 from functools import lru_cache
@@ -32,6 +34,11 @@ ATTEMPTS = 3
 DEFAULT_REGION = "us-east-1"
 """What a storage of one's own takes where no region is said: the default of MinIO, Ceph and moto."""
 
+_AZURE_ACCOUNT = re.compile(r"[a-z0-9]{3,24}")
+"""Microsoft, 'Storage account overview', section 'Storage account name'."""
+
+_BASE64 = re.compile(r"(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{4}|[A-Za-z0-9+/]{3}=|[A-Za-z0-9+/]{2}==)")
+
 
 def filesystem_of(path: StoragePath) -> pyarrow.fs.FileSystem:
     """The filesystem that answers for a place; one a process and bucket. UserError when the variables are wrong."""
@@ -53,10 +60,7 @@ def _filesystem(scheme: str, bucket: str, _pid: int) -> pyarrow.fs.FileSystem:
         )
     if scheme == "gs":
         return pyarrow.fs.GcsFileSystem(retry_time_limit=timedelta(seconds=GOOGLE_SECONDS))
-    account = os.environ.get("AZURE_STORAGE_ACCOUNT")
-    if not account:
-        raise UserError("AZURE_STORAGE_ACCOUNT is not set", file=f"abfs://{bucket}", hint="name the storage account")
-    return pyarrow.fs.AzureFileSystem(account_name=account, account_key=os.environ.get("AZURE_STORAGE_KEY"))
+    return pyarrow.fs.AzureFileSystem(**azure_options(os.environ, bucket))
 
 
 def s3_options(variables: Mapping[str, str], bucket: str) -> dict[str, str]:
@@ -76,6 +80,25 @@ def s3_options(variables: Mapping[str, str], bucket: str) -> dict[str, str]:
     if region is None:
         region = _region_of(bucket)
     return {**options, "region": region}
+
+
+def azure_options(variables: Mapping[str, str], container: str) -> dict[str, str]:
+    """Account and key from AZURE_STORAGE_ACCOUNT and AZURE_STORAGE_KEY. UserError where one is missing or can be none:
+    pyarrow 26 then ends the process by an exception of C++ that it does not catch."""
+    account, key = variables.get("AZURE_STORAGE_ACCOUNT"), variables.get("AZURE_STORAGE_KEY")
+    place = f"abfs://{container}"
+    if not account:
+        raise UserError("AZURE_STORAGE_ACCOUNT is not set", file=place, hint="name the storage account")
+    if not _AZURE_ACCOUNT.fullmatch(account):
+        hint = "an account has 3 to 24 letters in lower case and digits: give its name, not its address"
+        raise UserError("AZURE_STORAGE_ACCOUNT is no name of a storage account", file=place, hint=hint)
+    if not key:
+        hint = "give a key of the storage account: roles, tokens and signatures (SAS) are not used"
+        raise UserError("AZURE_STORAGE_KEY is not set", file=place, hint=hint)
+    if not _BASE64.fullmatch(key):
+        hint = "copy a key of the storage account as it stands there, in base64"
+        raise UserError("AZURE_STORAGE_KEY is no key of a storage account", file=place, hint=hint)
+    return {"account_name": account, "account_key": key}
 
 
 def _region_of(bucket: str) -> str:

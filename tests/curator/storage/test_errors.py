@@ -18,9 +18,10 @@ from curator.readers.detect import discover
 from curator.readers.jsonl import JsonlReader
 from curator.readers.streams import read_chunks
 from curator.storage import filesystems
-from curator.storage.filesystems import _filesystem, s3_options
+from curator.storage.filesystems import _filesystem, azure_options, s3_options
 from curator.storage.objects import delete_object, put_object
 from curator.storage.path import StoragePath, as_path
+from tests.command import curator, told
 from tests.curator.storage.conftest import KEY_ID, SECRET
 from tests.runs import run_stages
 
@@ -106,6 +107,32 @@ def test_google_s_storage_is_not_waited_for_without_end(monkeypatch: pytest.Monk
     with pytest.raises(TransientError, match="check the credentials and the network"):
         as_path("gs://bucket/run").exists()
     assert time.monotonic() - started < SECONDS
+
+
+@pytest.mark.parametrize(
+    ("account", "key", "said"),
+    [
+        ("", "YWJj", "AZURE_STORAGE_ACCOUNT is not set"),
+        ("account:80", "YWJj", "AZURE_STORAGE_ACCOUNT is no name of a storage account"),
+        ("account", "", "AZURE_STORAGE_KEY is not set"),
+        ("account", "not+the+key", "AZURE_STORAGE_KEY is no key of a storage account"),
+        ("account", "not+the+key+\n", "AZURE_STORAGE_KEY is no key of a storage account"),
+        ("account", "not+the=key+", "AZURE_STORAGE_KEY is no key of a storage account"),
+    ],
+)
+def test_azure_without_what_it_needs_is_refused_before_arrow_ends_the_process(
+    tmp_path: Path, account: str, key: str, said: str
+) -> None:
+    given = {"AZURE_STORAGE_ACCOUNT": account, "AZURE_STORAGE_KEY": key}
+    done = curator("process", "abfs://container/in", "-o", tmp_path / "run", env=given)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert f"abfs://container: {said} (" in told(done)
+    assert "not+the" not in done.stderr
+
+
+def test_a_name_and_a_key_of_azure_are_handed_on() -> None:
+    given = {"AZURE_STORAGE_ACCOUNT": "account1", "AZURE_STORAGE_KEY": "YWJjZA=="}
+    assert azure_options(given, "container") == {"account_name": "account1", "account_key": "YWJjZA=="}
 
 
 @pytest.mark.parametrize("lines", [1, 40_000, 60_000])
