@@ -39,7 +39,7 @@ LISTS = 400
 EVENTS = 100
 """Events of each finished run."""
 RUNS_A_TRANSACTION = 50
-LIMITS = Limits(read_rate=1e6, read_burst=1e6)
+LIMITS = Limits(read_rate=1e6, read_burst=1e6, streams_per_token=500)
 LEASE = "0123456789abcdef"
 
 

@@ -11,6 +11,9 @@ recipes:
   endpoints:
     - {url: https://translate.example/v1, key_variable: TRANSLATE_KEY}
   environment: [PII_KEY]
+streams:
+  per_token: 50
+  total: 500
 """
 
 from __future__ import annotations
@@ -26,6 +29,11 @@ from curator.validation import first_problem
 from serve.places import Allowances
 from serve.states import TERMINAL, State
 from serve.webhooks.addresses import check_url
+
+STREAMS_PER_TOKEN = 50
+"""A tenth of all: one client that leaves streams open, or a token that has got about, leaves room for others."""
+
+STREAMS = 500
 
 
 class _Strict(BaseModel):
@@ -70,11 +78,19 @@ class WebhookSection(_Strict):
         return bool(self.targets or self.allow)
 
 
+class StreamSection(_Strict):
+    """How many event streams there may be at once, of one token and of all."""
+
+    per_token: int = Field(STREAMS_PER_TOKEN, ge=1)
+    total: int = Field(STREAMS, ge=1)
+
+
 class ServiceConfig(_Strict):
     """All of it; what is not given is not allowed."""
 
     webhooks: WebhookSection = WebhookSection()
     recipes: Allowances = Allowances()
+    streams: StreamSection = StreamSection()
 
 
 def load_config(path: Path) -> ServiceConfig:

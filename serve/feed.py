@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -97,6 +97,8 @@ class Feed:
         self._channels: dict[int, Channel] = {}
         self._changed = asyncio.Event()
         self._newest = 0
+        self._open = 0
+        self._open_by: Counter[str] = Counter()
         self.closing = False
 
     def open(self) -> None:
@@ -125,23 +127,33 @@ class Feed:
             loop.call_soon_threadsafe(self._changed.set)
 
     @contextmanager
-    def follow(self, run: int) -> Iterator[tuple[Channel, asyncio.Event]]:
+    def follow(self, run: int, token: str) -> Iterator[tuple[Channel, asyncio.Event]]:
         """The channel of a run, and an event that is set whenever there is more in it; who waits clears it before
-        looking."""
+        looking. It counts for the token until it is left."""
         more = asyncio.Event()
+        self._open += 1
+        self._open_by[token] += 1
         channel = self._channels.setdefault(run, Channel())
         channel.waiting.add(more)
         self._changed.set()
         try:
             yield channel, more
         finally:
+            self._open -= 1
+            self._open_by[token] -= 1
+            if not self._open_by[token]:
+                del self._open_by[token]
             channel.waiting.discard(more)
             if not channel.waiting:
                 del self._channels[run]
 
     def count(self) -> int:
-        """How many follow."""
-        return sum(len(channel.waiting) for channel in self._channels.values())
+        """How many follow; any thread may ask."""
+        return self._open
+
+    def count_of(self, token: str) -> int:
+        """How many follow with a token."""
+        return self._open_by[token]
 
     async def _look_on(self) -> None:
         while True:

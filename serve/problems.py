@@ -29,6 +29,7 @@ CODES: Mapping[str, Kind] = {
     "token.invalid": Kind(401, "The token is not valid"),
     "token.scope": Kind(403, "The token may not do this"),
     "rate.exceeded": Kind(429, "Too many requests"),
+    "streams.exceeded": Kind(429, "Too many event streams"),
     "route.unknown": Kind(404, "There is no such route"),
     "route.method": Kind(405, "The route does not take this method"),
     "run.unknown": Kind(404, "There is no such run"),

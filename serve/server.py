@@ -45,6 +45,10 @@ from serve.webhooks.signing import load_secret
 GRACE_SECONDS = 5
 """How long requests may take to end when the server shall."""
 
+UNHEARD_MILLISECONDS = 60_000
+"""How long a client may leave what was sent to it unacknowledged: then its connection is gone, and with it what it
+holds. An event stream sends something every 15 s, so one whose client went away without a word ends."""
+
 
 @dataclass(frozen=True)
 class Server:
@@ -108,6 +112,8 @@ def listen(settings: Settings) -> socket.socket:
     # With the protocol named: asyncio sends at once (TCP_NODELAY) on such sockets alone, else an answer waits 40 ms.
     listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    # Those that are accepted have it too (RFC 5482; tcp(7)).
+    listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNHEARD_MILLISECONDS)
     try:
         listening.bind((settings.host, settings.port))
         listening.listen()  # who is told the address may connect at once, and is answered when the server has begun

@@ -7,7 +7,7 @@ import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from serve.config import WebhookSection
+from serve.config import STREAMS, STREAMS_PER_TOKEN, WebhookSection
 from serve.places import Places
 
 STATE_VARIABLE = "CURATOR_STATE"
@@ -16,7 +16,7 @@ STATE_VARIABLE = "CURATOR_STATE"
 @dataclass(frozen=True)
 class Limits:
     """What the service takes at most. Requests are counted per token; `read_rate` and `submit_rate` are those a second
-    in the long run, the bursts those at once."""
+    in the long run, the bursts those at once; `streams` are event streams that are open at once."""
 
     body_bytes: int = 1 << 20
     read_rate: float = 50.0
@@ -25,7 +25,8 @@ class Limits:
     submit_burst: float = 30.0
     refused_rate: float = 1.0
     refused_burst: float = 20.0
-    streams: int = 500
+    streams: int = STREAMS
+    streams_per_token: int = STREAMS_PER_TOKEN
     guarded: int = 2
     guarded_memory_bytes: int = 2_000_000_000
     guarded_seconds: float = 30.0

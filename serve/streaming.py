@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from dataclasses import dataclass
 from pathlib import Path
 
 from anyio import to_thread
@@ -13,9 +15,10 @@ from fastapi import Request
 from fastapi.responses import Response, StreamingResponse
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
+from starlette.types import Receive, Scope, Send
 
 from serve.context import Service
-from serve.feed import Part, encode, event_text
+from serve.feed import Channel, Part, encode, event_text
 from serve.gate import token_of
 from serve.kinds import Kind
 from serve.models import Log, StoredEvent
@@ -24,6 +27,7 @@ from serve.runner.task import LOG
 from serve.settings import attempt_folder
 from serve.states import State
 from serve.store.queries import events_after, state_of
+from serve.tokens import Principal
 
 STREAM = "text/event-stream"
 
@@ -31,6 +35,8 @@ BATCH = 500
 ALIVE_SECONDS = 15.0
 CHECK_SECONDS = 5.0
 """How often at most a stream asks whether its token is still good."""
+COME_AGAIN = {"Retry-After": "10"}
+"""When there may be room for another stream."""
 RETRY_MILLISECONDS = 2000
 """How long a client waits before it connects again."""
 
@@ -39,23 +45,58 @@ async def answer_events(
     service: Service,
     kind: Kind,
     id: str,  # noqa: A002 (as users call it)
+    principal: Principal,
     request: Request,
     begin: int,
     limit: int,
 ) -> Response:
     """The events after `begin`: a stream where that is asked for, else a page. ProblemError where there is no such
-    work, or as many streams as there may be."""
+    work; a stream says itself whether there is room for it."""
     number = await to_thread.run_sync(service.number, kind, id)
     if STREAM not in request.headers.get("accept", ""):
         _, events = await to_thread.run_sync(_look, service, number, begin, limit)
         texts = ",".join(map(event_text, events))
         body = f'{{"events":[{texts}],"next":{events[-1].id if events else begin}}}'
         return Response(body, media_type="application/json")
-    if service.feed.count() >= service.settings.limits.streams:
-        raise ProblemError("service.busy", "as many streams as it may have", headers={"Retry-After": "10"})
-    token = token_of(request.headers.get("authorization", "")) or ""
-    stream = _stream(service, number, begin, token)
-    return StreamingResponse(stream, media_type=STREAM, headers={"X-Accel-Buffering": "no"})
+    secret = token_of(request.headers.get("authorization", "")) or ""
+    return _EventStream(service, number, begin, principal.token, secret)
+
+
+class _EventStream(Response):
+    """The stream of what happens beyond an event. It has its place from the moment that it is sent until that ends,
+    however it does: no other stream can come between the look whether there is room and the taking of it."""
+
+    media_type = STREAM
+
+    def __init__(self, service: Service, number: int, after: int, token: str, secret: str) -> None:
+        super().__init__()
+        self._service = service
+        self._number = number
+        self._after = after
+        self._token = token
+        self._secret = secret
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send it. ProblemError, before anything is sent, where there are as many streams as there may be."""
+        _need_room(self._service, self._token)
+        with self._service.feed.follow(self._number, self._token) as (channel, more):
+            follower = _Follower(self._service, self._number, self._secret, channel, more)
+            async with aclosing(follower.parts(self._after)) as parts:
+                sent = StreamingResponse(parts, media_type=STREAM, headers={"X-Accel-Buffering": "no"})
+                await sent(scope, receive, send)
+
+
+def _need_room(service: Service, token: str) -> None:
+    limits = service.settings.limits
+    if service.feed.count_of(token) >= limits.streams_per_token:
+        raise ProblemError(
+            "streams.exceeded",
+            f"this token has {limits.streams_per_token} open, and may have no more",
+            hint="end one, or ask for pages of events",
+            headers=COME_AGAIN,
+        )
+    if service.feed.count() >= limits.streams:
+        raise ProblemError("service.busy", "as many streams as it may have", headers=COME_AGAIN)
 
 
 def answer_log(service: Service, id: str, attempt: int, begin: int | None, limit: int) -> Log:  # noqa: A002 (as users call it)
@@ -93,20 +134,30 @@ def _is_good(service: Service, token: str) -> bool:
         return True
 
 
-async def _stream(service: Service, number: int, after: int, token: str) -> AsyncIterator[bytes]:
-    checked = time.monotonic()
-    with service.feed.follow(number) as (channel, more):
+@dataclass(frozen=True)
+class _Follower:
+    """Who follows a run: where there is news of it (`channel`, `more`), and the token that has to stay good."""
+
+    service: Service
+    number: int
+    secret: str
+    channel: Channel
+    more: asyncio.Event
+
+    async def parts(self, after: int) -> AsyncGenerator[bytes]:
+        """What is sent, piece by piece."""
+        checked = time.monotonic()
         yield f"retry: {RETRY_MILLISECONDS}\n\n".encode()
-        while not service.feed.closing:
+        while not self.service.feed.closing:
             if time.monotonic() - checked > CHECK_SECONDS:
-                if not await to_thread.run_sync(_is_good, service, token):
+                if not await to_thread.run_sync(_is_good, self.service, self.secret):
                     return  # who connects again is told why
                 checked = time.monotonic()
-            more.clear()
-            part = channel.beyond(after)
+            self.more.clear()
+            part = self.channel.beyond(after)
             if part is None:
-                floor = channel.floor or 0
-                state, events = await to_thread.run_sync(_look, service, number, after, BATCH)
+                floor = self.channel.floor or 0
+                state, events = await to_thread.run_sync(_look, self.service, self.number, after, BATCH)
                 is_all = len(events) < BATCH
                 # All that the channel does not have was committed before this look.
                 until = max(events[-1].id if events else after, floor if is_all else 0)
@@ -122,6 +173,6 @@ async def _stream(service: Service, number: int, after: int, token: str) -> Asyn
             if not is_all:
                 continue
             try:
-                await asyncio.wait_for(more.wait(), ALIVE_SECONDS)
+                await asyncio.wait_for(self.more.wait(), ALIVE_SECONDS)
             except TimeoutError:
                 yield b": alive\n\n"

@@ -41,7 +41,7 @@ def serve_command(options: ServeOptions, as_json: bool) -> None:
     from serve.config import ServiceConfig, load_config
     from serve.places import Places, root_of
     from serve.server import build, check_exposure, listen, run
-    from serve.settings import Settings, default_state, default_store
+    from serve.settings import Limits, Settings, default_state, default_store
 
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     for name in ("alembic", "uvicorn.error"):
@@ -68,6 +68,7 @@ def serve_command(options: ServeOptions, as_json: bool) -> None:
         ray=options.ray,
         ray_jobs=_jobs_address(options),
         webhooks=config.webhooks,
+        limits=Limits(streams=config.streams.total, streams_per_token=config.streams.per_token),
     )
     server = build(settings)
     token = check_exposure(settings, server.service.tokens)

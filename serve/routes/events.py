@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import Header, Query, Request
 from fastapi.responses import Response
 
-from serve.context import ServiceOf
+from serve.context import PrincipalOf, ServiceOf
 from serve.kinds import Kind
 from serve.models import EventPage, Log
 from serve.routing import Routes
@@ -26,12 +26,17 @@ _LOG_PROBLEMS = ("log.missing", "range.invalid", "request.invalid")
 
 
 @ROUTES.add(
-    "GET", "/v1/runs/{run}/events", "read", model=EventPage, problems=("run.unknown", "request.invalid", "service.busy")
+    "GET",
+    "/v1/runs/{run}/events",
+    "read",
+    model=EventPage,
+    problems=("run.unknown", "request.invalid", "streams.exceeded", "service.busy"),
 )
 async def follow_events(
     run: str,
     request: Request,
     service: ServiceOf,
+    principal: PrincipalOf,
     last_event_id: LastEvent = "0",
     after: After = 0,
     limit: EventLimit = 200,
@@ -39,7 +44,7 @@ async def follow_events(
     """The events of a run from the first on: as server-sent events where `Accept` is `text/event-stream`, else a page.
     Ids are numbers that grow, so a stream that breaks off goes on with `Last-Event-ID`, without loss and without
     repeats. It ends with an event `end` when the run has ended."""
-    return await answer_events(service, Kind.RUN, run, request, max(after, int(last_event_id)), limit)
+    return await answer_events(service, Kind.RUN, run, principal, request, max(after, int(last_event_id)), limit)
 
 
 @ROUTES.add("GET", "/v1/runs/{run}/logs", "read", model=Log, problems=("run.unknown", *_LOG_PROBLEMS))
@@ -60,18 +65,21 @@ def read_log(
     "/v1/trainings/{training}/events",
     "read",
     model=EventPage,
-    problems=("training.unknown", "request.invalid", "service.busy"),
+    problems=("training.unknown", "request.invalid", "streams.exceeded", "service.busy"),
 )
 async def follow_training_events(
     training: str,
     request: Request,
     service: ServiceOf,
+    principal: PrincipalOf,
     last_event_id: LastEvent = "0",
     after: After = 0,
     limit: EventLimit = 200,
 ) -> Response:
     """The events of a training, as those of a run. Of its later steps there is one every two seconds."""
-    return await answer_events(service, Kind.TRAINING, training, request, max(after, int(last_event_id)), limit)
+    return await answer_events(
+        service, Kind.TRAINING, training, principal, request, max(after, int(last_event_id)), limit
+    )
 
 
 @ROUTES.add("GET", "/v1/trainings/{training}/logs", "read", model=Log, problems=("training.unknown", *_LOG_PROBLEMS))

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import concurrent.futures
+import socket
 import threading
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
+from urllib.parse import urlsplit
 
+import httpx2
 import pytest
 
 from serve.folds import RunFold
@@ -16,7 +20,7 @@ from serve.models import RunRequest, StoredEvent
 from serve.states import Begin, CancelQueued, Launch, Lose, State, Succeed, Transition
 from serve.store.runs import Taken
 from serve.store.tables import RunRow
-from tests.serve.servers import Running, await_that, make_settings, running, small_request
+from tests.serve.servers import Command, Running, await_that, make_settings, running, small_request
 
 CLIENTS = 200
 
@@ -170,6 +174,98 @@ def test_more_streams_than_it_may_have_are_refused(tmp_path: Path) -> None:
             second = client.get(f"/v1/runs/{run.id}/events", headers=headers)
             assert (second.status_code, second.json()["code"]) == (503, "service.busy")
         await_that(lambda: server.server.service.feed.count() == 0)
+
+
+STREAM = {"Accept": "text/event-stream"}
+
+
+@contextmanager
+def at_most(folder: Path, **limits: int) -> Iterator[Running]:
+    """A server with these limits."""
+    settings = make_settings(folder)
+    with running(replace(settings, limits=replace(settings.limits, **limits)), work=False) as server:
+        yield server
+
+
+def test_a_token_may_have_so_many_streams_and_others_have_theirs(tmp_path: Path) -> None:
+    with at_most(tmp_path, streams_per_token=2) as server, ExitStack() as held:
+        run = make_run(server, "x")
+        path = f"/v1/runs/{run.id}/events"
+        mine, others = server.http(server.create_token("mine", "read")), server.http()
+        held.enter_context(mine)
+        held.enter_context(others)
+        streams = [held.enter_context(ExitStack()) for _ in range(2)]
+        answers = [stream.enter_context(mine.stream("GET", path, headers=STREAM)) for stream in streams]
+        assert [answer.status_code for answer in answers] == [200, 200]
+        refused = mine.get(path, headers=STREAM)
+        assert (refused.status_code, refused.headers["Retry-After"]) == (429, "10")
+        assert refused.headers["content-type"] == "application/problem+json"
+        problem = refused.json()
+        assert (problem["code"], problem["status"]) == ("streams.exceeded", 429)
+        assert problem["detail"] == "this token has 2 open, and may have no more"
+        assert mine.get(path).status_code == 200  # a page is no stream
+        with others.stream("GET", path, headers=STREAM) as answer:
+            assert answer.status_code == 200
+        streams[0].close()  # the client goes away
+        await_that(lambda: server.server.service.feed.count() == 1)
+        with mine.stream("GET", path, headers=STREAM) as answer:
+            assert answer.status_code == 200
+        finish(server, run)
+        await_that(lambda: server.server.service.feed.count() == 0)  # they have ended, and nobody has read them yet
+        with mine.stream("GET", path, headers=STREAM) as answer:
+            assert answer.status_code == 200
+
+
+def test_of_streams_that_are_asked_for_at_one_moment_no_more_are_given_than_there_may_be(tmp_path: Path) -> None:
+    asked, most = 24, 3
+    with at_most(tmp_path, streams_per_token=most) as server, ExitStack() as held:
+        path = f"/v1/runs/{make_run(server, 'x').id}/events"
+        together = threading.Barrier(asked)
+        clients = [held.enter_context(server.http()) for _ in range(asked)]
+
+        def ask(client: httpx2.Client) -> int:
+            together.wait()
+            return held.enter_context(client.stream("GET", path, headers=STREAM)).status_code
+
+        with concurrent.futures.ThreadPoolExecutor(asked) as pool:
+            statuses = sorted(pool.map(ask, clients))
+        assert statuses == [200] * most + [429] * (asked - most)
+        assert server.server.service.feed.count() == most
+    assert server.server.service.feed.count() == 0
+
+
+@pytest.mark.slow
+def test_the_configuration_file_says_how_many_streams_there_may_be(tmp_path: Path) -> None:
+    (tmp_path / "service.yaml").write_text("streams: {per_token: 1}\n")
+    command = Command(make_settings(tmp_path), options=("--config", str(tmp_path / "service.yaml"))).start()
+    try:
+        with command.client() as client:
+            run = client.submit(RunRequest.model_validate(small_request(tmp_path, "x")))
+        headers = {**STREAM, "Authorization": f"Bearer {command.token}"}
+        with httpx2.Client(base_url=command.url, headers=headers, timeout=60) as http:
+            path = f"/v1/runs/{run.id}/events"
+            with http.stream("GET", path) as first:  # its process takes longer to start than both requests
+                assert first.status_code == 200
+                assert http.get(path).json()["code"] == "streams.exceeded"
+    finally:
+        command.stop()
+
+
+def test_a_client_that_takes_nothing_any_more_does_not_keep_its_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("serve.server.UNHEARD_MILLISECONDS", 1000)
+    with at_most(tmp_path) as server, socket.socket() as client:
+        run = make_run(server, "x")
+        for piece in range(20):
+            put_events(server, run, piece, range(1000 * piece, 1000 * (piece + 1)))
+        address = urlsplit(server.url)
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        client.connect((address.hostname, address.port))
+        lines = [f"GET /v1/runs/{run.id}/events HTTP/1.1", f"Host: {address.netloc}", "Accept: text/event-stream"]
+        client.sendall("\r\n".join([*lines, f"Authorization: Bearer {server.token}", "", ""]).encode())
+        await_that(lambda: server.server.service.feed.count() == 1)
+        await_that(lambda: server.server.service.feed.count() == 0, seconds=60)
 
 
 def cut(stream: Iterator[str], lines: int) -> None:

@@ -348,6 +348,7 @@ class _Slow(list[int]):
         ("webhooks: {networks: [10.0.0.1/8]}", "networks.0"),
         ("recipes: {programs: apertium}", "recipes.programs"),
         ("recipe: {}", "recipe"),
+        ("streams: {per_token: 0}", "streams.per_token"),
         ("[", "is not YAML"),
     ],
 )
