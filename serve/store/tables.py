@@ -168,7 +168,7 @@ class IdempotencyRow(Base):
 
 class DeliveryRow(Base):
     """A message of the outbox: to be sent to `url` from `not_before` on, until it has `ended`: delivered, or given up.
-    `tries` were made; `status` and `error` are those of the last."""
+    `tries` were made; `status` and `error` are those of the last. Who sends it says so until `sending_until`."""
 
     __tablename__ = "deliveries"
 
@@ -180,12 +180,18 @@ class DeliveryRow(Base):
     created: Mapped[float]
     tries: Mapped[int]
     not_before: Mapped[float]
+    sending_until: Mapped[float | None]
     ended: Mapped[float | None]
     is_delivered: Mapped[bool]
     status: Mapped[int | None]
     error: Mapped[str | None] = mapped_column(Text)
 
-    __table_args__ = (Index("deliveries_due", "ended", "not_before"), {"sqlite_autoincrement": True})
+    __table_args__ = (
+        Index("deliveries_due", "ended", "not_before"),
+        Index("deliveries_waiting", "ended", "url", "number", "not_before"),
+        Index("deliveries_sent_now", "sending_until"),
+        {"sqlite_autoincrement": True},
+    )
 
 
 class AuditRow(Base):

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import cast
 
-from sqlalchemy import func, select
+from sqlalchemy import Select, func, select
 from sqlalchemy.orm import Session
 
 from serve.config import WebhookSection
@@ -24,12 +24,20 @@ TRIES = 8
 BACKOFF_SECONDS = (5.0, 30.0, 120.0, 600.0, 3600.0, 6 * 3600.0, 24 * 3600.0)
 """Before the next try, by how many there were; together a day and seven hours."""
 CLAIM_SECONDS = 120.0
-"""A message that is being sent is not sent by another server meanwhile."""
+"""A message that is being sent is not sent by another server meanwhile, nor another to its receiver."""
+
+
+@dataclass(frozen=True)
+class Due:
+    """The number of a message that is due, and its receiver."""
+
+    number: int
+    url: str
 
 
 @dataclass(frozen=True)
 class Message:
-    """One that is due. `tries` counts the one that is made now."""
+    """One that is sent. `tries` counts the one that is made now."""
 
     number: int
     id: str
@@ -96,6 +104,7 @@ class Outbox:
                     created=now,
                     tries=0,
                     not_before=now,
+                    sending_until=None,
                     is_delivered=False,
                 )
             )
@@ -111,26 +120,46 @@ class Outbox:
         return list(dict.fromkeys([*configured, *asked]))
 
 
-def is_due(session: Session, now: float) -> bool:
-    """Whether a message is due."""
-    query = select(DeliveryRow.number).where(DeliveryRow.ended.is_(None), DeliveryRow.not_before <= now).limit(1)
-    return session.scalar(query) is not None
+def first_due(session: Session, now: float) -> list[Due]:
+    """Of each receiver that is sent nothing just now the oldest message that is due, those that are due the longest
+    first."""
+    oldest = (
+        select(func.min(DeliveryRow.number))
+        .where(DeliveryRow.ended.is_(None), DeliveryRow.not_before <= now, DeliveryRow.url.not_in(_sent_to(now)))
+        .group_by(DeliveryRow.url)
+    )
+    query = select(DeliveryRow.number, DeliveryRow.url).where(DeliveryRow.number.in_(oldest))
+    return [Due(number, url) for number, url in session.execute(query.order_by(DeliveryRow.not_before))]
 
 
-def claim(session: Session, now: float, most: int) -> list[Message]:
-    """Messages that are due, which no other server sends for a while; in a transaction that is alone among writers."""
+def next_due(session: Session, now: float) -> float | None:
+    """When the next message becomes due that is not, None where there is none."""
+    query = select(func.min(DeliveryRow.not_before)).where(DeliveryRow.ended.is_(None), DeliveryRow.not_before > now)
+    return session.scalar(query)
+
+
+def claim(session: Session, numbers: Sequence[int], now: float) -> list[Message]:
+    """Those of these messages that nobody has claimed since they were found: for a while no other server sends them, or
+    anything else to their receivers. In a transaction that is alone among writers."""
     rows = session.scalars(
-        select(DeliveryRow)
-        .where(DeliveryRow.ended.is_(None), DeliveryRow.not_before <= now)
-        .order_by(DeliveryRow.not_before, DeliveryRow.number)
-        .limit(most)
+        select(DeliveryRow).where(
+            DeliveryRow.number.in_(numbers),
+            DeliveryRow.ended.is_(None),
+            DeliveryRow.not_before <= now,
+            DeliveryRow.url.not_in(_sent_to(now)),
+        )
     ).all()
     found = []
     for row in rows:
         row.tries += 1
-        row.not_before = now + CLAIM_SECONDS
+        row.sending_until = now + CLAIM_SECONDS
         found.append(Message(row.number, row.id, row.url, row.body.encode(), row.tries))
     return found
+
+
+def _sent_to(now: float) -> Select[str]:
+    """The receivers that are sent something just now."""
+    return select(DeliveryRow.url).where(DeliveryRow.ended.is_(None), DeliveryRow.sending_until > now)
 
 
 def list_deliveries(session: Session, run: str | None, before: int | None, limit: int) -> DeliveryPage:
@@ -188,8 +217,11 @@ def _standing(has_ended: bool, is_delivered: bool) -> Standing:
 
 
 def settle(session: Session, message: Message, sent: Sent, now: float) -> None:
-    """Note how a try went, and when the next is."""
+    """Note how a try went, and when the next is; nothing where it took so long that another was begun."""
     row = session.get_one(DeliveryRow, message.number)
+    if row.ended is not None or row.tries != message.tries:
+        return
+    row.sending_until = None
     row.status, row.error = sent.status, sent.error
     if sent.error is None:
         row.ended, row.is_delivered = now, True

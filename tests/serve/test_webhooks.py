@@ -8,6 +8,7 @@ import hashlib
 import hmac
 import http.client
 import json
+import socket
 import ssl
 import threading
 import time
@@ -24,7 +25,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
-from sqlalchemy import update
+from sqlalchemy import select, update
 
 from curator.errors import UserError
 from serve.config import ServiceConfig, WebhookSection, load_config
@@ -90,7 +91,7 @@ def section(folder: Path, url: str, **more: object) -> WebhookSection:
     path.write_text("whsec_" + base64.b64encode(SECRET).decode())
     path.chmod(0o600)
     values = {"secrets": [path], "networks": ["127.0.0.0/8", "::1/128"], **more}
-    return ServiceConfig.model_validate({"webhooks": {"targets": [{"url": url}], **values}}).webhooks
+    return ServiceConfig.model_validate({"webhooks": {"targets": [{"url": url}] if url else [], **values}}).webhooks
 
 
 def finish(server: Running, run: RunRow) -> None:
@@ -200,20 +201,221 @@ def test_a_host_that_cannot_be_is_an_error_of_its_message_alone(tmp_path: Path) 
         assert not server.server.service.deliverer.has_died
 
 
-def test_a_message_that_one_server_sends_is_not_sent_by_another(tmp_path: Path) -> None:
-    with (
-        receiving() as receiver,
-        running(make_settings(tmp_path, webhooks=section(tmp_path, receiver.url)), work=False) as server,
-    ):
+def claim_due(server: Running) -> list[outbox.Message]:
+    """What a server claims that looks now."""
+    with server.server.service.runs.database.write() as session:
+        due = outbox.first_due(session, time.time())
+        claimed = outbox.claim(session, [each.number for each in due], time.time())
+    return sorted(claimed, key=lambda message: message.url)
+
+
+def test_while_one_server_sends_a_message_no_other_sends_it_or_another_to_its_receiver(tmp_path: Path) -> None:
+    targets = [{"url": "http://localhost:9/a"}, {"url": "http://localhost:9/b"}]
+    with running(make_settings(tmp_path, webhooks=section(tmp_path, "", targets=targets)), work=False) as server:
         finish(server, make_run(server, "x"))
+        finish(server, make_run(server, "y"))
         database = server.server.service.runs.database
+        claimed = claim_due(server)
+        assert [message.url[-1] for message in claimed] == ["a", "b"]
+        assert claim_due(server) == []
         with database.write() as session:
-            assert len(outbox.claim(session, time.time(), 10)) == 1
+            outbox.settle(session, claimed[0], outbox.Sent(204, None), time.time())
+        assert [message.url[-1] for message in claim_due(server)] == ["a"]
         with database.write() as session:
-            assert outbox.claim(session, time.time(), 10) == []
-            session.execute(update(DeliveryRow).values(not_before=0.0))  # its server was killed
-            (message,) = outbox.claim(session, time.time(), 10)
-        assert message.tries == 2
+            session.execute(update(DeliveryRow).values(sending_until=0.0))  # their server was killed
+        again = claim_due(server)
+        assert [(message.url[-1], message.tries) for message in again] == [("a", 2), ("b", 2)]
+        with database.write() as session:  # and was not, but slow
+            outbox.settle(session, claimed[1], outbox.Sent(500, "answered 500"), time.time())
+        assert claim_due(server) == []
+
+
+@dataclass
+class Slow:
+    """A receiver of several addresses, which answers those that end with `/slow` when it is told to. `most` is how many
+    it was asked at once."""
+
+    url: str = ""
+    go_on: threading.Event = field(default_factory=threading.Event)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    got: list[tuple[str, str]] = field(default_factory=list)
+    asked: int = 0
+    most: int = 0
+
+    def of(self, path: str) -> list[str]:
+        """What an address got."""
+        return [output for where, output in list(self.got) if where == path]
+
+
+@contextmanager
+def slow_receiving(*, seconds: float = 0.0) -> Iterator[Slow]:
+    slow = Slow()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            with slow.lock:
+                slow.asked += 1
+                slow.most = max(slow.most, slow.asked)
+                slow.got.append((self.path, body["data"]["output"]))
+            time.sleep(seconds)
+            if self.path.endswith("/slow"):
+                slow.go_on.wait(60)
+            with slow.lock:
+                slow.asked -= 1
+            self.send_response(204)
+            self.end_headers()
+
+        def log_message(self, *_arguments: object) -> None:
+            """Say nothing."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    slow.url = f"http://localhost:{server.server_address[1]}"
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield slow
+    finally:
+        slow.go_on.set()
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def standings(server: Running) -> list[object]:
+    """Where messages stand, the oldest first."""
+    return [each["standing"] for each in reversed(deliveries(server))]
+
+
+def test_a_receiver_that_is_slow_holds_up_its_own_messages_alone(tmp_path: Path) -> None:
+    with slow_receiving() as slow:
+        targets = [{"url": f"{slow.url}/slow"}, {"url": f"{slow.url}/fast"}]
+        with delivering(tmp_path, "", targets=targets) as server:
+            for output in "abc":
+                finish(server, make_run(server, output))
+                await_that(lambda output=output: f"/{output}" in slow.of("/fast"), seconds=20)  # type: ignore[misc]
+            assert slow.of("/slow") == ["/a"]
+            assert standings(server) == ["waiting", "delivered"] * 3
+            slow.go_on.set()
+            await_that(lambda: standings(server) == ["delivered"] * 6)
+    assert slow.of("/slow") == slow.of("/fast") == ["/a", "/b", "/c"]
+
+
+def test_a_receiver_gets_its_messages_one_at_a_time_in_the_order_of_the_ends(tmp_path: Path) -> None:
+    names = [f"r{number}" for number in range(12)]
+    with slow_receiving(seconds=0.05) as slow, delivering(tmp_path, f"{slow.url}/hook") as server:
+        for run in [make_run(server, name) for name in names]:
+            finish(server, run)
+        await_that(lambda: standings(server) == ["delivered"] * len(names))
+    assert slow.of("/hook") == [f"/{name}" for name in names]
+    assert slow.most == 1
+
+
+def test_many_slow_addresses_of_one_host_leave_room_for_other_hosts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("serve.webhooks.deliverer.AT_ONCE", 6)
+    with slow_receiving() as slow, slow_receiving() as other:
+        urls = [f"{slow.url}/{number}/slow" for number in range(20)]
+        targets = [{"url": url} for url in (*urls, f"{other.url}/a/slow", f"{other.url}/b/slow", f"{other.url}/c")]
+        with delivering(tmp_path, "", targets=targets) as server:
+            finish(server, make_run(server, "x"))
+            await_that(lambda: (len(slow.got), len(other.got)) == (4, 2))  # six in all, the last has to wait
+            other.go_on.set()
+            await_that(lambda: other.of("/c") == ["/x"])
+            assert (slow.most, len(slow.got)) == (4, 4)
+            slow.go_on.set()
+            await_that(lambda: standings(server) == ["delivered"] * len(targets))
+    assert slow.most == 4
+
+
+def test_a_receiver_that_never_answers_does_not_hold_up_others_by_how_much_waits_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("serve.webhooks.deliverer.AT_ONCE", 1)
+    monkeypatch.setattr("serve.webhooks.deliverer.WHOLE_SECONDS", 0.2)
+    with slow_receiving() as slow, slow_receiving() as other:
+        targets = [{"url": f"{slow.url}/slow"}, {"url": f"{other.url}/x", "states": ["cancelled"]}]
+        settings = make_settings(tmp_path, webhooks=section(tmp_path, "", targets=targets))
+        with running(settings, work=False) as server:
+            for number in range(10):
+                finish(server, make_run(server, f"r{number}"))
+            last = make_run(server, "last")
+            with server.client() as client:
+                client.cancel(last.id)
+            server.server.service.deliverer.start()
+            await_that(lambda: other.of("/x") == ["/last"])
+            assert len(slow.got) < 4
+            server.server.service.deliverer.stop()
+
+
+def test_a_server_that_ends_notes_what_is_under_way_and_leaves_the_rest_to_the_next(tmp_path: Path) -> None:
+    with slow_receiving() as slow:
+        settings = make_settings(tmp_path, webhooks=section(tmp_path, f"{slow.url}/slow"))
+        with running(settings, work=False) as server:
+            deliverer = server.server.service.deliverer
+            deliverer.start()
+            for output in "abc":
+                finish(server, make_run(server, output))
+            await_that(lambda: slow.of("/slow") == ["/a"])
+            stopping = threading.Thread(target=deliverer.stop)
+            stopping.start()
+            time.sleep(0.3)
+            assert stopping.is_alive()
+            slow.go_on.set()
+            stopping.join(20)
+            assert not stopping.is_alive()
+            assert not deliverer.has_died
+            assert standings(server) == ["delivered", "waiting", "waiting"]
+            assert [each["tries"] for each in deliveries(server)] == [0, 0, 1]
+        with running(settings, work=False) as server:
+            server.server.service.deliverer.start()
+            await_that(lambda: standings(server) == ["delivered"] * 3, seconds=20)
+            server.server.service.deliverer.stop()
+    assert slow.of("/slow") == ["/a", "/b", "/c"]
+
+
+def test_what_was_sent_while_the_store_did_not_answer_is_noted_later_and_not_sent_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("serve.store.database.BUSY_SECONDS", 0.2)
+    monkeypatch.setattr("serve.webhooks.deliverer.LOOK_SECONDS", 0.2)
+    with slow_receiving() as slow, delivering(tmp_path, f"{slow.url}/slow") as server:
+        finish(server, make_run(server, "x"))
+        await_that(lambda: slow.of("/slow") == ["/x"])
+        with server.server.service.runs.database.write() as session:
+            session.execute(select(DeliveryRow.number))  # it begins with the first statement
+            slow.go_on.set()
+            time.sleep(1.0)
+            assert standings(server) == ["waiting"]
+        await_that(lambda: standings(server) == ["delivered"])
+    assert slow.of("/slow") == ["/x"]
+
+
+def test_a_message_is_tried_again_when_its_time_has_come_and_not_at_the_next_look(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("serve.webhooks.deliverer.LOOK_SECONDS", 3600.0)
+    monkeypatch.setattr(outbox, "BACKOFF_SECONDS", (0.5,))
+    with receiving(500, 500) as receiver, delivering(tmp_path, receiver.url) as server:
+        finish(server, make_run(server, "x"))
+        await_that(lambda: standings(server) == ["delivered"], seconds=30)
+
+
+def test_addresses_that_do_not_answer_take_no_longer_together_than_one_may(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("serve.webhooks.deliverer.TIMEOUT_SECONDS", 0.2)
+    monkeypatch.setattr("serve.webhooks.deliverer.WHOLE_SECONDS", 0.5)
+    with socket.socket() as full, socket.socket() as first, socket.socket() as second:
+        full.bind(("127.0.0.1", 0))
+        full.listen(0)
+        for waiting in (first, second):  # nobody takes them, and there is room for no more
+            waiting.setblocking(False)
+            waiting.connect_ex(full.getsockname())
+        pinned = Pinned("http", "localhost", full.getsockname()[1], ("127.0.0.1",) * 50, "/")
+        started = time.monotonic()
+        with pytest.raises(OSError, match=r"too long|timed out"):
+            post(pinned, b"{}", {})
+        assert time.monotonic() - started < 5
 
 
 def test_an_attempt_that_is_followed_by_another_is_no_end(tmp_path: Path) -> None:
