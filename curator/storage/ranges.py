@@ -1,11 +1,13 @@
 """An object as a file: the ranges that are read are fetched, a few megabytes are kept, the rest is never held.
 
 What is read belongs to one version of the object. The filesystem cannot ask for a version, and hands out what is not
-there as noise where an object has become shorter; so the version is looked at again after each fetch.
+there as noise where an object has become shorter; so the version is looked at again after each fetch, unless all of a
+small object came, and its ETag is the MD5 of that.
 """
 
 from __future__ import annotations
 
+import hashlib
 import io
 import threading
 from collections import OrderedDict
@@ -170,8 +172,16 @@ class ObjectFile(io.RawIOBase):
         except (CuratorError, FileNotFoundError):
             self._check()  # an object that has changed or gone fails in ways of its own: say that instead
             raise
-        self._check()
+        if not self._is_proven(data):
+            self._check()
         return data
+
+    def _is_proven(self, data: bytes) -> bool:
+        """Whether these bytes are the whole of this version, as its ETag tells of an object that was put by one request
+        (Amazon S3, API reference, 'Object', on ETag); of others it tells nothing."""
+        if len(data) != self.version.size or len(data) > BLOCK_BYTES:
+            return False
+        return hashlib.md5(data, usedforsecurity=False).hexdigest() == self.version.etag
 
     def _check(self) -> None:
         try:
@@ -180,6 +190,11 @@ class ObjectFile(io.RawIOBase):
             raise gone(self._name) from None
         if now != self.version:
             raise changed(self._name)
+
+
+def kept_beginning(path: StoragePath, version: Version) -> bytes | None:
+    """The first block of this version of an object, if this process fetched it a moment ago and has kept it."""
+    return _cache().get(str(path), version, 0)
 
 
 def open_object(path: StoragePath, name: str | None = None) -> BinaryIO:

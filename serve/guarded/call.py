@@ -41,29 +41,31 @@ class Guard:
         self._limits = limits
         self._turns = threading.BoundedSemaphore(limits.guarded)
 
-    def ask(self, question: Question) -> object:
-        """The answer, as JSON values. ProblemError where there is none, or the limits were reached."""
+    def ask(self, question: Question, descriptors: Sequence[int] = ()) -> object:
+        """The answer, as JSON values. The process that gives it has these `descriptors`. ProblemError where there is
+        none, or the limits were reached."""
         if not self._turns.acquire(timeout=WAIT_SECONDS):
             raise ProblemError("service.busy", "others read files just now", headers={"Retry-After": "5"})
         try:
-            return self._ask(question)
+            return self._ask(question, descriptors)
         finally:
             self._turns.release()
 
-    def _ask(self, question: Question) -> object:
+    def _ask(self, question: Question, descriptors: Sequence[int]) -> object:
         memory, seconds = self._limits.guarded_memory_bytes, self._limits.guarded_seconds
         limits = (memory, int(seconds) + 1, OUTPUT_BYTES, question.mapped_bytes, question.written_bytes)
         # A bare name in a recipe is not held against the roots: where it is looked for there is nothing.
         with tempfile.TemporaryDirectory(prefix="curator-") as nowhere:
-            return self._answer(question, limits, nowhere)
+            return self._answer(question, limits, nowhere, descriptors)
 
-    def _answer(self, question: Question, limits: Sequence[int], folder: str) -> object:
+    def _answer(self, question: Question, limits: Sequence[int], folder: str, descriptors: Sequence[int]) -> object:
         seconds = self._limits.guarded_seconds
         process = subprocess.Popen(  # noqa: S603 (our own module)
-            [sys.executable, "-m", "serve.guarded.read", *map(str, limits)],
+            [sys.executable, "-m", question.process, *map(str, limits)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
+            pass_fds=descriptors,
             cwd=folder,
             env=without_secrets() | _ENVIRONMENT,
         )

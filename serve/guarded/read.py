@@ -5,14 +5,14 @@
 
 from __future__ import annotations
 
-import base64
 import json
-import resource
 import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+
+from serve.guarded.limits import limit_process
 
 if TYPE_CHECKING:
     from curator.errors import CuratorError
@@ -26,9 +26,10 @@ class _Strict(BaseModel):
 
 
 class _Question(_Strict):
-    """`mapped_bytes` are what its process may map of files beside its memory, `written_bytes` what it may write into
-    each."""
+    """`process` is the module that answers; `mapped_bytes` are what it may map of files beside its memory,
+    `written_bytes` what it may write into each."""
 
+    process: ClassVar[str] = "serve.guarded.read"
     mapped_bytes: ClassVar[int] = 0
     written_bytes: ClassVar[int] = 0
 
@@ -71,17 +72,22 @@ class FailuresQuestion(_Question):
 
 
 class PackedFile(_Strict):
-    """A compressed file of an input, as `curator.readers.base.InputFile` has it."""
+    """A compressed file of an input, as `curator.readers.base.InputFile` has it. Where its first bytes are here already
+    `beginning` is a file that holds so many of them."""
 
     path: str
     name: str
     size: int
     compression: str
     etag: str | None
+    beginning: str | None
+    held: int
 
 
 class HeadsQuestion(_Question):
     """The first (decompressed) bytes of each of some files, which are all on a disk, or all in storage."""
+
+    process: ClassVar[str] = "serve.guarded.unpack"
 
     kind: Literal["heads"] = "heads"
     files: tuple[PackedFile, ...]
@@ -103,7 +109,8 @@ class RecipeQuestion(_Question):
         return cls(recipe=recipe.model_dump_json())
 
 
-Question = PreviewQuestion | DecisionsQuestion | ExplainQuestion | FailuresQuestion | HeadsQuestion | RecipeQuestion
+AnsweredHere = PreviewQuestion | DecisionsQuestion | ExplainQuestion | FailuresQuestion | RecipeQuestion
+Question = AnsweredHere | HeadsQuestion
 
 
 class ToldError(_Strict):
@@ -154,10 +161,10 @@ class Answer(_Strict):
 
 def main(memory_bytes: int, seconds: int, output_bytes: int, mapped_bytes: int, written_bytes: int) -> None:
     """Answer one question within the limits."""
-    _limit(memory_bytes, seconds, mapped_bytes, written_bytes)
+    limit_process(memory_bytes, seconds, mapped_bytes, written_bytes)
     from curator.errors import DataError, UserError
 
-    asked: Question = TypeAdapter(Annotated[Question, Field(discriminator="kind")]).validate_json(
+    asked: AnsweredHere = TypeAdapter(Annotated[AnsweredHere, Field(discriminator="kind")]).validate_json(
         sys.stdin.buffer.read()
     )
     try:
@@ -174,28 +181,13 @@ def main(memory_bytes: int, seconds: int, output_bytes: int, mapped_bytes: int, 
     sys.stdout.buffer.write(text)
 
 
-def _limit(memory_bytes: int, seconds: int, mapped_bytes: int, written_bytes: int) -> None:
-    """Bound this process: memory of its own, address space, processor time, what it writes into a file; no core is
-    left."""
-    for what, most in (
-        (resource.RLIMIT_DATA, memory_bytes),
-        (resource.RLIMIT_AS, memory_bytes + mapped_bytes),
-        (resource.RLIMIT_CPU, seconds),
-        (resource.RLIMIT_FSIZE, written_bytes),
-        (resource.RLIMIT_CORE, 0),
-    ):
-        resource.setrlimit(what, (most, most))
-
-
-def _answer(asked: Question) -> Json:
+def _answer(asked: AnsweredHere) -> Json:
     if isinstance(asked, PreviewQuestion):
         return _preview(asked)
     if isinstance(asked, DecisionsQuestion):
         return _decisions(asked)
     if isinstance(asked, FailuresQuestion):
         return _failures(asked)
-    if isinstance(asked, HeadsQuestion):
-        return _heads(asked).model_dump()
     if isinstance(asked, RecipeQuestion):
         return _recipe(asked).model_dump()
     from curator.explain import explain
@@ -271,18 +263,6 @@ def _failures(asked: FailuresQuestion) -> Json:
         for each in found[: asked.limit]
     ]
     return {"failures": rows, "records": sum(each.records for each in found)}
-
-
-def _heads(asked: HeadsQuestion) -> HeadsAnswer:
-    from curator.errors import DataError, TransientError, UserError
-    from curator.readers.base import InputFile
-    from curator.readers.detect import read_heads
-
-    files = [InputFile(each.path, each.name, each.size, 0, "", each.compression, each.etag) for each in asked.files]
-    try:
-        return HeadsAnswer(heads=tuple(base64.b64encode(head).decode() for head in read_heads(files)))
-    except (UserError, DataError, TransientError) as error:
-        return HeadsAnswer(error=ToldError.of(error))
 
 
 def _recipe(asked: RecipeQuestion) -> RecipeAnswer:

@@ -99,7 +99,7 @@ def test_a_damaged_file_is_told(tmp_path: Path, data: bytes) -> None:
 @pytest.mark.slow
 def test_the_reader_writes_nothing(tmp_path: Path) -> None:
     script = (
-        "from serve.guarded.read import _limit; _limit(2_000_000_000, 5, 0, 0);"
+        "from serve.guarded.limits import limit_process; limit_process(2_000_000_000, 5, 0, 0);"
         f"open({str(tmp_path / 'x')!r}, 'w').write('a' * 100_000)"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True)

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import gzip
 import lzma
+import subprocess
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
@@ -26,8 +28,8 @@ from tests.serve.servers import LOOSE, SMALL, Running, make_settings, running
 
 LINE = b'{"text": "a line"}\n'
 
-LITTLE_MEMORY = replace(Limits(), guarded_memory_bytes=450_000_000)
-"""Of which a process that has loaded what it needs leaves about 110 MB."""
+LITTLE_MEMORY = replace(Limits(), guarded_memory_bytes=180_000_000)
+"""Of which a process that has loaded what it needs leaves less than 192 MB."""
 
 SAMPLES = {
     "a.jsonl": LINE,
@@ -126,6 +128,12 @@ def test_many_inputs_are_what_they_are_to_a_command(tmp_path: Path) -> None:
     folder = write(tmp_path / "many", {f"{number}.jsonl.gz": gzip.compress(b"%d" % number) for number in range(1010)})
     write(folder, {name: data for name, data in SAMPLES.items() if not name.startswith("p")})
     assert find([folder]) == discover([str(folder)])
+
+
+def test_the_process_that_unpacks_loads_nothing_that_takes_long() -> None:
+    script = "import sys, serve.guarded.unpack; print({'pyarrow', 'pydantic', 'numpy'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout == "set()\n"
 
 
 @pytest.mark.slow

@@ -291,7 +291,7 @@ def test_a_model_may_be_larger_than_the_memory_when_it_is_mapped(tmp_path: Path)
     with (tmp_path / "model").open("wb") as file:
         file.truncate(3 << 30)
     script = (
-        "import mmap, sys; from serve.guarded.read import _limit; _limit(500_000_000, 60, 32 << 30, 0)\n"
+        "import mmap; from serve.guarded.limits import limit_process; limit_process(500_000_000, 60, 32 << 30, 0)\n"
         f"with open({str(tmp_path / 'model')!r}, 'rb') as file: mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)\n"
         "try: bytearray(600_000_000)\n"
         "except MemoryError: print('bound')"

@@ -147,6 +147,17 @@ def test_an_object_that_changes_while_it_is_read(bucket: StoragePath, lines: int
         JsonlReader().digest(next(iter(JsonlReader().splits(file, ReadOptions(), 1 << 20))))
 
 
+@pytest.mark.parametrize("line", [b'{"text": "b"}\n', b'{"text": "longer"}\n', b"{}\n"])
+def test_a_small_object_that_changes_before_it_is_read(bucket: StoragePath, line: bytes) -> None:
+    put_object(bucket / "a.jsonl", b'{"text": "a"}\n')
+    with (bucket / "a.jsonl").open() as file:
+        put_object(bucket / "a.jsonl", line)
+        with pytest.raises(DataError, match=r"a\.jsonl: is not what it was when the run began"):
+            file.read()
+    with (bucket / "a.jsonl").open() as file:
+        assert file.read() == line
+
+
 def test_an_object_that_goes_away_while_it_is_read(bucket: StoragePath) -> None:
     file = jsonl(bucket, 40_000)
     chunks = read_chunks(file, chunk_bytes=1000)

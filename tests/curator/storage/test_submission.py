@@ -3,17 +3,23 @@ finds the storage by the same variables."""
 
 from __future__ import annotations
 
+import bz2
 import gzip
+import lzma
+import random
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 
 import pytest
 
-from curator.errors import DataError, TransientError
+from curator.errors import DataError, TransientError, UserError
 from curator.readers import streams
 from curator.readers.detect import discover
+from curator.storage import ranges
 from curator.storage.objects import put_object
 from curator.storage.path import StoragePath
+from curator.storage.ranges import version_of
 from serve.guarded.call import Guard
 from serve.guarded.heads import read_guarded_heads
 from serve.places import Places
@@ -53,8 +59,54 @@ def test_what_the_storage_says_to_the_limited_process_is_told_as_said_here(
     guard = Guard(Limits())
     assert read_guarded_heads(guard, files) == [LINE]
     put_object(bucket / "a.jsonl.gz", gzip.compress(LINE * 2))
+    assert read_guarded_heads(guard, files) == [LINE]  # as it was when it was looked at
+    ranges._cache.cache_clear()
     with pytest.raises(DataError, match=r"a\.jsonl\.gz: is not what it was"):
         read_guarded_heads(guard, files)
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
     with pytest.raises(TransientError, match="cannot be reached"):
         read_guarded_heads(guard, files)
+
+
+@pytest.mark.slow
+def test_objects_that_were_looked_at_are_unpacked_without_going_to_the_storage_again(
+    bucket: StoragePath, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(60):
+        put_object(bucket / "in" / f"{number:02d}.jsonl.gz", gzip.compress(b"%d" % number * 50_000))
+    files = discover([str(bucket / "in")])[-48:]
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")  # of the limited process; here there are connections
+    assert read_guarded_heads(Guard(Limits()), files) == [(b"%d" % number * 1024)[:1024] for number in range(12, 60)]
+
+
+@pytest.mark.slow
+def test_an_object_whose_first_block_does_not_tell_is_gone_to(bucket: StoragePath) -> None:
+    noise = random.Random(1).randbytes(900_000)
+    skipped = b"\x50\x2a\x4d\x18" + (400_000).to_bytes(4, "little") + bytes(400_000)
+    samples = {
+        "a.bz2": bz2.compress(b"WARC/1.0\r\n" + noise),
+        "b.zst": skipped + COMPRESS["zstd"](b"<!doctype html>"),
+        "c.gz": gzip.compress(LINE),
+        "d.jsonl.zst": skipped + b"not zstd",
+    }
+    for name, data in samples.items():
+        put_object(bucket / "in" / name, data)
+    given = [str(bucket / "in")]
+    expected = discover(given)
+    assert [file.format for file in expected] == ["warc", "html", "jsonl", "jsonl"]
+    assert discover(given, heads=partial(read_guarded_heads, Guard(Limits()))) == expected
+
+
+@pytest.mark.slow
+def test_of_several_objects_that_will_not_do_the_first_is_told(bucket: StoragePath) -> None:
+    skipped = b"\x50\x2a\x4d\x18" + (400_000).to_bytes(4, "little") + bytes(400_000)
+    put_object(bucket / "a.zst", skipped + COMPRESS["zstd"](LINE))
+    put_object(bucket / "b.xz", lzma.compress(LINE, filters=[{"id": lzma.FILTER_LZMA2, "dict_size": 1 << 30}]))
+    files = discover([str(bucket / "a.zst")])
+    (small,) = [replace(file, name="b.xz", path=str(bucket / "b.xz"), compression="xz") for file in files]
+    both = [*files, replace(small, size=version_of(bucket / "b.xz").size, etag=version_of(bucket / "b.xz").etag)]
+    with pytest.raises(UserError, match=r"b\.xz: needs more memory"):
+        read_guarded_heads(Guard(Limits()), both)
+    put_object(bucket / "a.zst", b"another")
+    with pytest.raises(DataError, match=r"a\.zst: is not what it was"):
+        read_guarded_heads(Guard(Limits()), both)
