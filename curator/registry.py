@@ -38,10 +38,15 @@ def _entries(group: str) -> dict[str, EntryPoint]:
     return {entry.name: entry for entry in sorted(registered(group), key=lambda entry: entry.name)}
 
 
+def added() -> list[EntryPoint]:
+    """What other packages than this one add, whatever the group."""
+    entries = (entry for group in _GROUPS for entry in registered(group))
+    return [entry for entry in entries if entry.value.partition(".")[0] not in _OURS]
+
+
 def is_extended() -> bool:
     """Whether another package than this one adds anything."""
-    entries = (entry for group in _GROUPS for entry in registered(group))
-    return any(entry.value.partition(".")[0] not in _OURS for entry in entries)
+    return bool(added())
 
 
 def names(group: str) -> list[str]:
@@ -58,7 +63,7 @@ def load(group: str, name: str) -> object:
         raise UserError(f"no {noun} is named {name!r}", hint=nearest(name, entries) or f"known: {known}")
     try:
         return entries[name].load()
-    except ImportError as error:
+    except (ImportError, SyntaxError, AttributeError) as error:
         raise UserError(f"{name!r} cannot be imported: {error}", hint=f"check {entries[name].value}") from error
 
 

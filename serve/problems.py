@@ -54,6 +54,7 @@ CODES: Mapping[str, Kind] = {
     "report.missing": Kind(404, "The run has no report"),
     "log.missing": Kind(404, "The attempt has no log"),
     "range.invalid": Kind(416, "The log has no such range"),
+    "package.failed": Kind(422, "A stage or reader of another package failed"),
     "preview.failed": Kind(422, "The files could not be read within the limits"),
     "store.unavailable": Kind(503, "The store does not answer"),
     "service.full": Kind(503, "The disk of the service is full or cannot be written"),

@@ -23,6 +23,7 @@ from serve.guarded.call import Guard
 from serve.guarded.heads import read_guarded_heads
 from serve.guarded.recipes import check_guarded_stages
 from serve.models import RecipeChoice, Run, RunRequest, WorkRequest
+from serve.packages import told_as_theirs
 from serve.places import PlaceError, Places
 from serve.problems import ProblemError
 from serve.settings import Settings
@@ -44,9 +45,10 @@ class Checked:
 def check_recipe(choice: RecipeChoice, places: Places, guard: Guard) -> tuple[Recipe, tuple[str, ...]]:
     """A recipe that can run here, and its phases in words. ProblemError where it cannot."""
     try:
-        recipe = _load(choice)
-        files = places.check_recipe(recipe)
-        phases = check_guarded_stages(guard, recipe, files)
+        with told_as_theirs():
+            recipe = _load(choice)
+            files = places.check_recipe(recipe)
+            phases = check_guarded_stages(guard, recipe, files)
     except PlaceError as error:
         raise place_problem(error) from error
     except UserError as error:

@@ -6,6 +6,7 @@ reads it. Neither may be this one.
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import tempfile
@@ -16,6 +17,7 @@ from pydantic import ValidationError
 
 from serve.environment import without_secrets
 from serve.guarded.read import Answer, Question
+from serve.packages import Fault
 from serve.problems import ProblemError
 from serve.settings import Limits
 
@@ -67,7 +69,7 @@ class Guard:
             stderr=subprocess.DEVNULL,
             pass_fds=descriptors,
             cwd=folder,
-            env=without_secrets() | _ENVIRONMENT,
+            env=without_secrets() | _ENVIRONMENT | {"PYTHONPATH": _import_path()},
         )
         try:
             out, _ = process.communicate(question.model_dump_json().encode(), timeout=seconds)
@@ -81,9 +83,16 @@ class Guard:
             answer = Answer.model_validate_json(out)
         except ValidationError as error:
             raise _failed("the process that read them gave no answer") from error
+        if answer.trace:
+            raise Fault(answer.detail, answer.trace).as_problem()
         if answer.code is not None:
             raise ProblemError(answer.code, answer.detail, hint=answer.hint)
         return answer.value
+
+
+def _import_path() -> str:
+    """Where this process finds its packages, so that one that works in another folder finds them too."""
+    return os.pathsep.join(dict.fromkeys(map(os.path.abspath, sys.path)))
 
 
 def _failed(detail: str) -> ProblemError:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
@@ -113,20 +113,22 @@ AnsweredHere = PreviewQuestion | DecisionsQuestion | ExplainQuestion | FailuresQ
 Question = AnsweredHere | HeadsQuestion
 
 
+ToldKind = Literal["UserError", "DataError", "TransientError"]
+
+
 class ToldError(_Strict):
     """An error of ours as it passes from process to process: which it is, and what it says."""
 
-    kind: Literal["UserError", "DataError", "TransientError"]
+    kind: ToldKind
     message: str
     file: str | None
     hint: str | None
 
     @classmethod
     def of(cls, error: CuratorError) -> ToldError:
-        """What is told of an error, which is one of `kind`."""
-        return cls.model_validate(
-            {"kind": type(error).__name__, "message": error.message, "file": error.file, "hint": error.hint}
-        )
+        """What is told of an error, which is one of `kind`, or of a kind of these."""
+        kind = next(base.__name__ for base in type(error).__mro__ if base.__name__ in get_args(ToldKind))
+        return cls.model_validate({"kind": kind, "message": error.message, "file": error.file, "hint": error.hint})
 
     def as_error(self) -> CuratorError:
         """The error that was told."""
@@ -151,12 +153,14 @@ class RecipeAnswer(_Strict):
 
 
 class Answer(_Strict):
-    """What was read; or the code of a problem, with what is wrong."""
+    """What was read; or the code of a problem, with what is wrong; or the `detail` and `trace` of a fault of another
+    package."""
 
     value: Json = None
     code: str | None = None
     detail: str = ""
     hint: str | None = None
+    trace: str = ""
 
 
 def main(memory_bytes: int, seconds: int, output_bytes: int, mapped_bytes: int, written_bytes: int) -> None:
@@ -170,15 +174,30 @@ def main(memory_bytes: int, seconds: int, output_bytes: int, mapped_bytes: int, 
     try:
         answer = Answer(value=_answer(asked))
     except UserError as error:
-        answer = Answer(code="document.unknown", detail=error.message, hint=error.hint)
+        answer = _fault(error, Answer(code="document.unknown", detail=error.message, hint=error.hint))
     except DataError as error:
         answer = Answer(code="run.damaged", detail=error.message, hint=error.hint)
     except MemoryError:
         answer = Answer(code="preview.failed", detail=f"it takes more than {memory_bytes:,} bytes of memory")
+    except (Exception, SystemExit) as error:  # noqa: BLE001 (another package may raise anything; what is ours goes on)
+        answer = _fault(error)
     text = json.dumps(answer.model_dump(), default=str).encode()
     if len(text) > output_bytes:
         text = Answer(code="preview.failed", detail="there is too much of it").model_dump_json().encode()
     sys.stdout.buffer.write(text)
+
+
+def _fault(error: BaseException, otherwise: Answer | None = None) -> Answer:
+    """What is told of an error that is one of another package. Of any other what is said `otherwise`; without that it
+    goes on, and ends this process."""
+    from serve.packages import fault_of
+
+    fault = fault_of(error)
+    if fault is not None:
+        return Answer(detail=fault.detail, trace=fault.trace)
+    if otherwise is None:
+        raise error
+    return otherwise
 
 
 def _answer(asked: AnsweredHere) -> Json:
@@ -268,11 +287,14 @@ def _failures(asked: FailuresQuestion) -> Json:
 def _recipe(asked: RecipeQuestion) -> RecipeAnswer:
     from curator.errors import DataError, TransientError, UserError
     from curator.recipe import Recipe
+    from serve.packages import fault_of
     from serve.stage_checks import check_stages
 
     try:
         return RecipeAnswer(phases=check_stages(Recipe.model_validate_json(asked.recipe)))
     except (UserError, DataError, TransientError) as error:
+        if fault_of(error) is not None:
+            raise
         return RecipeAnswer(error=ToldError.of(error))
 
 

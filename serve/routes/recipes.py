@@ -10,6 +10,7 @@ from curator.recipe import packaged_recipes, recipe_schema
 from curator.registry import STAGES, names, stage_class
 from serve.context import ServiceOf
 from serve.models import RecipeChoice, RecipeList, RecipeSummary, StageList, StageSummary, ValidRecipe
+from serve.packages import told_as_theirs
 from serve.routing import Routes
 from serve.submission import check_recipe
 
@@ -33,6 +34,7 @@ def list_recipes() -> RecipeList:
         "request.malformed",
         "request.media_type",
         "recipe.invalid",
+        "package.failed",
         "place.refused",
         "service.busy",
     ),
@@ -43,16 +45,18 @@ def validate_recipe(choice: RecipeChoice, service: ServiceOf) -> ValidRecipe:
     return ValidRecipe(name=recipe.name, stages=tuple(entry.name for entry in recipe.stages), phases=phases)
 
 
-@ROUTES.add("GET", "/v1/recipes/schema", "read", media_type="application/schema+json")
+@ROUTES.add("GET", "/v1/recipes/schema", "read", problems=("package.failed",), media_type="application/schema+json")
 def show_schema() -> Response:
     """The JSON schema of recipes, with the parameters of every stage that is installed."""
-    return JSONResponse(_schema(), media_type="application/schema+json")
+    with told_as_theirs():
+        return JSONResponse(_schema(), media_type="application/schema+json")
 
 
-@ROUTES.add("GET", "/v1/stages", "read", model=StageList)
+@ROUTES.add("GET", "/v1/stages", "read", model=StageList, problems=("package.failed",))
 def list_stages() -> StageList:
     """The stages that are installed, with their rules and parameters."""
-    return _stages()
+    with told_as_theirs():
+        return _stages()
 
 
 @cache

@@ -40,6 +40,7 @@ RUNS = Lifecycle(Kind.RUN, "/v1/runs", Run, run_model, unknown_run)
         "request.media_type",
         "run.refused",
         "recipe.invalid",
+        "package.failed",
         "place.refused",
         "roots.missing",
         "run.output_in_use",
