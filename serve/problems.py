@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from curator.errors import TransientError
 from serve.models import Problem, Violation
 
 MEDIA_TYPE = "application/problem+json"
@@ -57,6 +58,7 @@ CODES: Mapping[str, Kind] = {
     "package.failed": Kind(422, "A stage or reader of another package failed"),
     "preview.failed": Kind(422, "The files could not be read within the limits"),
     "store.unavailable": Kind(503, "The store does not answer"),
+    "storage.unavailable": Kind(503, "The object storage does not answer"),
     "service.full": Kind(503, "The disk of the service is full or cannot be written"),
     "service.busy": Kind(503, "The service has too much to do"),
     "service.fault": Kind(500, "A fault in the service"),
@@ -93,3 +95,9 @@ class ProblemError(Exception):
     def body(self) -> bytes:
         """The problem as JSON."""
         return self.problem.model_dump_json(exclude_none=True).encode()
+
+
+def storage_problem(error: TransientError) -> ProblemError:
+    """The problem of object storage that does not answer, or fails for now."""
+    detail = f"{error.file}: {error.message}" if error.file else error.message
+    return ProblemError("storage.unavailable", detail, hint="try again later", headers={"Retry-After": "5"})

@@ -28,7 +28,7 @@ from serve.feed import MOST_EVENTS, Feed, News
 from serve.gate import Gate, store_problem
 from serve.guarded.call import Guard
 from serve.models import Violation
-from serve.problems import MEDIA_TYPE, ProblemError
+from serve.problems import MEDIA_TYPE, ProblemError, storage_problem
 from serve.routes import ALL_ROUTES
 from serve.routing import install
 from serve.runner.runner import Runner
@@ -170,7 +170,7 @@ def _handle_errors(api: FastAPI) -> None:
         HTTPException: _malformed,
         UserError: _refused,
         DataError: _damaged,
-        TransientError: _unavailable,
+        TransientError: _away,
         DBAPIError: _unavailable,
         PoolTimeout: _unavailable,
         Exception: _fault,
@@ -215,6 +215,10 @@ def _refused(_request: Request, error: Exception) -> Response:
 
 def _damaged(_request: Request, error: Exception) -> Response:
     return _answer(ProblemError("run.damaged", str(error)))
+
+
+def _away(_request: Request, error: Exception) -> Response:
+    return _answer(storage_problem(error) if isinstance(error, TransientError) else store_problem(error))
 
 
 def _unavailable(_request: Request, error: Exception) -> Response:

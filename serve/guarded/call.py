@@ -45,7 +45,7 @@ class Guard:
 
     def ask(self, question: Question, descriptors: Sequence[int] = ()) -> object:
         """The answer, as JSON values. The process that gives it has these `descriptors`. ProblemError where there is
-        none, or the limits were reached."""
+        none, or the limits were reached, TransientError where object storage does not answer."""
         if not self._turns.acquire(timeout=WAIT_SECONDS):
             raise ProblemError("service.busy", "others read files just now", headers={"Retry-After": "5"})
         try:
@@ -85,6 +85,8 @@ class Guard:
             raise _failed("the process that read them gave no answer") from error
         if answer.trace:
             raise Fault(answer.detail, answer.trace).as_problem()
+        if answer.error is not None:
+            raise answer.error.as_error()
         if answer.code is not None:
             raise ProblemError(answer.code, answer.detail, hint=answer.hint)
         return answer.value

@@ -154,19 +154,20 @@ class RecipeAnswer(_Strict):
 
 class Answer(_Strict):
     """What was read; or the code of a problem, with what is wrong; or the `detail` and `trace` of a fault of another
-    package."""
+    package; or an error that goes on as it is."""
 
     value: Json = None
     code: str | None = None
     detail: str = ""
     hint: str | None = None
     trace: str = ""
+    error: ToldError | None = None
 
 
 def main(memory_bytes: int, seconds: int, output_bytes: int, mapped_bytes: int, written_bytes: int) -> None:
     """Answer one question within the limits."""
     limit_process(memory_bytes, seconds, mapped_bytes, written_bytes)
-    from curator.errors import DataError, UserError
+    from curator.errors import DataError, TransientError, UserError
 
     asked: AnsweredHere = TypeAdapter(Annotated[AnsweredHere, Field(discriminator="kind")]).validate_json(
         sys.stdin.buffer.read()
@@ -175,6 +176,8 @@ def main(memory_bytes: int, seconds: int, output_bytes: int, mapped_bytes: int, 
         answer = Answer(value=_answer(asked))
     except UserError as error:
         answer = _fault(error, Answer(code="document.unknown", detail=error.message, hint=error.hint))
+    except TransientError as error:
+        answer = Answer(error=ToldError.of(error))
     except DataError as error:
         answer = Answer(code="run.damaged", detail=error.message, hint=error.hint)
     except MemoryError:

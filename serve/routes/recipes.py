@@ -37,6 +37,7 @@ def list_recipes() -> RecipeList:
         "package.failed",
         "place.refused",
         "service.busy",
+        "storage.unavailable",
     ),
 )
 def validate_recipe(choice: RecipeChoice, service: ServiceOf) -> ValidRecipe:

@@ -36,7 +36,7 @@ PREVIEW_CHARACTERS = 2000
 FAILURES_SHOWN = 1000
 
 _OF_FINISHED = ("run.unknown", "run.not_finished", "run.damaged", "request.invalid")
-_GUARDED = (*_OF_FINISHED, "package.failed", "preview.failed", "service.busy")
+_GUARDED = (*_OF_FINISHED, "package.failed", "preview.failed", "service.busy", "storage.unavailable")
 
 Text = Annotated[str | None, Query(max_length=1000)]
 

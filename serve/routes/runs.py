@@ -47,6 +47,7 @@ RUNS = Lifecycle(Kind.RUN, "/v1/runs", Run, run_model, unknown_run)
         "webhook.refused",
         "key.conflict",
         "service.busy",
+        "storage.unavailable",
     ),
 )
 def submit_run(

@@ -10,6 +10,7 @@ import random
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 import pytest
 
@@ -17,14 +18,17 @@ from curator.errors import DataError, TransientError, UserError
 from curator.readers import streams
 from curator.readers.detect import discover
 from curator.storage import ranges
+from curator.storage.filesystems import _filesystem
 from curator.storage.objects import put_object
 from curator.storage.path import StoragePath
 from curator.storage.ranges import version_of
 from serve.guarded.call import Guard
 from serve.guarded.heads import read_guarded_heads
+from serve.guarded.read import ExplainQuestion
 from serve.places import Places
 from serve.settings import Limits
 from tests.curator.readers.reader_files import COMPRESS
+from tests.serve.servers import SMALL, make_settings, running
 
 LINE = b'{"text": "a line"}\n'
 
@@ -110,3 +114,27 @@ def test_of_several_objects_that_will_not_do_the_first_is_told(bucket: StoragePa
     put_object(bucket / "a.zst", b"another")
     with pytest.raises(DataError, match=r"a\.zst: is not what it was"):
         read_guarded_heads(Guard(Limits()), both)
+
+
+@pytest.mark.slow
+def test_a_storage_that_does_not_answer_is_no_limit_and_not_the_store(
+    bucket: StoragePath, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    put_object(bucket / "in" / "a.jsonl", LINE)
+    settings = make_settings(tmp_path)
+    places = Places((str(bucket),), settings.places.output_roots)
+    with running(replace(settings, places=places), work=False) as server:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+        with pytest.raises(TransientError, match="cannot be reached"):
+            Guard(Limits()).ask(ExplainQuestion(run=str(bucket / "run"), document="a"))
+        _filesystem.cache_clear()
+        with server.http() as client:
+            body = {"inputs": [str(bucket / "in")], "output": "x", "recipe": SMALL}
+            answer = client.post("/v1/runs", json=body)
+        _filesystem.cache_clear()
+    told = answer.json()
+    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "5")
+    assert (told["code"], told["detail"]) == (
+        "storage.unavailable",
+        f"{bucket}/in: the storage cannot be reached",
+    )
