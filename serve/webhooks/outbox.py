@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import cast
 
-from sqlalchemy import Select, func, select
+from sqlalchemy import Select, event, func, select
 from sqlalchemy.orm import Session
 
 from serve.config import WebhookSection
@@ -67,14 +67,18 @@ class Outbox:
         self._has_new = False
 
     def take_new(self) -> bool:
-        """Whether a message was added since the last call."""
+        """Whether a message was committed since the last call."""
         found, self._has_new = self._has_new, False
         return found
+
+    def _note_new(self, _session: Session) -> None:
+        self._has_new = True
 
     def add(self, session: Session, run: RunRow, attempt: AttemptRow) -> None:
         """Note who is told that a run or training has ended."""
         for url in self._receivers(run):
-            self._has_new = True
+            # Not before: whoever looked in between would find nothing, and nobody would be told again.
+            event.listen(session, "after_commit", self._note_new, once=True)
             identity = f"msg_{secrets.token_hex(12)}"
             now = time.time()
             body = json.dumps(

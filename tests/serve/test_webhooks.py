@@ -392,6 +392,22 @@ def test_what_was_sent_while_the_store_did_not_answer_is_noted_later_and_not_sen
     assert slow.of("/slow") == ["/x"]
 
 
+def test_a_message_is_looked_for_once_it_is_committed_whoever_asks_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("serve.webhooks.deliverer.LOOK_SECONDS", 3600.0)
+    with receiving() as receiver, delivering(tmp_path, receiver.url) as server:
+        run = make_run(server, "x")
+        service = server.server.service
+        for transition in (Launch(), Begin()):
+            with service.runs.write() as writer:
+                writer.take(writer.session.get_one(RunRow, run.number), 1, transition)
+        with service.runs.write() as writer:
+            writer.take(writer.session.get_one(RunRow, run.number), 1, Succeed(), ended=Ended(0))
+            service.deliverer.wake()  # as somebody does whose change was committed just before
+        await_that(lambda: bool(receiver.got), seconds=30)
+
+
 def test_a_message_is_tried_again_when_its_time_has_come_and_not_at_the_next_look(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
