@@ -33,11 +33,18 @@ BROKEN_FIELD = 2
 """Text follows the closing quote."""
 
 
-@kernel
 def record_ends(data: NDArray[np.uint8], delimiter: int, quote: int, state: int) -> tuple[NDArray[np.int64], int]:
     """Places 1..bytes at which records end, from uint8[bytes] that begins in `state`; and the state behind the last
     byte."""
-    ends = np.empty(16, dtype=np.int64)
+    ends = np.empty(np.count_nonzero(data == _FEED), dtype=np.int64)
+    count, state = _find_ends(data, delimiter, quote, state, ends)
+    return ends[:count], state
+
+
+@kernel
+def _find_ends(
+    data: NDArray[np.uint8], delimiter: int, quote: int, state: int, ends: NDArray[np.int64]
+) -> tuple[int, int]:
     count = 0
     for place in range(len(data)):
         byte = data[place]
@@ -47,10 +54,6 @@ def record_ends(data: NDArray[np.uint8], delimiter: int, quote: int, state: int)
         elif byte == quote and state != PLAIN:
             state = QUOTED
         elif byte == _FEED:
-            if count == len(ends):
-                grown = np.empty(2 * count, dtype=np.int64)
-                grown[:count] = ends
-                ends = grown
             ends[count] = place + 1
             count += 1
             state = RECORD
@@ -58,10 +61,9 @@ def record_ends(data: NDArray[np.uint8], delimiter: int, quote: int, state: int)
             state = FIELD
         else:
             state = PLAIN
-    return ends[:count].copy(), state
+    return count, state
 
 
-@kernel
 def field_places(
     data: NDArray[np.uint8], ends: NDArray[np.int64], delimiter: int, quote: int, wanted: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.uint8], NDArray[np.bool_]]:
@@ -78,8 +80,24 @@ def field_places(
     places = np.full((records, len(wanted), 2), -1, dtype=np.int64)
     kinds = np.zeros((records, len(wanted)), dtype=np.uint8)
     open_quotes = np.zeros(records, dtype=np.bool_)
+    _find_fields(data, ends, delimiter, quote, wanted, counts, places, kinds, open_quotes)
+    return counts, places, kinds, open_quotes
+
+
+@kernel
+def _find_fields(
+    data: NDArray[np.uint8],
+    ends: NDArray[np.int64],
+    delimiter: int,
+    quote: int,
+    wanted: NDArray[np.int64],
+    counts: NDArray[np.int64],
+    places: NDArray[np.int64],
+    kinds: NDArray[np.uint8],
+    open_quotes: NDArray[np.bool_],
+) -> None:
     begin = 0
-    for record in range(records):
+    for record in range(len(ends)):
         end = ends[record]
         last = end
         if last > begin and data[last - 1] == _FEED:
@@ -133,4 +151,3 @@ def field_places(
                 state = PLAIN
         counts[record] = 0 if blank and column == 1 else column
         begin = end
-    return counts, places, kinds, open_quotes

@@ -142,3 +142,35 @@ def test_a_folder_for_code_has_that_of_each_folder_of_sources(folder: Path, tmp_
         assert (said["found"], said["quick"]) == (EXPECTED, quick)
     assert list(kept.glob("*/loops.add-*.kernel"))
     assert not list(folder.joinpath("__pycache__").glob("*.kernel"))
+
+
+RUN = """
+import sys
+from pathlib import Path
+from tests.runs import make_texts, run_stages, write_jsonl
+
+folder = Path(sys.argv[1])
+files = [write_jsonl(folder / "in.jsonl", make_texts(60, seed=1))]
+examples = write_jsonl(folder / "examples.jsonl", make_texts(3, seed=2))
+text = "text\\n" + "".join(f'"{document["text"]}"\\n' for document in make_texts(5, seed=3))
+(folder / "in.csv").write_text(text)
+run_stages(
+    [*files, folder / "in.csv"],
+    folder / "run",
+    f"decontamination: {{sets: [{{name: ours, path: {examples}}}]}}",
+    *("dedup: {index: true}", "outliers", "entropy", "toxicity", "quality", "boilerplate", "substrings", "pii"),
+)
+print("numba" in sys.modules)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="machine code is kept on Linux alone")
+def test_no_stage_has_a_kernel_that_loads_numba_each_time(tmp_path: Path) -> None:
+    found = []
+    for name in ("first", "second"):
+        folder = tmp_path / name
+        folder.mkdir()
+        command = [sys.executable, "-c", RUN, str(folder)]
+        done = subprocess.run(command, cwd=Path(__file__).parents[3], check=True, capture_output=True, text=True)
+        found.append(done.stdout.strip())
+    assert found[1] == "False"
