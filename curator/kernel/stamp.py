@@ -35,7 +35,7 @@ def _parts(function: FunctionType) -> Iterator[str]:
     values = dict(zip(function.__code__.co_freevars, _cells(function), strict=True))
     for code in _codes(function.__code__):
         yield code.co_code.hex()
-        yield repr([constant for constant in code.co_consts if not isinstance(constant, CodeType)])
+        yield from (_describe(constant) for constant in code.co_consts if not isinstance(constant, CodeType))
         yield repr((code.co_names, code.co_varnames, code.co_freevars, code.co_cellvars))
         for name in (*code.co_names, *code.co_freevars):
             value = values.get(name, function.__globals__.get(name))
@@ -66,6 +66,8 @@ def _describe(value: object) -> str:
         return f"{value.dtype.str}{value.shape}{hashlib.blake2b(np.ascontiguousarray(value).tobytes()).hexdigest()}"
     if isinstance(value, tuple):
         return f"{type(value).__name__}({', '.join(map(_describe, value))})"
+    if isinstance(value, frozenset):
+        return f"frozenset({', '.join(sorted(map(_describe, value)))})"
     if isinstance(value, bool | int | float | str | bytes | np.generic | None):
         return f"{type(value).__name__} {value!r}"
     return f"{type(value).__name__} {getattr(value, '__module__', '')}.{getattr(value, '__qualname__', '')}"
