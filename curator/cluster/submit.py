@@ -21,11 +21,13 @@ from curator.cluster.loose import add_loose_modules
 from curator.cluster.records import RunRecord, remove_record, save_record
 from curator.cluster.resources import check_resources, driver_cpus
 from curator.cluster.specification import Specification, absolute
+from curator.cluster.state import progress_of
 from curator.cluster.wheels import Folder, folders_of
 from curator.errors import INTERRUPTED, Bug, CuratorError, DataError, TransientError, UserError
 from curator.recipe.model import Recipe
 from curator.recipe.overlay import Origins
 from curator.run.pipeline import Pipeline, make_pipeline
+from curator.storage.path import as_path
 
 Standing = Literal["began", "waiting", "running before", "finished"]
 """What a submission came to: its run began; it waits for a CPU of the cluster; the same run was there already; there
@@ -194,7 +196,9 @@ def _same_run(
     """Whether the last job of a run stands for this submission too; None where there must be another job."""
     _check_request(specification, last)
     if not last.has_ended:
-        return "running before"
+        # A job ends a moment after its run.
+        done = not specification.resume and progress_of(as_path(specification.output), last).state == "finished"
+        return "finished" if done else "running before"
     if specification.resume or not any(
         report.kind == "began" for report in reports_of(dashboard.logs(last.submission))
     ):

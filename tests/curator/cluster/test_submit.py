@@ -18,6 +18,7 @@ from curator.cluster.dashboard import Dashboard
 from tests.cluster import wait_until
 from tests.command import curator, json_of, told, write_package
 from tests.curator.cluster.submitting import (
+    LINGER,
     DashboardCluster,
     Place,
     dashboard_cluster,
@@ -27,6 +28,21 @@ from tests.curator.cluster.submitting import (
 from tests.runs import hashes, make_texts, recipe_text, write_jsonl
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+
+HELD = """
+import atexit
+import sys
+
+
+def hold():
+    while not Path("{until}").exists():
+        time.sleep(0.05)
+
+
+if "curator.cluster.job" in sys.orig_argv:
+    atexit.register(hold)
+"""
+"""Behind a stage: its driver does not end before a file is there."""
 
 
 @pytest.fixture(scope="module")
@@ -137,6 +153,25 @@ def test_the_same_submission_sent_twice_at_once_is_one_run(cluster: DashboardClu
     assert other.stdout.strip() != run
     clash = submit(cluster, place, "third", "--key", "mine")
     assert "this key was used for another run" in refusal(clash)
+
+
+def test_a_run_whose_manifest_is_written_is_finished_while_its_job_still_ends(
+    cluster: DashboardCluster, place: Place
+) -> None:
+    module = place.folder / "package" / "linger.py"
+    module.write_text(LINGER + HELD.format(until=place.folder / "end"))
+    place.gate.touch()
+    try:
+        first = submit(cluster, place, "run")
+        assert first.returncode == 0, first.stderr
+        run = first.stdout.strip()
+        wait_until(lambda: shown(place, run)["state"] == "finished")
+        again = submit(cluster, place, "run")
+        assert shown(place, run)["job"] == "RUNNING"
+    finally:
+        (place.folder / "end").touch()
+    assert again.stdout.strip() == run
+    assert f"run {run} is finished already" in told(again)
 
 
 def test_ctrl_c_leaves_the_run_and_cancel_leaves_one_to_resume(cluster: DashboardCluster, place: Place) -> None:
