@@ -61,7 +61,8 @@ def write_package(folder: Path, name: str, group: str, entry: str, source: str) 
     (folder / f"{name}.py").write_text(dedent(source))
     (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 0.1\n")
     (info / "entry_points.txt").write_text(f"[{group}]\n{entry}\n")
-    return {"PYTHONPATH": str(folder)}
+    before = os.environ.get("PYTHONPATH")
+    return {"PYTHONPATH": f"{folder}{os.pathsep}{before}" if before else str(folder)}
 
 
 @contextmanager
