@@ -29,10 +29,18 @@ _types = numba.core.types
 NUMBERS: Final = 32
 """Integers that a region is given, its three of bookkeeping included."""
 
+_FAST: Final = {"contract", "reassoc", "nsz"}
+"""What LLVM may do to sums and products (https://llvm.org/docs/LangRef.html#fast-math-flags)."""
+
 
 def compiled(function: Callable[..., Any]) -> Any:
-    """A part of a kernel: as `curator.kernel.kernel`, with sums that may be taken in vectors and fused products."""
-    dispatcher = numba.njit(nogil=True, error_model="numpy", fastmath={"contract", "reassoc", "nsz"})(function)
+    """A part of a kernel: as `curator.kernel.kernel`, with sums that may be taken in vectors and fused products.
+
+    It is inlined wherever it is called. Of a part that is called, each kernel brings a copy, optimised anew and so with
+    other roundings, and all kernels of a process call the first that it has met: which one that is hangs on what it
+    compiled itself and what it found on disk.
+    """
+    dispatcher = numba.njit(nogil=True, error_model="numpy", fastmath=_FAST, forceinline=True)(function)
     _keep(dispatcher)
     return dispatcher
 

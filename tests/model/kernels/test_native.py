@@ -1,7 +1,11 @@
 """The kernels that Numba compiles for CPUs: at sizes that need several blocks, in float64, by several threads."""
 
 import ctypes
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -36,6 +40,16 @@ NATIVE = [
     for name in CASES
     if name.startswith(("rms_norm", "rope", "swiglu", "grouped_gemm", "cross_entropy", "attention-dense"))
 ]
+
+BITS = """
+import sys, torch
+from tests.model.kernels.parity import exercise
+torch.set_num_threads(1)
+for name in sys.argv[1:]:
+    for label, values in exercise(name, torch.float32, "cpu", large=False).items():
+        print(name, label, values.numpy().tobytes().hex())
+"""
+"""Prints what kernels compute."""
 
 
 @pytest.fixture(autouse=True)
@@ -165,6 +179,23 @@ def test_the_gradient_of_the_loss_follows_what_it_is_multiplied_by() -> None:
 def test_what_was_compiled_is_bound_to_every_file_of_the_folder() -> None:
     kept = native_grouped_gemm._multiply_part._cache._cache_file
     assert kept._source_stamp == regions._sources()
+
+
+@pytest.mark.parametrize(
+    "names", [["cross_entropy"], pytest.param(NATIVE, marks=pytest.mark.long)], ids=["the loss", "all"]
+)
+def test_who_compiles_a_kernel_computes_the_bits_of_who_finds_it_on_disk(tmp_path: Path, names: list[str]) -> None:
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
+    compiled, found = (
+        subprocess.run(
+            [sys.executable, "-c", BITS, *names],
+            env=environment, cwd=Path(__file__).parents[3], check=True, capture_output=True, text=True,
+        ).stdout
+        for _ in range(2)
+    )  # fmt: skip
+    assert list(tmp_path.rglob("*.nbi"))
+    assert compiled
+    assert compiled == found
 
 
 def test_without_an_openmp_runtime_the_reason_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
