@@ -69,8 +69,10 @@ def test_a_model_grows_into_a_longer_vocabulary(run: str, tokenizer: Path, tmp_p
     assert (values["vocabulary"], values["first_new_id"]) == (400, 380)
     cost = cast("dict[str, dict[str, float]]", values["tokens_per_word"])["hi"]
     assert cost["after"] < cost["before"]
-    done = curator("tokenizer", "align", longer, run, "-o", aligned, "--threshold", "0.3", "--json")
+    more = write_run(tmp_path / "more", make_documents(600), shards=1, rows=100)  # 300 are too few to align
+    done = curator("tokenizer", "align", longer, more, "-o", aligned, "--threshold", "0.3", "--json")
     assert done.returncode == 0, done.stderr
+    assert cast("int", json_of(done)["pairs"]) > 0
     assert json.loads(aligned.read_text())["pivot"] == "en"
     common = ("train", run, "-c", config)
     assert curator(*common, "-o", tmp_path / "old", "--tokenizer", tokenizer).returncode == 0
