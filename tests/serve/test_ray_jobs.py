@@ -57,6 +57,12 @@ def follower_of(command: Command, run: str, attempt: int) -> int:
     return int(path.read_text())
 
 
+def log_of(command: Command, run: str, attempt: int) -> str:
+    """What the process that follows an attempt has written."""
+    path = command.settings.state / "attempts" / run / str(attempt) / "log"
+    return path.read_text() if path.exists() else ""
+
+
 def jobs_of(cluster: DashboardCluster, run: str) -> dict[str, str]:
     """The jobs of a run in the cluster, and how they stand."""
     return {job.submission: job.status for job in Dashboard(cluster.url).jobs() if run in job.submission}
@@ -144,13 +150,14 @@ def test_a_run_whose_cluster_is_gone_is_lost_and_goes_on_when_there_is_one_again
         command = serving(place, gone).start()
         with command.client() as client:
             run = begin(client, place, "x")
+        # Its events are there a moment before the process that follows it has heard that it began.
+        await_that(lambda: f"job curator-{run}-1 of {gone.url}: began" in log_of(command, run, 1))
     try:
         with command.client() as client:
             # The driver waits a minute for its head, and holds the run directory meanwhile.
             await_that(lambda: client.run(run).attempt == 2, seconds=240)
             assert client.run(run).attempts[0].state == State.LOST
-            log = command.settings.state / "attempts" / run / "2" / "log"
-            await_that(lambda: log.exists() and "waits: no Ray dashboard answers" in log.read_text())
+            await_that(lambda: "waits: no Ray dashboard answers" in log_of(command, run, 2))
             place.gate.touch()
             with dashboard_cluster(2, port=int(gone.url.rpartition(":")[2])) as again:
                 assert await_state(client, run).state == State.SUCCEEDED
