@@ -23,6 +23,9 @@ from moto.server import ThreadedMotoServer
 from curator.storage.filesystems import s3_options
 from curator.storage.objects import put_file
 from curator.storage.path import StoragePath
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
 from tests.runs import make_texts, write_jsonl
 
 FILES = 4
@@ -79,9 +82,8 @@ def measure(source: str, output: str, watched: Path) -> dict[str, float]:
     return {"seconds": time.monotonic() - started, "memory": memory, "disk": disk}
 
 
-def main() -> None:
-    """Print one line for each run."""
-    megabytes = float(sys.argv[1]) if len(sys.argv) > 1 else 24
+def start_server() -> tuple[ThreadedMotoServer, Requests]:
+    """A server with an empty bucket, which the environment names from now on, and what counts its requests."""
     requests = Requests()
     logger = logging.getLogger("werkzeug")
     logger.addHandler(requests)
@@ -92,6 +94,13 @@ def main() -> None:
     host, port = server.get_host_and_port()
     os.environ |= {"AWS_ENDPOINT_URL": f"http://{host}:{port}", "AWS_ACCESS_KEY_ID": "k", "AWS_SECRET_ACCESS_KEY": "s"}
     pyarrow.fs.S3FileSystem(**s3_options(os.environ, BUCKET), allow_bucket_creation=True).create_dir(BUCKET)
+    return server, requests
+
+
+def main() -> None:
+    """Print one line for each run."""
+    megabytes = float(sys.argv[1]) if len(sys.argv) > 1 else 24
+    server, requests = start_server()
     bucket = StoragePath("s3", BUCKET)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

@@ -10,8 +10,6 @@ real storage; requests, and the CPU time of the limited processes, do.
 from __future__ import annotations
 
 import gzip
-import logging
-import os
 import random
 import resource
 import sys
@@ -19,13 +17,10 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
-import pyarrow.fs
-from moto.server import ThreadedMotoServer
-from storage import BUCKET, Requests
+from storage import BUCKET, Requests, start_server
 
 from curator.readers.detect import Heads, discover, read_heads
 from curator.storage import ranges
-from curator.storage.filesystems import s3_options
 from curator.storage.objects import put_object
 from curator.storage.path import StoragePath
 from serve.guarded.call import Guard
@@ -50,16 +45,7 @@ def main() -> None:
     """Print one line for each way."""
     objects = int(sys.argv[1]) if len(sys.argv) > 1 else 500
     kilobytes = int(sys.argv[2]) if len(sys.argv) > 2 else 40
-    requests = Requests()
-    logger = logging.getLogger("werkzeug")
-    logger.addHandler(requests)
-    logger.propagate = False
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    logger.setLevel(logging.INFO)
-    host, port = server.get_host_and_port()
-    os.environ |= {"AWS_ENDPOINT_URL": f"http://{host}:{port}", "AWS_ACCESS_KEY_ID": "k", "AWS_SECRET_ACCESS_KEY": "s"}
-    pyarrow.fs.S3FileSystem(**s3_options(os.environ, BUCKET), allow_bucket_creation=True).create_dir(BUCKET)
+    server, requests = start_server()
     folder = StoragePath("s3", BUCKET) / "in"
     noise = random.Random(0)
 
