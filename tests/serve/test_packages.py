@@ -18,6 +18,7 @@ from serve.guarded.call import Guard
 from serve.guarded.recipes import check_guarded_stages
 from serve.packages import fault_of
 from serve.problems import ProblemError
+from serve.routes import recipes
 from serve.settings import Limits
 from tests.command import installed_package
 from tests.serve.servers import Running
@@ -90,7 +91,15 @@ def theirs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     with installed_package(folder, "their_stage", "curator.stages", entries, STAGE):
         for name, source in MODULES.items():
             (folder / f"{name}.py").write_text(source)
+        _list_again()
         yield folder
+    _list_again()
+
+
+def _list_again() -> None:
+    """What the service tells of stages is made once a process, for other tests too."""
+    recipes._schema.cache_clear()
+    recipes._stages.cache_clear()
 
 
 def answer_of(server: Running, recipe: dict[str, object]) -> tuple[int, dict[str, str]]:
