@@ -33,7 +33,7 @@ import numpy as np
 from curator.document import Codes
 from curator.language.confusable import choose
 from curator.language.identifier import Identifier, load_identifier
-from curator.language.kernel import Predictions, classify, embed
+from curator.language.kernel import Predictions, classify, embed, probability_of
 from curator.language.paragraphs import DOMINANT_SHARE, Mixture, weigh_paragraphs
 from curator.language.scripts import count_scripts, script_table
 from curator.language.windows import BLOCKS, GLANCE_BYTES, WINDOW_BYTES, WINDOWS, cut_blocks, cut_windows
@@ -55,6 +55,9 @@ ALONE_LETTERS = 4
 DISAGREES = 0.8
 """The probability with which a window must name another language than its text has. At 0.5 a tenth of the pages of
 manuals would be read again, and names of menus would do."""
+
+_MOST = 0.51
+"""More than half, by more than the floor that fastText puts under each step to a label can add to the others."""
 
 GLANCE_SCORE = 0.7
 """A text of which short windows say so much is not read further."""
@@ -210,11 +213,11 @@ def _hear(
     # A text in one window says nothing by its parts.
     used = (ends > begins).reshape(texts, windows)
     several = np.flatnonzero((used & (used.sum(axis=1) > 1)[:, None]).reshape(-1))
-    single, text_of = classify(prepared, sums[several], inputs[several]), rows[several]
-    alike = _sum_alike(single, label[text_of], groups[text_of], identifier)
+    text_of = rows[several]
+    alike, other = _compare(sums[several], inputs[several], label[text_of], groups[text_of], identifier)
     score = np.minimum(probability, _mean_by_text(alike, text_of, probability))
     disagree = np.zeros(texts, dtype=np.bool_)
-    disagree[text_of[(single.probabilities[:, 0] >= DISAGREES) & (alike < DISAGREES)]] = True
+    disagree[text_of[other]] = True
 
     choice = choose(data, begins, ends, rows, joined, groups, scripts, identifier)
     label = choice.labels
@@ -239,13 +242,16 @@ def _hear(
         covered = (reason == _CONFUSABLE) & (choice.macro_names >= 0)
         names, sure = np.where(covered, choice.macro_names, names), np.where(covered, score, sure)
         reason[covered] = _MACRO
-    owner, own_share = _alone(scripts, identifier)
-    by_script = (reason > _NAMED) & (owner >= 0) & (letters >= ALONE_LETTERS)
+    unnamed = np.flatnonzero((reason > _NAMED) & (letters >= ALONE_LETTERS))
+    owner, own_share = _alone(scripts[unnamed], identifier)
+    found = owner >= 0
+    by_script = unnamed[found]
     reason[by_script] = _SCRIPT
-    names = np.where(by_script, identifier.name_of[owner], names)
+    names[by_script] = identifier.name_of[owner[found]]
+    sure[by_script] = round_score(own_share[found])
     return _Opinion(
         names=np.where(reason <= _NAMED, names, 0).astype(np.int32),
-        scores=np.where(by_script, round_score(own_share), sure),
+        scores=sure,
         reasons=reason,
         scripts=scripts,
         disagree=disagree,
@@ -272,6 +278,26 @@ def _add_windows(sums: NDArray[np.float32]) -> NDArray[np.float32]:
     for window in range(1, sums.shape[1]):
         total += sums[:, window]
     return total
+
+
+def _compare(
+    sums: NDArray[np.float32],
+    inputs: NDArray[np.int32],
+    label: NDArray[np.int32],
+    groups: NDArray[np.int32],
+    identifier: Identifier,
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """What windows say of the label of their text: its probability with that of its relatives in the same group, and
+    whether the window names another language."""
+    alike = probability_of(identifier.prepared, sums, inputs, label)
+    alike = np.zeros(len(label)) if alike is None else alike
+    # No other label of the window can be the best then; with relatives, or without a tree, all must be asked.
+    asked = np.flatnonzero((alike < _MOST) | (groups >= 0))
+    found = classify(identifier.prepared, sums[asked], inputs[asked])
+    alike[asked] = _sum_alike(found, label[asked], groups[asked], identifier)
+    other = np.zeros(len(label), dtype=np.bool_)
+    other[asked] = (found.probabilities[:, 0] >= DISAGREES) & (alike[asked] < DISAGREES)
+    return alike, other
 
 
 def _sum_alike(

@@ -100,6 +100,16 @@ class Scratch(NamedTuple):
     hits: NDArray[np.uint64]
 
 
+class Paths(NamedTuple):
+    """The way from the root of the Huffman tree to each label: label l is reached by the inner nodes
+    `nodes[offsets[l]:offsets[l + 1]]` (rows of the output matrix), on the right side of each where `sides` is 1, on the
+    left where it is 0. Empty under another loss."""
+
+    offsets: NDArray[np.int64]
+    nodes: NDArray[np.int32]
+    sides: NDArray[np.uint8]
+
+
 @dataclass(frozen=True)
 class PreparedModel:
     """A model laid out for prediction."""
@@ -107,6 +117,7 @@ class PreparedModel:
     model: FastTextModel
     words: Words
     ngrams: Ngrams
+    paths: Paths
 
 
 @dataclass(frozen=True)
@@ -142,7 +153,19 @@ def prepare(model: FastTextModel) -> PreparedModel:
     )
     ngrams = _ngrams(model)
     _fill_words(words, ngrams, _scratch(max(map(len, model.words), default=0), ngrams))
-    return PreparedModel(model, words, ngrams)
+    return PreparedModel(model, words, ngrams, _paths(model.children))
+
+
+def _paths(children: NDArray[np.int32]) -> Paths:
+    labels = len(children) + 1
+    found: list[list[tuple[int, int]]] = [[] for _ in range(2 * labels - 1)]
+    for node in reversed(range(len(children))):  # the root is the last, children come before their parents
+        for side, child in enumerate(children[node].tolist()):
+            found[child] = [*found[labels + node], (node, side)]
+    steps = [step for label in range(labels) for step in found[label]]
+    offsets = np.cumsum([0, *(len(found[label]) for label in range(labels))]).astype(np.int64)
+    nodes, sides = np.array(steps, dtype=np.int32).reshape(-1, 2).T
+    return Paths(offsets, np.ascontiguousarray(nodes), sides.astype(np.uint8))
 
 
 def _ngrams(model: FastTextModel) -> Ngrams:
@@ -206,15 +229,37 @@ def embed(
 def classify(prepared: PreparedModel, sums: NDArray[np.float32], inputs: NDArray[np.int32]) -> Predictions:
     """The best labels for sums of rows, as `embed` gives them; the end of sentence is added here."""
     model = prepared.model
-    words = prepared.words
-    if words.end >= 0:
-        sums = sums + words.sums[words.end]
-        inputs = inputs + words.inputs[words.end]
-    hidden = sums / np.maximum(inputs, 1).astype(np.float32)[:, None]
+    hidden, inputs = _hidden(prepared, sums, inputs)
     labels = np.full((len(inputs), TOP), -1, dtype=np.int32)
     probabilities = np.zeros((len(inputs), TOP), dtype=np.float64)
     _classify(hidden, inputs, model.output, model.children, model.loss.value, labels, probabilities)
     return Predictions(labels, probabilities)
+
+
+def probability_of(
+    prepared: PreparedModel, sums: NDArray[np.float32], inputs: NDArray[np.int32], labels: NDArray[np.int32]
+) -> NDArray[np.float64] | None:
+    """The probability of one label for each of the sums, as `classify` gives it to a label that is among the best:
+    float64[spans], 0 where the label is -1 or the span is empty. None for a model that has no tree of labels: there one
+    costs as much as all."""
+    model = prepared.model
+    if model.loss is not Loss.HIERARCHICAL_SOFTMAX:
+        return None
+    hidden, inputs = _hidden(prepared, sums, inputs)
+    probabilities = np.zeros(len(inputs), dtype=np.float64)
+    _follow_paths(hidden, inputs, model.output, prepared.paths, labels, probabilities)
+    return probabilities
+
+
+def _hidden(
+    prepared: PreparedModel, sums: NDArray[np.float32], inputs: NDArray[np.int32]
+) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
+    """The hidden vectors of lines with these sums of rows, and how many rows these are."""
+    words = prepared.words
+    if words.end >= 0:
+        sums = sums + words.sums[words.end]
+        inputs = inputs + words.inputs[words.end]
+    return sums / np.maximum(inputs, 1).astype(np.float32)[:, None], inputs
 
 
 def predict(
@@ -225,11 +270,11 @@ def predict(
 
 
 @inline_kernel
-def _bits_set(value: np.uint64) -> np.int64:
+def _bits_set(value: np.uint64) -> np.uint64:
     value = value - ((value >> np.uint64(1)) & np.uint64(0x5555555555555555))
     value = (value & np.uint64(0x3333333333333333)) + ((value >> np.uint64(2)) & np.uint64(0x3333333333333333))
     value = (value + (value >> np.uint64(4))) & np.uint64(0x0F0F0F0F0F0F0F0F)
-    return np.int64((value * np.uint64(0x0101010101010101)) >> np.uint64(56))
+    return np.uint64((value * np.uint64(0x0101010101010101)) >> np.uint64(56))
 
 
 @inline_kernel
@@ -308,7 +353,7 @@ def _add_rows(hits: NDArray[np.uint64], found: np.uint64, ngrams: Ngrams, total:
     for hit in range(found):
         bucket = hits[hit]
         cell = bucket >> _CELL
-        row = ngrams.ranks[cell] + _bits_set(ngrams.bitmap[cell] & ((_ONE << (bucket & _IN_CELL)) - _ONE))
+        row = np.uint64(ngrams.ranks[cell]) + _bits_set(ngrams.bitmap[cell] & ((_ONE << (bucket & _IN_CELL)) - _ONE))
         if ngrams.codes.shape[0] == 0:
             for axis in range(total.shape[0]):
                 total[axis] += ngrams.vectors[row, axis]
@@ -362,6 +407,12 @@ def _fill_words(words: Words, ngrams: Ngrams, scratch: Scratch) -> None:
             words.inputs[number] += np.int32(found)
 
 
+@inline_kernel
+def _is_space(byte: np.uint8) -> bool:
+    # Nearly every byte is larger: one comparison.
+    return bool(byte <= 32 and (byte == 32 or 9 <= byte <= 13 or byte == 0))
+
+
 @kernel
 def _embed(
     data: NDArray[np.uint8],
@@ -378,8 +429,7 @@ def _embed(
         inside = np.int64(0)
         place, end = begins[span], ends[span]
         while place < end:
-            byte = data[place]
-            if byte == 32 or 9 <= byte <= 13 or byte == 0:
+            if _is_space(data[place]):
                 place += 1
                 continue
             value = _FNV_BASIS
@@ -387,7 +437,7 @@ def _embed(
             begin = place
             while place < end:
                 byte = data[place]
-                if byte == 32 or 9 <= byte <= 13 or byte == 0:
+                if _is_space(byte):
                     break
                 wide, count = _put(byte, size, count, scratch)
                 value = _extend(value, wide)
@@ -474,6 +524,32 @@ def _dot(left: NDArray[np.float32], right: NDArray[np.float32]) -> np.float32:
     return np.float32((first + second) + (third + fourth))
 
 
+@inline_kernel
+def _right(hidden: NDArray[np.float32], output: NDArray[np.float32]) -> float:
+    """The probability of the right side of an inner node."""
+    return float(1.0 / (1.0 + np.exp(-np.float64(_dot(hidden, output)))))
+
+
+@kernel
+def _follow_paths(
+    hidden: NDArray[np.float32],
+    inputs: NDArray[np.int32],
+    output: NDArray[np.float32],
+    paths: Paths,
+    labels: NDArray[np.int32],
+    probabilities: NDArray[np.float64],
+) -> None:
+    for span in range(hidden.shape[0]):
+        label = labels[span]
+        if inputs[span] == 0 or label < 0:
+            continue
+        score = 0.0
+        for step in range(paths.offsets[label], paths.offsets[label + 1]):
+            right = _right(hidden[span], output[paths.nodes[step]])
+            score += np.log((right if paths.sides[step] else 1.0 - right) + _LOG_FLOOR)
+        probabilities[span] = np.exp(score)
+
+
 @kernel
 def _classify(
     hidden: NDArray[np.float32],
@@ -508,8 +584,7 @@ def _classify(
                     if labels[span, TOP - 1] >= 0:
                         third = probabilities[span, TOP - 1]
                     continue
-                activation = _dot(hidden[span], output[node - label_count])
-                right = 1.0 / (1.0 + np.exp(-np.float64(activation)))
+                right = _right(hidden[span], output[node - label_count])
                 likelier = np.int64(right > 0.5)
                 likely = np.log(max(right, 1.0 - right) + _LOG_FLOOR)
                 unlikely = np.log(min(right, 1.0 - right) + _LOG_FLOOR)

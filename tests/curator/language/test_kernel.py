@@ -16,7 +16,16 @@ from hypothesis import strategies as st
 from curator.document import string_buffer
 from curator.language.identifier import MODEL_PATH, load_identifier
 from curator.language.identify import Policy, identify
-from curator.language.kernel import Predictions, PreparedModel, load_prepared, predict, prepare
+from curator.language.kernel import (
+    Predictions,
+    PreparedModel,
+    classify,
+    embed,
+    load_prepared,
+    predict,
+    prepare,
+    probability_of,
+)
 from curator.language.model import load_model
 
 
@@ -121,6 +130,25 @@ def test_a_span_is_predicted_alike_wherever_it_stands(packaged: PreparedModel) -
         np.testing.assert_array_equal(alone.labels[0], together.labels[row])
 
 
+@given(texts=st.lists(NASTY | st.sampled_from(SENTENCES), min_size=1, max_size=6))
+@settings(max_examples=100, deadline=None)
+def test_one_label_has_the_probability_that_it_has_among_the_best(texts: list[str], packaged: PreparedModel) -> None:
+    data, offsets = string_buffer(pa.array(texts, pa.string()))
+    sums, inputs = embed(packaged, data, offsets[:-1], offsets[1:])
+    best = classify(packaged, sums, inputs)
+    for place in range(best.labels.shape[1]):
+        alone = probability_of(packaged, sums, inputs, best.labels[:, place].copy())
+        assert alone is not None
+        np.testing.assert_array_equal(alone, best.probabilities[:, place])
+
+
+def test_no_label_has_a_probability_in_a_line_without_one(packaged: PreparedModel) -> None:
+    sums, inputs = np.zeros((2, packaged.model.dimension), np.float32), np.array([0, 5], np.int32)
+    found = probability_of(packaged, sums, inputs, np.array([-1, -1], np.int32))
+    assert found is not None
+    assert found.tolist() == [0, 0]
+
+
 SYLLABLES = [
     "aei",
     "oua",
@@ -177,7 +205,15 @@ def test_models_of_every_kind_that_fasttext_writes_predict_alike(loss: str, kind
     path = tmp_path / "model.bin"
     model.save_model(str(path))
     texts = ["aei oua", "ptk бдг", "неведомо зверушка", "", "sfx lmn rln", "é", "ae pk hsj мн " * 50]
-    assert_equal(prepare(load_model(path)), fasttext.load_model(str(path)), texts, _step(loss))
+    prepared = prepare(load_model(path))
+    assert_equal(prepared, fasttext.load_model(str(path)), texts, _step(loss))
+    data, offsets = string_buffer(pa.array(texts, pa.string()))
+    sums, inputs = embed(prepared, data, offsets[:-1], offsets[1:])
+    best = classify(prepared, sums, inputs)
+    alone = probability_of(prepared, sums, inputs, best.labels[:, 1].copy())
+    assert (alone is None) == (loss != "hs")
+    if alone is not None:
+        np.testing.assert_array_equal(alone, best.probabilities[:, 1])
 
 
 GLOTLID = ["eng_Latn", "srp_Cyrl", "srp_Latn", "cmn_Hani", "zsm_Latn", "ind_Latn", "arb_Arab", "zxx_Zxxx"]
