@@ -121,8 +121,8 @@ class Batch:
     @cached_property
     def source_groups(self) -> Codes:
         """`source` up to its first ':'."""
-        encoded = encode(self.documents.column("source"))
-        return _rename(encoded, [name.split(":", 1)[0] for name in encoded.names])
+        parts = pc.split_pattern(self.documents.column("source"), ":", max_splits=1)
+        return encode(pc.list_element(parts, 0))
 
     @cached_property
     def keys(self) -> NDArray[np.uint64]:
