@@ -107,44 +107,46 @@ def gazetteer() -> Gazetteer:
     """The table of this installation, read once a process."""
     names = _read("names.tsv", ("name", "first", "last", "also"))
     cues = _read("name_cues.tsv", ("role", "languages", "words"))
+    said = [names[column].combine_chunks().dictionary_encode() for column in ("first", "last", "also")]
     listed = {
         language
-        for column in (names["first"], names["last"], cues["languages"])
-        for joined in pc.unique(column).to_pylist()
+        for column in (said[0].dictionary, said[1].dictionary, pc.unique(cues["languages"]))
+        for joined in column.to_pylist()
         for language in joined.split(",")
     } - {"", "*"}
     languages = tuple(sorted(listed))
     place = {language: index + 1 for index, language in enumerate(languages)}
 
     keys, lead, long = _term_keys(names["name"])
-    combinations, flags = _name_flags(names, place)
-    cue_entries = _cue_flags(cues, place)
+    combinations, flags = _name_flags(said, languages)
+    cue_keys, cue_terms, cue_columns, cue_bits = _cue_flags(cues, place)
 
     # Rows: 0 empty, one for each combination of languages, then one for each key that is a cue, leads a longer term, or
     # is that of several names (`Weiss` and `Weiß`).
     sorted_keys = np.sort(keys)
-    cue_keys = np.array([key for key, _, _ in cue_entries], dtype=np.uint64)
     special = np.unique(np.concatenate([sorted_keys[1:][sorted_keys[1:] == sorted_keys[:-1]], lead[long], cue_keys]))
-    special_flags = np.zeros((len(special), len(place) + 1), dtype=np.uint16)
-    at = np.minimum(np.searchsorted(special, keys), len(special) - 1)
-    named_too = np.flatnonzero(special[at] == keys)
-    np.bitwise_or.at(special_flags, at[named_too], flags[combinations[named_too]])
-    longer = np.where(flags[combinations[long]] != 0, np.uint16(LONGER), np.uint16(0))
-    np.bitwise_or.at(special_flags, np.searchsorted(special, lead[long]), longer)
-    for row, (_, columns, bits) in zip(np.searchsorted(special, cue_keys).tolist(), cue_entries, strict=True):
-        special_flags[row, columns] |= bits
     base = len(flags)
-    all_flags = np.concatenate([flags, special_flags])
     all_keys = np.concatenate([special, keys])
     all_rows = np.concatenate([np.arange(base, base + len(special)), combinations]).astype(np.int32)
     slots = 1 << int(np.ceil(np.log2(len(all_keys) * 2)))
     present, table = np.zeros((1 << FILTER_BITS) // 64, dtype=np.uint64), np.zeros((slots, 2), dtype=np.uint64)
     insert(all_keys, all_rows, present, table)
-    given = np.bincount(combinations, minlength=len(all_flags)) @ (all_flags & FIRST != 0)
+
+    special_flags = np.zeros((len(special), len(place) + 1), dtype=np.uint16)
+    named_too = np.flatnonzero(all_rows[len(special) :] >= base)
+    at = all_rows[len(special) :][named_too] - base
+    np.bitwise_or.at(special_flags, at, flags[combinations[named_too]])
+    longer = np.where(flags[combinations[long]] != 0, np.uint16(LONGER), np.uint16(0))
+    np.bitwise_or.at(special_flags, np.searchsorted(special, lead[long]), longer)
+    np.bitwise_or.at(special_flags, (np.searchsorted(special, cue_keys)[cue_terms], cue_columns), cue_bits)
+    all_flags = np.concatenate([flags, special_flags])
+
+    rows, columns = np.nonzero(flags & FIRST)
+    given = np.bincount(columns, np.bincount(combinations, minlength=base)[rows], minlength=len(place) + 1)
     named = frozenset(language for language, index in place.items() if given[index] >= MIN_GIVEN_NAMES)
-    names_only = np.where(all_flags & WORD, 0, all_flags & (FIRST | LAST)).astype(np.uint16)
+    names_only = np.where(all_flags & WORD, np.uint16(0), all_flags & np.uint16(FIRST | LAST))
     any_flags = np.bitwise_or.reduce(names_only, axis=1)
-    any_flags[(names_only & FIRST).astype(bool).sum(axis=1) >= WIDESPREAD_LANGUAGES] |= WIDESPREAD
+    any_flags[np.count_nonzero(names_only & FIRST, axis=1) >= WIDESPREAD_LANGUAGES] |= WIDESPREAD
     return Gazetteer(present, table, all_flags, any_flags, languages, named)
 
 
@@ -175,50 +177,57 @@ def _term_keys(column: pa.ChunkedArray) -> tuple[NDArray[np.uint64], NDArray[np.
     return keys, lead, units.counts > 1
 
 
-def _name_flags(names: pa.Table, place: dict[str, int]) -> tuple[NDArray[np.int64], NDArray[np.uint16]]:
-    """For each name the row of its combination of languages, and the flags of all combinations (row 0 empty)."""
-    encoded = [pc.dictionary_encode(names[column].combine_chunks()) for column in ("first", "last", "also")]
-    shape = tuple(len(column.dictionary) for column in encoded)
-    codes = tuple(column.indices.to_numpy(zero_copy_only=False).astype(np.int64) for column in encoded)
-    packed, inverse = np.unique(np.ravel_multi_index(codes, shape), return_inverse=True)
-    combinations = np.unravel_index(packed, shape)
-    flags = np.zeros((len(packed) + 1, len(place) + 1), dtype=np.uint16)
-    for part, (column, bit) in enumerate(zip(encoded, (FIRST, LAST, WORD), strict=True)):
-        distinct = np.zeros((len(column.dictionary), len(place) + 1), dtype=np.uint16)
-        for row, joined in enumerate(column.dictionary.to_pylist()):
-            for language in joined.split(","):
-                if language == "*":
-                    distinct[row] |= bit
-                elif language in place:
-                    distinct[row, place[language]] |= bit
+def _name_flags(
+    said: list[pa.DictionaryArray], languages: tuple[str, ...]
+) -> tuple[NDArray[np.int64], NDArray[np.uint16]]:
+    """For each name the row of its combination of languages, and the flags of all combinations (row 0 empty). `said`
+    has the languages, joined by commas, in which a name is a first name, a surname and a word."""
+    codes = tuple(column.indices.to_numpy().astype(np.int64) for column in said)
+    shape = tuple(len(column.dictionary) for column in said)
+    combined = pa.array(np.ravel_multi_index(codes, shape)).dictionary_encode()
+    combinations = np.unravel_index(combined.dictionary.to_numpy(), shape)
+    flags = np.zeros((len(combined.dictionary) + 1, len(languages) + 1), dtype=np.uint16)
+    for part, (column, bit) in enumerate(zip(said, (FIRST, LAST, WORD), strict=True)):
+        split = pc.split_pattern(column.dictionary, ",")
+        rows = np.repeat(np.arange(len(split)), split.value_lengths().to_numpy())
+        columns = pc.index_in(split.values, pa.array(languages)).fill_null(-1).to_numpy() + 1
+        distinct = np.zeros((len(split), len(languages) + 1), dtype=np.uint16)
+        distinct[rows[columns > 0], columns[columns > 0]] = bit
+        distinct[rows[pc.equal(split.values, "*").to_numpy(zero_copy_only=False)]] = bit
         flags[1:] |= distinct[combinations[part]]
-    return inverse + 1, flags
+    return combined.indices.to_numpy().astype(np.int64) + 1, flags
 
 
-def _cue_flags(cues: pa.Table, place: dict[str, int]) -> list[tuple[int, NDArray[np.int64], int]]:
-    """(key, columns, bits) of every cue, and of the last unit of every cue of several units."""
-    entries: list[tuple[str, NDArray[np.int64], int]] = []
-    for role, languages, words in zip(*(cues[column].to_pylist() for column in cues.column_names), strict=True):
+def _cue_flags(
+    cues: pa.Table, place: dict[str, int]
+) -> tuple[NDArray[np.uint64], NDArray[np.int64], NDArray[np.int64], NDArray[np.uint16]]:
+    """The keys of all cues, of the first units and of the last units of those of several; and what is said of them:
+    which of these keys, in which column of flags, which bits."""
+    terms: list[str] = []
+    roles: list[int] = []
+    lists: list[int] = []
+    columns: list[NDArray[np.int64]] = []
+    for row, (role, languages, words) in enumerate(
+        zip(*(cues[column].to_pylist() for column in cues.column_names), strict=True)
+    ):
         named = place if languages == "*" else languages.split(",")
-        columns = np.array([place[language] for language in named], dtype=np.int64)
+        columns.append(np.array([place[language] for language in named], dtype=np.int64))
         for word in words.split(","):
             term = word.strip()
-            bits = TITLE_DOT if role == "title" and term.endswith(".") else _ROLES[role]
-            entries.append((term.rstrip("."), columns, bits))
-    offsets, hashes = hash_terms_flat([term for term, _, _ in entries])
-    keys, counts = _chains(offsets, hashes).tolist(), np.diff(offsets).tolist()
-    # A term without a unit, which is passed over, may stand last.
-    hashes = np.append(hashes, np.uint64(0))
-    firsts, lasts = hashes[offsets[:-1]].tolist(), hashes[offsets[1:] - 1].tolist()
-    found = []
-    for (_, columns, bits), key, units, first, last in zip(entries, keys, counts, firsts, lasts, strict=True):
-        if not 1 <= units <= MAX_UNITS:
-            continue
-        found.append((key, columns, bits))
-        if units > 1:
-            found.append((last, columns, CLOSES))
-            found.append((first, columns, LONGER))
-    return found
+            terms.append(term.rstrip("."))
+            roles.append(TITLE_DOT if role == "title" and term.endswith(".") else _ROLES[role])
+            lists.append(row)
+    offsets, hashes = hash_terms_flat(terms)
+    counts = np.diff(offsets)
+    used = np.flatnonzero((counts >= 1) & (counts <= MAX_UNITS))
+    several = used[counts[used] > 1]
+    keys = np.concatenate([_chains(offsets, hashes)[used], hashes[offsets[several]], hashes[offsets[several + 1] - 1]])
+    bits = np.repeat(np.array([LONGER, CLOSES], dtype=np.uint16), len(several))
+    bits = np.concatenate([np.array(roles, dtype=np.uint16)[used], bits])
+    owners = np.array(lists)[np.concatenate([used, several, several])]
+    widths = np.array([len(found) for found in columns])
+    named_by = np.repeat(np.arange(len(owners)), widths[owners])
+    return keys, named_by, np.concatenate([columns[owner] for owner in owners.tolist()]), bits[named_by]
 
 
 @inline_kernel
@@ -250,7 +259,8 @@ def _chain_terms(offsets: NDArray[np.int64], hashes: NDArray[np.uint64], keys: N
 def insert(
     keys: NDArray[np.uint64], rows: NDArray[np.int32], present: NDArray[np.uint64], table: NDArray[np.uint64]
 ) -> None:
-    """Fill the table and its filter. The first of equal keys stays; 0 is no key."""
+    """Fill the table and its filter. The first of equal keys stays, and its row is put in the place of theirs; 0 is no
+    key."""
     mask = np.uint64(len(table) - 1)
     for place in range(len(keys)):
         if keys[place] == 0:
@@ -263,6 +273,8 @@ def insert(
         if table[slot, 0] == 0:
             table[slot, 0] = keys[place]
             table[slot, 1] = rows[place]
+        else:
+            rows[place] = table[slot, 1]
 
 
 @inline_kernel

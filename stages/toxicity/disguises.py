@@ -23,9 +23,10 @@ from curator.text.fold import HASH_START, finish, fold, hash_terms_flat, hash_un
 from curator.text.segment import read_only
 from curator.text.tables import CLASS_MASK, EXTEND, IGNORABLE, UNSPACED_CLASS, tables
 from stages.toxicity.features import decode
-from stages.toxicity.terms import DEFAULT_SEVERITY, TERMS_PATH, place_keys, read_terms
+from stages.toxicity.terms import TERMS_PATH, listed_terms, place_keys
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -101,24 +102,18 @@ _PLAIN, _LETTER, _LOOK = np.uint8(0), np.uint8(1), np.uint8(2)
 @dataclass(frozen=True)
 class DisguiseTable:
     """Skeletons of terms. `keys` (uint64[slots], 0 is empty; linear probing by the low bits) are hashes of skeletons
-    XOR the salt of their language, `severities` (int64[slots]) those of the terms. `skeletons` (int64[0x110000]) says
-    what a folded code point is in a skeleton, with a flag for signs."""
+    XOR the salt of their language, `severities` (int64[slots]) those of the terms. `letters` (int64[n]) says what each
+    of the first n folded code points is in a skeleton, with a flag for signs; those from n on are themselves."""
 
     keys: NDArray[np.uint64]
     severities: NDArray[np.int64]
-    skeletons: NDArray[np.int64]
+    letters: NDArray[np.int64]
 
 
 @cache
 def disguise_table(lowest_tier: int, path: Path = TERMS_PATH) -> DisguiseTable:
     """The skeletons of the terms of tier 1 to `lowest_tier`, made once a process."""
-    table = read_terms(path)
-    table = table.filter(np.less_equal(table["tier"].to_numpy(), lowest_tier))
-    return compile_disguises(
-        table["language"].to_pylist(),
-        table["term"].to_pylist(),
-        [DEFAULT_SEVERITY if value is None else value for value in table["severity"].to_pylist()],
-    )
+    return compile_disguises(*listed_terms(lowest_tier, path))
 
 
 def skeleton(word: str) -> str | None:
@@ -130,30 +125,42 @@ def skeleton(word: str) -> str | None:
     return folded.translate(_SKELETON)
 
 
-def compile_disguises(languages: list[str], terms: list[str], severities: list[int]) -> DisguiseTable:
+def skeletons(words: Sequence[str]) -> list[str]:
+    """The skeleton of each word, empty for one that has none: `skeleton`, for a list of words at once."""
+    joined = "".join("\n" if "\n" in word else f"{word}\n" for word in words)
+    folded = joined.translate({ord(character): fold(character) for character in set(joined)})
+    parts = (text.split("\n")[:-1] for text in (folded, folded.translate(_NO_SIGNS), folded.translate(_SKELETON)))
+    return [
+        form if len(word) >= LEAST_TERM and (not letters or letters.isalpha()) else ""
+        for word, letters, form in zip(*parts, strict=True)
+    ]
+
+
+def compile_disguises(languages: Sequence[str], terms: Sequence[str], severities: Sequence[int]) -> DisguiseTable:
     """Terms, each with its language and severity, as a table; of terms with one skeleton the most severe counts."""
-    found: dict[int, int] = {}
-    salts = {name: hash_unit(f"language {name}") for name in set(languages)}
-    forms = [skeleton(term) for term in terms]
+    names, owners = np.unique(np.array(languages, dtype=np.str_), return_inverse=True)
+    salts = np.array([hash_unit(f"language {name}") for name in names.tolist()], dtype=np.uint64)
+    forms = skeletons(terms)
     # Nearly every skeleton is one unit, and the kernel that segments text hashes units a hundred times as fast.
-    offsets, hashes = hash_terms_flat([form or "" for form in forms])
-    counts, firsts = np.diff(offsets).tolist(), np.append(hashes, np.uint64(0))[offsets[:-1]].tolist()
-    for language, form, units, first, severity in zip(languages, forms, counts, firsts, severities, strict=True):
-        if form is not None:
-            key = (first if units == 1 else hash_unit(form)) ^ salts[language]
-            found[key] = max(found.get(key, 0), severity)
-    ordered = sorted(found)
-    slots, places = place_keys(ordered)
+    offsets, hashes = hash_terms_flat(forms)
+    hashes = np.append(hashes, np.uint64(0))[offsets[:-1]]
+    for row in np.flatnonzero(np.diff(offsets) != 1).tolist():
+        hashes[row] = hash_unit(forms[row])
+    used = np.flatnonzero([bool(form) for form in forms])
+    distinct, terms_of = np.unique(hashes[used] ^ salts[owners[used]], return_inverse=True)
+    most = np.zeros(len(distinct), dtype=np.int64)
+    np.maximum.at(most, terms_of, np.array(severities, dtype=np.int64)[used])
+    slots, places = place_keys(distinct.tolist())
     keys = np.zeros(slots, dtype=np.uint64)
     values = np.zeros(slots, dtype=np.int64)
-    keys[places] = np.array(ordered, dtype=np.uint64)
-    values[places] = [found[key] for key in ordered]
-    return DisguiseTable(keys, values, _skeletons())
+    keys[places], values[places] = distinct, most
+    return DisguiseTable(keys, values, _letters())
 
 
 @cache
-def _skeletons() -> NDArray[np.int64]:
-    found = np.arange(0x110000, dtype=np.int64)
+def _letters() -> NDArray[np.int64]:
+    """What folded code points are in a skeleton, as far as one is another."""
+    found = np.arange(1 + max(map(ord, (*ALIKE, *SIGNS))), dtype=np.int64)
     for character, letter in ALIKE.items():
         found[ord(character)] = ord(letter)
     for character, letter in SIGNS.items():
@@ -194,7 +201,7 @@ def match_disguises(
         characters.classes,
         characters.folds,
         characters.expansions,
-        table.skeletons,
+        table.letters,
         _kinds(),
         table.keys,
         table.severities,
@@ -332,7 +339,7 @@ def _read_word(
     classes: NDArray[np.uint8],
     folds: NDArray[np.int32],
     expansions: NDArray[np.int32],
-    skeletons: NDArray[np.int64],
+    similar: NDArray[np.int64],
     letters: NDArray[np.int64],
     written: NDArray[np.int64],
 ) -> tuple[np.int64, bool, np.uint64]:
@@ -363,7 +370,7 @@ def _read_word(
             if size >= LONGEST:
                 return np.int64(0), False, np.uint64(0)
             plain = mix(plain, np.uint64(value))
-            entry = skeletons[value]
+            entry = similar[value] if value < similar.size else value
             if entry & _SIGN_FLAG:
                 # A mark of exclamation or a bar at the edge of a word is what it is.
                 if size == 0 and value in (0x21, 0x7C):
@@ -403,7 +410,7 @@ def _walk(
     classes: NDArray[np.uint8],
     folds: NDArray[np.int32],
     expansions: NDArray[np.int32],
-    skeletons: NDArray[np.int64],
+    similar: NDArray[np.int64],
     kinds: NDArray[np.uint8],
     keys: NDArray[np.uint64],
     severities: NDArray[np.int64],
@@ -445,9 +452,7 @@ def _walk(
             if end <= place:
                 place += 1
                 continue
-            size, stretched, plain = _read_word(
-                data, begin, end, classes, folds, expansions, skeletons, letters, written
-            )
+            size, stretched, plain = _read_word(data, begin, end, classes, folds, expansions, similar, letters, written)
             done = end
             place = end
             if size == 0:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -92,16 +92,20 @@ def read_terms(path: Path = TERMS_PATH) -> pa.Table:
     return table
 
 
+@lru_cache(maxsize=1)
+def listed_terms(lowest_tier: int, path: Path = TERMS_PATH) -> tuple[list[str], list[str], list[int]]:
+    """The languages, terms and severities of tier 1 to `lowest_tier`; two tables are made of them one after the
+    other."""
+    table = read_terms(path)
+    table = table.filter(np.less_equal(table["tier"].to_numpy(), lowest_tier))
+    severities = pc.fill_null(table["severity"], DEFAULT_SEVERITY)
+    return table["language"].to_pylist(), table["term"].to_pylist(), severities.to_pylist()
+
+
 @cache
 def term_table(lowest_tier: int, path: Path = TERMS_PATH) -> TermTable:
     """The terms of tier 1 to `lowest_tier`, ready to match; made once a process."""
-    table = read_terms(path)
-    table = table.filter(np.less_equal(table["tier"].to_numpy(), lowest_tier))
-    return compile_terms(
-        table["language"].to_pylist(),
-        table["term"].to_pylist(),
-        [DEFAULT_SEVERITY if value is None else value for value in table["severity"].to_pylist()],
-    )
+    return compile_terms(*listed_terms(lowest_tier, path))
 
 
 def compile_terms(languages: list[str], terms: list[str], severities: list[int]) -> TermTable:

@@ -182,8 +182,10 @@ def test_a_row_is_found_by_its_key_as_in_a_dictionary(keys: list[int], other: in
     numbers = np.arange(1, len(keys) + 1, dtype=np.int32)
     lists.insert(np.array(keys, dtype=np.uint64), numbers, present, table)
     plain: dict[int, int] = {}
-    for key, number in zip(keys, numbers.tolist(), strict=True):
+    for number, key in enumerate(keys, start=1):
         if key != 0:  # marks a free slot, and is no unit's hash
             plain.setdefault(key, number)
     for key in (*keys, other, *range(40)):
         assert lists.find_row(np.uint64(key), present, table) == plain.get(key, 0)
+    rows = [plain[key] if key else 1 + place for place, key in enumerate(keys)]
+    assert numbers.tolist() == rows  # of equal keys the first's

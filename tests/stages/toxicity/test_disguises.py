@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from stages.toxicity.disguises import compile_disguises, disguise_table, match_disguises, skeleton
+from stages.toxicity.disguises import compile_disguises, disguise_table, match_disguises, skeleton, skeletons
 from stages.toxicity.terms import compile_terms, read_terms
 from tests.stages.toxicity.helpers import make_batch
 from tests.stages.toxicity.plain_disguises import count_disguises
@@ -77,6 +77,13 @@ def test_a_term_as_it_is_written_and_other_words_are_not_counted(text: str) -> N
     assert count(text) == 0
 
 
+def test_a_letter_behind_all_that_are_alike_stands_for_itself() -> None:
+    batch = make_batch([("en", "\u2c65\u2c6a\u2c61xxx"), ("en", "\u2c65\u2c61\u2c6axxx")])
+    table = compile_disguises(["en"], ["\u2c65\u2c6a\u2c61x"], [1])
+    plain = compile_terms(["en"], ["\u2c65\u2c6a\u2c61x"], [1])
+    assert match_disguises(*batch.text_buffer, batch.languages, table, plain)[0].tolist() == [1, 0]
+
+
 def test_a_term_is_found_in_its_language_alone() -> None:
     assert (count("z0rblax", "en"), count("z0rblax", "de"), count("z0rblax", "und")) == (1, 0, 0)
 
@@ -123,6 +130,17 @@ def test_a_text_without_spaces_or_of_brackets_is_read_once() -> None:
 )
 def test_the_skeleton_of_a_term(term: str, expected: str | None) -> None:
     assert skeleton(term) == expected
+
+
+@given(st.lists(st.text(st.sampled_from(LETTERS + "ABßﬁİ\n") | st.characters(codec="utf-8"), max_size=6), max_size=6))
+def test_the_skeletons_of_a_list_are_those_of_its_words(words: list[str]) -> None:
+    assert skeletons(words) == [skeleton(word) or "" for word in words]
+
+
+def test_of_terms_with_one_skeleton_the_most_severe_counts() -> None:
+    languages, terms = ["en", "en", "de", "en"], ["zorblax", "z0rblax", "zorblax", "zorbiax"]
+    table = compile_disguises(languages, terms, [1, 3, 2, 1])
+    assert sorted(table.severities[table.keys != 0].tolist()) == [2, 3]
 
 
 def test_every_shipped_term_of_one_word_is_found_when_a_letter_is_stretched() -> None:
