@@ -94,30 +94,30 @@ def hash_words(groups: Sequence[int], words: Sequence[str]) -> NDArray[np.uint64
 @lru_cache(maxsize=1)
 def word_table(path: Path = TABLE_PATH) -> WordTable:
     """The table that the package carries, read once per process."""
-    numbers = {group.name: number for number, group in enumerate(GROUPS)}
     most = max(len(group.judged) for group in GROUPS)
     intercepts = np.zeros((len(GROUPS), most), dtype=np.float64)
     words: list[str] = []
     groups: list[int] = []
-    weights: list[list[float]] = []
-    number = -1
-    for line in path.read_text(encoding="utf-8").splitlines():
-        word, *fields = line.split("\t")
-        if word.startswith("# "):
-            number = numbers[word[2:]]
-            continue
-        values = [float(field) for field in fields]
-        if word:
-            words.append(word)
-            groups.append(number)
-            weights.append(values + [0.0] * (most - len(values)))
-        else:
-            intercepts[number, : len(values)] = values
+    weights: list[NDArray[np.float64]] = []
+    numbers = {group.name: number for number, group in enumerate(GROUPS)}
+    # A group's heading, the intercepts of its members after an empty word, and a word a line with its weights.
+    for section in path.read_text(encoding="utf-8").split("# ")[1:]:
+        heading, *lines = section.splitlines()
+        name, *members = heading.split("\t")
+        number = numbers[name]
+        cells = "\t".join(lines).split("\t")
+        columns = [list(map(float, cells[place :: len(members) + 1])) for place in range(1, len(members) + 1)]
+        values = np.zeros((len(lines), most), dtype=np.float64)
+        values[:, : len(members)] = np.array(columns).T
+        intercepts[number] = values[0]
+        words += cells[len(members) + 1 :: len(members) + 1]
+        groups += [number] * (len(lines) - 1)
+        weights.append(values[1:])
     keys = hash_words(groups, words)
     slots = np.full(1 << (2 * len(words)).bit_length(), -1, dtype=np.int32)
     _fill(keys, slots)
     judged = np.array([len(group.judged) for group in GROUPS], dtype=np.int32)
-    return WordTable(slots, keys, np.array(weights).reshape(-1, most), intercepts, judged)
+    return WordTable(slots, keys, np.concatenate(weights), intercepts, judged)
 
 
 def judge_words(
