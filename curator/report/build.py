@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import cast
 
-import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
 import yaml
-from numpy.typing import NDArray
 
 from curator.errors import UserError
 from curator.recipe.model import Recipe
 from curator.recipe.overlay import Origins
 from curator.registry import STAGES, names, stage_class
+from curator.report.histograms import bin_edges, count_scores
 from curator.report.html import render
 from curator.report.model import (
     WORTH_SAYING,
@@ -54,13 +51,12 @@ from curator.run.tally import (
 )
 from curator.stage import Column, Parameters, Stage
 from curator.storage.parquet import parquet_table
-from curator.storage.path import matching, readable
+from curator.storage.path import matching
 from curator.text.tokens import UNIT
 from curator.verdict import DROP, REPEAT
 
 SOURCES_SHOWN = 50
 LANGUAGES_WITH_HISTOGRAM = 6
-BINS = 48
 
 
 def write_report(
@@ -414,58 +410,21 @@ def _parameter(parameters: Mapping[str, object], path: str) -> object:
 def _histograms(directory: RunDirectory, recipe: Recipe, tally: Tally) -> list[Histogram]:
     """Distributions of the scores: over all languages, and in the largest ones where a threshold cuts them."""
     largest = [name for name in _by_size(tally, LANGUAGE) if name != "und"][:LANGUAGES_WITH_HISTOGRAM]
-    histograms: list[Histogram] = []
-    for measured in _measured(recipe):
-        name = measured.column.name
-        low, high = _range(directory, name)
-        if low is None or high is None:
-            continue
-        edges = np.linspace(low, high if high > low else low + 1, BINS + 1)
-        languages: list[str | None] = [None, *(largest if measured.threshold is not None else [])]
-        counts = _count(directory, name, edges, languages)
-        for language in languages:
-            if counts[language].sum():
-                histograms.append(
-                    Histogram(
-                        column=name,
-                        language=language,
-                        edges=edges.tolist(),
-                        counts=counts[language].tolist(),
-                        threshold=measured.threshold,
-                        dropped=measured.column.drops if measured.threshold is not None else None,
-                        about=measured.column.about,
-                    )
-                )
-    return histograms
-
-
-def _batches(directory: RunDirectory, columns: list[str]) -> Iterator[pa.RecordBatch]:
-    for path in matching(directory.scores, "*.parquet"):
-        yield from pq.ParquetFile(readable(path)).iter_batches(columns=columns, use_threads=False)
-
-
-def _range(directory: RunDirectory, name: str) -> tuple[float | None, float | None]:
-    """Smallest and largest value of a column, from the statistics of the row groups."""
-    low: float | None = None
-    high: float | None = None
-    for batch in _batches(directory, [name]):
-        found = pc.min_max(batch.column(0))
-        smallest, biggest = found["min"].as_py(), found["max"].as_py()
-        if smallest is not None:
-            low = smallest if low is None else min(low, smallest)
-            high = biggest if high is None else max(high, biggest)
-    return low, high
-
-
-def _count(
-    directory: RunDirectory, name: str, edges: NDArray[np.float64], languages: Sequence[str | None]
-) -> dict[str | None, NDArray[np.int64]]:
-    counts = {language: np.zeros(BINS, dtype=np.int64) for language in languages}
-    for batch in _batches(directory, [name, "lang"]):
-        for language in languages:
-            column = batch.column(0)
-            if language is not None:
-                column = column.filter(pc.equal(batch.column(1), language))
-            values = column.drop_null().to_numpy()
-            counts[language] += np.histogram(values, bins=edges)[0]
-    return counts
+    measured = {found.column.name: found for found in _measured(recipe)}
+    edges = bin_edges(directory.scores, list(measured))
+    counts = count_scores(directory.scores, edges, largest)
+    return [
+        Histogram(
+            column=name,
+            language=language,
+            edges=edges[name].tolist(),
+            counts=row.tolist(),
+            threshold=found.threshold,
+            dropped=found.column.drops if found.threshold is not None else None,
+            about=found.column.about,
+        )
+        for name, found in measured.items()
+        if name in counts
+        for language, row in zip((None, *largest), counts[name], strict=True)
+        if row.any() and (language is None or found.threshold is not None)
+    ]
