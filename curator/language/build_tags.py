@@ -2,24 +2,29 @@
 
     python -m curator.language.build_tags
 
-They are the labels of the model that the package carries, the languages of ISO 639-1, and regional and written
-varieties that web corpora are labelled with. Any other tag is looked up as it comes. The same langcodes gives the same
+They are the labels of the model that the package carries, the languages of ISO 639-1, regional and written varieties
+that web corpora are labelled with, and languages by their three letters, alone and with their script (`deu_Latn`), as
+other corpora are. Any other tag is looked up as it comes. The same langcodes gives the same
 bytes.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
+from langcodes import Language
 from langcodes.registry_parser import parse_registry
 
 from curator.language.identifier import MODEL_PATH
 from curator.language.labels import WIKIPEDIA_CODES
 from curator.language.model import load_model
-from curator.language.tags import TABLE_PATH, describe
+from curator.language.tags import TABLE_PATH, describe, likely_script
 
 VARIETIES = (
     *("de-AT", "de-CH", "de-DE", "en-AU", "en-CA", "en-GB", "en-IN", "en-US", "es-419", "es-ES", "es-MX", "fr-CA"),
     *("fr-FR", "it-IT", "ja-JP", "ko-KR", "pt-BR", "pt-PT", "ru-RU", "sr-Cyrl", "sr-Latn", "uz-Cyrl", "uz-Latn"),
     *("zh-CN", "zh-HK", "zh-Hans", "zh-Hant", "zh-TW", "az-Arab", "az-Cyrl", "kk-Arab", "pa-Arab", "ms-Arab"),
+    *("cmn_Hani", "kor_Hang", "zho_Hant"),
 )
 ALSO = ("und", "cmn", "arb", "arz", "ary", "fil", "swh", "pes", "zsm", "nob", "nno", "cnr")
 
@@ -32,12 +37,22 @@ def build() -> str:
         if entry.get("Type") == "language" and len(entry["Subtag"]) == 2
     }
     labels = {WIKIPEDIA_CODES.get(label, label) for label in load_model(MODEL_PATH).labels}
+    tags = {*labels, *two_letters, *VARIETIES, *ALSO}
+    three_letters = {letters for tag in tags if tag.isalpha() for letters in _three_letters(tag)}
     lines = []
-    for tag in sorted({*labels, *two_letters, *VARIETIES, *ALSO}):
+    for tag in sorted(tags | three_letters | {f"{letters}_{likely_script(letters)}" for letters in three_letters}):
         found = describe(tag)
         if found is not None:
             lines.append("\t".join((tag, *found)))
     return "\n".join(lines) + "\n"
+
+
+def _three_letters(tag: str) -> Iterator[str]:
+    """A language of three letters, or that of ISO 639-3 for one of two."""
+    try:
+        yield Language.get(tag).to_alpha3()
+    except LookupError:
+        return
 
 
 def main() -> None:

@@ -36,6 +36,9 @@ _CACHED_TAGS = 1 << 16
 _LONGEST_TAG = 128
 """Nothing longer is looked up: a tag is data from outside. RFC 5646 section 4.4.1 asks for room for 35 characters."""
 
+_RESERVED_LENGTH, _ROOT = 4, "root"
+"""Of no primary subtag but CLDR's `root`: RFC 5646 section 2.2.1 keeps four letters for later."""
+
 _NO_ONE_LANGUAGE = frozenset({UNDETERMINED, "mul", "mis", "zxx"})
 _ADDED_POLICY = {"nb": "no", "zlm": "ms"}
 """What the policy above adds to CLDR's macrolanguage table."""
@@ -118,7 +121,13 @@ def _look_up(tag: str) -> Tag | None:
     """What is known of a tag; None for one that is not valid."""
     if not tag or len(tag) > _LONGEST_TAG or not tag.isascii():
         return None
-    return _table().get(tag) or describe(tag)
+    known = _table().get(tag)
+    if known is not None:
+        return known
+    primary = tag.replace("_", "-").partition("-")[0]
+    if len(primary) == _RESERVED_LENGTH and primary.lower() != _ROOT:
+        return None
+    return describe(tag)
 
 
 @lru_cache(maxsize=1)

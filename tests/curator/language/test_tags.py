@@ -107,6 +107,13 @@ def test_normalising_twice_is_normalising_once_and_keeps_the_list_language(tag: 
     assert is_valid(normal) == is_valid(tag)
 
 
+@given(
+    st.from_regex(r"[a-zA-Z0-9]{4}([-_][a-zA-Z0-9]{1,8}){0,2}", fullmatch=True) | st.sampled_from(["Root", "root_DE"])
+)
+def test_of_tags_that_begin_with_four_characters_those_are_valid_that_langcodes_says(tag: str) -> None:
+    assert is_valid(tag) == (tags.describe(tag) is not None)
+
+
 def test_the_committed_table_is_what_langcodes_says() -> None:
     assert build_tags.build() == tags.TABLE_PATH.read_text(encoding="utf-8")
 
@@ -114,7 +121,8 @@ def test_the_committed_table_is_what_langcodes_says() -> None:
 def test_tags_of_every_day_are_known_without_langcodes() -> None:
     code = (
         "import sys; from curator.language.identifier import load_identifier; load_identifier();"
-        "from curator.language.tags import display_name; display_name('pt-BR');"
+        "from curator.language.tags import display_name; display_name('pt-BR'); display_name('deu_Latn');"
+        "assert display_name('udhr-eng') == 'udhr-eng';"
         "assert 'langcodes' not in sys.modules;"
         "assert display_name('tlh') == 'Klingon' and 'langcodes' in sys.modules"
     )
