@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import blake3
@@ -19,8 +20,18 @@ def stage_files(stage: type[Stage[Parameters]]) -> list[Path]:
 
 
 def files_below(folder: Path) -> list[Path]:
-    """The files of a folder and of those in it, sorted, less what Python compiles."""
-    return sorted(path for path in folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts)
+    """The files of a folder and of those in it, sorted, less what Python compiles; none where it is no folder."""
+    return sorted(_below(folder)) if folder.is_dir() else []
+
+
+def _below(folder: Path | str) -> Iterator[Path]:
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                if entry.name != "__pycache__":
+                    yield from _below(entry.path)
+            elif entry.is_file():
+                yield Path(entry.path)
 
 
 def hash_files(paths: Sequence[Path]) -> str:
