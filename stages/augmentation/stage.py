@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from curator.document import UNDETERMINED
 from curator.keys import random_words
@@ -150,7 +151,7 @@ class Augmentation(Stage[AugmentationParameters]):
         """The least hashes of each language among all summaries, and the sums of its documents and tokens."""
         table = pa.concat_tables([SUMMARY_SCHEMA.empty_table(), *summaries])
         order = [(name, "ascending") for name in ("language", "word", "key_low", "key_high")]
-        table = table.sort_by(order).combine_chunks()
+        table = table.take(pc.sort_indices(table, order)).combine_chunks()
         if not table.num_rows:
             return table
         encoded = table["language"].combine_chunks().dictionary_encode()

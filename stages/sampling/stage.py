@@ -180,7 +180,7 @@ class Sampling(Stage[SamplingParameters]):
         tokens = np.zeros(len(found), dtype=np.int64)
         np.add.at(tokens, places, columns[TOKENS].to_numpy(zero_copy_only=False))
         languages = np.array(batch.languages.names, dtype=object)
-        table = pa.table(
+        return pa.table(
             {
                 "language": pa.array(languages[found // (BINS * classes * len(sources))], pa.string()),
                 "source": pa.array(
@@ -193,16 +193,30 @@ class Sampling(Stage[SamplingParameters]):
             },
             schema=SUMMARY_SCHEMA,
         )
-        return self.merge([table])
 
     def merge(self, summaries: Sequence[pa.Table]) -> pa.Table:
-        """The sums of documents and tokens by language, source, class of cluster and step."""
-        keys = ["language", "source", "cluster", "bin"]
+        """The sums of documents and tokens by language, source, class of cluster and step, in the order of these."""
         table = pa.concat_tables([SUMMARY_SCHEMA.empty_table(), *summaries])
-        sums = table.group_by(keys).aggregate([("documents", "sum"), ("tokens", "sum")])
-        sums = sums.sort_by([(name, "ascending") for name in keys])
-        columns = [*(sums[name] for name in keys), sums["documents_sum"], sums["tokens_sum"]]
-        return pa.table(columns, schema=SUMMARY_SCHEMA).combine_chunks()
+        # By hand, since what Arrow groups tables with takes 10 ms to load.
+        columns = {name: table[name].combine_chunks() for name in SUMMARY_SCHEMA.names}
+        languages, sources = (sorted(columns[name].unique().to_pylist()) for name in ("language", "source"))
+        parts = [
+            pc.index_in(columns["language"], pa.array(languages, pa.string())),
+            pc.index_in(columns["source"], pa.array(sources, pa.string())),
+            columns["cluster"],
+            columns["bin"].fill_null(BINS),  # behind all others
+        ]
+        shape = len(languages), len(sources), len(self._weight_K), BINS + 1
+        cells = np.zeros(len(table), dtype=np.int64)
+        for part, size in zip(parts, shape, strict=True):
+            cells = cells * size + part.to_numpy()
+        _, firsts, places = np.unique(cells, return_index=True, return_inverse=True)
+        merged = {name: column.take(pa.array(firsts)) for name, column in columns.items()}
+        for name in ("documents", "tokens"):
+            sums = np.zeros(len(firsts), dtype=np.int64)
+            np.add.at(sums, places, columns[name].to_numpy())
+            merged[name] = pa.array(sums)
+        return pa.table(merged, schema=SUMMARY_SCHEMA)
 
     def fit(self, summary: pa.Table) -> State:
         """The plan. Per language, in the order of `languages` U[n]: `documents`, `tokens`, `child_documents`,

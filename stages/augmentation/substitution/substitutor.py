@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol
 
-from curator.stage import Requirement
-from stages.augmentation.substitution.english import EnglishSubstitution
-from stages.augmentation.substitution.phrases import PhraseSubstitution
-from stages.augmentation.substitution.tagger import Tagger
-
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+    from curator.stage import Requirement
+    from stages.augmentation.substitution.phrases import Articles
 
 
 class Substitutor(Protocol):
@@ -33,12 +31,28 @@ class Substitutor(Protocol):
         ...
 
 
+def _english() -> Substitutor:
+    from stages.augmentation.substitution.english import EnglishSubstitution
+
+    return EnglishSubstitution()
+
+
+def _tagged(language: str, pair: str, articles: Articles) -> Callable[[], Substitutor]:
+    def make() -> Substitutor:
+        from stages.augmentation.substitution.phrases import PhraseSubstitution
+        from stages.augmentation.substitution.tagger import Tagger
+
+        return PhraseSubstitution(language, Tagger(pair, f"apertium apertium-{pair}"), articles)
+
+    return make
+
+
 SUBSTITUTORS: Mapping[str, Callable[[], Substitutor]] = {
-    "en": EnglishSubstitution,
-    "br": lambda: PhraseSubstitution("br", Tagger("br-fr", "apertium apertium-br-fr"), "before"),
-    "es": lambda: PhraseSubstitution("es", Tagger("spa-arg", "apertium apertium-spa-arg"), "before"),
-    "is": lambda: PhraseSubstitution("is", Tagger("isl-swe", "apertium apertium-isl-swe"), "within"),
-    "mk": lambda: PhraseSubstitution("mk", Tagger("mkd-bul", "apertium apertium-mkd-bul"), "within"),
-    "oc": lambda: PhraseSubstitution("oc", Tagger("oci-fra", "apertium apertium-oci-fra"), "before"),
+    "en": _english,
+    "br": _tagged("br", "br-fr", "before"),
+    "es": _tagged("es", "spa-arg", "before"),
+    "is": _tagged("is", "isl-swe", "within"),
+    "mk": _tagged("mk", "mkd-bul", "within"),
+    "oc": _tagged("oc", "oci-fra", "before"),
 }
 """By list language. The pairs are those of Debian 12 that were tried; what a pair translates into does not matter."""

@@ -18,6 +18,7 @@ from pydantic import ValidationError
 from curator.document import DOCUMENT_SCHEMA, Batch
 from curator.keys import file_keys
 from curator.stage import State
+from stages.sampling.draw import BINS
 from stages.sampling.stage import (
     OTHER,
     QUOTA,
@@ -127,6 +128,32 @@ def test_a_capped_language_releases_its_share_to_the_others_by_their_weights() -
     others = weight["b"] + weight["c"] + weight["d"]
     for name in "bcd":
         assert target[name] == pytest.approx((10_000 - 40) * weight[name] / others, abs=1)
+
+
+CELLS = st.tuples(
+    st.sampled_from(["en", "br", "und", "zh-Hant", "zh"]), st.sampled_from([OTHER, "web", "news"]), st.integers(0, 2)
+)
+
+
+@given(
+    st.lists(st.lists(st.tuples(CELLS, st.none() | st.integers(0, BINS - 1), st.integers(0, 9), st.integers(0, 2**50))))
+)
+def test_a_merged_summary_has_the_sums_of_each_cell_in_the_order_of_cells(
+    parts: list[list[tuple[tuple[str, str, int], int | None, int, int]]],
+) -> None:
+    expected: dict[tuple[object, ...], tuple[int, int]] = {}
+    tables = []
+    for part in parts:
+        rows = [dict(zip(SUMMARY_SCHEMA.names, (*cell, *rest), strict=True)) for cell, *rest in part]
+        tables.append(pa.Table.from_pylist(rows, schema=SUMMARY_SCHEMA))
+        for cell, step, documents, tokens in part:
+            before = expected.get((*cell, step), (0, 0))
+            expected[(*cell, step)] = before[0] + documents, before[1] + tokens
+    merged = Sampling(SamplingParameters(cluster_weights="sqrt")).merge(tables)
+    assert merged.schema == SUMMARY_SCHEMA
+    found = [tuple(row.values()) for row in merged.to_pylist()]
+    ordered = sorted(expected, key=lambda cell: (*cell[:3], cell[3] is None, cell[3] or 0))
+    assert found == [(*cell, *expected[cell]) for cell in ordered]
 
 
 @settings(max_examples=50)

@@ -1,0 +1,39 @@
+"""What a run loads."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+NOT_NEEDED = (
+    *("numba", "pandas", "langcodes", "phonenumbers.geocoder", "sqlite3", "pyarrow.acero", "pyarrow.dataset"),
+    *("stages.augmentation.apertium", "stages.augmentation.substitution.english", "ray", "torch"),
+)
+"""Modules that a recipe without translators, over labels of every day, has no use for: each takes 1 to 200 ms."""
+
+CODE = """
+import sys
+from curator.cli.main import main
+sys.argv = ["curator", "process", *sys.argv[1:], "-r", "web", "--workers", "1", "--json"]
+try:
+    main()
+finally:
+    print([name for name in {names!r} if name in sys.modules], file=sys.stderr)
+"""
+
+
+def test_a_run_loads_nothing_that_it_does_not_need(tmp_path: Path) -> None:
+    corpus = tmp_path / "corpus.jsonl"
+    labels = ("en", "deu_Latn", "udhr-eng")
+    lines = [
+        json.dumps({"text": f"A text about the sea and number {place}.", "lang": lang})
+        for place, lang in enumerate(labels)
+    ]
+    corpus.write_text("\n".join(lines))
+    command = [sys.executable, "-c", CODE.replace("{names!r}", repr(NOT_NEEDED)), str(corpus), "-o"]
+    # The first run may have kernels to compile, with Numba.
+    for name in ("first", "second"):
+        done = subprocess.run([*command, str(tmp_path / name)], capture_output=True, text=True, check=True)
+    assert done.stderr.splitlines()[-1] == "[]"
