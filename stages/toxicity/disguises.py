@@ -129,10 +129,16 @@ def skeletons(words: Sequence[str]) -> list[str]:
     """The skeleton of each word, empty for one that has none: `skeleton`, for a list of words at once."""
     joined = "".join("\n" if "\n" in word else f"{word}\n" for word in words)
     folded = joined.translate({ord(character): fold(character) for character in set(joined)})
-    parts = (text.split("\n")[:-1] for text in (folded, folded.translate(_NO_SIGNS), folded.translate(_SKELETON)))
+    letters = forms = folded
+    # One after the other: no sign becomes another one, and `translate` takes several times as long.
+    for sign in SIGNS:
+        letters = letters.replace(sign, "")
+    for sign, letter in (ALIKE | SIGNS).items():
+        forms = forms.replace(sign, letter)
+    parts = (text.split("\n")[:-1] for text in (folded, letters, forms))
     return [
-        form if len(word) >= LEAST_TERM and (not letters or letters.isalpha()) else ""
-        for word, letters, form in zip(*parts, strict=True)
+        form if len(word) >= LEAST_TERM and (not rest or rest.isalpha()) else ""
+        for word, rest, form in zip(*parts, strict=True)
     ]
 
 
