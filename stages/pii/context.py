@@ -58,6 +58,16 @@ def plain_number(text: str) -> str:
     return plain(text).replace("\u30fc", "-")
 
 
+def shape_of(text: str) -> str:
+    """The text with each ASCII digit as 9 and each ASCII capital as A."""
+    return text.translate(_SHAPE)
+
+
+def digits_of(text: str) -> str:
+    """The ASCII digits of a text."""
+    return _NOT_DIGITS.sub("", text)
+
+
 @dataclass(frozen=True)
 class Context:
     """A candidate: its characters, made plain, and what stands before and after it in the document; the language by
@@ -71,12 +81,12 @@ class Context:
     @cached_property
     def digits(self) -> str:
         """The digits of the body."""
-        return _NOT_DIGITS.sub("", self.body)
+        return digits_of(self.body)
 
     @cached_property
     def shape(self) -> str:
         """The body with each digit as 9 and each capital as A."""
-        return self.body.translate(_SHAPE)
+        return shape_of(self.body)
 
     @cached_property
     def cues(self) -> frozenset[str]:

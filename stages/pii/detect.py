@@ -6,6 +6,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -13,7 +14,7 @@ import numpy as np
 from curator.text.points import code_points
 from curator.text.segment import read_only
 from stages.pii import anchors, names
-from stages.pii.context import AFTER_BYTES, BEFORE_BYTES, Context, Span, plain, plain_number
+from stages.pii.context import AFTER_BYTES, BEFORE_BYTES, Context, Span, plain, plain_number, shape_of
 from stages.pii.kinds import (
     address,
     birthdate,
@@ -147,13 +148,15 @@ def _checked(
         candidates.kinds.tolist(),
         strict=True,
     ):
+        body = str(view[start:end], "utf-8", "ignore")
+        if kind == NUMBER and wanted.isdisjoint(_kinds_of_number(plain_number(body))):
+            continue
         wide = kind in _WINDOWS
         reach_before, reach_after = _WINDOWS.get(kind, (BEFORE_BYTES, AFTER_BYTES))
         low = max(begins[document], start - reach_before)
         high = min(begins[document + 1], end + reach_after)
         # A window may begin or end inside a character: what is left of it is ignored, and no validator reads that far.
         before = str(view[low:start], "utf-8", "ignore")
-        body = str(view[start:end], "utf-8", "ignore")
         after = str(view[end:high], "utf-8", "ignore")
         language = language_names[codes[document]]
         if wide:
@@ -197,25 +200,43 @@ def _spans(kind: int, context: Context, wanted: frozenset[str]) -> Iterator[Span
             # The scan begins no number behind a letter, save where a label stands before it.
             yield from ids.find_labelled(context)
             return
+        kinds = wanted & _kinds_of_number(context.body)
         if context.body[0] == "(" and ")" not in context.body:
             inner = Context(context.before + "(", context.body[1:], context.after, context.language)
             for span in _spans(kind, inner, wanted):
                 yield Span(span.begin + 1, span.end + 1, span.kind, span.certainty)
             return
-        if ids.ID in wanted:
+        if ids.ID in kinds:
             yield from ids.find(context)
         if context.body[-1].isalpha():
             context = _before(context, len(context.body) - 1)
-            if ids.ID in wanted:
+            if ids.ID in kinds:
                 yield from ids.find(context)
-        if "." in context.body and address.IP in wanted:
+        if address.IP in kinds:
             yield from address.find4(context)
-        if passport.PASSPORT in wanted:
+        if passport.PASSPORT in kinds:
             yield from passport.find(context)
-        if payment.CARD in wanted:
+        if payment.CARD in kinds:
             yield from payment.find_card(context)
-        if phone.PHONE in wanted:
+        if phone.PHONE in kinds:
             yield from phone.find(context)
+
+
+@lru_cache(maxsize=1 << 13)
+def _kinds_of_number(body: str) -> frozenset[str]:
+    """The kinds that a run of digits and separators can be, whatever stands around it. Nine in ten runs, decimals and
+    dates above all, can be none, and the same runs come again and again."""
+    while body[0] == "(" and ")" not in body:
+        body = body[1:]
+    digits = _cut(body, len(body) - 1) if body[-1].isalpha() else body
+    can_be = {
+        ids.ID: ids.may_be(shape_of(body)) or ids.may_be(shape_of(digits)),
+        address.IP: address.may_be4(digits),
+        passport.PASSPORT: passport.may_be(digits),
+        payment.CARD: payment.may_be_card(digits),
+        phone.PHONE: phone.may_be(digits),
+    }
+    return frozenset(kind for kind, can in can_be.items() if can)
 
 
 def _anchored(
@@ -270,8 +291,13 @@ def _beside(anchor: anchors.Anchor | None, before: str, word: str, after: str, l
 
 def _before(context: Context, end: int) -> Context:
     """The context with what stands in the body from `end` on, and what joins it, given to what follows."""
-    body = context.body[:end].rstrip(" -./(")
+    body = _cut(context.body, end)
     return Context(context.before, body, context.body[len(body) :] + context.after, context.language)
+
+
+def _cut(body: str, end: int) -> str:
+    """The body as far as `end`, without what would join it to what follows."""
+    return body[:end].rstrip(" -./(")
 
 
 def _bytes_to(place: int, before: str, body: str, after: str) -> int:

@@ -34,6 +34,11 @@ _GLOBAL_UNICAST = ipaddress.ip_network("2000::/3")
 _PAIRS: Final = re.compile(r"[0-9a-fA-F]{1,2}(?::{1,2}[0-9a-fA-F]{1,2})+")
 
 
+def may_be4(body: str) -> bool:
+    """Whether `find4` can find anything in a run of digits, whatever stands around it."""
+    return any(_IPV4.fullmatch(text) is not None and _is_public(text) for text in _DOTTED.findall(body))
+
+
 def find4(context: Context) -> list[Span]:
     """The IPv4 addresses in a run of digits."""
     found = []
@@ -49,8 +54,7 @@ def find4(context: Context) -> list[Span]:
 
 
 def _is_address4(text: str, before: str, after: str, context: Context) -> bool:
-    address = ipaddress.IPv4Address(text)
-    if not address.is_global or address.is_multicast or address.is_reserved:
+    if not _is_public(text):
         return False
     if after[:1] == "_" or (after[:1].isascii() and after[:1].isalnum()):
         return False
@@ -65,11 +69,16 @@ def _is_address4(text: str, before: str, after: str, context: Context) -> bool:
     cues = context.cues
     if _THOUSANDS.fullmatch(text) is not None and context.is_counted:
         return False
-    if max(address.packed) < _SMALL_OCTET:
+    if max(map(int, text.split("."))) < _SMALL_OCTET:
         # At the beginning of a line four small numbers are a heading's, whatever the line before is about.
         at_line_start = not before.rstrip(" ") or before.rstrip(" ")[-1] in "\n\r"
         return IP_CUE in cues and VERSION_CUE not in cues and not at_line_start
     return IP_CUE in cues or (VERSION_CUE not in cues and _VERSION_BEFORE.search(before) is None)
+
+
+def _is_public(text: str) -> bool:
+    address = ipaddress.IPv4Address(text)
+    return address.is_global and not address.is_multicast and not address.is_reserved
 
 
 def find6(context: Context) -> list[Span]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import string
+from functools import lru_cache
 from typing import Final
 
 from stages.pii.context import Context, Span
@@ -63,6 +64,7 @@ def _domain(after: str) -> str:
     return _longest_domain(text) or ("" if text == whole else _longest_domain(whole))
 
 
+@lru_cache(maxsize=1 << 12)
 def _longest_domain(text: str) -> str:
     labels = text.rstrip(".-_").split(".")
     while len(labels) >= 2:

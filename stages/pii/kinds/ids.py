@@ -18,7 +18,7 @@ from functools import lru_cache
 from importlib import resources
 from typing import Final
 
-from stages.pii.context import Context, Span
+from stages.pii.context import Context, Span, shape_of
 from stages.pii.cues import CARD as CARD_CUE
 from stages.pii.cues import ID as ID_CUE
 from stages.pii.cues import NUMBER as NUMBER_CUE
@@ -43,6 +43,8 @@ _LONG_LABEL: Final = 4
 _SMALL_LETTER: Final = re.compile(r"\d{8,17}[a-z]")
 _OTHER_NUMBERS: Final = frozenset({NUMBER_CUE, VERSION_CUE, PHONE_CUE, CARD_CUE})
 _BETWEEN_BLANKS: Final = re.compile(r"[^ ]+")
+_LEAD: Final = re.compile(r"A*[ -]?")
+"""The shape of letters that may stand before the digits and belong to the number, be they a label's or its own."""
 NEEDS: Final = ("anywhere", "language", "cue")
 _ANYWHERE, _LANGUAGE, _CUE = range(3)
 
@@ -100,7 +102,7 @@ def _shapes() -> dict[str, list[tuple[IdNumber, int]]]:
 
 def is_identity_number(text: str) -> bool:
     """Whether a text in plain characters is a valid number of any kind that is written in its shape."""
-    return any(number.is_valid(text) for number, _ in _shapes().get(_shape(text), ()))
+    return any(number.is_valid(text) for number, _ in _shapes().get(shape_of(text), ()))
 
 
 @lru_cache(maxsize=256)
@@ -119,6 +121,24 @@ def _validator(name: str) -> Callable[[str], bool]:
             return False
 
     return is_valid
+
+
+@lru_cache(maxsize=1 << 12)
+def may_be(shape: str) -> bool:
+    """Whether `find` or `find_labelled` can find anything in digits of this shape, whatever stands around them: the
+    shape, or a part of it between blanks, is one of the table, or becomes one with what may stand before and after."""
+    shapes = _shapes()
+    if shape in shapes or any(part in shapes for part in shape.split(" ")):
+        return True
+    for known in shapes:
+        place = known.find(shape)
+        while place >= 0:
+            rest = known[place + len(shape) :]
+            tailed = not rest or any(tail.fullmatch(rest) is not None for tail in _TAILS)
+            if tailed and _LEAD.fullmatch(known[:place]) is not None:
+                return True
+            place = known.find(shape, place + 1)
+    return False
 
 
 def find(context: Context) -> list[Span]:
@@ -180,7 +200,7 @@ def _find_behind_label(context: Context) -> list[Span]:
 
 def _named(label: str, number: str, language: str) -> Iterator[tuple[IdNumber, bool]]:
     """The numbers of a shape which are of a country that a label names, and whether the language is one of it."""
-    entries = _shapes().get(_shape(number))
+    entries = _shapes().get(shape_of(number))
     if entries is None or len(set(filter(str.isdigit, number))) <= 2:
         return
     cues = find_cues(label, "", language)
@@ -204,7 +224,7 @@ def _with_tail(context: Context) -> Span | None:
 def _find_at(context: Context, begin: int, end: int) -> Span | None:
     body = context.body
     text = body[begin:end]
-    shape = context.shape if (begin, end) == (0, len(body)) else _shape(text)
+    shape = context.shape if (begin, end) == (0, len(body)) else shape_of(text)
     entries = _shapes().get(shape)
     if entries is None or len(set(context.digits)) <= 2:
         return None
@@ -221,7 +241,3 @@ def _find_at(context: Context, begin: int, end: int) -> Span | None:
         if number.is_valid(text):
             return Span(begin, end, ID, 3 if cue or need == _ANYWHERE else 1)
     return None
-
-
-def _shape(text: str) -> str:
-    return "".join("9" if "0" <= letter <= "9" else "A" if "A" <= letter <= "Z" else letter for letter in text)

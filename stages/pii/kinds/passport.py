@@ -17,10 +17,17 @@ _SHAPE: Final = re.compile(
     r"[A-Z]{1,3}\d{6,9}[A-Z]?|\d{8,9}|[A-Z]\d{2}[A-Z]\d{5}|[CFGHJKLMNPRTVWXYZ][CFGHJKLMNPRTVWXYZ0-9]{8}|\d{2}[A-Z]{2}\d{5}"
     r"|\d{2} ?\d{2} ?\d{6}|[A-Z]{1,2} \d{6,8}"
 )
+_DIGITS: Final = re.compile(r"\d{6,9}[A-Z]?|\d{2} ?\d{2} ?\d{6}")
+"""What of such a shape a run of digits and separators can be, letters before it taken off."""
 _LETTERS_BEFORE: Final = re.compile(r"(?<![A-Za-z0-9])[A-Z]{1,3} ?\Z")
 _DATE: Final = re.compile(r"(?:19|20)\d{2}(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])")
 _DIGIT: Final = re.compile(r"\d")
 _MAX_LENGTH: Final = 12
+
+
+def may_be(body: str) -> bool:
+    """Whether `find` can find anything in a run of digits, whatever stands around it."""
+    return len(body) <= _MAX_LENGTH and _DIGITS.fullmatch(body) is not None
 
 
 def find(context: Context) -> list[Span]:

@@ -6,7 +6,7 @@ import re
 from functools import lru_cache
 from typing import Final
 
-from stages.pii.context import Context, Span
+from stages.pii.context import Context, Span, digits_of
 from stages.pii.cues import CARD as CARD_CUE
 from stages.pii.cues import NUMBER as NUMBER_CUE
 from stages.pii.cues import PHONE as PHONE_CUE
@@ -71,6 +71,24 @@ def _account_length(country: str) -> int:
     return 4 + sum(int(length) for length in re.findall(r"\d+", structure)) if structure else 0
 
 
+def may_be_card(body: str) -> bool:
+    """Whether `find_card` can find anything in a run of digits, whatever stands around it."""
+    behind = _BEHIND.search(body)
+    return _has_form(body) or (behind is not None and _has_form(body[: behind.start()]))
+
+
+def _has_form(body: str) -> bool:
+    """Whether a text is written as cards are, has as many digits as they, and fits its check digit (Luhn)."""
+    digits = digits_of(body)
+    if len(digits) not in _CARD_DIGITS or body[0] in "+(":
+        return False
+    if len(body) != len(digits) and _GROUPS.fullmatch(body) is None:
+        return False
+    from stdnum import luhn
+
+    return len(set(digits)) > 1 and bool(luhn.is_valid(digits))
+
+
 def find_card(context: Context) -> list[Span]:
     """The body as a card number, perhaps with the date on which it ends: issuer and length, Luhn, and written plainly
     or in the usual groups."""
@@ -82,17 +100,10 @@ def find_card(context: Context) -> list[Span]:
 
 def _find_whole_card(context: Context) -> list[Span]:
     digits = context.digits
-    if len(digits) not in _CARD_DIGITS or context.body[0] in "+(" or not context.stands_alone:
-        return []
-    if len(context.body) != len(digits) and _GROUPS.fullmatch(context.body) is None:
-        return []
-    from stdnum import luhn
-
-    issuer = _ISSUERS.fullmatch(digits)
-    if len(set(digits)) == 1 or not luhn.is_valid(digits):
+    if not _has_form(context.body) or not context.stands_alone:
         return []
     if CARD_CUE not in context.cues:
-        if issuer is None:
+        if _ISSUERS.fullmatch(digits) is None:
             return []
         if NUMBER_CUE in context.cues or (PHONE_CUE in context.cues and len(digits) < _MIN_CERTAIN):
             return []

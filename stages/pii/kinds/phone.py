@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import itertools
 import re
+from collections.abc import Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from stages.pii.context import Context, Span
@@ -158,7 +160,48 @@ _TRUNK_EIGHT: Final = re.compile(r"8[ -]?\(?\d{3}\)?[ -]?\d{3}[ -]?\d{2}[ -]?\d{
 """The Russian and Kazakh trunk prefix, an area code of three digits, and the rest in the usual groups."""
 
 
+def may_be(body: str) -> bool:
+    """Whether anything can be found in a run of digits, whatever stands around it."""
+    if "+" in body[:2] or _may_be_national(body):
+        return True
+    groups = _DIGIT_GROUPS.findall(body)
+    inside = sum(map(len, groups)) - min(len(groups[0]), len(groups[-1]))
+    return (" " in body or "/" in body) and inside >= _MIN_NATIONAL
+
+
+def _may_be_national(text: str) -> bool:
+    digits = "".join(_DIGIT_GROUPS.findall(text))
+    right = _MIN_NATIONAL <= len(digits) <= _MAX_INTERNATIONAL and not text[-1].isalpha()
+    return right and not _is_something_else(text, digits)
+
+
+@lru_cache(maxsize=1 << 13)
+def _needs_cue(body: str) -> bool:
+    """Whether a run of digits without `+` is no number unless a word near it says so, in any region."""
+    if not _may_be_national(body) or _may_be_something_else(body):
+        return True
+    digits = "".join(_DIGIT_GROUPS.findall(body))
+    bare = len(body) == len(digits)
+    if digits.startswith("00"):
+        return bare
+    if _FROM_AMERICA.match(body):
+        return False
+    if len(digits) > _MAX_NATIONAL:
+        return True
+    if bare:
+        return not _is_trunk_and_area(digits) and not any(map(_is_bare_mobile, itertools.repeat(digits), _BARE_MOBILE))
+    return not _is_grouped(body) or not _may_look_written(body, digits)
+
+
 def find(context: Context) -> list[Span]:
+    """The telephone numbers in a run of digits: what `find_by_rules` finds, after a look at what stands in the way."""
+    needs_cue = "+" not in context.body[:2] and _needs_cue(context.body)
+    if needs_cue and context.cues.isdisjoint((PHONE_CUE, CONTACT_CUE)):
+        return []
+    return find_by_rules(context)
+
+
+def find_by_rules(context: Context) -> list[Span]:
     """The telephone numbers in a run of digits."""
     body = context.body
     if "+" in body[:2]:
@@ -242,14 +285,12 @@ def _parts(context: Context) -> list[Span]:
 
 def _try(context: Context, text: str, offset: int = 0) -> Span | None:
     """`text` (all of the body, or the part of it at `offset`) as one number in national form, or with 00."""
+    if not _may_be_national(text):
+        return None
     digits = "".join(_DIGIT_GROUPS.findall(text))
     whole = len(text) == len(context.body)
-    if not _MIN_NATIONAL <= len(digits) <= _MAX_INTERNATIONAL or text[-1].isalpha():
-        return None
     extension = _extension(context) if whole else 0
     if not extension and not context.stands_alone:
-        return None
-    if _is_something_else(text, digits):
         return None
     cue = PHONE_CUE in context.cues or (
         CONTACT_CUE in context.cues
@@ -277,7 +318,7 @@ def _try(context: Context, text: str, offset: int = 0) -> Span | None:
         and not _is_bare_trunk(digits, context.language)
     ):
         return None
-    if not (cue or bare or _is_grouped(text)):
+    if not (cue or bare or (_is_grouped(text) and _may_look_written(text, digits))):
         return None
     for region in REGIONS.get(context.language, ()):
         number = _parse(text, region)
@@ -332,8 +373,12 @@ def _is_bare_mobile(digits: str, language: str) -> bool:
 
 
 def _is_bare_trunk(digits: str, language: str) -> bool:
+    return language in REGIONS and _is_trunk_and_area(digits)
+
+
+def _is_trunk_and_area(digits: str) -> bool:
     """Whether unseparated digits begin with one trunk prefix 0 and have the length of a number with area code."""
-    return digits[0] == "0" and digits[1] != "0" and 10 <= len(digits) <= 12 and language in REGIONS
+    return digits[0] == "0" and digits[1] != "0" and 10 <= len(digits) <= 12
 
 
 def _with_plus(text: str) -> PhoneNumber | None:
@@ -374,11 +419,10 @@ def _looks_written(text: str, digits: str, number: PhoneNumber) -> bool:
     one more group, or exactly the groups in which the region prints it."""
     import phonenumbers
 
-    groups = _DIGIT_GROUPS.findall(text)
     if _TRUNK_EIGHT.fullmatch(text) and number.country_code == _RUSSIA_AND_KAZAKHSTAN:
         return True
-    trunk = digits[0] == "0" and digits[1] != "0"
-    if (trunk or text[0] == "(") and len(groups) >= 2 and 2 <= len(groups[0]) <= 6 and len(digits) >= 8:
+    groups = _DIGIT_GROUPS.findall(text)
+    if _has_trunk_or_brackets(text, digits, groups):
         return "." not in text or len(groups) >= 3
     if len(digits) < _MIN_WITHOUT_SIGN:
         return False
@@ -389,6 +433,20 @@ def _looks_written(text: str, digits: str, number: PhoneNumber) -> bool:
     )
     cuts = _cuts(text, length)
     return len(cuts) >= 2 and any(_cuts(form, length) == cuts for form in wanted)
+
+
+def _may_look_written(text: str, digits: str) -> bool:
+    """Whether `_looks_written` can be true, whatever the number's country and however its regions print it."""
+    groups = _DIGIT_GROUPS.findall(text)
+    if _has_trunk_or_brackets(text, digits, groups):
+        return "." not in text or len(groups) >= 3
+    # Two cuts make three groups.
+    return len(digits) >= _MIN_WITHOUT_SIGN and (len(groups) >= 3 or _TRUNK_EIGHT.fullmatch(text) is not None)
+
+
+def _has_trunk_or_brackets(text: str, digits: str, groups: Sequence[str]) -> bool:
+    trunk = digits[0] == "0" and digits[1] != "0"
+    return (trunk or text[0] == "(") and len(groups) >= 2 and 2 <= len(groups[0]) <= 6 and len(digits) >= 8
 
 
 def _cuts(text: str, length: int) -> frozenset[int]:
