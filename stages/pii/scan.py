@@ -33,7 +33,8 @@ TOKEN: Final = 4
 """Capitals and digits, digits and a small letter behind them, or letters of any case and digits behind them. Span: the
 token, and the digit in brackets that follows six digits."""
 IBAN: Final = 5
-"""Two letters, two digits, and enough after them, in one token or in groups. Span: as far as groups go."""
+"""Two letters, two digits, and enough after them, in one token or in groups, perhaps right behind `IBAN`, which is left
+out. Span: as far as groups go."""
 ADDRESS6: Final = 6
 """Hex digits and colons (of a MAC address as well). Span: as far as they go."""
 HARDWARE: Final = 7
@@ -369,6 +370,13 @@ def _is_block(data: NDArray[np.uint8], start: int, begin: int) -> bool:
 
 
 @inline_kernel
+def _is_iban_label(data: NDArray[np.uint8], start: int) -> bool:
+    """Whether the word `IBAN`, in letters of any case, stands at a place."""
+    first, second, third, fourth = data[start], data[start + 1], data[start + 2], data[start + 3]
+    return bool(first | 32 == 105 and second | 32 == 98 and third | 32 == 97 and fourth | 32 == 110)
+
+
+@inline_kernel
 def _colon(
     data: NDArray[np.uint8], at: int, begin: int, end: int, classes: NDArray[np.uint8]
 ) -> tuple[int, int, int, int]:
@@ -426,14 +434,18 @@ def _token(
             if stop > 0:
                 return token, stop, HARDWARE, stop
         mixed = (lower > 0 and upper > 0) or (lower + upper > 0 and digits > 0)
-        if length >= _MIN_SECRET and mixed and _is_secret(data, token, at, begin, digits):
+        named = head == 2 and token >= begin + 5 and _is_iban_label(data, token - 5)
+        if length >= _MIN_SECRET and mixed and not named and _is_secret(data, token, at, begin, digits):
             return token, at, SECRET, at
         if digits == 0:
             return token, at, SECRET if length == 5 and _is_block(data, token, begin) else 0, at
-        if head == 2 and (length == 4 or length >= _MIN_IBAN) and classes[data[token + 3]] == _DIGIT:
+        # `IBANDE89…`: the account begins behind its label.
+        account = token + 4 if head == 6 and _is_iban_label(data, token) else token
+        signs = at - account
+        if head == account - token + 2 and (signs == 4 or signs >= _MIN_IBAN) and classes[data[account + 3]] == _DIGIT:
             last, more = _grouped_end(data, at, end, classes)
-            if length + more >= _MIN_IBAN:
-                return token, last, IBAN, at
+            if signs + more >= _MIN_IBAN:
+                return account, last, IBAN, at
         labelled = 2 <= head <= _MAX_LABEL and head + digits == length
         if labelled and at + 1 < end and 45 <= data[at] <= 47 and classes[data[at + 1]] == _DIGIT:
             # `CPF123.456.789-09`: the number begins behind its label.

@@ -14,6 +14,8 @@ from stages.pii.cues import PHONE as PHONE_CUE
 IBAN: Final = "iban"
 CARD: Final = "card"
 
+_NAMED: Final = re.compile(r"(?<![A-Za-z0-9_-])IBAN[-_]?\Z", re.IGNORECASE)
+"""The name of the number, stuck to it: `IBANDE89…`, `IBAN-DE89…`."""
 _CARD_DIGITS: Final = range(12, 20)
 _GROUPS: Final = re.compile(r"\d{4}([ .-])\d{4}\1\d{4}\1\d{1,4}(?:\1\d{1,3})?|\d{4}([ -])\d{6}\2\d{4,5}")
 _BEHIND: Final = re.compile(r" (?:(?:(?:0?[1-9]|1[0-2])[/-])?20\d{2}|(?:0?[1-9]|1[0-2])[/-]\d{2}|\d{3})(?: \d{3,4})?\Z")
@@ -40,7 +42,8 @@ last)."""
 def find_iban(context: Context) -> list[Span]:
     """The account number at the beginning of the body, if its length and structure are its country's and its check
     digits (ISO 7064, mod 97-10) fit. What only a country's banks check is left out: made-up examples count too."""
-    if context.previous and context.previous.isascii() and (context.previous.isalnum() or context.previous in "_-"):
+    previous = context.previous
+    if previous.isascii() and (previous.isalnum() or previous in ("_", "-")) and not _NAMED.search(context.before[-6:]):
         return []
     body = context.body
     missing = _account_length(body[:2].upper())

@@ -95,15 +95,17 @@ def token(text: bytes, at: int) -> tuple[list[Candidate], int]:
     digits = sum(48 <= byte <= 57 for byte in body)
     if len(body) == 5 and body.startswith(b"BEGI") and body.isalpha() and text[max(0, at - 2) : at] == b"--":
         return [(at, end, SECRET)], end
-    if is_secret(text, at, body):
+    named = re.match(rb"[A-Za-z]{2}[0-9]", body) and re.fullmatch(rb"(?is)IBAN.", text[at - 5 : at] if at >= 5 else b"")
+    if not named and is_secret(text, at, body):
         return [(at, end, SECRET)], end
-    # `DE89…` in one piece, or `DE89` before groups.
-    if re.match(rb"[A-Za-z]{2}[0-9]{2}", body) and (len(body) == 4 or len(body) >= 15):
+    # `DE89…` in one piece, or `DE89` before groups, perhaps behind `IBAN`.
+    account = re.fullmatch(rb"(?i:IBAN)?([A-Za-z]{2}[0-9]{2}(?:|[0-9A-Za-z]{11,}))", body)
+    if account is not None:
         groups = GROUPS.match(text[: end + 48], end)
         assert groups is not None
         more = groups.group()
-        if len(body) + len(re.findall(rb"[0-9A-Za-z]", more)) >= 15:
-            return [(at, end + len(more), IBAN)], end
+        if len(account.group(1)) + len(re.findall(rb"[0-9A-Za-z]", more)) >= 15:
+            return [(at + account.start(1), end + len(more), IBAN)], end
     if LABELLED.fullmatch(body) and re.match(rb"[-./][0-9]", text[end : end + 2]):
         return number(text, at + len(body.rstrip(b"0123456789")))
     if re.fullmatch(rb"[0-9]{8,17}[a-z]", body) or LABELLED_SMALL.fullmatch(body):

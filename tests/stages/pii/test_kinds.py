@@ -166,6 +166,17 @@ def test_what_is_no_telephone_number_stays(text: str, language: str) -> None:
     assert find(text, language, ["phone"]) == []
 
 
+@pytest.mark.parametrize("label", ["IBAN", "iban", "Iban", "IBAN-", "IBAN_"])
+@pytest.mark.parametrize(
+    "number", ["DE89370400440532013000", "GB82 WEST 1234 5698 7654 32", "es9121000418450200051332"]
+)
+def test_iban_is_found_behind_its_name(label: str, number: str) -> None:
+    for text in (label + number, f"({label}{number}).", f"konto {label}{number} bitte"):
+        assert find(text, "en", ["iban"]) == [("iban", number)]
+    for text in (f"MY{label}{number}", f"X_{label}{number}", f"{label}X{number}", f"{label}{number[:4]}"):
+        assert find(text, "en", ["iban"]) == []
+
+
 @pytest.mark.parametrize("separator", ["", " ", "\u00a0", "-"])
 def test_iban_is_found_in_one_piece_and_in_groups(separator: str) -> None:
     number = separator.join(re.findall(".{1,4}", "DE89370400440532013000"))
