@@ -12,13 +12,13 @@ from __future__ import annotations
 import importlib
 import re
 import string
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib import resources
 from typing import Final
 
-from stages.pii.context import Context, Span, shape_of
+from stages.pii.context import CUE_CHARACTERS, Context, Span, shape_of
 from stages.pii.cues import CARD as CARD_CUE
 from stages.pii.cues import ID as ID_CUE
 from stages.pii.cues import NUMBER as NUMBER_CUE
@@ -38,8 +38,13 @@ _TAILS: Final = tuple(
 )
 """What may follow the digits and belong to the number: `12345678 9 ZZ1`, `X1234567-L`, `15 070649 C 103`."""
 _LABEL: Final = re.compile(r"[A-Za-z]{2,}(?=\d)")
+_LABEL_BEFORE: Final = re.compile(r"(?:[A-Za-z]{2,24}|[A-Za-z](?:\.[A-Za-z]){1,4})[-.]\Z")
+"""A label that a hyphen or full stop joins to the number: `DNI-`, `T.C.`, `D.N.I.`."""
+_LABEL_CHARACTERS: Final = 25
 _LONG_LABEL: Final = 4
 """Letters of a label that is hardly anything else: `PESEL`, `CUIT`. `RUN`, `SIN` and `CF` begin other codes, too."""
+_NUMBER_WORDS: Final = frozenset(("no", "nr", "num"))
+"""Labels that say no more than `number`: what number it is stands before them."""
 _SMALL_LETTER: Final = re.compile(r"\d{8,17}[a-z]")
 _OTHER_NUMBERS: Final = frozenset({NUMBER_CUE, VERSION_CUE, PHONE_CUE, CARD_CUE})
 _BETWEEN_BLANKS: Final = re.compile(r"[^ ]+")
@@ -160,6 +165,8 @@ def find(context: Context) -> list[Span]:
         span = _with_tail(context)
     if span is not None:
         return [span]
+    if context.previous in ("-", ".") and not context.stands_alone:
+        return _find_behind_joint(context)
     if body[0].isalpha():
         return _find_behind_label(context)
     if not context.stands_alone or " " not in body:
@@ -177,33 +184,48 @@ def find_labelled(context: Context) -> list[Span]:
 
 
 def _find_behind_label(context: Context) -> list[Span]:
-    """The number in a body that begins with the name of this sort of number, in letters of any case: `DNI54362315K`.
-    In a language of another country the name must be long, or the number have a letter."""
+    """The number in a body that begins with the name of this sort of number, in letters of any case: `DNI54362315K`."""
     letters = _LABEL.match(context.body)
-    if letters is None:
+    # The number may begin with letters of its own: `NIEX1234567L`.
+    return [] if letters is None else _find_named(context, range(letters.end(), 1, -1))
+
+
+def _find_behind_joint(context: Context) -> list[Span]:
+    """The number that the body is behind its name and a hyphen or full stop: `DNI-54362315K`, `T.C.10000000146`."""
+    label = _LABEL_BEFORE.search(context.before[-_LABEL_CHARACTERS:])
+    if label is None:
         return []
+    lead = label.group()
+    whole = Context(context.before[: -len(lead)], lead + context.body, context.after, context.language)
+    found = _find_named(whole, (len(lead),))
+    return [span._replace(begin=span.begin - len(lead), end=span.end - len(lead)) for span in found]
+
+
+def _find_named(context: Context, begins: Sequence[int]) -> list[Span]:
+    """The number that begins at one of these places in the body, behind the name of this sort of number. In a language
+    of another country the name must be long, or the number have a letter."""
     tails = (tail.match(context.after) for tail in _TAILS)
     for tail in (0, *(match.end() for match in tails if match is not None)):
         body = context.body + context.after[:tail]
         if not Context(context.before, body, context.after[tail:], context.language).stands_alone:
             continue
-        # The number may begin with letters of its own: `NIEX1234567L`.
-        for begin in range(letters.end(), 1, -1):
-            number = body[begin:].upper()
+        for begin in begins:
+            label, number = body[:begin].replace(".", "").rstrip("-"), body[begin:].upper()
+            name = f"{context.before[-CUE_CHARACTERS:]}{label}" if label.lower() in _NUMBER_WORDS else label
             if any(
-                (at_home or begin >= _LONG_LABEL or any(map(str.isalpha, number))) and known.is_valid(number)
-                for known, at_home in _named(body[:begin], number, context.language)
+                (at_home or len(label) >= _LONG_LABEL or any(map(str.isalpha, number))) and known.is_valid(number)
+                for known, at_home in _named(name, number, context.language)
             ):
                 return [Span(begin, len(body), ID, 3)]
     return []
 
 
-def _named(label: str, number: str, language: str) -> Iterator[tuple[IdNumber, bool]]:
-    """The numbers of a shape which are of a country that a label names, and whether the language is one of it."""
+def _named(name: str, number: str, language: str) -> Iterator[tuple[IdNumber, bool]]:
+    """The numbers of a shape which are of a country that a name is of, and whether the language is one of it."""
     entries = _shapes().get(shape_of(number))
     if entries is None or len(set(filter(str.isdigit, number))) <= 2:
         return
-    cues = find_cues(label, "", language)
+    cues = find_cues(name, "", language)
     for known, _ in entries:
         if f"id.{known.country}" in cues:
             yield known, language in known.languages

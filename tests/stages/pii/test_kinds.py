@@ -446,6 +446,34 @@ def test_identity_numbers_are_found_behind_a_label_that_is_stuck_to_them(
 
 
 @pytest.mark.parametrize(
+    ("text", "language", "number"),
+    [
+        ("DNI-54362315K", "es", "54362315K"),
+        ("Su DNI\u201354362315K, gracias", "en", "54362315K"),
+        ("dni-54362315k", "es", "54362315k"),
+        ("DNI.54362315K", "es", "54362315K"),
+        ("D.N.I.54362315K", "es", "54362315K"),
+        ("NIE-X1234567L", "es", "X1234567L"),
+        ("CPF-529.982.247-25", "pt", "529.982.247-25"),
+        ("(CUIT-20-05536168-2)", "en", "20-05536168-2"),
+        ("PESEL-44051401359", "en", "44051401359"),
+        ("burgerservicenummer-111222333", "nl", "111222333"),
+        ("TC-10000000146", "tr", "10000000146"),
+        ("T.C.10000000146", "tr", "10000000146"),
+        ("TC10000000146", "tr", "10000000146"),
+        ("TC Kimlik No10000000146", "tr", "10000000146"),
+        ("Fatura TC: 10000000146", "tr", "10000000146"),
+        ("Fatura T.C. 10000000146", "tr", "10000000146"),
+        ("T.C. No: 10000000146", "en", "10000000146"),
+        ("Su RUN es 20190101-4", "es", "20190101-4"),
+        ("RUT: 12345678-5", "en", "12345678-5"),
+    ],
+)
+def test_identity_numbers_are_found_behind_a_label_and_what_joins_it(text: str, language: str, number: str) -> None:
+    assert find(text, language, ["id"]) == [("id", number)]
+
+
+@pytest.mark.parametrize(
     ("text", "language"),
     [
         # Letters that name no number, or a number of another country.
@@ -463,6 +491,20 @@ def test_identity_numbers_are_found_behind_a_label_that_is_stuck_to_them(
         ("RUN20190101-4", "en"),
         ("BSN111222333", "en"),
         ("CPR010190-1234", "en"),
+        ("RUN-20190101-4", "en"),
+        ("BSN-111222333", "en"),
+        ("no10000000146", "en"),
+        # A word of the language.
+        ("RUN 20190101-4", "en"),
+        ("Job run: 20190101-4 failed", "en"),
+        ("Run 20190101-4", "de"),
+        # Joined to no name of it, or to more.
+        ("ABC-54362315K", "es"),
+        ("id-54362315K", "es"),
+        ("x-DNI-54362315K", "es"),
+        ("v.DNI.54362315K", "es"),
+        ("DNI-54362315K-2", "es"),
+        ("DNI-54362316K", "es"),
         # No address behind letters, no version.
         ("OpenSSL93.184.216.34", "en"),
         ("Tel030/12345678", "de"),
