@@ -344,7 +344,8 @@ def _is_something_else(text: str, digits: str) -> bool:
         return True
     if _ISBN.fullmatch(text) and _has_isbn_check(digits):
         return True
-    return digits[0] != "0" and _DECIMAL.fullmatch(text) is not None
+    # `030.1234567` may be one.
+    return (digits[0] != "0" or text.startswith("0.")) and _DECIMAL.fullmatch(text) is not None
 
 
 def _may_be_something_else(text: str) -> bool:

@@ -98,6 +98,7 @@ def test_what_is_no_email_address_stays(text: str) -> None:
         ("+49 (0)30 12345678", "ja", "+49 (0)30 12345678"),
         ("tel:+493012345678", "und", "+493012345678"),
         ("Tel.: 030/12345678", "de", "030/12345678"),
+        ("Tel. 030.12345678", "de", "030.12345678"),
         ("Ruf (030) 1234 5678 an", "de", "(030) 1234 5678"),
         ("(+33) 1 42 68 53 00", "de", "(+33) 1 42 68 53 00"),
         ("au 01 42 68 53 00 demain", "fr", "01 42 68 53 00"),
@@ -160,6 +161,8 @@ def test_telephone_numbers_are_found_whole(text: str, language: str, number: str
         ("x=4155552671", "en"),
         ("01 02 03 04 05", "fr"),
         ("a+493012345678", "de"),
+        ("Contact area: 0.2079460958", "en"),
+        ("Kontaktwiderstand 0.3012345678", "de"),
     ],
 )
 def test_what_is_no_telephone_number_stays(text: str, language: str) -> None:
