@@ -469,6 +469,9 @@ def test_identity_numbers_are_found_behind_a_label_that_is_stuck_to_them(
         ("Fatura T.C. 10000000146", "tr", "10000000146"),
         ("T.C. No: 10000000146", "en", "10000000146"),
         ("Su RUN es 20190101-4", "es", "20190101-4"),
+        ("SIN: 130692544", "en", "130692544"),
+        ("NAS 130 692 544", "fr", "130 692 544"),
+        ("Canadian social insurance number 130 692 544", "de", "130 692 544"),
         ("RUT: 12345678-5", "en", "12345678-5"),
     ],
 )
@@ -501,6 +504,8 @@ def test_identity_numbers_are_found_behind_a_label_and_what_joins_it(text: str, 
         ("RUN 20190101-4", "en"),
         ("Job run: 20190101-4 failed", "en"),
         ("Run 20190101-4", "de"),
+        ("sin 130692544 de los demás", "es"),
+        ("nas 130 692 544 páginas", "pt"),
         # Joined to no name of it, or to more.
         ("ABC-54362315K", "es"),
         ("id-54362315K", "es"),
