@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from operator import attrgetter
-from typing import TYPE_CHECKING, TypeAlias, cast
+from typing import TYPE_CHECKING, TypeAlias, TypeVar, cast
 
 import msgspec
 
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from curator.readers.base import Fields
 
 FieldPath: TypeAlias = tuple[str, ...]
+
+_Value = TypeVar("_Value")
 
 UNSET = msgspec.UNSET
 """A field that is not there, as opposed to null."""
@@ -140,10 +142,19 @@ def has_surrogates(text: object) -> bool:
     return isinstance(text, str) and _SURROGATE.search(text) is not None
 
 
-def replace_halves(text: str, *, escaped_bytes: bool) -> str:
-    """The text with U+FFFD for each half of a surrogate pair (Unicode 16, 3.9 and 5.22); with `escaped_bytes`, not for
-    those that stand for undecodable bytes."""
-    return (_ESCAPED_HALF if escaped_bytes else _SURROGATE).sub(_REPLACEMENT, text)
+def without_halves(value: _Value, *, escaped_bytes: bool) -> _Value:
+    """Decoded values with U+FFFD for each half of a surrogate pair in them (Unicode 16, 3.9 and 5.22); with
+    `escaped_bytes`, not for those that stand for undecodable bytes. RecursionError where they are nested too deep."""
+    half = _ESCAPED_HALF if escaped_bytes else _SURROGATE
+
+    def mend(part: object) -> object:
+        if isinstance(part, str):
+            return half.sub(_REPLACEMENT, part)
+        if isinstance(part, dict):
+            return {mend(name): mend(inner) for name, inner in part.items()}
+        return type(part)(map(mend, part)) if isinstance(part, list | tuple) else part
+
+    return cast("_Value", mend(value))
 
 
 def damaged_bytes(text: str, *, escaped_bytes: bool) -> bytes:

@@ -7,9 +7,9 @@ json writes, are accepted. A number as id becomes its decimal string; an id, sou
 missing.
 
 Damaged encoding: where only the text is damaged, bytes that are not UTF-8 are kept as they are, so that normalisation
-can repair or refuse them. An escape of half a surrogate pair, as cutting an emoji in two leaves, becomes U+FFFD, with
-the note `json.surrogate`; without `repair` its three bytes (WTF-8), which normalisation refuses. Where another field
-that was asked for is damaged, the record fails with `json.encoding`.
+can repair or refuse them; where another field that was asked for is damaged, the record fails with `json.encoding`. An
+escape of half a surrogate pair, as cutting an emoji in two leaves, becomes U+FFFD in every field, with the note
+`json.surrogate`. Without `repair` it is damage: in the text its three bytes (WTF-8), which normalisation refuses.
 
 Failures: json.invalid, json.not_object, json.encoding, field.missing, field.type, document.too_large.
 """
@@ -38,8 +38,8 @@ from curator.readers.json_fields import (
     label,
     layout,
     metadata_json,
-    replace_halves,
     walk,
+    without_halves,
 )
 from curator.readers.streams import digest_data, digest_range
 
@@ -191,7 +191,7 @@ class _Parser:
         ), places
 
     def _read_alone(self, line: bytes) -> tuple[_Row, bool]:
-        """One line, whatever the types of its fields, and whether halves of surrogate pairs were replaced in its text;
+        """One line, whatever the types of its fields, and whether halves of surrogate pairs were replaced in it;
         _BadRecordError says what is wrong with it."""
         damaged = False
         try:
@@ -213,23 +213,26 @@ class _Parser:
         if not isinstance(text, str):
             raise _BadRecordError("field.type")
         labels = [walk(record, path) for path in (self.paths.id, self.paths.source, self.paths.lang)]
-        if any(map(has_surrogates, labels)):
-            raise _BadRecordError("json.encoding")
+        values = {name: walk(record, path) for name, path in self.paths.metadata.items()}
+        fields = text, labels, values
         try:
-            metadata = metadata_json({name: walk(record, path) for name, path in self.paths.metadata.items()})
+            if self._repair:
+                text, labels, values = without_halves(fields, escaped_bytes=damaged)
+            metadata = metadata_json(values)
         except UnicodeEncodeError:
             raise _BadRecordError("json.encoding") from None
         except RecursionError:
             raise _BadRecordError("json.invalid") from None
-        mended = replace_halves(text, escaped_bytes=damaged) if self._repair else text
+        if any(map(has_surrogates, labels)):
+            raise _BadRecordError("json.encoding")
         row = _Row(
-            damaged_bytes(mended, escaped_bytes=damaged) if has_surrogates(mended) else mended,
+            damaged_bytes(text, escaped_bytes=damaged) if has_surrogates(text) else text,
             identifier(labels[0]),
             label(labels[1]),
             label(labels[2]),
             metadata,
         )
-        return row, mended != text
+        return row, (text, labels, values) != fields
 
 
 def _refuse(_line: bytes) -> msgspec.Struct:

@@ -29,7 +29,7 @@ _AGAIN = "get the file again"
 MEANINGS: Mapping[str, Meaning] = {
     "json.invalid": Meaning("the line is not valid JSON", "mend the line, or name the format with input.format"),
     "json.not_object": Meaning("the line is JSON, but not an object", "write one JSON object a line"),
-    "json.encoding": Meaning("the line is not valid UTF-8", _CONVERT),
+    "json.encoding": Meaning("a field other than the text is not valid UTF-8", _CONVERT),
     "field.missing": Meaning("there is no text field", "say where the text is with --set input.fields.text=NAME"),
     "field.type": Meaning("the text field is not a string", "say where the text is with --set input.fields.text=NAME"),
     "encoding.invalid_utf8": Meaning("the text is not valid UTF-8, and could not surely be repaired", _CONVERT),

@@ -25,8 +25,8 @@ NOTED: Mapping[str, Words] = {
         "say so with --set input.quotes=letters",
     ),
     "json.surrogate": Words(
-        "has half a surrogate pair in its text, as cutting an emoji in two leaves; U+FFFD was read in its place",
-        "have halves of surrogate pairs in their texts, as cutting an emoji in two leaves; U+FFFD was read for each",
+        "has half a surrogate pair in a field, as cutting an emoji in two leaves; U+FFFD was read in its place",
+        "have halves of surrogate pairs in their fields, as cutting an emoji in two leaves; U+FFFD was read for each",
     ),
     "warc.truncated": Words(
         "is a page that was cut off when it was crawled; what there is of it was read",

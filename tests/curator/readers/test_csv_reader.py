@@ -265,6 +265,9 @@ def test_a_damaged_text_keeps_its_bytes_and_other_damage_fails_the_row() -> None
     found = read_bytes(READER, b"text,id\n\xff,1\na,\xff\nb,2\n", ReadOptions())
     assert found.records == [(8, b"\xff"), (16, b"b")]
     assert found.failures == [(12, "csv.encoding")]
+    half_a_pair = b"text,id\n\xed\xa0\xbd,1\na,\xed\xa0\xbd\n"
+    found = read_bytes(READER, half_a_pair, ReadOptions())
+    assert (found.records, found.failures) == ([(8, b"\xed\xa0\xbd")], [(14, "csv.encoding")])
 
 
 def test_a_failure_names_the_line_at_which_the_row_begins() -> None:

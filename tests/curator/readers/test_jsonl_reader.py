@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -48,19 +49,19 @@ def naive_record(line: bytes) -> bytes | str:
         return "field.missing"
     if not isinstance(text, str):
         return "field.type"
-    if not encodable(record.get("id")):
-        return "json.encoding"
+    half = "[\ud800-\udfff]" if is_utf8(line) else "[\ud800-\udc7f\udd00-\udfff]"
+    for name in ("id", "lang"):
+        try:
+            re.sub(half, "\ufffd", str(record.get(name))).encode()
+        except UnicodeEncodeError:
+            return "json.encoding"
+    return re.sub(half, "\ufffd", text).encode(errors="surrogateescape")
+
+
+def is_utf8(line: bytes) -> bool:
     try:
         line.decode()
     except UnicodeDecodeError:
-        return re.sub("[\ud800-\udc7f\udd00-\udfff]", "\ufffd", text).encode(errors="surrogateescape")
-    return re.sub("[\ud800-\udfff]", "\ufffd", text).encode()
-
-
-def encodable(value: object) -> bool:
-    try:
-        str(value).encode()
-    except UnicodeEncodeError:
         return False
     return True
 
@@ -90,6 +91,9 @@ odd_lines = st.sampled_from(
         b'{"text": "a", "other": "\xff"}',
         b'{"text": "a", "id": "\xff"}',
         b'{"text": "a", "id": "\\udfff"}',
+        b'{"text": "a", "id": "\\ud83d \xff"}',
+        b'{"text": "a \xff", "lang": "\\ud83d"}',
+        b'{"text": "a", "lang": ["\\ud83d"]}',
         b'{"text": "a", "other": NaN}',
         b'{"text": 1, "text": "twice"}',
         b'{"text": "a", "other": "\x01"}',
@@ -228,7 +232,8 @@ def test_of_a_key_that_is_there_twice_the_last_counts() -> None:
         ('{"text": 1}', "field.type"),
         ('{"text": ["a"]}', "field.type"),
         (b'{"text": "a", "lang": "\xff"}', "json.encoding"),
-        ('{"text": "a", "source": "\\udc80"}', "json.encoding"),
+        (b'{"text": "a", "source": "\xed\xa0\xbd"}', "json.encoding"),
+        (b'{"text": "a", "id": "\\ud83d \xff"}', "json.encoding"),
     ],
 )
 def test_what_cannot_be_read_fails_with_its_code(line: str | bytes, expected: str) -> None:
@@ -287,8 +292,35 @@ def test_records_read_alone_keep_their_place_between_the_others() -> None:
     assert [position for position, _ in found.records] == sorted(position for position, _ in found.records)
 
 
+@pytest.mark.parametrize(
+    ("line", "field", "expected"),
+    [
+        (b'{"text": "a", "id": "1 \\ud83d"}', "id", "1 \ufffd"),
+        (b'{"text": "a", "source": "web\\ud83d:x"}', "source", "web\ufffd:x"),
+        (b'{"text": "a", "lang": "\\udc80"}', "lang", "\ufffd"),
+        (b'{"text": "a", "id": "\\ude00\\ud83d\\ud83d\\ude00"}', "id", "\ufffd\ufffd😀"),
+        (b'{"text": "caf\xe9", "id": "\\ud83d"}', "id", "\ufffd"),
+        (
+            b'{"text": "a", "url": {"\\ud83d": ["\\ud83d", NaN, 1, {"x": "\\ude00"}]}}',
+            "metadata",
+            '{"url":{"\ufffd":["\ufffd",null,1,{"x":"\ufffd"}]}}',
+        ),
+    ],
+)
+def test_half_a_surrogate_pair_in_another_field_is_treated_as_one_in_the_text(
+    line: bytes, field: str, expected: str
+) -> None:
+    good = b'{"text": "good"}\n'
+    options = ReadOptions(fields=Fields(metadata=("url",)))
+    found = read_bytes(READER, good + line + b"\n" + good, options)
+    assert (found.rows[1][field], found.failures) == (expected, [])
+    assert found.notes == [(len(good), "json.surrogate")]
+    found = read_bytes(READER, good + line, replace(options, repair=False))
+    assert (found.notes, found.failures) == ([], [(len(good), "json.encoding")])
+
+
 def test_damaged_metadata_fails_the_record() -> None:
-    assert code('{"text": "a", "url": {"x": "\\ud800"}}', Fields(metadata=("url",))) == "json.encoding"
+    assert code(b'{"text": "a", "url": {"x": "\xff"}}', Fields(metadata=("url",))) == "json.encoding"
 
 
 def test_a_failure_names_line_position_and_digest_of_the_record() -> None:

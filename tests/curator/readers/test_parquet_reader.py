@@ -110,11 +110,12 @@ def test_fields_with_dots_are_columns_of_that_name_or_stand_in_structs() -> None
     assert found.failures == [(2, "field.missing")]
 
 
-def test_a_damaged_text_keeps_its_bytes_and_other_damage_fails_the_row() -> None:
-    broken = pa.array([b"\xff", b"ok", b"ok"], pa.binary())
+@pytest.mark.parametrize("damage", [b"\xff", b"\xed\xa0\xbd"], ids=["no UTF-8", "half a surrogate pair"])
+def test_a_damaged_text_keeps_its_bytes_and_other_damage_fails_the_row(damage: bytes) -> None:
+    broken = pa.array([damage, b"ok", b"ok"], pa.binary())
     as_string = pa.Array.from_buffers(pa.string(), 3, broken.buffers())
     table = pa.table({"text": as_string, "lang": ["de"] * 3})
-    assert [text for _, text in read_table(table).records] == [b"\xff", b"ok", b"ok"]
+    assert [text for _, text in read_table(table).records] == [damage, b"ok", b"ok"]
     found = read_table(pa.table({"text": ["a", "b", "c"], "id": as_string}))
     assert found.records == [(1, b"b"), (2, b"c")]
     assert found.failures == [(0, "parquet.encoding")]
