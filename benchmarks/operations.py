@@ -23,8 +23,9 @@ from curator.engine.merge import Piece
 from curator.engine.partition import sorted_blocks
 from curator.run.part import BatchWriter, Part
 from curator.run.store import Commit, Outputs
+from stages.dedup.exact import Gone
 from stages.dedup.near import Near
-from stages.dedup.relate import _Keep
+from stages.dedup.relate import SameUrl, _Keep
 
 SOURCES = PARTITIONS = 300
 ROWS_OF_A_PIECE = 4
@@ -163,7 +164,7 @@ def _dropped_bytes(root: Path) -> float:
     np.column_stack([early + np.uint64(DROPPED), early, similarity]).tofile(root / "similar")
     np.save(root / "same.npy", np.zeros((0, 2), dtype=np.int64))
     near = Near((Piece(str(root / "similar"), 0, DROPPED),), {"exchanged_rows": 0, "candidate_pairs": 0})
-    keep = _Keep(tuple(parts), (), str(root / "same.npy"), near, 0)
+    keep = _Keep(tuple(parts), SameUrl(Gone(), 0), str(root / "same.npy"), near, 0)
     return _peak_growth(lambda: keep(root / "relation.arrow")) / DROPPED - 3 * ID_BYTES
 
 

@@ -32,6 +32,7 @@ from curator.run.error_rate import describe_unread_files, is_exceeded, make_refu
 from curator.run.events import Event, EventLog, iterate_events
 from curator.run.examples import mask_text
 from curator.run.failures import count_failures
+from curator.run.fields import describe_absent_fields
 from curator.run.funnel import event_counts, language_counts
 from curator.run.manifest import FORMAT, Manifest, dump_manifest, load_manifest, run_name
 from curator.run.memory import STORAGE_BYTES, worker_bytes, workers_within
@@ -317,6 +318,11 @@ class _Driver:
         self._judge_errors()
         self._note_reading(commits)
         self._note_languages(commits)
+        fields = self.directory.phase("fields")
+        self.warnings.extend(
+            describe_absent_fields(Corpus(tuple(self.parts), self.executor, fields), self.request.recipe.input)
+        )
+        release(fields)
         ids = self.directory.phase("ids")
         repeated = find_repeated_ids(Corpus(tuple(self.parts), self.executor, ids))
         release(ids)

@@ -103,7 +103,7 @@ def find_duplicates_across(corpus: Corpus, parameters: DedupParameters, scheme: 
     answers: list[Commit] = []
     if parameters.url_field is not None and with_urls and not corpus.has_children:
         corpus = _take_out(corpus, "against-urls", _AskUrls(with_urls), answers)
-    same_url = find_same_urls(corpus, parameters)
+    same_url = find_same_urls(corpus, parameters, sum(commit.integer("asked") for commit in answers))
     rule = Rule(parameters.threshold, parameters.verify_band, parameters.bucket_representatives)
     corpus = _take_out(corpus, "against", _Ask(indexes, rule, scheme, same_url.gone), answers)
     for path, checksum in indexes:
@@ -259,7 +259,7 @@ class _AskUrls:
         part = part.fresh()
         hashes = hashes_of(part, URL_COLUMN)
         open_ = np.flatnonzero(part.alive & hashes.any(axis=1))
-        answers = []
+        asked, answers = len(open_), []
         pages = 0
         for path, checksum in self.indexes:
             index = Index(as_path(path), checksum)
@@ -269,7 +269,7 @@ class _AskUrls:
             answers.append(_answers(part, open_[found], index, ids, np.full(count, np.nan), [URL] * count))
             open_ = open_[~found]
             pages += index.pages
-        return {"answered": _write_answers(part, answers, outputs), "pages": pages}
+        return {"asked": asked, "answered": _write_answers(part, answers, outputs), "pages": pages}
 
 
 @dataclass(frozen=True)

@@ -59,19 +59,22 @@ RELATION_SCHEMA = pa.schema(
 
 @dataclass(frozen=True)
 class SameUrl:
-    """The documents whose URL an earlier one has, and the rows exchanged to find them."""
+    """The documents whose URL an earlier one has, the rows exchanged to find them, and whether there are documents, and
+    none of them has a URL."""
 
     gone: Gone
     exchanged: int
+    without: bool = False
 
 
-def find_same_urls(corpus: Corpus, parameters: DedupParameters) -> SameUrl:
-    """Who shares a URL with an earlier document, where the recipe names a field for it. Children have none."""
+def find_same_urls(corpus: Corpus, parameters: DedupParameters, asked: int = 0) -> SameUrl:
+    """Who shares a URL with an earlier document, where the recipe names a field for it. Children have none. `asked` is
+    for how many documents indexes were asked for a URL before."""
     if parameters.url_field is None or corpus.has_children:
         return SameUrl(Gone(), 0)
     ranked = [Ranked(part, parameters.keeper) for part in corpus.parts]
     file, rows = find_same(corpus, URL, URL_COLUMN, ranked, Gone(), Question(), _partitions(corpus))
-    return SameUrl(Gone((file,)), rows)
+    return SameUrl(Gone((file,)), rows, not rows + asked and any(part.fresh().alive.any() for part in corpus.parts))
 
 
 def find_duplicates(corpus: Corpus, parameters: DedupParameters, same_url: SameUrl) -> Path:
@@ -82,7 +85,7 @@ def find_duplicates(corpus: Corpus, parameters: DedupParameters, same_url: SameU
     file, rows = find_same(corpus, EXACT, EXACT_COLUMN, ranked, same_url.gone, question, _partitions(corpus))
     near = find_near(corpus, parameters, ranked, same_url.gone.with_file(file), question)
     unranked = _count_unranked(corpus, ranked, parameters)
-    keep = _Keep(corpus.parts, same_url.gone.files, file, near, same_url.exchanged + rows, unranked)
+    keep = _Keep(corpus.parts, same_url, file, near, rows, unranked)
     return corpus.once("keep", keep).path("arrow")
 
 
@@ -170,10 +173,10 @@ class _Keep:
     """The last step: who stays, and the relation file."""
 
     parts: tuple[Part, ...]
-    same_url: tuple[str, ...]
+    same_url: SameUrl
     same_text: str
     near: Near
-    exchanged_hashes: int
+    exchanged_texts: int
     unranked: _Unranked = _Unranked(0, 0)
 
     def __call__(self, path: Path) -> Mapping[str, object]:
@@ -184,7 +187,7 @@ class _Keep:
         ).sorted()
         by_text = near.joined(_same_text(self.same_text, near))
         relation = by_text
-        for file in self.same_url:
+        for file in self.same_url.gone.files:
             relation = relation.joined(_same_url(file))
         # Who shares a URL with a document that was dropped itself is represented by that document's keeper; where that
         # one is of an earlier run, by none of this one.
@@ -241,7 +244,8 @@ class _Keep:
             "largest_cluster": int(members.max(initial=1)),
             **near,
             **(asdict(self.unranked) if self.unranked.unranked else {}),
-            "exchanged_bytes": 24 * self.exchanged_hashes + 16 * pairs,
+            **({"urls": 0} if self.same_url.without else {}),
+            "exchanged_bytes": 24 * (self.same_url.exchanged + self.exchanged_texts) + 16 * pairs,
         }
 
 

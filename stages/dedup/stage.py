@@ -168,12 +168,16 @@ class Dedup(Stage[DedupParameters]):
         ]
 
     def remarks(self, facts: Mapping[str, object]) -> Sequence[str]:
-        """That there was nothing by which to choose the document that stays."""
-        if facts.get("unranked", 0) == 0 or facts["unranked"] != facts["compared"]:
-            return ()
-        what = "number" if self.parameters.keeper == "best" else "date"
-        named = f"in the field {self.parameters.keeper_field!r}, which keeper_field names"
-        return [f"no document has a {what} {named}: of duplicates the first in the input stays"]
+        """That there was nothing by which to choose the document that stays, or no URL to compare."""
+        told = []
+        if facts.get("unranked", 0) and facts["unranked"] == facts["compared"]:
+            what = "number" if self.parameters.keeper == "best" else "date"
+            named = f"in the field {self.parameters.keeper_field!r}, which keeper_field names"
+            told.append(f"no document has a {what} {named}: of duplicates the first in the input stays")
+        if facts.get("urls") == 0:
+            named = f"in the field {self.parameters.url_field!r}, which url_field names"
+            told.append(f"no document has a URL {named}: none was compared by it")
+        return told
 
     def recorded(self) -> Mapping[str, object]:
         """The parameters, with the names of earlier runs in the place of their paths."""

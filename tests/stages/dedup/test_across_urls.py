@@ -407,3 +407,24 @@ def test_what_went_from_the_index_is_told(tmp_path: Path, gone: str, place: str,
     assert place in done.stdout
     assert f"  index: {told}\n" in done.stdout
     assert ("  decisions/part-00000.parquet: 1 row removed\n" in done.stdout) == (place != "it was kept")
+
+
+def test_urls_that_an_index_answered_are_not_missed(tmp_path: Path) -> None:
+    told = "dedup: no document has a URL in the field 'url', which url_field names: none was compared by it"
+    document = {"id": "a", "text": "one text", "url": "http://a.b/1"}
+    first, same, without = (
+        write_jsonl(tmp_path / f"{name}.jsonl", documents)
+        for name, documents in (
+            ("first", [document]),
+            ("same", [document, {"id": "b", "text": "another text"}]),
+            ("without", [{"id": "c", "text": "a third text"}]),
+        )
+    )
+    run_dedup([first], tmp_path / "run")
+    for file, expected in ((same, False), (without, True)):
+        run_dedup([file], tmp_path / file.stem, tmp_path / "run")
+        manifest = json.loads((tmp_path / file.stem / "manifest.json").read_text())
+        assert (told in manifest["warnings"], manifest["facts"]["dedup"].get("urls")) == (
+            expected,
+            0 if expected else None,
+        )

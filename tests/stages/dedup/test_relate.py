@@ -162,6 +162,19 @@ def test_documents_without_the_keeper_field_are_counted_where_others_have_it(tmp
         assert facts_of(outcome).get("unranked") == unranked
 
 
+def test_a_url_field_that_no_document_has_is_said(tmp_path: Path) -> None:
+    told = "dedup: no document has a URL in the field 'link', which url_field names: none was compared by it"
+    documents: list[Mapping[str, object]] = [{"text": TEXT, "link": "page 7"}, {"text": "another text", "link": None}]
+    stage = "dedup: {url_field: link}"
+    for name, link, expected in (("none", "mailto:a@b.c", True), ("one", "http://a.b", False)):
+        file = write_jsonl(tmp_path / f"{name}.jsonl", [*documents, {"text": "a third", "link": link}])
+        outcome = run_stages([file], tmp_path / name, stage, language="off", input={"metadata": ["link"]})
+        assert (told in cast("list[str]", outcome.manifest["warnings"])) is expected
+        assert facts_of(outcome).get("urls") == (0 if expected else None)
+    file = write_jsonl(tmp_path / "empty.jsonl", [])
+    assert run_stages([file], tmp_path / "run", stage, input={"metadata": ["link"]}).manifest["warnings"] == []
+
+
 def test_of_documents_with_one_url_one_stays_whatever_their_text(tmp_path: Path) -> None:
     documents: list[Mapping[str, object]] = [
         {"id": "a", "text": "one thing", "url": "http://www.a.b/x?utm_source=1"},
