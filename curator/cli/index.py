@@ -6,15 +6,14 @@ from dataclasses import asdict
 
 from curator.cli.output import print_json, print_line, print_table
 from curator.sizes import format_size
-from curator.storage.path import AnyPath, as_path
-from stages.dedup.header import HEADER, Header, index_folder, read_header, verify_index
+from curator.storage.path import as_path
+from stages.dedup.header import HEADER, open_index, verify_index
 
 
 def index_show_command(place: str, as_json: bool) -> None:
     """Print what an index says of itself."""
-    path = as_path(place)
-    header = read_header(path)
-    size = _bytes(path, header)
+    folder, header = open_index(as_path(place))
+    size = sum(entry.bytes for entry in header.files.values()) + (folder / HEADER).stat().st_size
     if as_json:
         print_json({**asdict(header), "bytes": size, "bytes_per_document": _share(size, header.documents)})
         return
@@ -35,11 +34,6 @@ def index_verify_command(place: str, as_json: bool) -> None:
         print_json({"name": header.name, "documents": header.documents, "files": len(header.files)})
         return
     print_line(f"{place}: {len(header.files)} files with {header.documents:,} documents are as they were written")
-
-
-def _bytes(path: AnyPath, header: Header) -> int:
-    folder = index_folder(path)
-    return sum(entry.bytes for entry in header.files.values()) + (folder / HEADER).stat().st_size
 
 
 def _share(size: int, documents: int) -> float:

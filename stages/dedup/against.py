@@ -40,7 +40,7 @@ from curator.storage.path import as_path, is_url
 from curator.storage.spool import local_file, place_of, release_lasting
 from curator.verdict import DROP, round_score
 from stages.dedup.exact import Gone, hashes_of
-from stages.dedup.header import Scheme, index_folder, read_header
+from stages.dedup.header import Scheme, open_index, read_header
 from stages.dedup.index import Index
 from stages.dedup.minhash import Ragged, estimate_jaccard, jaccard_between, shingle_hashes, shingle_sets
 from stages.dedup.relate import EXACT, NEAR, URL, URL_COLUMN, find_duplicates, find_same_urls
@@ -97,17 +97,17 @@ def without_urls(paths: Sequence[str]) -> list[str]:
 def find_duplicates_across(corpus: Corpus, parameters: DedupParameters, scheme: Scheme) -> Path:
     """The relation of what is asked (all documents, or the children) to the documents of earlier runs, and of the rest
     to each other (see `Stage.relate`)."""
-    headers = {_whole(path): read_header(as_path(path)) for path in parameters.against}
-    indexes = tuple((path, header.checksum) for path, header in headers.items())
-    with_urls = tuple((path, header.checksum) for path, header in headers.items() if header.urls)
+    opened = {_whole(path): open_index(as_path(path)) for path in parameters.against}
+    indexes = tuple((path, header.checksum) for path, (_, header) in opened.items())
+    with_urls = tuple((path, header.checksum) for path, (_, header) in opened.items() if header.urls)
     answers: list[Commit] = []
     if parameters.url_field is not None and with_urls and not corpus.has_children:
         corpus = _take_out(corpus, "against-urls", _AskUrls(with_urls), answers)
     same_url = find_same_urls(corpus, parameters, sum(commit.integer("asked") for commit in answers))
     rule = Rule(parameters.threshold, parameters.verify_band, parameters.bucket_representatives)
     corpus = _take_out(corpus, "against", _Ask(indexes, rule, scheme, same_url.gone), answers)
-    for path, checksum in indexes:
-        release_lasting(index_folder(as_path(path)), checksum)
+    for folder, header in opened.values():
+        release_lasting(folder, header.checksum)
     relation = place_of(find_duplicates(corpus, parameters, same_url))
     return corpus.once("joined", partial(_join, relation, tuple(answers))).path("arrow")
 

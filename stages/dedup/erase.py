@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from curator.errors import UserError
 from curator.stage import Erased
 from stages.dedup.build import HashedFile
-from stages.dedup.header import HEADER, File, check_files, dump_header, index_folder
+from stages.dedup.header import HEADER, File, check_files, dump_header
 from stages.dedup.index import Index
 
 _CHUNK_ROWS = 1 << 20
@@ -95,7 +95,7 @@ def holds(folder: Path, keys: Sequence[bytes], ids: Sequence[str]) -> list[str]:
     for name, there, strings in sections:
         found.extend(f"{name}[{row}]" for row in np.flatnonzero(_has_key(there, keys)).tolist())
         found.extend(f"{strings}[{row}]" for row in _has_string(index, strings, len(there), ids))
-    return [f"{index_folder(folder).name}/{place}" for place in found]
+    return [f"{index.folder.name}/{place}" for place in found]
 
 
 def _has_string(index: Index, name: str, entries: int, strings: Sequence[str]) -> Iterator[int]:

@@ -80,22 +80,16 @@ def dump_header(header: Header) -> bytes:
     return f"{MAGIC} {FORMAT} {blake3(body).hexdigest()}\n".encode() + body
 
 
-def index_folder(path: AnyPath) -> AnyPath:
-    """Where the index lies that is meant by a path: that of an index, or of a run that has one."""
-    return path / FOLDER if (path / FOLDER / HEADER).is_file() else path
-
-
 def read_header(path: AnyPath) -> Header:
-    """The header of the index at `path` (see `index_folder`). UserError when there is none that this version reads,
-    DataError when it is damaged or a file has not the size that it names."""
-    folder = index_folder(path)
-    try:
-        data = (folder / HEADER).read_bytes()
-    except (FileNotFoundError, NotADirectoryError) as error:
-        hint = "a run leaves one with `dedup: {index: true}`"
-        raise UserError("there is no index", stage="dedup", file=str(path), hint=hint) from error
-    except OSError as error:
-        raise UserError(f"cannot be read: {error.strerror}", stage="dedup", file=str(folder / HEADER)) from error
+    """The header of an index (see `open_index`)."""
+    return open_index(path)[1]
+
+
+def open_index(path: AnyPath) -> tuple[AnyPath, Header]:
+    """Where the index lies that is meant by `path`, which is that of an index or of a run that has one, and its header.
+    UserError when there is none that this version reads, DataError when it is damaged or a file has not the size that
+    it names."""
+    folder, data = _find_header(path)
     line, _, body = data.partition(b"\n")
     words = line.decode("ascii", "replace").split(" ")
     if words[0] != MAGIC or len(words) != 3 or not words[1].isdigit():
@@ -119,7 +113,21 @@ def read_header(path: AnyPath) -> Header:
             raise damaged(folder, name, "is missing")
         if size != entry.bytes:
             raise damaged(folder, name, f"has {size:,} bytes, not {entry.bytes:,}")
-    return header
+    return folder, header
+
+
+def _find_header(path: AnyPath) -> tuple[AnyPath, bytes]:
+    """The folder of the index that is meant by `path`, and the bytes of its header. It is read where it may be, not
+    looked for: each look at a storage is a request."""
+    for folder in (path / FOLDER, path):
+        try:
+            return folder, (folder / HEADER).read_bytes()
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        except OSError as error:
+            raise UserError(f"cannot be read: {error.strerror}", stage="dedup", file=str(folder / HEADER)) from error
+    hint = "a run leaves one with `dedup: {index: true}`"
+    raise UserError("there is no index", stage="dedup", file=str(path), hint=hint)
 
 
 def _sizes(folder: AnyPath, names: Iterable[str]) -> dict[str, int]:
@@ -138,9 +146,8 @@ def damaged(folder: AnyPath, name: str, what: str = "is not as it was written") 
 
 
 def verify_index(path: AnyPath) -> Header:
-    """Read every byte of an index. UserError or DataError, as `read_header`, with what is wrong first."""
-    header = read_header(path)
-    folder = index_folder(path)
+    """Read every byte of an index. UserError or DataError, as `open_index`, with what is wrong first."""
+    folder, header = open_index(path)
     check_files(folder, header)
     stray = sorted({file.name for file in folder.iterdir()} - {HEADER, *header.files})
     if stray:

@@ -42,7 +42,7 @@ from curator.storage.spool import lasting_file
 from curator.text.content import content_hashes
 from curator.text.segment import read_only, segment
 from curator.text.tables import tables
-from stages.dedup.header import Scheme, damaged, index_folder, read_header
+from stages.dedup.header import Scheme, damaged, open_index
 from stages.dedup.minhash import Ragged, band_keys, export_lean, minhash, shingle_hashes
 
 if TYPE_CHECKING:
@@ -90,8 +90,7 @@ class Index:
 
     def __init__(self, path: AnyPath, checksum: str | None = None) -> None:
         """DataError when it has not the header with this checksum any more (somebody erased a document)."""
-        self.folder = index_folder(path)
-        self.header = read_header(path)
+        self.folder, self.header = open_index(path)
         if checksum is not None and self.header.checksum != checksum:
             raise DataError("changed while it was read", stage="dedup", file=str(path), hint="run it again")
         self.pages = 0

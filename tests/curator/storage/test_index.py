@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import logging
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,7 @@ from curator.run.forget import forget
 from curator.run.verify import verify
 from curator.storage.objects import delete_object, put_file, put_object
 from curator.storage.path import StoragePath
+from stages.dedup.index import Index
 from tests.command import curator
 from tests.runs import hashes, rows, run_stages, write_jsonl
 from tests.stages.dedup.dumps import make_dumps
@@ -73,6 +76,18 @@ def test_it_is_shown_and_verified_where_it_lies(autumn: StoragePath, dumps: Path
         there, here = (curator("index", command, str(run)) for run in (autumn, dumps / "autumn"))
         assert there.returncode == here.returncode == 0, there.stderr
         assert there.stdout.replace(str(autumn), "") == here.stdout.replace(str(dumps / "autumn"), "")
+
+
+def test_to_open_it_is_to_read_its_header_and_to_list_its_files(
+    autumn: StoragePath, caplog: pytest.LogCaptureFixture
+) -> None:
+    bucket, folder = f"/{autumn.key.split('/')[0]}", f"/{autumn.key}/index"
+    opened = [f"HEAD {folder}/header", f"GET {folder}/header", f"GET {bucket}"]
+    for path, expected in ((autumn, opened), (autumn / "index", [f"HEAD {folder}/index/header", *opened])):
+        caplog.clear()
+        with caplog.at_level(logging.INFO, logger="werkzeug"):
+            assert Index(path).folder == autumn / "index"
+        assert re.findall(r"(?:HEAD|GET) [^ ?]+", "\n".join(caplog.messages)) == expected
 
 
 def test_one_that_is_not_there_or_not_whole_is_refused_before_anything_is_read(
