@@ -6,12 +6,13 @@ A user's package adds a stage by an entry point in the group `curator.stages`; n
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import EntryPoint, EntryPoints, entry_points
 from typing import cast
 
-from curator.errors import UserError
+from curator.errors import CuratorError, UserError
 from curator.stage import Parameters, Stage
 
 STAGES = "curator.stages"
@@ -55,7 +56,8 @@ def names(group: str) -> list[str]:
 
 
 def load(group: str, name: str) -> object:
-    """The object behind a name. UserError with the nearest known name where there is none."""
+    """The object behind a name. UserError with the nearest known name where there is none, and where the package that
+    adds it cannot be imported."""
     entries = _entries(group)
     if name not in entries:
         noun = group.removeprefix("curator.").removesuffix("s")
@@ -65,6 +67,12 @@ def load(group: str, name: str) -> object:
         return entries[name].load()
     except (ImportError, SyntaxError, AttributeError) as error:
         raise UserError(f"{name!r} cannot be imported: {error}", hint=f"check {entries[name].value}") from error
+    except (CuratorError, MemoryError):
+        raise
+    except (Exception, SystemExit) as error:
+        # What another package says may hold anything, and the message of a UserError is recorded.
+        hint = f"python -c 'import {entries[name].module}' shows where"
+        raise UserError(f"{name!r} cannot be imported: {type(error).__name__}", hint=hint) from error
 
 
 def distribution(group: str, name: str) -> tuple[str, str] | None:
@@ -79,6 +87,26 @@ def stage_class(name: str) -> type[Stage[Parameters]]:
     if not (isinstance(found, type) and issubclass(found, Stage)):
         raise UserError(f"the entry point {name!r} in {STAGES} is not a stage", hint="it must name a subclass of Stage")
     return cast("type[Stage[Parameters]]", found)
+
+
+@dataclass(frozen=True)
+class InstalledStages:
+    """The stages that are installed: the classes of those that can be loaded, and why the others cannot."""
+
+    classes: Mapping[str, type[Stage[Parameters]]]
+    broken: Mapping[str, CuratorError]
+
+
+def installed_stages() -> InstalledStages:
+    """Every stage. One that cannot be loaded takes nothing from the others."""
+    classes: dict[str, type[Stage[Parameters]]] = {}
+    broken: dict[str, CuratorError] = {}
+    for name in names(STAGES):
+        try:
+            classes[name] = stage_class(name)
+        except CuratorError as error:
+            broken[name] = error
+    return InstalledStages(classes, broken)
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:

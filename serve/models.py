@@ -364,10 +364,19 @@ class StageSummary(Told):
     parameters: Mapping[str, object]
 
 
+class BrokenStage(Told):
+    """A stage of another package that could not be loaded, and what may be told of why."""
+
+    name: str
+    detail: str
+
+
 class StageList(Told):
-    """The stages that are installed."""
+    """The stages that are installed. `broken` are those that no recipe can have until their packages are mended and
+    the service is started again."""
 
     stages: tuple[StageSummary, ...]
+    broken: tuple[BrokenStage, ...]
 
 
 Standing = Literal["waiting", "delivered", "given up"]

@@ -12,7 +12,7 @@ from curator.cli.output import print_json, print_line, print_table
 from curator.errors import UserError
 from curator.recipe import load_recipe, packaged_recipes, recipe_schema
 from curator.recipe.model import Recipe
-from curator.registry import STAGES, distribution, names, stage_class
+from curator.registry import STAGES, distribution, installed_stages
 from curator.run.funnel import funnel_json
 from curator.storage.path import as_path
 
@@ -66,28 +66,39 @@ def verify_command(run: str, as_json: bool) -> None:
 
 
 def stages_command(as_json: bool) -> None:
-    """List the stages."""
-    found = [(name, stage_class(name), distribution(STAGES, name)) for name in names(STAGES)]
+    """List the stages; last those that cannot be loaded, and why."""
+    installed = installed_stages()
     if as_json:
-        print_json(
-            [
-                {
-                    "name": name,
-                    "about": stage.about,
-                    "distribution": dist,
-                    "rules": dict(stage.rules),
-                    "parameters": stage.parameters_type.model_json_schema(),
-                }
-                for name, stage, dist in found
-            ]
-        )
+        good = [
+            {
+                "name": name,
+                "about": stage.about,
+                "distribution": distribution(STAGES, name),
+                "rules": dict(stage.rules),
+                "parameters": stage.parameters_type.model_json_schema(),
+            }
+            for name, stage in installed.classes.items()
+        ]
+        nothing: dict[str, object] = {"about": None, "rules": {}, "parameters": None}
+        broken = [
+            {"name": name, "distribution": distribution(STAGES, name), **nothing, "error": error.message}
+            for name, error in installed.broken.items()
+        ]
+        print_json([*good, *broken])
         return
-    for name, stage, dist in found:
-        print_line(f"{name} ({' '.join(dist) if dist else 'unknown distribution'}): {stage.about}")
+    for name, stage in installed.classes.items():
+        print_line(f"{name} ({_distribution(name)}): {stage.about}")
         for parameter, field in stage.parameters_type.model_fields.items():
             default = "required" if field.is_required() else repr(field.get_default(call_default_factory=True))
             about = f": {field.description}" if field.description else ""
             print_line(f"    {parameter} = {default}{about}")
+    for name, error in installed.broken.items():
+        advice = f" ({error.hint})" if error.hint else ""
+        print_line(f"{name} ({_distribution(name)}): could not be loaded: {error.message}{advice}")
+
+
+def _distribution(stage: str) -> str:
+    return " ".join(distribution(STAGES, stage) or ("unknown distribution",))
 
 
 def recipe_show_command(name: str, full: bool, overlay: Path | None, overrides: Sequence[str], as_json: bool) -> None:

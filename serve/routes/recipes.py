@@ -6,11 +6,13 @@ from functools import cache
 
 from fastapi.responses import JSONResponse, Response
 
+from curator.errors import CuratorError
 from curator.recipe import packaged_recipes, recipe_schema
 from curator.registry import STAGES, names, stage_class
 from serve.context import ServiceOf
-from serve.models import RecipeChoice, RecipeList, RecipeSummary, StageList, StageSummary, ValidRecipe
+from serve.models import BrokenStage, RecipeChoice, RecipeList, RecipeSummary, StageList, StageSummary, ValidRecipe
 from serve.packages import told_as_theirs
+from serve.problems import ProblemError
 from serve.routing import Routes
 from serve.submission import check_recipe
 
@@ -53,11 +55,10 @@ def show_schema() -> Response:
         return JSONResponse(_schema(), media_type="application/schema+json")
 
 
-@ROUTES.add("GET", "/v1/stages", "read", model=StageList, problems=("package.failed",))
+@ROUTES.add("GET", "/v1/stages", "read", model=StageList)
 def list_stages() -> StageList:
-    """The stages that are installed, with their rules and parameters."""
-    with told_as_theirs():
-        return _stages()
+    """The stages that are installed, with their rules and parameters; and those that could not be loaded."""
+    return _stages()
 
 
 @cache
@@ -67,15 +68,24 @@ def _schema() -> dict[str, object]:
 
 @cache
 def _stages() -> StageList:
-    found = [(name, stage_class(name)) for name in names(STAGES)]
-    return StageList(
-        stages=tuple(
-            StageSummary(
-                name=name,
-                about=stage.about,
-                rules=dict(stage.rules),
-                parameters=stage.parameters_type.model_json_schema(),
-            )
-            for name, stage in found
-        )
+    stages: list[StageSummary] = []
+    broken: list[BrokenStage] = []
+    for name in names(STAGES):
+        try:
+            with told_as_theirs():
+                stages.append(_summary(name))
+        except ProblemError as error:
+            broken.append(BrokenStage(name=name, detail=error.problem.detail))
+        except CuratorError as error:
+            broken.append(BrokenStage(name=name, detail=error.message))
+    return StageList(stages=tuple(stages), broken=tuple(broken))
+
+
+def _summary(name: str) -> StageSummary:
+    stage = stage_class(name)
+    return StageSummary(
+        name=name,
+        about=stage.about,
+        rules=dict(stage.rules),
+        parameters=stage.parameters_type.model_json_schema(),
     )

@@ -14,6 +14,7 @@ import pytest
 
 from curator.errors import UserError
 from curator.recipe import load_recipe_text
+from curator.registry import STAGES, names
 from serve.guarded.call import Guard
 from serve.guarded.recipes import check_guarded_stages
 from serve.packages import fault_of
@@ -81,6 +82,15 @@ MODULES = {
 }
 
 PACKAGE = "the package their_stage 0.1, which adds "
+
+BROKEN = {
+    "gone": "cannot be imported: there is no module 'their_gone'",
+    "needing": "cannot be imported: there is no module 'a_package_that_nobody_has'",
+    "raising": "cannot be imported: ValueError",
+    "unparsed": "cannot be imported: SyntaxError",
+    "absent": "cannot be imported: AttributeError",
+}
+"""The stages that cannot be imported, and what is told of each."""
 
 
 @pytest.fixture(scope="module")
@@ -152,26 +162,32 @@ def test_memory_that_it_was_not_given_is_still_a_limit(resting: Running, theirs:
     assert "within the limits of the service" in told["detail"]
 
 
-@pytest.mark.parametrize(
-    ("stage", "said"),
-    [
-        ("gone", "cannot be imported: there is no module 'their_gone'"),
-        ("needing", "cannot be imported: there is no module 'a_package_that_nobody_has'"),
-        ("raising", "cannot be imported: ValueError"),
-        ("unparsed", "cannot be imported: SyntaxError"),
-        ("absent", "cannot be imported: AttributeError"),
-    ],
-)
+@pytest.mark.parametrize(("stage", "said"), BROKEN.items())
 def test_a_stage_that_cannot_be_imported_is_told_as_that(
     resting: Running, theirs: Path, caplog: pytest.LogCaptureFixture, stage: str, said: str
 ) -> None:
     status, told = answer_of(resting, recipe_of(resting, stage, None, named=False))
     assert (status, told["code"], told["detail"]) == (422, "package.failed", f"{PACKAGE}{stage!r}, {said}")
-    with resting.http() as client:
-        for path in ("/v1/stages", "/v1/recipes/schema"):
-            answer = client.get(path)
-            assert (answer.status_code, answer.json()["code"]) == (422, "package.failed")
-            assert str(theirs) not in answer.text
+    assert SECRET not in caplog.text
+
+
+def test_the_others_are_listed_beside_stages_that_cannot_be_loaded(
+    resting: Running, theirs: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.ERROR, "curator.serve"), resting.http() as client:
+        listed, schema = client.get("/v1/stages"), client.get("/v1/recipes/schema")
+    assert (listed.status_code, schema.status_code) == (200, 200)
+    assert {stage["name"] for stage in listed.json()["stages"]} == {*names(STAGES)} - BROKEN.keys()
+    assert "theirs" not in BROKEN
+    told = {stage["name"]: stage["detail"] for stage in listed.json()["broken"]}
+    assert told == {name: f"{PACKAGE}{name!r}, {said}" for name, said in BROKEN.items()}
+    enum, *_ = schema.json()["properties"]["stages"]["items"]["anyOf"]
+    assert set(enum["enum"]) == {*names(STAGES)} - BROKEN.keys()
+    assert schema.json()["$comment"] == f"without stages that cannot be loaded: {', '.join(sorted(BROKEN))}"
+    assert "their_raising.py:1 <module>" in caplog.text
+    for text in (listed.text, schema.text):
+        assert str(theirs) not in text
+        assert SECRET not in text
     assert SECRET not in caplog.text
 
 

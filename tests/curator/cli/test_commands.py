@@ -19,6 +19,7 @@ import pytest
 import typer
 
 from curator.cli.main import app
+from curator.registry import installed_stages
 from tests.command import EXECUTABLE, curator, json_of, told, write_package
 from tests.runs import WORDS, make_texts, recipe_text, rows, write_jsonl
 
@@ -394,6 +395,25 @@ def test_stages_lists_parameters_with_defaults() -> None:
     for name in ("dedup", "entropy", "toxicity", "outliers", "pii", "sampling", "augmentation"):
         assert re.search(rf"^{name} \(curator-corpora \S+\): ", done.stdout, re.MULTILINE)
     assert re.search(r"^ +threshold = 0\.85: ", done.stdout, re.MULTILINE)
+
+
+def test_stages_that_cannot_be_loaded_are_named_beside_the_others(tmp_path: Path) -> None:
+    env = write_package(tmp_path, "their_stage", "curator.stages", "theirs = their_stage:Stage", "raise OSError('x')")
+    why = "'theirs' cannot be imported: OSError"
+    done = curator("stages", env=env)
+    assert done.returncode == 0
+    assert re.search(r"^dedup \(curator-corpora \S+\): ", done.stdout, re.MULTILINE)
+    assert done.stdout.splitlines()[-1] == (
+        f"theirs (their_stage 0.1): could not be loaded: {why} (python -c 'import their_stage' shows where)"
+    )
+    listed = cast("list[dict[str, object]]", json.loads(curator("stages", "--json", env=env).stdout))
+    assert [stage["name"] for stage in listed if "error" in stage] == ["theirs"]
+    assert (listed[-1]["error"], len(listed)) == (why, len(installed_stages().classes) + 1)
+    schema = json_of(curator("recipe", "schema", env=env))
+    assert schema["$comment"] == "without stages that cannot be loaded: theirs"
+    (tmp_path / "r.yaml").write_text("name: r\nstages:\n  - theirs\n")
+    refused = curator("recipe", "validate", tmp_path / "r.yaml", env=env)
+    assert (refused.returncode, why in told(refused)) == (2, True)
 
 
 @pytest.mark.slow
