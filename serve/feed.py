@@ -204,6 +204,6 @@ def event_text(event: StoredEvent) -> str:
 def ended_with(events: Collection[StoredEvent]) -> State | None:
     """The state with which a run has ended, if the last of these changes of its state is its end."""
     changes = [event for event in events if event.kind == CHANGED and event.origin == "service"]
-    if not changes or not changes[-1].fields["final"]:
+    if not changes or not changes[-1].fields.get("final"):
         return None
     return State(str(changes[-1].fields["after"]))

@@ -14,6 +14,7 @@ from serve.kinds import Kind
 from serve.models import Work, WorkRequest
 from serve.problems import ProblemError
 from serve.states import AskToCancel, CancelQueued, State
+from serve.store.damage import request_of
 from serve.store.runs import Writer, is_output_in_use
 from serve.store.tables import AttemptRow, IdempotencyRow, RunRow
 from serve.submission import Checked, request_digest
@@ -44,6 +45,7 @@ class Lifecycle(Generic[Shown]):
     kind: Kind
     path: str
     model: type[Shown]
+    asked: type[WorkRequest]
     show: Callable[[RunRow, AttemptRow], Shown]
     unknown: Callable[[str], ProblemError]
 
@@ -111,7 +113,7 @@ class Lifecycle(Generic[Shown]):
             if not state.is_terminal:
                 raise ProblemError(f"{self.kind}.not_ended", f"it is {state}")
             self._need_output(writer, row.output)
-            writer.try_again(row, "resumed", principal.name, int(str(row.request["attempts"])) - 1)
+            writer.try_again(row, "resumed", principal.name, request_of(self.asked, id, row.request).attempts - 1)
             return self.show(row, writer.attempt_of(row))
 
     def _need_output(self, writer: Writer, output: str, hint: str | None = None) -> None:

@@ -39,7 +39,7 @@ CODES: Mapping[str, Kind] = {
     "run.ended": Kind(409, "The run has ended"),
     "run.not_ended": Kind(409, "The run has not ended"),
     "run.not_finished": Kind(409, "The run has not finished"),
-    "run.damaged": Kind(500, "A file of the run cannot be read"),
+    "run.damaged": Kind(500, "What there is of the run cannot be read"),
     "training.unknown": Kind(404, "There is no such training"),
     "training.refused": Kind(422, "The training cannot be made"),
     "training.ended": Kind(409, "The training has ended"),

@@ -24,7 +24,7 @@ from serve.submission import check_run
 
 ROUTES = Routes("runs")
 
-RUNS = Lifecycle(Kind.RUN, "/v1/runs", Run, run_model, unknown_run)
+RUNS = Lifecycle(Kind.RUN, "/v1/runs", Run, RunRequest, run_model, unknown_run)
 
 
 @ROUTES.add(

@@ -28,7 +28,7 @@ from serve.training_models import Curve, Training, TrainingDetails, TrainingPage
 
 ROUTES = Routes("trainings")
 
-TRAININGS = Lifecycle(Kind.TRAINING, "/v1/trainings", Training, training_model, unknown_training)
+TRAININGS = Lifecycle(Kind.TRAINING, "/v1/trainings", Training, TrainingRequest, training_model, unknown_training)
 
 
 @ROUTES.add(

@@ -218,7 +218,7 @@ class Runner:
                 WorkerProcess(attempt_folder(self._settings.state, one.id, one.attempt)),
                 work,
                 one.output,
-                cast("float | None", request["timeout_s"]),
+                cast("float | None", request.get("timeout_s")),
                 EventReader(work.events(one.output)),
                 work.new_fold(),
             )

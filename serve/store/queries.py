@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 from serve.kinds import Kind
 from serve.models import Run, StoredEvent
 from serve.states import ACTIVE, State
+from serve.store.damage import show
 from serve.store.tables import LAST_ATTEMPT, AttemptRow, EventRow, LabelRow, RunRow
 
 Columns = TypeVarTuple("Columns")
@@ -129,7 +130,7 @@ def _versions(shape: Shape, goes_on: bool) -> Select[int, int, str, float]:
 def runs_of(connection: Connection, numbers: Collection[int]) -> dict[int, Run]:
     """Runs by their internal numbers, as a list shows them."""
     query = select(*_SHOWN).join(AttemptRow, LAST_ATTEMPT).where(RunRow.number.in_(numbers))
-    return {row[0]: Run.model_validate(dict(zip(_NAMES, row, strict=True))) for row in connection.execute(query)}
+    return {row[0]: show(Run, dict(zip(_NAMES, row, strict=True))) for row in connection.execute(query)}
 
 
 def list_rows(

@@ -21,8 +21,9 @@ from curator.run.events import Event
 from serve.audit import Auditor
 from serve.folds import Fold, finite
 from serve.kinds import Kind
-from serve.models import Attempt, Change, Progress, Run, RunDetails, RunRequest, WorkRequest
+from serve.models import Attempt, Change, Run, RunDetails, RunRequest, WorkRequest
 from serve.states import State, Transition, check_transition
+from serve.store.damage import request_of, show
 from serve.store.database import Database, Insert
 from serve.store.tables import LAST_ATTEMPT, AttemptRow, EventRow, HistoryRow, LabelRow, RunRow
 
@@ -268,7 +269,7 @@ class RunStore:
                 return None
             return RunDetails(
                 **dict(run_model(found[0], found[1])),
-                request=RunRequest.model_validate(found[0].request),
+                request=request_of(RunRequest, id, found[0].request),
                 attempts=attempts_of(session, found[0].number),
                 history=history_of(session, found[0].number),
             )
@@ -323,23 +324,27 @@ def history_of(session: Session, run: int) -> tuple[Change, ...]:
 
 def run_model(run: RunRow, attempt: AttemptRow) -> Run:
     """A run as users see it."""
-    return Run(
-        id=run.id,
-        owner=run.owner,
-        recipe=run.recipe,
-        output=run.output,
-        labels=run.labels,
-        priority=run.priority,
-        created=run.created,
-        updated=run.updated,
-        state=State(run.state),
-        attempt=run.attempt,
-        version=run.version,
-        progress=Progress.model_validate(run.progress),
-        exit_code=attempt.exit_code,
-        error=attempt.error,
-        message=attempt.message,
-    )
+    return show(Run, {"recipe": run.recipe, **work_values(run, attempt)})
+
+
+def work_values(run: RunRow, attempt: AttemptRow) -> dict[str, object]:
+    """What runs and trainings alike show of their rows."""
+    return {
+        "id": run.id,
+        "owner": run.owner,
+        "output": run.output,
+        "labels": run.labels,
+        "priority": run.priority,
+        "created": run.created,
+        "updated": run.updated,
+        "state": run.state,
+        "attempt": run.attempt,
+        "version": run.version,
+        "progress": run.progress,
+        "exit_code": attempt.exit_code,
+        "error": attempt.error,
+        "message": attempt.message,
+    }
 
 
 def attempt_model(row: AttemptRow) -> Attempt:

@@ -6,7 +6,20 @@ a list needs one table.
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, ForeignKey, Index, Integer, LargeBinary, String, Text, UniqueConstraint
+from collections.abc import Callable
+
+from sqlalchemy import (
+    BigInteger,
+    Dialect,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    String,
+    Text,
+    TypeDecorator,
+    UniqueConstraint,
+)
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.types import JSON
 
@@ -14,10 +27,34 @@ Identity = BigInteger().with_variant(Integer(), "sqlite")
 """SQLite counts up only in a column of type INTEGER."""
 
 
+class Damaged(dict[str, object]):
+    """Stands for a value that is no JSON object. Empty, so that what can do without the value does."""
+
+
+class JsonObject(TypeDecorator[dict[str, object]]):
+    """A JSON object; `Damaged` where somebody else wrote something else. To raise would fail a query for every row."""
+
+    impl = JSON
+    cache_ok = True
+
+    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[object], dict[str, object]]:
+        """What a value of the database becomes."""
+        decode = super().result_processor(dialect, coltype)
+
+        def process(value: object) -> dict[str, object]:
+            try:
+                found = value if decode is None else decode(value)
+            except ValueError:
+                return Damaged()
+            return found if isinstance(found, dict) else Damaged()
+
+        return process
+
+
 class Base(DeclarativeBase):
     """Base of the tables."""
 
-    type_annotation_map = {dict[str, object]: JSON, dict[str, str]: JSON}  # noqa: RUF012 (as SQLAlchemy reads it)
+    type_annotation_map = {dict[str, object]: JsonObject, dict[str, str]: JsonObject}  # noqa: RUF012 (as SQLAlchemy reads it)
 
 
 class RunRow(Base):

@@ -9,16 +9,15 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from serve.kinds import Kind
-from serve.states import State
+from serve.store.damage import request_of, show
 from serve.store.queries import Filter, list_rows
-from serve.store.runs import attempts_of, history_of, with_attempt
-from serve.store.tables import AttemptRow, EventRow, RunRow
+from serve.store.runs import attempts_of, history_of, with_attempt, work_values
+from serve.store.tables import AttemptRow, Damaged, EventRow, RunRow
 from serve.training_models import (
     Curve,
     CurvePoint,
     Training,
     TrainingDetails,
-    TrainingProgress,
     TrainingRequest,
     ValidationPoint,
 )
@@ -26,23 +25,7 @@ from serve.training_models import (
 
 def training_model(run: RunRow, attempt: AttemptRow) -> Training:
     """A training as users see it."""
-    return Training(
-        id=run.id,
-        owner=run.owner,
-        runs=tuple(cast("list[str]", run.request["runs"])),
-        output=run.output,
-        labels=run.labels,
-        priority=run.priority,
-        created=run.created,
-        updated=run.updated,
-        state=State(run.state),
-        attempt=run.attempt,
-        version=run.version,
-        progress=TrainingProgress.model_validate(run.progress),
-        exit_code=attempt.exit_code,
-        error=attempt.error,
-        message=attempt.message,
-    )
+    return show(Training, {"runs": run.request.get("runs"), **work_values(run, attempt)})
 
 
 def find_training(session: Session, id: str) -> Training | None:  # noqa: A002 (as users call it)
@@ -58,7 +41,7 @@ def training_details(session: Session, id: str) -> TrainingDetails | None:  # no
         return None
     return TrainingDetails(
         **dict(training_model(found[0], found[1])),
-        request=TrainingRequest.model_validate(found[0].request),
+        request=request_of(TrainingRequest, id, found[0].request),
         attempts=attempts_of(session, found[0].number),
         history=history_of(session, found[0].number),
     )
@@ -83,6 +66,8 @@ def curve_of(session: Session, run: int, most: int) -> Curve:
     steps: list[CurvePoint] = []
     validations: list[ValidationPoint] = []
     for kind, fields in rows:
+        if isinstance(fields, Damaged):
+            continue
         if kind == "training":
             # It goes on from a checkpoint: what was learned beyond that is not in its parameters.
             begin = cast("int", fields["step"])
