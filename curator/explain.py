@@ -23,6 +23,10 @@ from curator.storage.path import AnyPath, matching
 from curator.verdict import DROP, EDIT, FLAG, REPEAT
 
 
+class UnknownDocumentError(UserError):
+    """The run has no document of this id or key."""
+
+
 @dataclass(frozen=True)
 class Explanation:
     """One document: its scores, the decisions about it in order, the sentences that tell them, where it is now."""
@@ -49,7 +53,8 @@ class Explanation:
 def explain(directory: RunDirectory, document: str) -> list[Explanation]:
     """Explain every document of this id (ids may repeat), or the one of this key (32 hexadecimal digits).
 
-    A copy `ID#1` is explained as `ID`. UserError when the run has no such document.
+    A copy `ID#1` is explained as `ID`. UnknownDocumentError when the run has no such document, another error
+    when the run cannot be read.
     """
     manifest = load_manifest(directory.manifest)
     recipe = Recipe.model_validate(manifest["recipe"])
@@ -60,7 +65,7 @@ def explain(directory: RunDirectory, document: str) -> list[Explanation]:
         failed = _find_failed(directory, document)
         if failed:
             return failed
-        raise UserError(
+        raise UnknownDocumentError(
             f"no document has the id or key {document!r}",
             file=str(directory.root),
             hint="ids stand in scores/; a record without one has FILE:POSITION",

@@ -20,7 +20,7 @@ from urllib.parse import quote
 import httpx2
 from pydantic import BaseModel, ValidationError
 
-from curator.errors import Bug, TransientError, UserError
+from curator.errors import Bug, DataError, TransientError, UserError
 from serve.models import (
     DecisionPage,
     Explanations,
@@ -344,6 +344,8 @@ class Client:
             if response.status_code in TRY_AGAIN:
                 raise TransientError(said, hint="a proxy says that the service does not answer: is it up?") from error
             raise UserError(said, hint="is it a service of Curator?") from error
+        if problem.code == "run.damaged":
+            raise DataError(f"{problem.title.lower()}: {problem.detail}", hint=problem.hint)
         if problem.status >= 500 or problem.status == 429:
             raise TransientError(f"{problem.title.lower()}: {problem.detail}", hint=problem.hint or "try again later")
         raise ServiceRefusalError.of(problem)

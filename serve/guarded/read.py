@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 from serve.guarded.limits import limit_process
 
 if TYPE_CHECKING:
-    from curator.errors import CuratorError
+    from curator.errors import CuratorError, UserError
     from curator.recipe import Recipe
 
 Json = object
@@ -175,7 +175,7 @@ def main(memory_bytes: int, seconds: int, output_bytes: int, mapped_bytes: int, 
     try:
         answer = Answer(value=_answer(asked))
     except UserError as error:
-        answer = _fault(error, Answer(code="document.unknown", detail=error.message, hint=error.hint))
+        answer = _fault(error, Answer(code=_code_of(error), detail=error.message, hint=error.hint))
     except TransientError as error:
         answer = Answer(error=ToldError.of(error))
     except DataError as error:
@@ -188,6 +188,13 @@ def main(memory_bytes: int, seconds: int, output_bytes: int, mapped_bytes: int, 
     if len(text) > output_bytes:
         text = Answer(code="preview.failed", detail="there is too much of it").model_dump_json().encode()
     sys.stdout.buffer.write(text)
+
+
+def _code_of(error: UserError) -> str:
+    """The code of the problem that an error is: that a run has no such document, or that it cannot be read at all."""
+    from curator.explain import UnknownDocumentError
+
+    return "document.unknown" if isinstance(error, UnknownDocumentError) else "run.damaged"
 
 
 def _fault(error: BaseException, otherwise: Answer | None = None) -> Answer:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from curator.errors import DataError, TransientError
+from curator.errors import DataError
 from serve.audit import Auditor
 from serve.models import Run, RunRequest
 from serve.states import State
@@ -125,7 +125,7 @@ def test_the_queue_goes_on_past_a_run_whose_request_is_damaged(
         try:
             with server.client() as client:
                 assert await_state(client, other).state == State.SUCCEEDED
-                with pytest.raises(TransientError, match=r"damaged: request"):
+                with pytest.raises(DataError, match=r"damaged: request"):
                     client.run(damaged)
         finally:
             service.stop()

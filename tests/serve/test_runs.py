@@ -13,7 +13,7 @@ import httpx2
 import pyarrow.parquet as pq
 import pytest
 
-from curator.errors import INTERRUPTED, TransientError, UserError
+from curator.errors import INTERRUPTED, DataError, TransientError, UserError
 from curator.run.directory import RunDirectory
 from curator.run.verify import verify
 from serve.client import ServiceRefusalError
@@ -109,7 +109,10 @@ def test_a_document_is_explained_whatever_its_id_looks_like(tmp_path: Path) -> N
             assert [found.id for found in client.explain(run.id, name).documents] == [name]
         with pytest.raises(ServiceRefusalError) as refused:
             client.explain(run.id, "nobody")
-    assert refused.value.code == "document.unknown"
+        assert refused.value.code == "document.unknown"
+        (tmp_path / "out" / "x" / "manifest.json").unlink()
+        with pytest.raises(DataError, match=r"cannot be read: the run is not finished: it has no manifest\.json"):
+            client.explain(run.id, names[0])
 
 
 @pytest.mark.slow
