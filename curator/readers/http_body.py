@@ -1,19 +1,108 @@
-"""Whether the body of an HTTP response, as it was sent, ends before it should: what a crawl that broke off leaves.
+"""The body of an HTTP response as it was sent: whether it ends before it should, as a crawl that broke off leaves it,
+and its encodings undone where FastWARC refuses them.
 
-FastWARC decodes such a body as far as it goes, without a word. What breaks off within a chunk it refuses.
+FastWARC decodes a body that ends early as far as it goes, without a word. It refuses what breaks off within a chunk,
+extensions of chunks, the name `x-gzip`, raw DEFLATE, and encodings that it does not know.
 """
 
 from __future__ import annotations
 
 import re
 import zlib
+from dataclasses import dataclass
 
-_CHUNK_HEAD = re.compile(rb"([0-9a-fA-F]{1,8})[^\r\n]*\r\n")
+_CHUNK_HEAD = re.compile(rb"([0-9a-fA-F]{1,8})(?:[ \t]*|[ \t]*;[^\r\n]*)\r\n")
+_PART_OF_HEAD = re.compile(rb"(?:[0-9a-fA-F]{1,8}(?:[ \t]*|[ \t]*;[^\r\n]*)\r?)?")
 _GZIP_MAGIC = b"\x1f\x8b"
 _TRAILER_BYTES = 8
 """CRC-32 and length of what a gzip member holds (RFC 1952, section 2.3.1)."""
 _LENGTH_DIGITS = 18
 _WINDOWS = {"gzip": 16 + zlib.MAX_WBITS, "deflate": zlib.MAX_WBITS}
+
+
+@dataclass(frozen=True)
+class Body:
+    """What a body is without its encodings; whether there was one to undo, and whether it ended early."""
+
+    data: bytes
+    was_encoded: bool
+    is_cut_off: bool
+
+
+def decode(sent: bytes, transfer_encoding: str | None, content_encoding: str | None, limit: int) -> Body:
+    """Undo chunks, gzip and deflate (RFC 9110, section 8.4.1; RFC 9112, section 7), the last that was applied first;
+    of what was packed, no more than `limit` + 1 bytes. OSError where one is broken.
+
+    Another encoding, and one that the body does not have, are passed over: crawlers undo encodings and leave the
+    header, and servers name as one what is none (`utf-8`)."""
+    data, encoded, cut_off = sent, False, False
+    for header in (transfer_encoding, content_encoding):
+        for name in reversed((header or "").lower().split(",")):
+            undo = _UNDO.get(name.strip())
+            found = None if undo is None else undo(data, limit)
+            if found is not None:
+                (data, ended), encoded = found, True
+                cut_off |= not ended
+    return Body(data, encoded, cut_off)
+
+
+def _join_chunks(body: bytes, limit: int) -> tuple[bytes, bool] | None:
+    """What is in the chunks, and whether there is a last one; None where the body does not begin with a chunk. OSError
+    where something else follows one."""
+    if not _CHUNK_HEAD.match(body):
+        return None
+    parts: list[bytes] = []
+    place = 0
+    while head := _CHUNK_HEAD.match(body, place):
+        begin, length = head.end(), int(head[1], 16)
+        if length == 0:
+            return b"".join(parts), True
+        parts.append(body[begin : begin + length])
+        place = begin + length + 2
+        if not b"\r\n".startswith(body[begin + length : place]):
+            raise OSError
+    if not _PART_OF_HEAD.fullmatch(body, place):
+        raise OSError
+    return b"".join(parts), False
+
+
+def _gunzip(body: bytes, limit: int) -> tuple[bytes, bool] | None:
+    if not body.startswith(_GZIP_MAGIC):
+        return None
+    return _inflate(body, _WINDOWS["gzip"], limit)
+
+
+def _undeflate(body: bytes, limit: int) -> tuple[bytes, bool] | None:
+    """Of deflate, which is zlib, and which some servers send without its wrapper (RFC 9110, section 8.4.1.2). Raw, it
+    is taken for that only where it ends: other bytes could begin like it."""
+    try:
+        return _inflate(body, _WINDOWS["deflate"], limit)
+    except OSError:
+        pass
+    try:
+        found = _inflate(body, -zlib.MAX_WBITS, limit)
+    except OSError:
+        return None
+    return found if found[1] else None
+
+
+def _inflate(packed: bytes, window: int, limit: int) -> tuple[bytes, bool]:
+    """What is packed, up to `limit` + 1 bytes, and whether it ends. OSError where it is damaged."""
+    parts: list[bytes] = []
+    room = limit + 1
+    while room > 0:
+        stream = zlib.decompressobj(window)
+        try:
+            parts.append(stream.decompress(packed, room))
+        except zlib.error as error:
+            raise OSError(str(error)) from error
+        room -= len(parts[-1])
+        if not stream.eof:
+            return b"".join(parts), room <= 0
+        packed = stream.unused_data
+        if not packed.startswith(_GZIP_MAGIC):
+            break
+    return b"".join(parts), True
 
 
 def lacks_last_chunk(body: bytes) -> bool:
@@ -52,6 +141,9 @@ def breaks_off(packed: bytes, content_encoding: str | None, body: bytes) -> bool
             return True
         packed = stream.unused_data
     return False
+
+
+_UNDO = {"chunked": _join_chunks, "gzip": _gunzip, "x-gzip": _gunzip, "deflate": _undeflate}
 
 
 def _trailer(body: bytes) -> bytes:

@@ -2,12 +2,12 @@
 files).
 
 Of responses, those with a status of 2xx and HTML or plain text; HTML is read as in the HTML reader. Other records and
-types of content are passed over and count as nothing. Transfer and content encodings are undone, unless the crawler has
-undone them and left the header. What was cut off (WARC-Truncated, or a body that ends before its encoding or its
-Content-Length does, or within the next record) is read as far as it goes, with the note `warc.truncated`. The id is the
-WARC-Record-ID; the source is the recipe's; `metadata` may name `url`, `date` or any WARC header. One producer reads the
-file (usually one gzip member a record) and hands out blocks of whole records; the position is the offset of the record
-in the decompressed stream.
+types of content are passed over and count as nothing. Transfer and content encodings are undone (where FastWARC refuses
+them by `http_body`), unless the crawler has undone them and left the header. What was cut off (WARC-Truncated, or a
+body that ends before its encoding or its Content-Length does, or within the next record) is read as far as it goes,
+with the note `warc.truncated`. The id is the WARC-Record-ID; the source is the recipe's; `metadata` may name `url`,
+`date` or any WARC header. One producer reads the file (usually one gzip member a record) and hands out blocks of whole
+records; the position is the offset of the record in the decompressed stream.
 
 Failures: warc.record (not a WARC record, or its header, HTTP header or encoding is broken), html.malformed,
 document.too_large (the record or its decoded body, and only where it would have been read).
@@ -16,7 +16,6 @@ document.too_large (the record or its decoded body, and only where it would have
 from __future__ import annotations
 
 import io
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
@@ -28,7 +27,7 @@ from curator.readers.batches import RecordBuilder, only_failures
 from curator.readers.blocks import TOO_LARGE, Block, split_blocks, stream_splits
 from curator.readers.detect import sniff_format
 from curator.readers.html import MALFORMED, MalformedPageError, decode_page, page_text
-from curator.readers.http_body import breaks_off, is_shorter, lacks_last_chunk
+from curator.readers.http_body import Body, breaks_off, decode, is_shorter, lacks_last_chunk
 from curator.readers.streams import digest_data
 from curator.readers.warc_records import NEXT_RECORD, RecordHead, WarcEnds, parse_head, skip_line_ends
 
@@ -42,8 +41,6 @@ _HTML_TYPES = ("text/html", "application/xhtml+xml")
 _HEADERS = {"url": "WARC-Target-URI", "date": "WARC-Date"}
 """Names that `metadata` may use for WARC headers."""
 _BINARY_SAMPLE_BYTES = 1024
-_CHUNK_SIZE = re.compile(rb"[0-9a-fA-F]{1,8}[ \t]*(?:;[^\r\n]*)?\r\n")
-"""How a body in transfer encoding `chunked` begins."""
 
 
 class WarcReader:
@@ -134,7 +131,11 @@ def _takes_in_next(record: bytes, head: RecordHead) -> bool:
 def _read_response(record: bytes, limit: int) -> _Page | None:
     """A page or a plain text; None for a response that is neither, or not a success. OSError when HTTP or its encoding
     is broken."""
-    response = _open_response(record, "all")
+    is_known = True
+    try:
+        response = _open_response(record, "all")
+    except OSError:  # it names an encoding that FastWARC does not know, or is no HTTP
+        response, is_known = _open_response(record, "none"), False
     if not response.is_http:
         return None
     status = response.http_headers.status_code
@@ -142,15 +143,14 @@ def _read_response(record: bytes, limit: int) -> _Page | None:
         raise OSError
     if status is not None and not 200 <= status < 300:
         return None
-    was_decoded = True
+    own: Body | None = None
     try:
-        body = response.reader.read(limit + 1)
+        body = response.reader.read(limit + 1) if is_known else b""
     except OSError:
-        was_decoded = False
-        # Some crawlers store the body decoded and keep the header that said how it was encoded.
-        body = _open_response(record, "none").reader.read(limit + 1)
-        if b"\0" in body[:_BINARY_SAMPLE_BYTES] or _CHUNK_SIZE.match(body):
-            raise
+        is_known = False
+    if not is_known:
+        own = _decode(record, response.http_headers, limit)
+        body = own.data
     if len(body) > limit:
         raise _TooLargeError
     charset = (response.http_charset or "").strip("'\"") or None
@@ -161,7 +161,17 @@ def _read_response(record: bytes, limit: int) -> _Page | None:
     if kind not in (*_HTML_TYPES, "text/plain"):
         return None
     text = page_text(body, charset) if kind in _HTML_TYPES else decode_page(body, charset)
-    return _Page(text, was_decoded and _is_cut_off(record, response.http_headers, body))
+    return _Page(text, _is_cut_off(record, response.http_headers, body) if own is None else own.is_cut_off)
+
+
+def _decode(record: bytes, headers: HeaderMap, limit: int) -> Body:
+    """A body whose encoding FastWARC refuses. OSError where it is broken, and where there was nothing to undo, though
+    it is no text."""
+    sent = _open_response(record, "none").reader.read()
+    body = decode(sent, headers.get("Transfer-Encoding"), headers.get("Content-Encoding"), limit)
+    if not body.was_encoded and b"\0" in body.data[:_BINARY_SAMPLE_BYTES]:
+        raise OSError
+    return body
 
 
 def _is_cut_off(record: bytes, headers: HeaderMap, body: bytes) -> bool:

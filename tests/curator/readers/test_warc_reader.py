@@ -18,7 +18,7 @@ from curator.readers.base import Fields, ReadOptions
 from curator.readers.warc import WarcReader
 from curator.readers.warc_records import WarcEnds
 from tests.curator.readers.reader_files import input_file, read_bytes, read_file
-from tests.curator.readers.warc_files import response, warc_record
+from tests.curator.readers.warc_files import raw_deflate, response, warc_record
 
 READER = WarcReader()
 
@@ -113,6 +113,11 @@ def test_what_is_no_page_counts_as_nothing(record: bytes) -> None:
         ("Content-Type: text/html\r\nContent-Encoding: gzip", gzip.compress("<p>Würde</p>".encode(), mtime=0)),
         ("Content-Type: text/html\r\nContent-Encoding: deflate", zlib.compress("<p>Würde</p>".encode())),
         ("Content-Type: text/html\r\nTransfer-Encoding: chunked", b"5\r\n<p>W\xc3\r\n4\r\n\xbcrde\r\n0\r\n\r\n"),
+        ("Content-Type: text/html\r\nTransfer-Encoding: chunked", b'9;a="b;c"\r\n<p>W\xc3\xbcrde\r\n0;a\r\n\r\n'),
+        ("Content-Type: text/html\r\nContent-Encoding: X-GZip", gzip.compress("<p>Würde</p>".encode(), mtime=0)),
+        ("Content-Type: text/html\r\nContent-Encoding: x-gzip", "<p>Würde</p>".encode()),
+        ("Content-Type: text/html\r\nContent-Encoding: deflate", raw_deflate("<p>Würde</p>".encode())),
+        ("Content-Type: text/html\r\nContent-Encoding: utf-8", "<p>Würde</p>".encode()),
         ("Content-Type: text/html\r\nContent-Encoding: gzip", "<p>Würde</p>".encode()),
         ("Content-Type: text/html\r\nTransfer-Encoding: chunked", "<p>Würde</p>".encode()),
         ("Content-Type: application/xhtml+xml; charset='latin-1'", "<p>Würde</p>".encode("latin-1")),
@@ -138,7 +143,10 @@ def test_encodings_of_http_are_undone_unless_the_crawler_has_undone_them(headers
         warc_record(b"no http here"),
         warc_record(response(b"\x00\x01\x02", "Content-Type: text/html\r\nContent-Encoding: gzip")),
         warc_record(
-            response(b"5\r\n<p>te\r\n9\r\nxt\r\n0\r\n\r\n", "Content-Type: text/html\r\nTransfer-Encoding: chunked")
+            response(b"5\r\n<p>te\r\n1\r\nxt\r\n0\r\n\r\n", "Content-Type: text/html\r\nTransfer-Encoding: chunked")
+        ),
+        warc_record(
+            response(b"5\r\n<p>te\r\nxt\r\n0\r\n\r\n", "Content-Type: text/html\r\nTransfer-Encoding: chunked")
         ),
         b"WARC/1.0\r\n" + b"x" * 100_000 + b"\r\n\r\n",
     ],
@@ -184,8 +192,10 @@ def test_of_records_over_the_limit_only_pages_and_texts_fail() -> None:
         assert len(found.records) == 3
 
 
-def test_a_body_that_unpacks_beyond_the_limit_fails() -> None:
-    bomb = warc_record(response(gzip.compress(bytes(10_000_000)), "Content-Type: text/html\r\nContent-Encoding: gzip"))
+@pytest.mark.parametrize("encoding", ["gzip", "x-gzip", "deflate"])
+def test_a_body_that_unpacks_beyond_the_limit_fails(encoding: str) -> None:
+    pack = raw_deflate if encoding == "deflate" else gzip.compress
+    bomb = warc_record(response(pack(bytes(10_000_000)), f"Content-Type: text/html\r\nContent-Encoding: {encoding}"))
     found = read_bytes(READER, bomb, ReadOptions(max_document_bytes=1_000_000))
     assert found.failures == [(0, "document.too_large")]
 
@@ -209,6 +219,10 @@ CUT = [
         "Transfer-Encoding: chunked\r\nContent-Encoding: gzip",
         b"%x\r\n%s\r\n" % (400, PACKED["gzip"][:400]) + LAST_CHUNK,
     ),
+    # Within a chunk, at each place around its end, and within the line before it.
+    *(("Transfer-Encoding: chunked", CHUNKS[:-less]) for less in (1, 2, 3, 100, 505, 506, 507, 508, 509)),
+    ("Transfer-Encoding: chunked", CHUNKS.replace(b"\r\n", b";a=b\r\n", 1)),
+    ("Content-Encoding: x-gzip", PACKED["gzip"][:-9]),
     (f"Content-Length: {len(BODY) + 1}", BODY),
     (f"Content-Encoding: gzip\r\nContent-Length: {len(PACKED['gzip']) + 1}", PACKED["gzip"]),
 ]
@@ -224,6 +238,10 @@ WHOLE = [
     ("Content-Encoding: identity", BODY),
     ("Transfer-Encoding: chunked", CHUNKS + LAST_CHUNK),
     ("Transfer-Encoding: chunked", CHUNKS + b"0\r\nTrailer: 1\r\n\r\n"),
+    ("Transfer-Encoding: chunked", CHUNKS.replace(b"\r\n", b" ;a=b\r\n", 1) + LAST_CHUNK),
+    ("Transfer-Encoding: chunked\r\nContent-Encoding: x-gzip", GZIP_CHUNKS + LAST_CHUNK),
+    ("Content-Encoding: x-gzip", PACKED["gzip"] + PACKED["gzip"]),
+    ("Content-Encoding: deflate", raw_deflate(BODY)),
     ("Transfer-Encoding: chunked", b""),
     ("Transfer-Encoding: chunked\r\nContent-Encoding: gzip", GZIP_CHUNKS + LAST_CHUNK),
     # Encodings that the crawler has undone: the headers tell of what was sent.

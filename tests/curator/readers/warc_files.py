@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import zlib
+
 
 def warc_record(
     http: bytes, kind: str = "response", content_type: str = "application/http; msgtype=response", number: int = 1
@@ -18,3 +20,9 @@ def warc_record(
 def response(body: bytes, headers: str = "Content-Type: text/html", status: str = "200 OK") -> bytes:
     """What a server answered."""
     return f"HTTP/1.1 {status}\r\n{headers}\r\n\r\n".encode() + body
+
+
+def raw_deflate(body: bytes) -> bytes:
+    """DEFLATE without the wrapper of zlib, as some servers send it."""
+    stream = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+    return stream.compress(body) + stream.flush()

@@ -1,0 +1,83 @@
+"""Bodies of HTTP responses, decoded by us as FastWARC does where it can, and in no way that ends a process."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import zlib
+from contextlib import suppress
+
+import pytest
+from fastwarc.warc import ArchiveIterator
+from hypothesis import given
+from hypothesis import strategies as st
+
+from curator.readers.http_body import Body, decode
+from tests.curator.readers.warc_files import raw_deflate, response, warc_record
+
+LIMIT = 1 << 20
+
+bodies = st.binary(max_size=400) | st.text(max_size=200).map(str.encode)
+
+
+def join(chunks: list[bytes], extension: bytes) -> bytes:
+    """A body in chunks, with a last one."""
+    head = b"%x" + extension.replace(b"%", b"%%") + b"\r\n"
+    return b"".join(head % len(chunk) + chunk + b"\r\n" for chunk in chunks if chunk) + head % 0 + b"\r\n"
+
+
+def by_fastwarc(sent: bytes, headers: str) -> bytes:
+    record = io.BytesIO(warc_record(response(sent, headers)))
+    return bytes(next(ArchiveIterator(record, parse_http=True, auto_decode="all")).reader.read())
+
+
+@given(
+    chunks=st.lists(bodies, min_size=1, max_size=5),
+    packing=st.sampled_from(["", "gzip", "deflate"]),
+    extension=st.sampled_from([b"", b" "]),
+)
+def test_what_fastwarc_decodes_is_decoded_alike(chunks: list[bytes], packing: str, extension: bytes) -> None:
+    body = b"".join(chunks)
+    packed = {"": body, "gzip": gzip.compress(body), "deflate": zlib.compress(body)}[packing]
+    sent = join([packed[:100], packed[100:]], extension)
+    found = decode(sent, "chunked", packing, LIMIT)
+    assert found == Body(body, True, False)
+    headers = f"Transfer-Encoding: chunked\r\nContent-Encoding: {packing}" if packing else "Transfer-Encoding: chunked"
+    assert by_fastwarc(sent, headers) == found.data
+
+
+@given(body=bodies, extension=st.sampled_from([b";a", b" ; a=b", b';a="%d\xff;"']), raw=st.booleans())
+def test_what_it_refuses_is_decoded(body: bytes, extension: bytes, raw: bool) -> None:
+    packed = raw_deflate(body) if raw else gzip.compress(body)
+    sent = join([packed[:7], packed[7:]], extension)
+    assert decode(sent, "Chunked", "deflate" if raw else "x-gzip, identity", LIMIT) == Body(body, True, False)
+
+
+@given(body=bodies, data=st.data())
+def test_a_body_that_was_cut_anywhere_is_the_beginning_of_the_whole(body: bytes, data: st.DataObject) -> None:
+    sent = join([body[:50], body[50:]], b";a=b")
+    keep = data.draw(st.integers(8, len(sent) - 1))
+    found = decode(sent[:keep], "chunked", None, LIMIT)
+    assert body.startswith(found.data)
+    assert found.is_cut_off or found.data == body
+
+
+@given(
+    sent=st.binary(max_size=60)
+    | st.lists(st.sampled_from([b"5", b"\r\n", b"0", b";", b"ab", b"\x1f\x8b\x08"])).map(b"".join),
+    transfer=st.sampled_from([None, "chunked", "gzip, chunked", "br"]),
+    content=st.sampled_from([None, "gzip", "deflate", "x-gzip,deflate", ", ,"]),
+)
+def test_whatever_was_sent_is_decoded_left_as_it_is_or_refused(
+    sent: bytes, transfer: str | None, content: str | None
+) -> None:
+    with suppress(OSError):
+        found = decode(sent, transfer, content, 1000)
+        assert found.was_encoded or found == Body(sent, False, False)
+        assert len(found.data) <= 1001
+
+
+@pytest.mark.parametrize("name", ["gzip", "deflate"])
+def test_no_more_is_unpacked_than_the_limit(name: str) -> None:
+    packed = (gzip if name == "gzip" else zlib).compress(bytes(1_000_000))
+    assert len(decode(packed, None, name, 1000).data) == 1001
