@@ -28,7 +28,12 @@ def print_line(text: str = "") -> None:
 
 def print_note(text: str) -> None:
     """One line on standard error."""
-    _write(sys.stderr, printable(text).replace("\n", "\\n"))
+    _write(sys.stderr, one_line(text))
+
+
+def one_line(text: str) -> str:
+    """The text as a terminal may be given it, with no line end in it."""
+    return printable(text).replace("\n", "\\n")
 
 
 def counted(number: object, noun: str, plural: str = "") -> str:

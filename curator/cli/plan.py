@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from curator.cli.output import print_json, print_line, print_table
+from curator.cli.output import print_json, print_line, print_note, print_table
 from curator.errors import UserError
 from curator.recipe import load_recipe
 from curator.sizes import format_size
@@ -47,14 +47,15 @@ def plan_command(
 ) -> None:
     """Print the phases of a recipe, the files that it would read, and what a run would take."""
     from curator.plan import make_plan
-    from curator.readers.detect import discover
+    from curator.readers.detect import Inventory, describe_skipped, take_inventory
     from curator.run.checks import check_quotes
     from curator.run.pipeline import make_pipeline
 
     loaded = load_recipe(recipe, overrides, overlay)
     pipeline = make_pipeline(loaded)
     phases = make_plan(pipeline)
-    files = discover(tuple(inputs), loaded.input.format) if inputs else []
+    inventory = take_inventory(tuple(inputs), loaded.input.format) if inputs else Inventory((), ())
+    files = inventory.files
     check_quotes("input.quotes", loaded.input.quotes, files)
     if asked.wants_estimate:
         from curator.estimate.estimate import make_estimate
@@ -80,6 +81,8 @@ def plan_command(
         print_line()
         rows = [[file.name, file.format, file.compression, format_size(file.size)] for file in files]
         print_table(["input", "format", "compression", "size"], rows, left=3)
+    for line in describe_skipped(inventory.skipped):
+        print_note(f"curator: {line}")
     if asked.wants_estimate:
         _print_estimate(question, found)
 

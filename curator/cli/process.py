@@ -12,7 +12,7 @@ from typing import cast
 from curator.arrow_alone import keep_pandas_out
 from curator.cli.funnel import print_funnel
 from curator.cli.memory import parse_memory
-from curator.cli.output import counted, print_json, print_line, print_note
+from curator.cli.output import counted, one_line, print_json, print_line, print_note
 from curator.collector import loading
 from curator.engine.cluster import Cluster
 from curator.errors import INTERRUPTED
@@ -130,7 +130,10 @@ class _Lines:
         self._done = 0
 
     def __call__(self, event: Event) -> None:
-        if event["kind"] == "phase.started":
+        if event["kind"] == "run.started":
+            for line in cast("list[str]", event["skipped"]):
+                print_note(f"curator: {line}")
+        elif event["kind"] == "phase.started":
             number = cast("int", event["index"]) + 1
             print_note(f"[{number}/{event['phases']}] {event['phase']}")
             self._done = 0
@@ -171,6 +174,9 @@ class _Bar:
     def __call__(self, event: Event) -> None:
         if event["kind"] == "run.started":
             self._total = cast("int", event["bytes"])
+            for line in cast("list[str]", event["skipped"]):
+                text = one_line(f"curator: {line}")
+                self._progress.console.print(text, markup=False, highlight=False, soft_wrap=True)
         elif event["kind"] == "phase.started":
             number = cast("int", event["index"]) + 1
             description = f"[{number}/{event['phases']}] {event['phase']}"[:60]

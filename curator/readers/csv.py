@@ -182,7 +182,7 @@ def _parse_header(file: InputFile, row: bytes, end: int, fields: Fields, dialect
         raise UserError(
             f"has no column {fields.text!r} for the text; it has {', '.join(map(repr, names))}",
             file=file.name,
-            hint="name one in input.fields.text",
+            hint="name one with --set input.fields.text=NAME",
         )
     return _Header(len(names), {name: place for place, name in enumerate(names)}, end)
 

@@ -59,6 +59,11 @@ _OTHER_ARCHIVES = (
 _LINE_FORMATS = ("jsonl", "text", "csv", "tsv")
 _SNIFF_BYTES = 1024
 
+SKIPPED_SHOWN = 3
+"""Files that are not read for one reason, by name."""
+
+_IS_BOOKKEEPING = "bookkeeping of another system"
+
 FILES_TOGETHER = 1000
 """Files whose first bytes are asked for, and held, together."""
 
@@ -127,6 +132,23 @@ def take_inventory(inputs: Sequence[str], format: str = AUTO, heads: Heads = rea
             kept, passed = [], []
     _refuse_repeats(files)
     return Inventory(tuple(files), tuple(skipped))
+
+
+def describe_skipped(skipped: Sequence[Skipped]) -> list[str]:
+    """A line without a stop for each reason why files of directories are not read. What other systems leave beside
+    their files is no loss."""
+    by_reason: dict[str, list[str]] = {}
+    for entry in skipped:
+        if entry.reason != _IS_BOOKKEEPING:
+            by_reason.setdefault(entry.reason, []).append(entry.path)
+    return [_describe_reason(reason, paths) for reason, paths in sorted(by_reason.items())]
+
+
+def _describe_reason(reason: str, paths: Sequence[str]) -> str:
+    more = f" and {len(paths) - SKIPPED_SHOWN:,} more" if len(paths) > SKIPPED_SHOWN else ""
+    count = "1 file is" if len(paths) == 1 else f"{len(paths):,} files are"
+    each = "each" if len(paths) > 1 else "it"
+    return f"{count} not read: {', '.join(paths[:SKIPPED_SHOWN])}{more}; {each} {reason}"
 
 
 def sniff_format(head: bytes) -> str | None:
@@ -293,7 +315,7 @@ def _inspect(
     looked, error = _until_error(_each(_look_at, entries))
     read = iter(heads([file for file in looked if file is not None]))
     for found, file in zip(entries, looked, strict=False):  # there are fewer where one will not do
-        yield found, "not a regular file" if file is None else _tell_format(found, file, next(read), format)
+        yield found, "is not a regular file" if file is None else _tell_format(found, file, next(read), format)
     if error is not None:
         raise error
 
@@ -344,7 +366,11 @@ def _tell_format(found: _Found, file: InputFile, head: bytes, format: str) -> In
     if chosen is None:
         if found.in_directory:
             return reason
-        raise UserError(reason, file=found.path, hint=f"say which it is with input.format: {', '.join(reader_names())}")
+        raise UserError(
+            reason,
+            file=found.path,
+            hint=f"say which it is with --set input.format=NAME: {', '.join(reader_names())}",
+        )
     return replace(file, format=chosen)
 
 
@@ -354,7 +380,7 @@ def _choose_format(found: _Found, head: bytes, format: str) -> tuple[str | None,
     if archive is not None:
         return None, f"is {archive}, which is not read: unpack it first"
     if found.in_directory and Path(found.path).name in _BOOKKEEPING:
-        return None, "bookkeeping of another system"
+        return None, _IS_BOOKKEEPING
     if format == AUTO:
         chosen = told or sniff_format(head) or ("text" if not head and not found.in_directory else None)
         return chosen, "is of unknown format: neither its extension nor its content tells"
@@ -420,7 +446,7 @@ def _nothing_found(given: str, skipped: Sequence[Skipped]) -> UserError:
     return UserError(
         f"holds no file that can be read; extensions seen: {listed}",
         file=given,
-        hint=f"formats are told by {' '.join(EXTENSIONS)}, else name one with input.format",
+        hint=f"formats are told by {' '.join(EXTENSIONS)}, else name one with --set input.format=NAME",
     )
 
 

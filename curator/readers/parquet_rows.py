@@ -40,14 +40,14 @@ class Columns:
             raise UserError(
                 f"has no column {fields.text!r} for the text; it has {', '.join(map(repr, schema.names))}",
                 file=file,
-                hint="name one in input.fields.text",
+                hint="name one with --set input.fields.text=NAME",
             )
         kind = _type_at(schema, text)
         if not _is_text(kind):
             raise UserError(
                 f"has no text in column {fields.text!r} but {kind}",
                 file=file,
-                hint=f"name another of {', '.join(map(repr, schema.names))} in input.fields.text",
+                hint=f"name another of {', '.join(map(repr, schema.names))} with --set input.fields.text=NAME",
             )
         metadata = {name: _find(schema, name) for name in fields.metadata}
         return Columns(

@@ -19,7 +19,7 @@ from curator.engine.local import LocalExecutor
 from curator.errors import CuratorError, DataError, TransientError, UserError
 from curator.plan import Phase, make_plan
 from curator.readers.base import InputFile
-from curator.readers.detect import discover
+from curator.readers.detect import describe_skipped, take_inventory
 from curator.readers.registry import load_reader
 from curator.recipe.model import Recipe
 from curator.recipe.overlay import Origins
@@ -125,7 +125,8 @@ def _run(request: Request, listeners: Sequence[Callable[[Event], None]]) -> Outc
         request = replace(request, workers=workers)
     directory = RunDirectory(request.output)
     check_place(directory, request.inputs)
-    files = discover(request.inputs, request.recipe.input.format)
+    inventory = take_inventory(request.inputs, request.recipe.input.format)
+    files = list(inventory.files)
     check_quotes("input.quotes", request.recipe.input.quotes, files)
     here = fingerprint.components(pipeline, files)
     directory = directory.with_identity(fingerprint.digest(here))
@@ -155,8 +156,15 @@ def _run(request: Request, listeners: Sequence[Callable[[Event], None]]) -> Outc
         directory.sweep()
         log = EventLog(directory.events, (lock.check, *listeners))
         size = sum(file.size for file in files)
-        name = request.recipe.name
-        log.emit("run.started", recipe=name, fingerprint=here, origins=origins, files=len(files), bytes=size)
+        log.emit(
+            "run.started",
+            recipe=request.recipe.name,
+            fingerprint=here,
+            origins=origins,
+            files=len(files),
+            bytes=size,
+            skipped=describe_skipped(inventory.skipped),
+        )
         log.flush()
         driver: _Driver | None = None
         try:

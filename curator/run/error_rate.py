@@ -42,7 +42,9 @@ def make_refusal(tally: Tally, limit: float, found: Sequence[Failures], files: S
 
 
 def describe_unread_files(tally: Tally, files: Sequence[InputFile]) -> list[str]:
-    """A line, where there are files of which nothing could be read."""
+    """A line, where there are files of which nothing could be read, or where no file has anything to read."""
+    if not tally.documents(IN) + tally.documents(FAILED):
+        return ["nothing was read: " + ("the file has no document" if len(files) == 1 else "no file has a document")]
     names = {name for name in tally.names(FILE) if not tally.documents(IN, FILE, name)}
     unread = [file for file in files if file.name in names]
     if not unread:

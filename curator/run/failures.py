@@ -27,7 +27,9 @@ _CONVERT = "convert the file to UTF-8 with iconv"
 _AGAIN = "get the file again"
 
 MEANINGS: Mapping[str, Meaning] = {
-    "json.invalid": Meaning("the line is not valid JSON", "mend the line, or name the format with input.format"),
+    "json.invalid": Meaning(
+        "the line is not valid JSON", "mend the line, or name the format with --set input.format=NAME"
+    ),
     "json.not_object": Meaning("the line is JSON, but not an object", "write one JSON object a line"),
     "json.encoding": Meaning("a field other than the text is not valid UTF-8", _CONVERT),
     "field.missing": Meaning("there is no text field", "say where the text is with --set input.fields.text=NAME"),

@@ -202,8 +202,14 @@ INPUTS: dict[str, Refusal] = {
     "an array": (lambda at: (file(at / "in.json", b'[{"text": "a"}]'),), "is a JSON array"),
     "UTF-16": (lambda at: (file(at / "in.jsonl", DATA.decode().encode("utf-16")),), "is UTF-16, not UTF-8"),
     "an archive": (lambda at: (file(at / "in.zip", b"PK\x03\x04 and so on"),), "is a ZIP archive"),
-    "no text column in Parquet": (lambda at: (parquet(at / "in.parquet"),), "it has 'id', 'body' (name one in"),
-    "no text column in CSV": (lambda at: (file(at / "in.csv", b"id,body\n1,a\n"),), "it has 'id', 'body' (name one in"),
+    "no text column in Parquet": (
+        lambda at: (parquet(at / "in.parquet"),),
+        "it has 'id', 'body' (name one with --set input.fields.text=NAME)",
+    ),
+    "no text column in CSV": (
+        lambda at: (file(at / "in.csv", b"id,body\n1,a\n"),),
+        "it has 'id', 'body' (name one with --set input.fields.text=NAME)",
+    ),
     "a URL": (lambda at: ("https://example.org/in.jsonl",), "is a URL"),
 }
 
@@ -247,7 +253,9 @@ def test_names_of_all_kinds_are_read_and_told_in_one_line(tmp_path: Path, recipe
     os.mkfifo(source / "pipe.jsonl")
     done = process(source, output=tmp_path / "run", recipe=recipe)
     assert done.returncode == 0
-    assert "1 record could not be read: new\\nline.jsonl in line 2: " in told(done)
+    skipped, failed = (line for line in done.stderr.splitlines() if line.startswith("curator: "))
+    assert skipped == f"curator: 1 file is not read: {source / 'pipe.jsonl'}; it is not a regular file"
+    assert failed.startswith("curator: 1 record could not be read: new\\nline.jsonl in line 2: ")
     assert {row["provenance"]["file"] for row in rows(tmp_path / "run", "shards")} == set(names)  # type: ignore[index]
 
 

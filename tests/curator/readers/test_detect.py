@@ -15,7 +15,7 @@ import pytest
 
 from curator.errors import UserError
 from curator.readers.base import InputFile
-from curator.readers.detect import discover, extension_of, read_heads, sniff_format, take_inventory
+from curator.readers.detect import describe_skipped, discover, extension_of, read_heads, sniff_format, take_inventory
 from tests.curator.readers.reader_files import COMPRESS
 
 
@@ -157,7 +157,18 @@ def test_files_of_unknown_format_are_skipped_in_directories_and_named_in_the_inv
     assert [(Path(entry.path).name, entry.reason.split(":")[0]) for entry in inventory.skipped] == [
         ("README", "is of unknown format"),
         ("b.zip", "is a ZIP archive, which is not read"),
-        ("pipe", "not a regular file"),
+        ("pipe", "is not a regular file"),
+    ]
+
+
+def test_what_is_not_read_is_described_by_reason_but_for_what_other_systems_leave(folder: Path) -> None:
+    for name in ("a.jsonl", "README", "x/README", "y/README", "z/README", "_SUCCESS"):
+        write(folder / "d" / name, b"Read this.")
+    write(folder / "d" / "b.zip", b"PK\x03\x04")
+    unknown = "is of unknown format: neither its extension nor its content tells"
+    assert describe_skipped(take_inventory(["d"]).skipped) == [
+        "1 file is not read: d/b.zip; it is a ZIP archive, which is not read: unpack it first",
+        f"4 files are not read: d/README, d/x/README, d/y/README and 1 more; each {unknown}",
     ]
 
 
@@ -189,7 +200,7 @@ def test_an_unknown_format_is_refused_with_those_that_there_are(folder: Path) ->
         ("d/" + "a" * 300, r"cannot be read: File name too long \(check the name\)"),
         ("empty", r"empty: is an empty directory"),
         ("pictures", r"holds no file that can be read; extensions seen: \.jpg \(1\), \.png \(2\), no extension \(1\)"),
-        ("pictures/LICENSE", r"is of unknown format.*input\.format: jsonl, parquet"),
+        ("pictures/LICENSE", r"is of unknown format.*--set input\.format=NAME: jsonl, parquet"),
         ("d/archive", r"is a ZIP archive, which is not read: unpack it first"),
         ("pipe", r"is not a regular file"),
         ("dangling.jsonl", r"is a link to nothing"),

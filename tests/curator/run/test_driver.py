@@ -173,6 +173,18 @@ def test_pages_that_were_cut_off_are_counted_and_the_first_is_named(tmp_path: Pa
     assert (manifest["facts"], manifest["warnings"]) == ({}, [])
 
 
+@pytest.mark.parametrize("empty", [b"", b"\n \n"])
+def test_an_input_without_a_document_is_told_as_that(tmp_path: Path, empty: bytes) -> None:
+    for name in "ab":
+        (tmp_path / f"{name}.jsonl").write_bytes(empty)
+    inputs = [tmp_path / "a.jsonl", tmp_path / "b.jsonl"]
+    for count, told in ((1, "the file has no document"), (2, "no file has a document")):
+        manifest = run_stages(inputs[:count], tmp_path / f"run{count}", "pii").manifest
+        assert manifest["warnings"] == [f"nothing was read: {told}"]
+    (tmp_path / "c.jsonl").write_text(json.dumps({"text": TEXT}))
+    assert run_stages([*inputs, tmp_path / "c.jsonl"], tmp_path / "run3", "pii").manifest["warnings"] == []
+
+
 def test_half_an_emoji_costs_a_text_one_character_unless_nothing_is_repaired(tmp_path: Path) -> None:
     lines = [
         json.dumps({"text": TEXT}),

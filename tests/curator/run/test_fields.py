@@ -55,8 +55,8 @@ def test_one_document_that_has_a_field_is_enough_whatever_file_it_is_in(tmp_path
     assert manifest["warnings"] == []
 
 
-def test_without_documents_or_fields_of_ones_own_nothing_is_told(tmp_path: Path) -> None:
-    assert warnings_of(tmp_path / "none", [], metadata=["url"]) == []
+def test_without_documents_or_fields_of_ones_own_no_field_is_missed(tmp_path: Path) -> None:
+    assert warnings_of(tmp_path / "none", [], metadata=["url"]) == ["nothing was read: the file has no document"]
     assert warnings_of(tmp_path / "usual", [{"text": TEXT}]) == []
 
 

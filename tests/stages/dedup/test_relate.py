@@ -158,7 +158,7 @@ def test_documents_without_the_keeper_field_are_counted_where_others_have_it(tmp
     for count, unranked in ((3, 2), (1, None), (0, None)):
         file = write_jsonl(tmp_path / f"{count}.jsonl", documents[:count])
         outcome = run_stages([file], tmp_path / f"run{count}", stage, language="off", input={"metadata": ["date"]})
-        assert outcome.manifest["warnings"] == []
+        assert "keeper_field names" not in str(outcome.manifest["warnings"])
         assert facts_of(outcome).get("unranked") == unranked
 
 
@@ -172,7 +172,7 @@ def test_a_url_field_that_no_document_has_is_said(tmp_path: Path) -> None:
         assert (told in cast("list[str]", outcome.manifest["warnings"])) is expected
         assert facts_of(outcome).get("urls") == (0 if expected else None)
     file = write_jsonl(tmp_path / "empty.jsonl", [])
-    assert run_stages([file], tmp_path / "run", stage, input={"metadata": ["link"]}).manifest["warnings"] == []
+    assert told not in str(run_stages([file], tmp_path / "run", stage, input={"metadata": ["link"]}).manifest)
 
 
 def test_of_documents_with_one_url_one_stays_whatever_their_text(tmp_path: Path) -> None:
