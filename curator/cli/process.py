@@ -122,6 +122,12 @@ def show_progress(*, as_json: bool) -> _Bar | _Lines:
     return _Bar() if sys.stderr.isatty() and not as_json else _Lines()
 
 
+def _skipped(event: Event) -> list[str]:
+    """What `run.started` says of files that are not read; runs of earlier versions, which are followed too, say
+    nothing."""
+    return cast("list[str]", event.get("skipped", []))
+
+
 class _Lines:
     """Plain lines, for a log: one a phase, and one every ten seconds."""
 
@@ -131,7 +137,7 @@ class _Lines:
 
     def __call__(self, event: Event) -> None:
         if event["kind"] == "run.started":
-            for line in cast("list[str]", event["skipped"]):
+            for line in _skipped(event):
                 print_note(f"curator: {line}")
         elif event["kind"] == "phase.started":
             number = cast("int", event["index"]) + 1
@@ -174,7 +180,7 @@ class _Bar:
     def __call__(self, event: Event) -> None:
         if event["kind"] == "run.started":
             self._total = cast("int", event["bytes"])
-            for line in cast("list[str]", event["skipped"]):
+            for line in _skipped(event):
                 text = one_line(f"curator: {line}")
                 self._progress.console.print(text, markup=False, highlight=False, soft_wrap=True)
         elif event["kind"] == "phase.started":

@@ -10,7 +10,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from curator.cli.output import print_json, print_line, print_note, print_table
+from curator.cli.output import counted, print_json, print_line, print_note, print_table
 from curator.cli.process import show_progress
 from curator.errors import INTERRUPTED, TransientError, UserError
 from curator.validation import first_problem
@@ -105,7 +105,7 @@ def remote_cancel(remote: Remote, run: str, as_json: bool) -> None:
     if as_json:
         print_json(found.model_dump(mode="json"))
     else:
-        print_note(f"curator: run {found.id} is {found.state}")
+        print_note(f"curator: run {found.id} {_stands(found)}")
 
 
 def remote_resume(remote: Remote, run: str, wait: bool, as_json: bool) -> None:
@@ -200,10 +200,30 @@ def _tell(client: Client, run: Run, wait: bool, as_json: bool) -> None:
         print_json(found.model_dump(mode="json"))
     else:
         said = f": {found.message}" if found.message else ""
-        print_note(f"curator: run {found.id} is {found.state}{said}")
+        print_note(f"curator: run {found.id} {_stands(found)}{said}")
+        if found.state.value == "succeeded":
+            _print_outcome(client, found)
     code = exit_code_of(found)
     if code:
         raise SystemExit(code)
+
+
+def _stands(run: Run) -> str:
+    """The state of a run as the end of a sentence."""
+    return f"{'has' if run.state.value in ('succeeded', 'failed') else 'is'} {run.state}"
+
+
+def _print_outcome(client: Client, run: Run) -> None:
+    """What came of a run that has succeeded, as `curator process` tells it, and where it is on the server."""
+    from curator.run.tally import FAILED, IN, KEPT
+
+    funnel = client.funnel(run.id)
+    read, failed, kept = (funnel.all[event].documents if event in funnel.all else 0 for event in (IN, FAILED, KEPT))
+    unread = f" ({counted(failed, 'record')} could not be read)" if failed else ""
+    print_line(f"{counted(read, 'document')} in{unread}, {kept:,} kept")
+    for warning in funnel.warnings:
+        print_line(f"note: {warning}")
+    print_line(f"directory: {run.output}")
 
 
 def _follow(client: Client, run: Run, as_json: bool) -> None:

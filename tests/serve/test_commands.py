@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -44,6 +45,28 @@ def test_a_run_is_submitted_followed_listed_and_shown(working: Running, tmp_path
     shown = invoke(working, "runs", "show", found["id"])
     assert [line.split()[3] for line in shown.splitlines()[-4:]] == ["queued", "starting", "running", "succeeded"]
     assert "[4/4] write" in invoke(working, "runs", "logs", found["id"])
+
+
+@pytest.mark.slow
+def test_who_waits_is_told_what_came_of_the_run(working: Running, tmp_path: Path) -> None:
+    folder = working.settings.state.parent
+    (folder / "in" / "rough").mkdir()
+    (folder / "in" / "rough" / "a.jsonl").write_text('{"text": "one"}\nbroken\n{"text": "two"}\n')
+    (folder / "in" / "rough" / "b.jsonl").write_text("broken\n")
+    (folder / "in" / "rough" / "README").write_text("Read this.")
+    recipe = tmp_path / "small.json"
+    recipe.write_text(json.dumps(SMALL))
+    arguments = ("submit", str(folder / "in" / "rough"), "-o", "rough", "-r", str(recipe), "--wait")
+    asked = ("--server", working.url)
+    done = CliRunner().invoke(app, [*arguments, *asked], env={TOKEN_VARIABLE: working.token})
+    assert done.stdout.splitlines() == [
+        "2 documents in (2 records could not be read), 2 kept",
+        "note: of 1 file nothing could be read: b.jsonl",
+        f"directory: {folder / 'out' / 'rough'}",
+    ]
+    skipped = f"curator: 1 file is not read: {folder / 'in' / 'rough' / 'README'}; it is of unknown format: "
+    assert any(line.startswith(skipped) for line in done.stderr.splitlines())
+    assert re.search(r"^curator: run [0-9a-f]{12} has succeeded$", done.stderr, re.MULTILINE)
 
 
 @pytest.mark.slow
