@@ -318,7 +318,7 @@ def test_results_of_a_run_that_has_not_finished_are_no_results(resting: Running)
 def big_input(folder: Path) -> None:
     """An input that takes some seconds."""
     once = make_texts(3000, units=(150, 400))
-    again = [{**text, "id": f"{text['id']}-{n}", "text": f"{n} {text['text']} {n}"} for n in range(5) for text in once]
+    again = [{**text, "id": f"{text['id']}-{n}", "text": f"{n} {text['text']} {n}"} for n in range(12) for text in once]
     write_jsonl(folder / "in" / "texts.jsonl", again)
 
 
