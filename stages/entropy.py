@@ -97,10 +97,11 @@ _CLASSES = 64
 _CODE_POINTS = 0x110000
 _LINE_FEED = 10
 _TABULATED = 4096
-_ONE, _SIX, _SEVEN = np.uint64(1), np.uint64(6), np.uint64(7)
+_ZERO, _ONE, _SIX, _SEVEN = np.uint64(0), np.uint64(1), np.uint64(6), np.uint64(7)
 _LOW_4, _LOW_5, _LOW_6, _LOW_15 = np.uint64(0x0F), np.uint64(0x1F), np.uint64(0x3F), np.uint64(0x7FFF)
 _TWO_BYTES, _THREE_BYTES, _FOUR_BYTES = np.uint64(0xC0), np.uint64(0xE0), np.uint64(0xF0)
 _MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
+_FREE = np.uint32(0xFFFFFFFF)
 _UNSPACED = 8
 """`curator.text.segment.UNSPACED`."""
 
@@ -375,90 +376,109 @@ def _measure_units(
     longest = 0
     for text in range(texts):
         longest = max(longest, min(offsets[text + 1] - offsets[text], MEASURED_UNITS))
-    slots = np.empty(_table_size(longest), dtype=np.int32)
+    slots = np.empty(_table_size(longest), dtype=np.uint32)
     seen = np.empty(_table_size(longest), dtype=np.uint64)
-    counts = np.empty(longest, dtype=np.int32)
+    counts = np.empty(longest, dtype=np.uint32)
     covered = np.empty(longest, dtype=np.uint8)
     breaks = np.empty(longest, dtype=np.uint8)
     for text in range(texts):
         total = offsets[text + 1] - offsets[text]
         if total == 0:
             continue
-        count = min(total, MEASURED_UNITS)
-        first = offsets[text] + (total - count) // 2
-        size = _table_size(count)
+        # Unsigned where an array is looked into: Numba tests a signed index for being negative.
+        measured = min(total, MEASURED_UNITS)
+        count = np.uint64(measured)
+        first = np.uint64(offsets[text] + (total - measured) // 2)
+        size = _table_size(measured)
         mask = np.uint64(size - 1)
 
-        # Occurrences of each unit, kept at the place of its first.
-        slots[:size] = -1
+        # Occurrences of each unit, kept at the place of its first. A free slot seems to be held by the unit at hand, so
+        # that one comparison ends the search, whether the unit is known or new.
+        for slot in range(size):
+            slots[slot] = _FREE
         characters = 0
         distinct = 0
-        lines = 0
+        last = count - _ONE
         for place in range(count):
             value = hashes[first + place]
             slot = value & mask
-            while slots[slot] >= 0 and hashes[first + slots[slot]] != value:
-                slot = (slot + np.uint64(1)) & mask
-            if slots[slot] < 0:
-                slots[slot] = place
-                counts[place] = 1
-                distinct += 1
-            else:
-                counts[slots[slot]] += 1
-                counts[place] = 0
+            holder = min(slots[slot], place)
+            while hashes[first + holder] != value:
+                slot = (slot + _ONE) & mask
+                holder = min(slots[slot], place)
+            slots[slot] = holder
+            counts[place] = 0
+            counts[holder] += 1
+            distinct += 1 if holder == place else 0
             characters += 1 if kinds[first + place] & _UNSPACED else 0
-            breaks[place] = 1 if place == count - 1 else 0
-            if place < count - 1:
-                for byte in range(ends[first + place], starts[first + place + 1]):
-                    if data[byte] == _LINE_FEED:
-                        breaks[place] = 1
-                        break
-            lines += breaks[place]
+            byte = np.uint64(ends[first + place])
+            stop = np.uint64(starts[first + place + _ONE]) if place < last else byte
+            while byte < stop and data[byte] != _LINE_FEED:
+                byte += _ONE
+            breaks[place] = 1 if byte < stop or place == last else 0
+
+        # What has a unit that occurs once occurs once itself. Sequences and lines without one are counted, and looked
+        # up where there are two.
+        length = np.uint64(SEQUENCE_CHARACTERS if 2 * characters > count else SEQUENCE_UNITS)
         weighted = 0.0
+        sequences = 0
+        lines = 0
+        run = _ZERO
+        recurs = np.uint8(1)
         for place in range(count):
+            covered[place] = 0
             times = counts[place]
-            if times > 1:
-                weighted += table[times] if times < _TABULATED else times * np.log2(times)
+            weighted += table[times] if times < _TABULATED else times * np.log2(times)
+            run = run + _ONE if times != 1 else _ZERO
+            sequences += 1 if run >= length else 0
+            recurs &= np.uint8(times != 1)
+            lines += recurs & breaks[place]
+            recurs |= breaks[place]
         correction = (distinct - 1) / (2.0 * count * np.log(2.0))
         bits[text] = np.log2(count) - weighted / count + correction if distinct > 1 else 0.0
         unspaced[text] = characters / count
 
         # Sequences that occurred before: a polynomial of the hashes, rolled along.
-        length = SEQUENCE_CHARACTERS if 2 * characters > count else SEQUENCE_UNITS
-        covered[:count] = 0
-        if count > length:
-            seen[:size] = 0
+        if sequences > 1:
+            size = _table_size(sequences)
+            mask = np.uint64(size - 1)
+            for slot in range(size):
+                seen[slot] = 0
             leading = np.uint64(1)
             for _ in range(length):
                 leading *= _MULTIPLIER
             value = np.uint64(0)
-            until = 0
+            run = _ZERO
+            until = _ZERO
             for place in range(count):
                 value = value * _MULTIPLIER + hashes[first + place]
-                begin = place - length + 1
-                if begin < 0:
-                    continue
-                if begin > 0:
-                    value -= leading * hashes[first + begin - 1]
-                if _insert(value, seen, mask):
-                    for unit in range(max(begin, until), place + 1):
+                if place >= length:
+                    value -= leading * hashes[first + place - length]
+                run = run + _ONE if counts[place] != 1 else _ZERO
+                if run >= length and _insert(value, seen, mask):
+                    for unit in range(max(place + _ONE - length, until), place + _ONE):
                         covered[unit] = 1
-                    until = place + 1
+                    until = place + _ONE
 
         # Lines that occurred before.
         if lines > 1:
             size = _table_size(lines)
             mask = np.uint64(size - 1)
-            seen[:size] = 0
+            for slot in range(size):
+                seen[slot] = 0
             value = np.uint64(0)
-            begin = 0
+            begin = _ZERO
+            recurs = np.uint8(1)
             for place in range(count):
                 value = (value + hashes[first + place]) * _MULTIPLIER
+                recurs &= np.uint8(counts[place] != 1)
                 if breaks[place] > 0:
-                    if _insert(value, seen, mask):
-                        covered[begin : place + 1] = 1
-                    begin = place + 1
+                    if recurs and _insert(value, seen, mask):
+                        for unit in range(begin, place + _ONE):
+                            covered[unit] = 1
+                    begin = place + _ONE
                     value = np.uint64(0)
+                    recurs = np.uint8(1)
         repeated = 0
         for place in range(count):
             repeated += covered[place]
@@ -494,19 +514,22 @@ def _measure_characters(
     longest = 0
     for text in range(texts):
         longest = max(longest, min(offsets[text + 1] - offsets[text], _CODE_POINTS))
-    counts = np.zeros(_CODE_POINTS, dtype=np.int32)
-    met = np.empty(longest, dtype=np.int32)
-    # A pair is former * 128 + latter; class 64 is none, so that no branch is needed while counting.
-    pairs = np.zeros((_CLASSES + 1) * 128, dtype=np.int32)
-    met_pairs = np.empty((_CLASSES + 1) * (_CLASSES + 1), dtype=np.int32)
-    sides = np.zeros((2, _CLASSES), dtype=np.int32)
-    side_kinds = np.zeros(2, dtype=np.int64)
+    counts = np.zeros(_CODE_POINTS, dtype=np.uint32)
+    met = np.empty(longest, dtype=np.uint32)
+    # A pair is former * 128 + latter. Those of class 64, which is none, seem to be known from the first, so that they
+    # are never among those that are met.
+    pairs = np.zeros((_CLASSES + 1) * 128, dtype=np.uint32)
+    for index in range(_CLASSES + 1):
+        pairs[index * 128 + _CLASSES] = 1
+        pairs[_CLASSES * 128 + index] = 1
+    met_pairs = np.empty(_CLASSES * _CLASSES + 1, dtype=np.uint16)
+    formers = np.zeros(_CLASSES, dtype=np.uint32)
+    latters = np.zeros(_CLASSES, dtype=np.uint32)
     for text in range(texts):
         # Unsigned throughout: Numba lets a negative index count from the end, and tests each signed one for it.
         place, end = np.uint64(offsets[text]), np.uint64(offsets[text + 1])
-        distinct = 0
-        characters = 0
-        pair_kinds = 0
+        distinct = _ZERO
+        pair_kinds = _ZERO
         former = np.uint64(_CLASSES)
         while place < end:
             code = np.uint64(data[place])
@@ -528,54 +551,57 @@ def _measure_characters(
             times = counts[code]
             if times == 0:
                 met[distinct] = code
-                distinct += 1
+                distinct += _ONE
             counts[code] = times + 1
-            characters += 1
             pair = former << _SEVEN | found
             times = pairs[pair]
-            if times == 0:
-                met_pairs[pair_kinds] = pair
-                pair_kinds += 1
+            # Most kinds of pairs are met once or twice, so that a branch would often be foretold wrongly.
+            met_pairs[pair_kinds] = pair
+            pair_kinds += _ONE if times == 0 else _ZERO
             pairs[pair] = times + 1
             former = found
 
+        characters = 0
         weighted = 0.0
         for index in range(distinct):
-            times = counts[met[index]]
+            code = met[index]
+            times = counts[code]
+            counts[code] = 0
+            characters += times
             weighted += table[times] if times < _TABULATED else times * np.log2(times)
-            counts[met[index]] = 0
         if distinct > 1:
             correction = (distinct - 1) / (2.0 * characters * np.log(2.0))
             bits[text] = np.log2(characters) - weighted / characters + correction
 
         total = 0
-        kinds = 0
         once = 0
         twice = 0
         weighted = 0.0
-        sides[:] = 0
         for index in range(pair_kinds):
-            key = np.int64(met_pairs[index])
-            times = pairs[key]
-            pairs[key] = 0
-            if key >> 7 == _CLASSES or key & 127 == _CLASSES:
-                continue
+            pair = np.uint64(met_pairs[index])
+            times = pairs[pair]
+            pairs[pair] = 0
             total += times
-            kinds += 1
             once += 1 if times == 1 else 0
             twice += 1 if times == 2 else 0
             weighted += table[times] if times < _TABULATED else times * np.log2(times)
-            sides[0, key >> 7] += times
-            sides[1, key & 127] += times
-        side_kinds[:] = 0
-        for side in range(2):
-            for index in range(_CLASSES):
-                times = sides[side, index]
-                if times > 0:
-                    side_kinds[side] += 1
-                    weighted -= table[times] if times < _TABULATED else times * np.log2(times)
+            formers[pair >> _SEVEN] += times
+            latters[pair & _LOW_6] += times
+        former_kinds = 0
+        latter_kinds = 0
+        for index in range(_CLASSES):
+            times = formers[index]
+            formers[index] = 0
+            former_kinds += 1 if times > 0 else 0
+            weighted -= table[times] if times < _TABULATED else times * np.log2(times)
+        for index in range(_CLASSES):
+            times = latters[index]
+            latters[index] = 0
+            latter_kinds += 1 if times > 0 else 0
+            weighted -= table[times] if times < _TABULATED else times * np.log2(times)
         order[text] = np.nan
-        if total >= max(ORDER_PAIRS, ORDER_PAIRS_PER_CLASS * side_kinds[0]):
-            possible = min(kinds + once * (once - 1) / (2.0 * (twice + 1)), 1.0 * side_kinds[0] * side_kinds[1])
-            bias = (possible - side_kinds[0] - side_kinds[1] + 1) / (2.0 * total * np.log(2.0))
+        if total >= max(ORDER_PAIRS, ORDER_PAIRS_PER_CLASS * former_kinds):
+            kinds = np.int64(pair_kinds)
+            possible = min(kinds + once * (once - 1) / (2.0 * (twice + 1)), 1.0 * former_kinds * latter_kinds)
+            bias = (possible - former_kinds - latter_kinds + 1) / (2.0 * total * np.log(2.0))
             order[text] = np.log2(total) + weighted / total - bias

@@ -167,6 +167,17 @@ def test_every_measure_equals_its_plain_reference(texts: list[str]) -> None:
         assert near(found["normalised"][row], None if len(hashes) < 2 else min(share, 1.0))
 
 
+def test_a_text_with_every_pair_of_classes_is_measured_and_leaves_no_trace_in_the_next() -> None:
+    letters = [chr(0x400 + place) for place in range(64)]
+    every = "".join(former + latter for former in letters for latter in letters) + "the end of it"
+    found = measure([every, every[:4000], every])["order"]
+    for order, text in zip(found, (every, every[:4000], every), strict=True):
+        expected = order_of(text)
+        assert order is not None
+        assert expected is not None
+        assert near(order + 1, expected + 1)
+
+
 @given(texts=st.lists(TEXT, min_size=1, max_size=4), skip=st.integers(0, 3))
 @settings(max_examples=40, deadline=None)
 def test_a_document_is_measured_alike_alone_and_in_any_batch(texts: list[str], skip: int) -> None:
