@@ -91,23 +91,30 @@ LEAST_WRITTEN = 4
 LEAST_TERM = 3
 LONGEST = 40
 """Characters of a word that is looked at. A longer one is no term."""
-_SIGN_FLAG = np.int64(1) << np.int64(32)
+_SIGN_FLAG = np.uint64(1 << 32)
 """In the table of skeletons: stands for a letter, and is none."""
 _ZERO_WIDTH_SPACE = 0x200B
 _LATIN, _CYRILLIC, _GREEK = 1, 2, 4
-_PLAIN, _LETTER, _LOOK = np.uint8(0), np.uint8(1), np.uint8(2)
-"""Kinds of bytes: says nothing, ASCII letter, to be looked at with those around it."""
+_ZERO, _ONE, _TWO, _THREE = np.uint64(0), np.uint64(1), np.uint64(2), np.uint64(3)
+_FOUR = np.uint64(4)
+_SPACE = np.uint8(0x20)
+_CASE = np.uint8(0x20)
+"""In what small letters of ASCII differ from capitals."""
+_BLOCK = 32
+"""Bytes that are looked at together."""
+_MARGIN = 4
+"""Bytes before and behind one that are looked at with it."""
 
 
 @dataclass(frozen=True)
 class DisguiseTable:
     """Skeletons of terms. `keys` (uint64[slots], 0 is empty; linear probing by the low bits) are hashes of skeletons
-    XOR the salt of their language, `severities` (int64[slots]) those of the terms. `letters` (int64[n]) says what each
+    XOR the salt of their language, `severities` (int64[slots]) those of the terms. `letters` (uint64[n]) says what each
     of the first n folded code points is in a skeleton, with a flag for signs; those from n on are themselves."""
 
     keys: NDArray[np.uint64]
     severities: NDArray[np.int64]
-    letters: NDArray[np.int64]
+    letters: NDArray[np.uint64]
 
 
 @cache
@@ -164,23 +171,13 @@ def compile_disguises(languages: Sequence[str], terms: Sequence[str], severities
 
 
 @cache
-def _letters() -> NDArray[np.int64]:
+def _letters() -> NDArray[np.uint64]:
     """What folded code points are in a skeleton, as far as one is another."""
-    found = np.arange(1 + max(map(ord, (*ALIKE, *SIGNS))), dtype=np.int64)
+    found = np.arange(1 + max(map(ord, (*ALIKE, *SIGNS))), dtype=np.uint64)
     for character, letter in ALIKE.items():
         found[ord(character)] = ord(letter)
     for character, letter in SIGNS.items():
-        found[ord(character)] = ord(letter) | _SIGN_FLAG
-    return found
-
-
-@cache
-def _kinds() -> NDArray[np.uint8]:
-    """The kind of each byte: uint8[256]."""
-    found = np.full(256, _PLAIN, dtype=np.uint8)
-    found[[*range(0x41, 0x5B), *range(0x61, 0x7B)]] = _LETTER
-    # Signs; first bytes of letters of two bytes; that of U+200B and U+20AC.
-    found[[*b"0123456789@$!|", *range(0xC3, 0xDC), 0xE2]] = _LOOK
+        found[ord(character)] = np.uint64(ord(letter)) | _SIGN_FLAG
     return found
 
 
@@ -208,7 +205,6 @@ def match_disguises(
         characters.folds,
         characters.expansions,
         table.letters,
-        _kinds(),
         table.keys,
         table.severities,
         plain.keys,
@@ -221,76 +217,55 @@ def match_disguises(
 
 
 @inline_kernel
-def _is_ascii_letter(byte: np.int64) -> bool:
-    return bool(0x61 <= (byte | 0x20) <= 0x7A)
+def _is_ascii_letter(byte: np.uint8) -> bool:
+    return bool(((byte | _CASE) >= 0x61) & ((byte | _CASE) <= 0x7A))
 
 
 @inline_kernel
-def _is_sign(byte: np.int64) -> bool:
-    return bool(0x30 <= byte <= 0x39 or byte in (0x40, 0x24, 0x21, 0x7C))
+def _is_sign(byte: np.uint8) -> bool:
+    digit = (byte >= 0x30) & (byte <= 0x39)
+    return bool(digit | (byte == 0x40) | (byte == 0x24) | (byte == 0x21) | (byte == 0x7C))
 
 
 @inline_kernel
-def _is_odd(data: NDArray[np.uint8], place: np.int64, begin: np.int64, end: np.int64) -> bool:
-    """Whether a disguised word may stand around the byte at `place`; cheap, and true too often rather than too
-    seldom."""
-    byte = np.int64(data[place])
-    before = np.int64(data[place - 1]) if place > begin else np.int64(0x20)
-    if _is_sign(byte):
-        after = np.int64(data[place + 1]) if place + 1 < end else np.int64(0x20)
-        return bool(_is_ascii_letter(before) or before >= 0x80 or _is_ascii_letter(after) or after >= 0x80)
-    if _is_ascii_letter(byte):
-        if 0x80 <= before < 0xC0:
-            # After a letter of two bytes that is Greek or Cyrillic.
-            return bool(place - 2 >= begin and 0xCD <= np.int64(data[place - 2]) <= 0xD4)
-        return bool(
-            place - 2 >= begin
-            and (before | 0x20) == (byte | 0x20)
-            and (np.int64(data[place - 2]) | 0x20) == (byte | 0x20)
-        )
-    if 0xC3 <= byte <= 0xDB:
-        if _is_ascii_letter(before) and 0xCD <= byte <= 0xD4:
-            return True
-        # The same letter of two bytes three times.
-        return bool(
-            place - 4 >= begin
-            and place + 1 < end
-            and data[place - 2] == data[place]
-            and data[place - 4] == data[place]
-            and data[place - 1] == data[place + 1]
-            and data[place - 3] == data[place + 1]
-        )
-    if byte == 0xE2:
-        after_two = place + 2 < end and data[place + 1] == 0x82 and data[place + 2] == 0xAC
-        hidden = place + 2 < end and data[place + 1] == 0x80 and data[place + 2] == 0x8B
-        return bool(after_two or hidden)
-    return False
+def _is_odd(data: NDArray[np.uint8], place: np.uint64) -> bool:
+    """Whether a disguised word may stand around the byte at `place`; cheap, and true too often rather than too seldom.
+
+    There is no branch in it, so that it is asked of many bytes at once. _MARGIN bytes before and behind are read.
+    """
+    byte, after, second_after = data[place], data[place + _ONE], data[place + _TWO]
+    before, second, third = data[place - _ONE], data[place - _TWO], data[place - _THREE]
+    fourth = data[place - _FOUR]
+    letter = _is_ascii_letter(byte)
+    beside_word = _is_ascii_letter(before) | (before >= 0x80) | _is_ascii_letter(after) | (after >= 0x80)
+    stretched = letter & ((byte | _CASE) == (before | _CASE)) & ((byte | _CASE) == (second | _CASE))
+    # The same letter of two bytes three times.
+    twos = (byte >= 0xC3) & (byte <= 0xDB) & (byte == second) & (byte == fourth) & (after == before) & (after == third)
+    # A letter of Greek or Cyrillic behind one of ASCII, or before one.
+    mixed = (byte >= 0xCD) & (byte <= 0xD4) & _is_ascii_letter(before) | (second >= 0xCD) & (second <= 0xD4) & letter
+    euro = (after == 0x82) & (second_after == 0xAC)
+    hidden = (after == 0x80) & (second_after == 0x8B)
+    return bool(_is_sign(byte) & beside_word | stretched | twos | mixed | (byte == 0xE2) & (euro | hidden))
 
 
 @inline_kernel
-def _next_odd(
-    data: NDArray[np.uint8], place: np.int64, begin: np.int64, end: np.int64, kinds: NDArray[np.uint8]
-) -> np.int64:
-    """The first byte from `place` on around which a disguised word may stand, `end` without one."""
-    # Nearly all bytes are letters unlike the one before, or nothing of interest: those take a look into a table.
-    before = np.uint8(0x20)
+def _next_odd(data: NDArray[np.uint8], place: np.uint64, end: np.uint64) -> np.uint64:
+    """The first byte from `place` on around which a disguised word may stand, `end` without one. Behind `end` stand
+    spaces, _BLOCK of them."""
     while place < end:
-        byte = data[place]
-        kind = kinds[byte]
-        folded = byte | np.uint8(0x20)
-        if kind == _PLAIN or (kind == _LETTER and folded != before and before < np.uint8(0x80)):
-            before = byte if kind == _PLAIN else folded
-            place += 1
-            continue
-        if _is_odd(data, place, begin, end):
+        odd = False
+        for step in range(np.uint64(_BLOCK)):
+            odd = odd | _is_odd(data, place + step)
+        if odd:
+            while not _is_odd(data, place):
+                place += _ONE
             return place
-        before = folded if kind == _LETTER else byte
-        place += 1
+        place += np.uint64(_BLOCK)
     return end
 
 
 @inline_kernel
-def _is_part(point: np.int64, classes: NDArray[np.uint8]) -> bool:
+def _is_part(point: np.uint64, classes: NDArray[np.uint8]) -> bool:
     """Whether a code point can stand in a word, disguised or not."""
     kind = classes[point]
     if kind & IGNORABLE or kind & CLASS_MASK == EXTEND or kind & CLASS_MASK > UNSPACED_CLASS:
@@ -299,7 +274,7 @@ def _is_part(point: np.int64, classes: NDArray[np.uint8]) -> bool:
 
 
 @inline_kernel
-def _script(point: np.int64) -> np.int64:
+def _script(point: np.uint64) -> np.int64:
     if 0x61 <= point <= 0x7A or 0xDF <= point <= 0x24F:
         return np.int64(_LATIN)
     if 0x400 <= point <= 0x52F:
@@ -313,26 +288,26 @@ def _script(point: np.int64) -> np.int64:
 def _look_up(key: np.uint64, keys: NDArray[np.uint64]) -> np.int64:
     """The slot of a key, -1 without one."""
     low_bits = np.uint64(keys.size - 1)
-    slot = np.int64(key & low_bits)
+    slot = key & low_bits
     while keys[slot] != 0:
         if keys[slot] == key:
-            return slot
-        slot = (slot + 1) & np.int64(low_bits)
+            return np.int64(slot)
+        slot = (slot + _ONE) & low_bits
     return np.int64(-1)
 
 
 @inline_kernel
-def _hash(letters: NDArray[np.int64], written: NDArray[np.int64], size: np.int64, stretched: np.int64) -> np.uint64:
+def _hash(letters: NDArray[np.uint64], written: NDArray[np.uint64], size: np.uint64, stretched: np.uint64) -> np.uint64:
     """The hash of a skeleton, in which what was written three times in a row or more stands `stretched` times."""
     state = HASH_START
-    place = np.int64(0)
+    place = _ZERO
     while place < size:
-        end = place + 1
+        end = place + _ONE
         while end < size and written[end] == written[place]:
-            end += 1
+            end += _ONE
         times = end - place if end - place < 3 else stretched
         for _ in range(times):
-            state = mix(state, np.uint64(letters[place]))
+            state = mix(state, letters[place])
         place = end
     return finish(state)
 
@@ -340,25 +315,25 @@ def _hash(letters: NDArray[np.int64], written: NDArray[np.int64], size: np.int64
 @inline_kernel
 def _read_word(
     data: NDArray[np.uint8],
-    begin: np.int64,
-    end: np.int64,
+    begin: np.uint64,
+    end: np.uint64,
     classes: NDArray[np.uint8],
     folds: NDArray[np.int32],
     expansions: NDArray[np.int32],
-    similar: NDArray[np.int64],
-    letters: NDArray[np.int64],
-    written: NDArray[np.int64],
-) -> tuple[np.int64, bool, np.uint64]:
+    similar: NDArray[np.uint64],
+    letters: NDArray[np.uint64],
+    written: NDArray[np.uint64],
+) -> tuple[np.uint64, bool, np.uint64]:
     """The size of the skeleton of a word (0 where it is not disguised), put into `letters`, the folded characters being
     put into `written`; whether a letter is stretched; and the hash of the word as it is written, 0 where a hidden space
     cuts it."""
-    size = np.int64(0)
-    signs = np.int64(0)
+    size = _ZERO
+    signs = _ZERO
     scripts = np.int64(0)
     hidden = False
     plain = HASH_START
-    last_letter = np.int64(0)
-    inside = np.int64(0)
+    last_letter = _ZERO
+    inside = _ZERO
     place = begin
     while place < end:
         point, width = decode(data, place, end)
@@ -367,45 +342,46 @@ def _read_word(
             if point == _ZERO_WIDTH_SPACE and size > 0:
                 hidden = True
             continue
-        target = np.int64(folds[point])
-        count = np.int64(1)
+        target = folds[point]
+        first = np.uint64(-target)
+        count = _ONE
         if target < 0:
-            count = np.int64(expansions[-target - 1])
+            count = np.uint64(expansions[first - _ONE])
         for item in range(count):
-            value = target if target >= 0 else np.int64(expansions[-target + item])
+            value = np.uint64(target if target >= 0 else expansions[first + item])
             if size >= LONGEST:
-                return np.int64(0), False, np.uint64(0)
-            plain = mix(plain, np.uint64(value))
+                return _ZERO, False, _ZERO
+            plain = mix(plain, value)
             entry = similar[value] if value < similar.size else value
             if entry & _SIGN_FLAG:
                 # A mark of exclamation or a bar at the edge of a word is what it is.
                 if size == 0 and value in (0x21, 0x7C):
                     continue
-                signs += 1
+                signs += _ONE
                 letters[size] = entry ^ _SIGN_FLAG
                 written[size] = value
-                size += 1
+                size += _ONE
                 if value not in (0x21, 0x7C):
                     last_letter = size
                     inside = signs
             else:
                 if 0x30 <= value <= 0x39:
-                    return np.int64(0), False, np.uint64(0)
+                    return _ZERO, False, _ZERO
                 scripts |= _script(value)
                 letters[size] = entry
                 written[size] = value
-                size += 1
+                size += _ONE
                 last_letter = size
                 inside = signs
     size = last_letter
     stretched = False
-    for item in range(2, size):
-        if written[item] == written[item - 1] and written[item] == written[item - 2]:
+    for item in range(_TWO, size):
+        if written[item] == written[item - _ONE] and written[item] == written[item - _TWO]:
             stretched = True
     mixed = scripts not in (0, _LATIN, _CYRILLIC, _GREEK)
-    if size < LEAST_WRITTEN or 2 * inside > size or not (inside > 0 or stretched or mixed or hidden):
-        return np.int64(0), False, np.uint64(0)
-    return size, stretched, np.uint64(0) if hidden else finish(plain)
+    if size < LEAST_WRITTEN or _TWO * inside > size or not (inside > 0 or stretched or mixed or hidden):
+        return _ZERO, False, _ZERO
+    return size, stretched, _ZERO if hidden else finish(plain)
 
 
 @kernel
@@ -416,8 +392,7 @@ def _walk(
     classes: NDArray[np.uint8],
     folds: NDArray[np.int32],
     expansions: NDArray[np.int32],
-    similar: NDArray[np.int64],
-    kinds: NDArray[np.uint8],
+    similar: NDArray[np.uint64],
     keys: NDArray[np.uint64],
     severities: NDArray[np.int64],
     plain_keys: NDArray[np.uint64],
@@ -426,46 +401,59 @@ def _walk(
     places: NDArray[np.int32],
     found: NDArray[np.int64],
 ) -> None:
-    letters = np.zeros(LONGEST, dtype=np.int64)
-    written = np.zeros(LONGEST, dtype=np.int64)
+    letters = np.zeros(LONGEST, dtype=np.uint64)
+    written = np.zeros(LONGEST, dtype=np.uint64)
+    longest = np.int64(0)
+    for text in range(offsets.size - 1):
+        longest = max(longest, offsets[text + 1] - offsets[text])
+    # A text, with spaces before and behind it.
+    padded = np.full(_MARGIN + longest + _BLOCK + _MARGIN, _SPACE, dtype=np.uint8)
+    text_begin = np.uint64(_MARGIN)
     for text in range(offsets.size - 1):
         salt = salts[text]
         if salt == 0:
             continue
-        text_begin = offsets[text]
-        text_end = offsets[text + 1]
+        first_byte = np.uint64(offsets[text])
+        size = np.uint64(offsets[text + 1]) - first_byte
+        for step in range(size):
+            padded[text_begin + step] = data[first_byte + step]
+        text_end = text_begin + size
+        for step in range(np.uint64(_BLOCK + _MARGIN)):
+            padded[text_end + step] = _SPACE
         place = text_begin
         done = text_begin
         while place < text_end:
-            place = _next_odd(data, place, text_begin, text_end, kinds)
+            place = _next_odd(padded, place, text_end)
             if place == text_end:
                 break
             begin = place
             while begin > done:
-                first = begin - 1
-                while first > done and 0x80 <= data[first] < 0xC0:
-                    first -= 1
-                point, _ = decode(data, first, begin)
+                first = begin - _ONE
+                while first > done and 0x80 <= padded[first] < 0xC0:
+                    first -= _ONE
+                point, _ = decode(padded, first, begin)
                 if not _is_part(point, classes):
                     break
                 begin = first
             end = place
             while end < text_end:
-                point, width = decode(data, end, text_end)
+                point, width = decode(padded, end, text_end)
                 if not _is_part(point, classes):
                     break
                 end += width
             if end <= place:
-                place += 1
+                place += _ONE
                 continue
-            size, stretched, plain = _read_word(data, begin, end, classes, folds, expansions, similar, letters, written)
+            size, stretched, plain = _read_word(
+                padded, begin, end, classes, folds, expansions, similar, letters, written
+            )
             done = end
             place = end
             if size == 0:
                 continue
-            slot = _look_up(_hash(letters, written, size, np.int64(1)) ^ salt, keys)
+            slot = _look_up(_hash(letters, written, size, _ONE) ^ salt, keys)
             if slot < 0 and stretched:
-                slot = _look_up(_hash(letters, written, size, np.int64(2)) ^ salt, keys)
+                slot = _look_up(_hash(letters, written, size, _TWO) ^ salt, keys)
             if slot < 0:
                 continue
             # A term of one unit that is listed as it is written.

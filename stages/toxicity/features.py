@@ -59,14 +59,21 @@ PUNCTUATION_SALT = np.uint64(0x14057B7EF767814F)
 START_TOKEN = np.uint64(1)
 END_TOKEN = np.uint64(2)
 _SHIFT = np.uint64(64 - BUCKET_BITS)
+_SHORTEST_SEQUENCE, _LONGEST_SEQUENCE = np.uint64(SHORTEST_SEQUENCE), np.uint64(LONGEST_SEQUENCE)
 _LEFT_EDGE = np.uint64(ord("<"))
 _RIGHT_EDGE = np.uint64(ord(">"))
-_QUOTE = 0x22
+_QUOTE = np.uint64(0x22)
+_UNREADABLE = np.uint64(0xFFFD)
+_NO_POINT = np.uint64(CODE_POINTS)
+_ONE, _TWO, _THREE, _FOUR = np.uint64(1), np.uint64(2), np.uint64(3), np.uint64(4)
+_SIX, _TWELVE, _EIGHTEEN = np.uint64(6), np.uint64(12), np.uint64(18)
+_LOW_3, _LOW_4, _LOW_5, _LOW_6 = np.uint64(0x07), np.uint64(0x0F), np.uint64(0x1F), np.uint64(0x3F)
 _MEMO_BITS = 14
 _MEMO_SHIFT = np.uint64(64 - _MEMO_BITS)
 _SEEN_BITS = 10
 _SEEN_SHIFT = np.uint64(64 - _SEEN_BITS)
 _SEEN_SLOTS = 1 << _SEEN_BITS
+_LAST_SEEN_SLOT = np.uint64(_SEEN_SLOTS - 1)
 _MOST_SEEN = _SEEN_SLOTS // 2
 """Different features (those of characters apart) that a window counts. More than a thousand marks between 50 units are
 no text; what comes after is ignored."""
@@ -180,32 +187,31 @@ def _walk_texts(
 
 
 @inline_kernel
-def bucket_of(value: np.uint64) -> np.int64:
+def bucket_of(value: np.uint64) -> np.uint64:
     """The place of a feature: the high bits of a product (multiplicative hashing)."""
-    return np.int64((value * SPREAD) >> _SHIFT)
+    return (value * SPREAD) >> _SHIFT
 
 
 @inline_kernel
-def note(value: np.uint64, slots: NDArray[np.uint64], stamps: NDArray[np.int64], stamp: np.int64) -> bool:
-    """Put a value into the set of the window `stamp`; False if it is there already. `stamps[-1]` counts its values.
+def note(value: np.uint64, slots: NDArray[np.uint64], stamps: NDArray[np.uint32], stamp: np.uint32) -> bool:
+    """Put a value into the set of the window `stamp`; False if it is there already.
 
     Open addressing with linear probing; a slot is taken if it bears the stamp of this window."""
-    if stamps[_SEEN_SLOTS] >= _MOST_SEEN:
-        return False
-    slot = np.int64((value * SPREAD) >> _SEEN_SHIFT)
+    slot = (value * SPREAD) >> _SEEN_SHIFT
     while stamps[slot] == stamp:
         if slots[slot] == value:
             return False
-        slot = (slot + 1) & (_SEEN_SLOTS - 1)
+        slot = (slot + _ONE) & _LAST_SEEN_SLOT
     slots[slot] = value
     stamps[slot] = stamp
-    stamps[_SEEN_SLOTS] += 1
     return True
 
 
 @inline_kernel
-def is_blank(point: np.int64) -> bool:
+def is_blank(point: np.uint64) -> bool:
     """Whether a code point shows nothing by itself: spaces and controls (White_Space and Cc of Unicode)."""
+    if 0x20 < point < 0x7F:
+        return False
     return bool(
         point <= 0x20
         or 0x7F <= point <= 0xA0
@@ -216,35 +222,37 @@ def is_blank(point: np.int64) -> bool:
 
 
 @inline_kernel
-def unify_quote(point: np.int64) -> np.int64:
+def unify_quote(point: np.uint64) -> np.uint64:
     """U+0022 for every quotation mark (Quotation_Mark of Unicode, without the apostrophe), else the code point."""
+    if point < 0xAB:
+        return point
     if (
         point in (0xAB, 0xBB, 0x2039, 0x203A, 0x2E42)
         or 0x2018 <= point <= 0x201F
         or 0x300C <= point <= 0x300F
         or 0x301D <= point <= 0x301F
     ):
-        return np.int64(_QUOTE)
+        return _QUOTE
     return point
 
 
 @inline_kernel
-def decode(data: NDArray[np.uint8], place: np.int64, end: np.int64) -> tuple[np.int64, np.int64]:
+def decode(data: NDArray[np.uint8], place: np.uint64, end: np.uint64) -> tuple[np.uint64, np.uint64]:
     """The code point at `place` and its width in bytes; U+FFFD and 1 where there is no whole UTF-8 sequence."""
-    first = np.int64(data[place])
+    first = np.uint64(data[place])
     if first < 0x80:
-        return first, np.int64(1)
-    if 0xC2 <= first < 0xE0 and place + 1 < end:
-        return (first & 0x1F) << 6 | (np.int64(data[place + 1]) & 0x3F), np.int64(2)
-    if 0xE0 <= first < 0xF0 and place + 2 < end:
-        middle = (np.int64(data[place + 1]) & 0x3F) << 6
-        return (first & 0x0F) << 12 | middle | (np.int64(data[place + 2]) & 0x3F), np.int64(3)
-    if 0xF0 <= first < 0xF5 and place + 3 < end:
-        middle = (np.int64(data[place + 1]) & 0x3F) << 12 | (np.int64(data[place + 2]) & 0x3F) << 6
-        point = (first & 0x07) << 18 | middle | (np.int64(data[place + 3]) & 0x3F)
+        return first, _ONE
+    if 0xC2 <= first < 0xE0 and place + _ONE < end:
+        return (first & _LOW_5) << _SIX | (np.uint64(data[place + _ONE]) & _LOW_6), _TWO
+    if 0xE0 <= first < 0xF0 and place + _TWO < end:
+        middle = (np.uint64(data[place + _ONE]) & _LOW_6) << _SIX
+        return (first & _LOW_4) << _TWELVE | middle | (np.uint64(data[place + _TWO]) & _LOW_6), _THREE
+    if 0xF0 <= first < 0xF5 and place + _THREE < end:
+        middle = (np.uint64(data[place + _ONE]) & _LOW_6) << _SIX | (np.uint64(data[place + _TWO]) & _LOW_6)
+        point = (first & _LOW_3) << _EIGHTEEN | middle << _SIX | (np.uint64(data[place + _THREE]) & _LOW_6)
         if point < CODE_POINTS:
-            return point, np.int64(4)
-    return np.int64(0xFFFD), np.int64(1)
+            return point, _FOUR
+    return _UNREADABLE, _ONE
 
 
 @kernel
@@ -268,100 +276,104 @@ def _walk(
     values: NDArray[np.int8],
 ) -> None:
     # Fills `sums` and `counts`; and `buckets` and `values` if they have room at all. The character features of a unit
-    # depend on its folded form alone, as its hash does: their sum is remembered by hash.
+    # depend on its folded form alone, as its hash does: their sum and number are remembered beside the hash.
+    #
+    # Unsigned where an array is looked into: Numba tests a signed index for being negative.
     record = buckets.size > 0
-    memo_hashes = np.zeros(1 << _MEMO_BITS, dtype=np.uint64)
-    memo_sums = np.zeros(1 << _MEMO_BITS, dtype=np.int32)
-    memo_counts = np.zeros(1 << _MEMO_BITS, dtype=np.int32)
+    memo = np.zeros((1 << _MEMO_BITS, 2), dtype=np.int64)
     folded = np.zeros(LONGEST_UNIT + 2, dtype=np.uint64)
     seen = np.zeros(_SEEN_SLOTS, dtype=np.uint64)
-    stamps = np.zeros(_SEEN_SLOTS + 1, dtype=np.int64)
-    stamp = np.int64(0)
-    at = np.int64(0)
+    stamps = np.zeros(_SEEN_SLOTS, dtype=np.uint32)
+    stamp = np.uint32(0)
+    at = np.uint64(0)
     for text in range(offsets.size - 1):
-        windows = window_offsets[text + 1] - window_offsets[text]
-        if windows == 0:
+        window = np.uint64(window_offsets[text])
+        last_window = np.uint64(window_offsets[text + 1]) - _ONE
+        if window_offsets[text] == window_offsets[text + 1]:
             continue
-        begin = unit_offsets[text]
-        units = unit_offsets[text + 1] - begin
-        place = offsets[text]
+        begin = np.uint64(unit_offsets[text])
+        units = np.uint64(unit_offsets[text + 1]) - begin
+        place = np.uint64(offsets[text])
         token = START_TOKEN
         total = np.int64(0)
         count = np.int64(0)
-        window = np.int64(0)
-        stamp += 1
-        stamps[_SEEN_SLOTS] = 0
-        for unit in range(units + 1):
-            if unit == (window + 1) * window_units and window + 1 < windows:
-                sums[window_offsets[text] + window] = total
-                counts[window_offsets[text] + window] = count
+        stamp += np.uint32(1)
+        noted = 0
+        border = np.uint64(window_units)
+        for unit in range(units + _ONE):
+            if unit == border and window < last_window:
+                sums[window] = total
+                counts[window] = count
                 total = np.int64(0)
                 count = np.int64(0)
-                window += 1
-                stamp += 1
-                stamps[_SEEN_SLOTS] = 0
+                window += _ONE
+                stamp += np.uint32(1)
+                noted = 0
+                border += np.uint64(window_units)
             # What stands before the unit, or after the last one.
+            here = begin + unit
             last = unit == units
-            gap_end = offsets[text + 1] if last else starts[begin + unit]
+            gap_end = np.uint64(offsets[text + 1] if last else starts[here])
             beside = unit == 0 or last
-            former = np.int64(-1)
+            former = _NO_POINT
             while place < gap_end:
-                point = np.int64(data[place])
-                if point < 0x80:
-                    place += 1
-                else:
-                    point, width = decode(data, place, gap_end)
-                    place += width
+                point, width = decode(data, place, gap_end)
+                place += width
                 if is_blank(point) or classes[point] & IGNORABLE:
                     continue
-                target = np.int64(folds[point])
-                if target < 0:
-                    target = np.int64(expansions[-target]) if expansions[-target - 1] > 0 else point
-                point = unify_quote(target)
+                target = folds[point]
+                if target >= 0:
+                    point = np.uint64(target)
+                elif expansions[np.uint64(-target - 1)] > 0:
+                    point = np.uint64(expansions[np.uint64(-target)])
+                point = unify_quote(point)
                 if point == former:
                     continue
                 former = point
                 beside = True
-                mark = np.uint64(point + 3)
+                mark = point + _THREE
                 for item in range(2):
                     value = (mark if item == 0 else token * PAIR + mark) + PUNCTUATION_SALT
-                    if note(value, seen, stamps, stamp):
+                    if noted < _MOST_SEEN and note(value, seen, stamps, stamp):
+                        noted += 1
                         bucket = bucket_of(value)
                         total += PUNCTUATION_VALUE * np.int64(weights[bucket])
                         if record:
                             buckets[at] = bucket
                             values[at] = PUNCTUATION_VALUE
-                        at += 1
+                            at += _ONE
                         count += 1
                 token = mark
-            this = END_TOKEN if last else hashes[begin + unit]
+            this = END_TOKEN if last else hashes[here]
             if beside:
                 value = token * PAIR + this + PUNCTUATION_SALT
-                if note(value, seen, stamps, stamp):
+                if noted < _MOST_SEEN and note(value, seen, stamps, stamp):
+                    noted += 1
                     bucket = bucket_of(value)
                     total += PUNCTUATION_VALUE * np.int64(weights[bucket])
                     if record:
                         buckets[at] = bucket
                         values[at] = PUNCTUATION_VALUE
-                    at += 1
+                        at += _ONE
                     count += 1
             if last:
                 break
             token = this
-            place = ends[begin + unit]
+            place = np.uint64(ends[here])
 
-            sequences = 1 if unit == 0 else 2
-            unspaced = kinds[begin + unit] & UNSPACED != 0
-            if unspaced and unit > 1 and kinds[begin + unit - 1] & kinds[begin + unit - 2] & UNSPACED != 0:
-                sequences = 3
+            sequences = np.uint64(1 if unit == 0 else 2)
+            unspaced = kinds[here] & UNSPACED != 0
+            if unspaced and unit > 1 and kinds[here - _ONE] & kinds[here - _TWO] & UNSPACED != 0:
+                sequences = _THREE
             value = this + WORD_SALT
             power = PAIR
             fresh = False
             for item in range(sequences):
                 if item > 0:
-                    value += hashes[begin + unit - item] * power
+                    value += hashes[here - item] * power
                     power *= PAIR
-                if note(value, seen, stamps, stamp):
+                if noted < _MOST_SEEN and note(value, seen, stamps, stamp):
+                    noted += 1
                     if item == 0:
                         fresh = True
                     bucket = bucket_of(value)
@@ -369,54 +381,53 @@ def _walk(
                     if record:
                         buckets[at] = bucket
                         values[at] = WORD_VALUE
-                    at += 1
+                        at += _ONE
                     count += 1
             if unspaced or not fresh:
                 continue
 
-            slot = np.int64(this >> _MEMO_SHIFT)
-            if not record and memo_counts[slot] > 0 and memo_hashes[slot] == this:
-                total += np.int64(memo_sums[slot])
-                count += np.int64(memo_counts[slot])
-                at += np.int64(memo_counts[slot])
+            slot = this >> _MEMO_SHIFT
+            if not record and np.uint64(memo[slot, 0]) == this and memo[slot, 1] != 0:
+                total += memo[slot, 1] >> 8
+                count += memo[slot, 1] & 0xFF
                 continue
             folded[0] = _LEFT_EDGE
-            size = 1
-            inside = starts[begin + unit]
+            size = _ONE
+            inside = np.uint64(starts[here])
             while inside < place and size <= LONGEST_UNIT:
                 point, width = decode(data, inside, place)
                 inside += width
                 if classes[point] & IGNORABLE:
                     continue
-                target = np.int64(folds[point])
+                target = folds[point]
                 if target >= 0:
                     folded[size] = np.uint64(target)
-                    size += 1
+                    size += _ONE
                 else:
-                    for item in range(-target, -target + np.int64(expansions[-target - 1])):
+                    many = np.uint64(expansions[np.uint64(-target - 1)])
+                    for item in range(np.uint64(-target), np.uint64(-target) + many):
                         if size <= LONGEST_UNIT:
                             folded[size] = np.uint64(expansions[item])
-                            size += 1
+                            size += _ONE
             folded[size] = _RIGHT_EDGE
-            size += 1
+            size += _ONE
             unit_total = np.int64(0)
             unit_count = np.int64(0)
-            for first in range(size - SHORTEST_SEQUENCE + 1):
+            for first in range(size - _TWO):
                 value = np.uint64(0)
-                for item in range(first, min(first + LONGEST_SEQUENCE, size)):
+                for item in range(first, min(first + _LONGEST_SEQUENCE, size)):
                     value = value * PAIR + folded[item]
-                    if item - first >= SHORTEST_SEQUENCE - 1:
+                    if item - first >= _SHORTEST_SEQUENCE - _ONE:
                         bucket = bucket_of(value + CHARACTER_SALT)
                         unit_total += CHARACTER_VALUE * np.int64(weights[bucket])
                         if record:
                             buckets[at] = bucket
                             values[at] = CHARACTER_VALUE
-                        at += 1
+                            at += _ONE
                         unit_count += 1
             total += unit_total
             count += unit_count
-            memo_hashes[slot] = this
-            memo_sums[slot] = unit_total
-            memo_counts[slot] = unit_count
-        sums[window_offsets[text] + window] = total
-        counts[window_offsets[text] + window] = count
+            memo[slot, 0] = np.int64(this)
+            memo[slot, 1] = unit_total << 8 | unit_count
+        sums[window] = total
+        counts[window] = count
