@@ -96,13 +96,13 @@ _SIGN_FLAG = np.uint64(1 << 32)
 _ZERO_WIDTH_SPACE = 0x200B
 _LATIN, _CYRILLIC, _GREEK = 1, 2, 4
 _ZERO, _ONE, _TWO, _THREE = np.uint64(0), np.uint64(1), np.uint64(2), np.uint64(3)
-_FOUR = np.uint64(4)
+_FOUR, _FIVE, _SIX = np.uint64(4), np.uint64(5), np.uint64(6)
 _SPACE = np.uint8(0x20)
 _CASE = np.uint8(0x20)
 """In what small letters of ASCII differ from capitals."""
 _BLOCK = 32
 """Bytes that are looked at together."""
-_MARGIN = 4
+_MARGIN = 6
 """Bytes before and behind one that are looked at with it."""
 
 
@@ -235,17 +235,19 @@ def _is_odd(data: NDArray[np.uint8], place: np.uint64) -> bool:
     """
     byte, after, second_after = data[place], data[place + _ONE], data[place + _TWO]
     before, second, third = data[place - _ONE], data[place - _TWO], data[place - _THREE]
-    fourth = data[place - _FOUR]
+    fourth, fifth, sixth = data[place - _FOUR], data[place - _FIVE], data[place - _SIX]
     letter = _is_ascii_letter(byte)
     beside_word = _is_ascii_letter(before) | (before >= 0x80) | _is_ascii_letter(after) | (after >= 0x80)
     stretched = letter & ((byte | _CASE) == (before | _CASE)) & ((byte | _CASE) == (second | _CASE))
-    # The same letter of two bytes three times.
+    # The same letter of two or three bytes three times.
     twos = (byte >= 0xC3) & (byte <= 0xDB) & (byte == second) & (byte == fourth) & (after == before) & (after == third)
+    threes = (byte >= 0xE0) & (byte == third) & (byte == sixth) & (after == second) & (after == fifth)
+    threes = threes & (second_after == before) & (second_after == fourth)
     # A letter of Greek or Cyrillic behind one of ASCII, or before one.
     mixed = (byte >= 0xCD) & (byte <= 0xD4) & _is_ascii_letter(before) | (second >= 0xCD) & (second <= 0xD4) & letter
     euro = (after == 0x82) & (second_after == 0xAC)
     hidden = (after == 0x80) & (second_after == 0x8B)
-    return bool(_is_sign(byte) & beside_word | stretched | twos | mixed | (byte == 0xE2) & (euro | hidden))
+    return bool(_is_sign(byte) & beside_word | stretched | twos | threes | mixed | (byte == 0xE2) & (euro | hidden))
 
 
 @inline_kernel

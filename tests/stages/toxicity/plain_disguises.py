@@ -17,7 +17,7 @@ ODD = re.compile(
     r"|[\u200b€]",
     re.IGNORECASE | re.ASCII,
 )
-STRETCHED = re.compile(r"([\u00c0-\u06ff])\1\1")
+STRETCHED = re.compile(r"([\u00c0-\u06ff\u0800-\uffff])\1\1")
 
 
 def words(text: str) -> Iterator[str]:

@@ -12,9 +12,9 @@ from stages.toxicity.terms import compile_terms, read_terms
 from tests.stages.toxicity.helpers import make_batch
 from tests.stages.toxicity.plain_disguises import count_disguises
 
-TERMS = ("zorblax", "quill", "boob", "mopsat", "зубал", "t1lta")
+TERMS = ("zorblax", "quill", "boob", "mopsat", "зубал", "ზუბალ", "t1lta")
 """Invented words, so that the tests need none of the list."""
-LETTERS = "zorblaxquimpst зубалоахр01378459@$!|€2.-\u200b\u00ad\u0301"
+LETTERS = "zorblaxquimpst зубалоахрზუბალ01378459@$!|€2.-\u200b\u00ad\u0301"
 
 
 def count(text: str, language: str = "en") -> int:
@@ -47,6 +47,7 @@ def count(text: str, language: str = "en") -> int:
         "zоrblax",
         "зyбал",
         "зубааал",
+        "ზუბაააალ",
         "zor\u200bblax",
         "zor\u200bb1ax",
         "say z0rblax.",
@@ -97,7 +98,7 @@ def test_the_kernel_finds_what_the_plain_reference_finds(text: str) -> None:
 @given(
     pieces=st.lists(
         st.sampled_from(
-            [*TERMS, "z0rblax", "zorb|ax", "zоrblax", "quiiill", "зyбaл", "b00b", "!", " ", "a", "€", "\u200b"]
+            [*TERMS, *"z0rblax zorb|ax zоrblax quiiill зyбaл ზუუუბალ b00b".split(), "!", " ", "a", "€", "\u200b"]
         ),
         max_size=12,
     )
