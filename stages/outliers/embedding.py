@@ -39,6 +39,7 @@ _PAIR_FACTOR = np.uint64(0x9E3779B97F4A7C15)
 _BUCKET_SHIFT = np.uint64(64 - 9)
 _CODE_POINT_BITS = np.uint64(21)
 _SPACE = np.uint32(32)
+_ONE, _TWO, _THREE, _FOUR = np.uint64(1), np.uint64(2), np.uint64(3), np.uint64(4)
 
 
 def embed(data: NDArray[np.uint8], offsets: NDArray[np.int64]) -> NDArray[np.float16]:
@@ -81,13 +82,15 @@ def _embed(
     projection: NDArray[np.int8],
     embeddings: NDArray[np.float32],
 ) -> None:
-    counts = np.zeros(BUCKETS, dtype=np.int32)
-    sums = np.zeros(DIMENSIONS, dtype=np.int32)
+    # No count and no sum is larger than 2 * SAMPLED_BYTES.
+    counts = np.zeros(BUCKETS, dtype=np.int16)
+    filled = np.zeros(BUCKETS + 4, dtype=np.uint64)
+    times = np.zeros(BUCKETS + 4, dtype=np.int16)
+    sums = np.zeros(DIMENSIONS, dtype=np.int16)
     for row in range(offsets.size - 1):
         size = offsets[row + 1] - offsets[row]
         windows = 1 if size <= SAMPLED_BYTES else WINDOWS
         width = size if size <= SAMPLED_BYTES else SAMPLED_BYTES // WINDOWS
-        counts[:] = 0
         for window in range(windows):
             place = offsets[row]
             if windows > 1:
@@ -131,12 +134,32 @@ def _embed(
                 counts[(character * _CHARACTER_FACTOR) >> _BUCKET_SHIFT] += 1
                 counts[(pair * _PAIR_FACTOR) >> _BUCKET_SHIFT] += 1
                 before = character
-        sums[:] = 0
-        for bucket in range(BUCKETS):
+        # Which buckets are empty cannot be foretold: those that are not are gathered first. Then four at a time are
+        # added, with empty ones behind the last.
+        used = np.uint64(0)
+        for bucket in range(np.uint64(BUCKETS)):
             count = counts[bucket]
-            if count != 0:
-                for dimension in range(DIMENSIONS):
-                    sums[dimension] += count * np.int32(projection[bucket, dimension])
+            counts[bucket] = 0
+            filled[used] = bucket
+            times[used] = count
+            used += np.uint64(count != 0)
+        for place in range(used, used + _THREE):
+            filled[place] = 0
+            times[place] = 0
+        for dimension in range(np.uint64(DIMENSIONS)):
+            sums[dimension] = 0
+        for place in range(np.uint64(0), used, _FOUR):
+            first, second = times[place], times[place + _ONE]
+            third, fourth = times[place + _TWO], times[place + _THREE]
+            first_row, second_row = filled[place], filled[place + _ONE]
+            third_row, fourth_row = filled[place + _TWO], filled[place + _THREE]
+            for dimension in range(np.uint64(DIMENSIONS)):
+                sums[dimension] += (
+                    first * projection[first_row, dimension]
+                    + second * projection[second_row, dimension]
+                    + third * projection[third_row, dimension]
+                    + fourth * projection[fourth_row, dimension]
+                )
         square = np.int64(0)
         for dimension in range(DIMENSIONS):
             square += np.int64(sums[dimension]) * np.int64(sums[dimension])
