@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from types import ModuleType
 
+from curator.kernel.access import at
 from curator.kernel.function import inline_kernel, kernel
 
-__all__ = ["inline_kernel", "kernel"]
+__all__ = ["at", "inline_kernel", "kernel"]
 
 
 def __getattr__(name: str) -> ModuleType:

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
-from curator.kernel import kernel
+from curator.kernel import at, kernel
 from curator.text.fold import HASH_START, finish, mix
 from curator.text.tables import (
     CAPITAL_FLAG,
@@ -143,48 +143,73 @@ def _segment(
         former = np.int64(0)
         joiner = np.int64(0)
         while True:
-            if former > UNSPACED_CLASS and joiner == 0:
+            # Most letters by themselves: those of ASCII, and those of two bytes that do not fold.
+            if former == 0:
                 while place < end:
-                    byte = data[place]
+                    byte = at(data, place)
                     if byte >= 128:
                         break
                     folded = ascii_folds[byte]
-                    if folded == 0:
+                    if folded != 0:
+                        start = place
+                        former = np.int64(DIGIT_CLASS if folded < 58 else LETTER_CLASS)
+                        kind = DIGIT if folded < 58 else LETTER | (CAPITAL if folded != byte else 0)
+                        state = mix(HASH_START, np.uint64(folded))
+                        place += 1
                         break
-                    former = np.int64(DIGIT_CLASS if folded < 58 else LETTER_CLASS)
-                    kind |= DIGIT if folded < 58 else LETTER
-                    state = mix(state, np.uint64(folded))
                     place += 1
+            if former > UNSPACED_CLASS and joiner == 0:
+                while place < end:
+                    byte = at(data, place)
+                    if byte < 128:
+                        folded = ascii_folds[byte]
+                        if folded == 0:
+                            break
+                        former = np.int64(DIGIT_CLASS if folded < 58 else LETTER_CLASS)
+                        kind |= DIGIT if folded < 58 else LETTER
+                        state = mix(state, np.uint64(folded))
+                        place += 1
+                        continue
+                    if byte < 0xC2 or byte >= 0xE0 or place + 1 >= end:
+                        break
+                    second = np.int64(at(data, place + 1)) ^ 0x80
+                    letter = (np.int64(byte) & 0x1F) << 6 | second
+                    if second >= 0x40 or at(classes, letter) & ~CAPITAL_FLAG != LETTER_CLASS:
+                        break
+                    former = np.int64(LETTER_CLASS)
+                    kind |= LETTER
+                    state = mix(state, np.uint64(letter))
+                    place += 2
             # Past the end, and where bytes are no UTF-8, stands a replacement character.
             point = np.int64(_REPLACEMENT)
             width = 1
             if place < end:
-                first = np.int64(data[place])
+                first = np.int64(at(data, place))
                 if first < 0x80:
                     point = first
                 elif first < 0xE0:
                     if first >= 0xC2 and place + 1 < end:
-                        second = np.int64(data[place + 1]) ^ 0x80
+                        second = np.int64(at(data, place + 1)) ^ 0x80
                         if second < 0x40:
                             point = (first & 0x1F) << 6 | second
                             width = 2
                 elif first < 0xF0:
                     if place + 2 < end:
-                        second = np.int64(data[place + 1]) ^ 0x80
-                        third = np.int64(data[place + 2]) ^ 0x80
+                        second = np.int64(at(data, place + 1)) ^ 0x80
+                        third = np.int64(at(data, place + 2)) ^ 0x80
                         value = (first & 0x0F) << 12 | second << 6 | third
                         if (second | third) < 0x40 and value >= 0x800 and (value & 0xF800) != 0xD800:
                             point = value
                             width = 3
                 elif first < 0xF5 and place + 3 < end:
-                    second = np.int64(data[place + 1]) ^ 0x80
-                    third = np.int64(data[place + 2]) ^ 0x80
-                    fourth = np.int64(data[place + 3]) ^ 0x80
+                    second = np.int64(at(data, place + 1)) ^ 0x80
+                    third = np.int64(at(data, place + 2)) ^ 0x80
+                    fourth = np.int64(at(data, place + 3)) ^ 0x80
                     value = (first & 0x07) << 18 | second << 12 | third << 6 | fourth
                     if (second | third | fourth) < 0x40 and 0x10000 <= value < 0x110000:
                         point = value
                         width = 4
-            flags = np.int64(classes[point])
+            flags = np.int64(at(classes, point))
             found = flags & CLASS_MASK
 
             goes_on = False
@@ -214,10 +239,11 @@ def _segment(
                 if not goes_on:
                     if count == size:
                         return False
-                    hashes[count] = finish(state if joiner == 0 else saved_state)
-                    starts[count] = start
-                    ends[count] = place if joiner == 0 else saved_end
-                    kinds[count] = kind
+                    slot = np.uint64(count)
+                    hashes[slot] = finish(state if joiner == 0 else saved_state)
+                    starts[slot] = start
+                    ends[slot] = place if joiner == 0 else saved_end
+                    kinds[slot] = kind
                     count += 1
                     former = np.int64(0)
                     joiner = np.int64(0)
@@ -240,7 +266,7 @@ def _segment(
                 if flags & (FOLDS | IGNORABLE) == 0:
                     state = mix(state, np.uint64(point))
                 elif flags & IGNORABLE == 0:
-                    target = np.int64(folds[point])
+                    target = np.int64(at(folds, point))
                     if target >= 0:
                         state = mix(state, np.uint64(target))
                     else:
