@@ -56,7 +56,7 @@ WIDESPREAD_LANGUAGES: Final = 3
 MAX_UNITS: Final = 8
 """The longest term, in units."""
 FILTER_BITS: Final = 20
-"""128 KiB, which the second-level cache holds: of a million bits the 92,000 keys set a twelfth."""
+"""128 KiB, which the second-level cache holds: of a million bits the 94,000 keys set a sixth."""
 MIN_GIVEN_NAMES: Final = 50
 """A language with fewer given names than this is listed as having cue words only."""
 
@@ -72,6 +72,9 @@ _ROLES: Final = {
 }
 
 _FILTER_SHIFT: Final = np.uint64(64 - FILTER_BITS)
+_SECOND_SHIFT: Final = np.uint64(64 - FILTER_BITS - 6)
+_ONE: Final = np.uint64(1)
+_IN_WORD: Final = np.uint64(63)
 
 
 @dataclass(frozen=True)
@@ -79,7 +82,8 @@ class Gazetteer:
     """An open-addressing table from key to row, and the flags of each row.
 
     `table` is uint64[slots, 2], a key (0 is free) and its row side by side, so that a look-up costs one cache miss;
-    `present` uint64[2**FILTER_BITS / 64] has the bit of every key set, so that most units in no list cost none.
+    `present` uint64[2**FILTER_BITS / 64] has two bits of one word set for every key, so that
+    most units in no list cost none.
     `flags` is uint16[rows, languages + 1] with column 0 for languages that have no table, `any_flags` uint16[rows] the
     union over languages of FIRST and LAST, where the name is not a word of that language too, and WIDESPREAD. Row 0 is
     empty.
@@ -265,8 +269,8 @@ def insert(
     for place in range(len(keys)):
         if keys[place] == 0:
             continue
-        word, bit = _filter_place(keys[place])
-        present[word] |= bit
+        word, bits = _filter_place(keys[place])
+        present[word] |= bits
         slot = keys[place] & mask
         while table[slot, 0] != 0 and table[slot, 0] != keys[place]:
             slot = (slot + np.uint64(1)) & mask
@@ -279,18 +283,23 @@ def insert(
 
 @inline_kernel
 def _filter_place(key: np.uint64) -> tuple[np.uint64, np.uint64]:
-    """Which word of the filter has the bit of a key, and which bit it is: of the high bits, as the low ones choose the
-    slot."""
+    """Which word of the filter has the bits of a key, and which two they are: of the high bits, as the low ones choose
+    the slot."""
     place = key >> _FILTER_SHIFT
-    return place >> np.uint64(6), np.uint64(1) << (place & np.uint64(63))
+    bits = _ONE << (place & _IN_WORD) | _ONE << ((key >> _SECOND_SHIFT) & _IN_WORD)
+    return place >> np.uint64(6), bits
 
 
 @inline_kernel
-def find_row(key: np.uint64, present: NDArray[np.uint64], table: NDArray[np.uint64]) -> int:
-    """The row of a key, 0 if it is not in the table."""
-    word, bit = _filter_place(key)
-    if not present[word] & bit:
-        return 0
+def passes(key: np.uint64, present: NDArray[np.uint64]) -> bool:
+    """Whether a key may be in the table: so may three in a hundred of those that are not."""
+    word, bits = _filter_place(key)
+    return bool(present[word] & bits == bits)
+
+
+@inline_kernel
+def row_in_table(key: np.uint64, table: NDArray[np.uint64]) -> int:
+    """The row of a key, 0 if it is not in the table; for keys that pass the filter."""
     mask = np.uint64(len(table) - 1)
     slot = key & mask
     while table[slot, 0] != 0:
@@ -298,6 +307,12 @@ def find_row(key: np.uint64, present: NDArray[np.uint64], table: NDArray[np.uint
             return int(np.int64(table[slot, 1]))
         slot = (slot + np.uint64(1)) & mask
     return 0
+
+
+@inline_kernel
+def find_row(key: np.uint64, present: NDArray[np.uint64], table: NDArray[np.uint64]) -> int:
+    """The row of a key, 0 if it is not in the table."""
+    return row_in_table(key, table) if passes(key, present) else 0
 
 
 @inline_kernel

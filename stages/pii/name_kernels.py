@@ -7,8 +7,20 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from curator.kernel import inline_kernel, kernel
-from stages.pii.gazetteer import CLOSES, FIELD, MAX_UNITS, OFFICE, PHRASE, TITLE, TITLE_DOT, chain, find_flags, find_row
+from curator.kernel import at, inline_kernel, kernel
+from stages.pii.gazetteer import (
+    CLOSES,
+    FIELD,
+    MAX_UNITS,
+    OFFICE,
+    PHRASE,
+    TITLE,
+    TITLE_DOT,
+    chain,
+    find_flags,
+    passes,
+    row_in_table,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -31,6 +43,8 @@ APART, SPACE, HYPHEN, DOT, COLON, JOINED = 0, 1, 2, 3, 4, 5
 CUES: Final = TITLE | TITLE_DOT | OFFICE | PHRASE | FIELD | CLOSES
 """A unit without any of these introduces nothing."""
 MAX_PARTICLES: Final = 3
+_TOGETHER: Final = 256
+"""Units that are looked up at a time."""
 _YE, _I, _EN, _O, _VE, _CHE = 0xD0B5, 0xD0B8, 0xD0BD, 0xD0BE, 0xD0B2, 0xD187
 """Cyrillic letters in UTF-8."""
 _SOLE_SPACE, _COMMA, _LESS_THAN, _BRACKET, _LINE_END = 32, 44, 60, 40, 10
@@ -50,25 +64,51 @@ def look_up(
     own: NDArray[np.uint16],
 ) -> None:
     """Fill `rows` (int32[units], 0 for a unit that is in no list) and `own` (uint16[units], its flags in the language
-    of its document). In CASED documents only units near a capital are looked up: the others are no part of a name, and
-    a look-up costs a cache miss."""
+    of its document); both come as zeros. In CASED documents only units near a capital are looked up: the others are no
+    part of a name, and a look-up costs a cache miss. Units that pass the filter wait for each other, so that such
+    misses overlap."""
+    waiting = np.empty(_TOGETHER + MAX_PARTICLES + 2, dtype=np.int64)
     for document in range(len(unit_offsets) - 1):
         mode = modes[document]
         if mode == SKIP:
             continue
         low, high = unit_offsets[document], unit_offsets[document + 1]
         done = low
+        count = 0
         for unit in range(low, high):
             first, stop = unit, unit + 1
             if mode == CASED:
-                if not kinds[unit] & CAPITAL:
+                if not at(kinds, unit) & CAPITAL:
                     continue
                 first, stop = max(done, unit - 1), min(high, unit + 1 + MAX_PARTICLES)
             for place in range(first, stop):
-                row = find_row(hashes[place], present, table)
-                rows[place] = row
-                own[place] = flags[row, columns[document]]
+                waiting[np.uint64(count)] = place
+                count += passes(at(hashes, place), present)
             done = max(done, stop)
+            if count >= _TOGETHER:
+                _take(waiting, count, columns[document], hashes, table, flags, rows, own)
+                count = 0
+        _take(waiting, count, columns[document], hashes, table, flags, rows, own)
+
+
+@inline_kernel
+def _take(
+    waiting: NDArray[np.int64],
+    count: int,
+    column: int,
+    hashes: NDArray[np.uint64],
+    table: NDArray[np.uint64],
+    flags: NDArray[np.uint16],
+    rows: NDArray[np.int32],
+    own: NDArray[np.uint16],
+) -> None:
+    """What the lists say of the first `count` units that wait."""
+    for each in range(count):
+        unit = np.uint64(waiting[each])
+        row = row_in_table(hashes[unit], table)
+        if row > 0:
+            rows[unit] = row
+            own[unit] = flags[np.uint64(row), np.uint64(column)]
 
 
 @inline_kernel

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from curator.kernel import inline_kernel, kernel
+from curator.kernel import at, inline_kernel, kernel
 from curator.text.fold import HASH_START, finish, mix
 from stages.pii.gazetteer import (
     AFTER,
@@ -78,12 +78,12 @@ def find_unspaced(
         while unit < high:
             begin, end, following = 0, 0, unit + 1
             level = 0
-            if unit > low and own[unit - 1] & CUES:
+            if unit > low and at(own, unit - 1) & CUES:
                 level = introduction(unit, low, column, data, hashes, starts, ends, own, present, table, flags)
             if mode == KOREAN:
                 begin, end = _korean(unit, high, column, level, data, starts, ends, own, present, table, flags)
             elif mode == UNSPACED:
-                if own[unit] & (LAST | LONGER):
+                if at(own, unit) & (LAST | LONGER):
                     stop = _name_end(
                         unit, high, column, level, data, hashes, starts, ends, kinds, own, present, table, flags
                     )  # fmt: skip
@@ -116,19 +116,43 @@ def _longest(
     flags: NDArray[np.uint16],
 ) -> int:
     """Units of the longest term with a wanted flag that begins at `unit`, its units joined; 0 if there is none."""
+    return _longest_of_two(unit, high, column, wanted, wanted, hashes, starts, ends, own, present, table, flags)[0]
+
+
+@inline_kernel
+def _longest_of_two(
+    unit: int,
+    high: int,
+    column: int,
+    wanted: np.uint16,
+    other: np.uint16,
+    hashes: NDArray[np.uint64],
+    starts: NDArray[np.int64],
+    ends: NDArray[np.int64],
+    own: NDArray[np.uint16],
+    present: NDArray[np.uint64],
+    table: NDArray[np.uint64],
+    flags: NDArray[np.uint16],
+) -> tuple[int, int]:
+    """The same for either of two flags."""
     if unit >= high:
-        return 0
-    best = 1 if own[unit] & wanted else 0
-    if own[unit] & LONGER:
+        return 0, 0
+    said = int(at(own, unit))
+    best = 1 if said & wanted else 0
+    best_other = 1 if said & other else 0
+    if said & LONGER:
         # The keys of `gazetteer.chain`, each from the one before.
-        state = mix(HASH_START, hashes[unit])
-        for count in range(2, min(MAX_UNITS, high - unit) + 1):
-            if starts[unit + count - 1] != ends[unit + count - 2]:
+        state = mix(HASH_START, at(hashes, unit))
+        for place in range(unit + 1, min(unit + MAX_UNITS, high)):
+            if at(starts, place) != at(ends, place - 1):
                 break
-            state = mix(state, hashes[unit + count - 1])
-            if find_flags(finish(state), column, present, table, flags) & wanted:
-                best = count
-    return best
+            state = mix(state, at(hashes, place))
+            said = find_flags(finish(state), column, present, table, flags)
+            if said & wanted:
+                best = place - unit + 1
+            if said & other:
+                best_other = place - unit + 1
+    return best, best_other
 
 
 @inline_kernel
@@ -150,7 +174,9 @@ def _name_end(
     """The unit after the Chinese or Japanese name that begins at `unit`, 0 if none does."""
     if not kinds[unit] & ONE_BY_ONE:
         return 0
-    surname = _longest(unit, high, column, _LAST, hashes, starts, ends, own, present, table, flags)
+    surname, whole = _longest_of_two(
+        unit, high, column, _LAST, _FIRST, hashes, starts, ends, own, present, table, flags
+    )  # fmt: skip
     if surname > 0:
         after = unit + surname
         given = 0
@@ -185,9 +211,8 @@ def _name_end(
                 stop += 1
             if stop > after:
                 return stop
-    given = _longest(unit, high, column, _FIRST, hashes, starts, ends, own, present, table, flags)
-    if given >= 2:
-        stop = unit + given
+    if whole >= 2:
+        stop = unit + whole
         titled = _longest(stop, high, column, _AFTER, hashes, starts, ends, own, present, table, flags)
         if level == 2 or (titled > 0 and starts[stop] == ends[stop - 1]):
             return stop

@@ -14,7 +14,7 @@ from curator.document import Codes, string_buffer
 from curator.text.fold import hash_unit
 from curator.text.segment import segment
 from stages.pii import gazetteer as lists
-from stages.pii import names
+from stages.pii import name_kernels, names
 from tests.stages.pii.plain_names import plain_names
 from tests.stages.pii.plain_words import data_rows, dictionary, roles_of
 
@@ -189,3 +189,34 @@ def test_a_row_is_found_by_its_key_as_in_a_dictionary(keys: list[int], other: in
         assert lists.find_row(np.uint64(key), present, table) == plain.get(key, 0)
     rows = [plain[key] if key else 1 + place for place, key in enumerate(keys)]
     assert numbers.tolist() == rows  # of equal keys the first's
+
+
+def test_three_in_a_hundred_keys_that_are_in_no_list_pass_the_filter() -> None:
+    table = lists.gazetteer()
+    strangers = np.random.default_rng(3).integers(1, 1 << 64, 100_000, dtype=np.uint64)
+    passing = sum(bool(lists.passes(key, table.present)) for key in strangers)
+    assert 0.02 < passing / len(strangers) < 0.04
+    assert all(lists.passes(key, table.present) for key in table.table[:, 0] if key)
+
+
+@pytest.mark.parametrize("mode", [name_kernels.CASED, name_kernels.CASELESS, name_kernels.UNSPACED])
+def test_units_of_long_documents_are_looked_up_as_those_of_short_ones(mode: int) -> None:
+    table, random = lists.gazetteer(), np.random.default_rng(7)
+    listed = table.table[table.table[:, 0] != 0]
+    counts = [700, 0, 3, 256, 257, 2_000]
+    hashes = random.choice(listed[:, 0], sum(counts))
+    hashes[random.random(len(hashes)) < 0.1] += np.uint64(1)
+    kinds = np.where(random.random(len(hashes)) < 0.2, name_kernels.CAPITAL, name_kernels.LETTER).astype(np.uint8)
+    offsets, columns = np.concatenate([[0], np.cumsum(counts)]), np.arange(1, 1 + len(counts), dtype=np.int32)
+    modes = np.full(len(counts), mode, dtype=np.int32)
+    rows, own = np.zeros(len(hashes), dtype=np.int32), np.zeros(len(hashes), dtype=np.uint16)
+    name_kernels.look_up(hashes, kinds, offsets, columns, modes, table.present, table.table, table.flags, rows, own)
+    known = dict(listed.tolist())
+    expected = np.array([known.get(key, 0) for key in hashes.tolist()])
+    for begin, end, column in zip(offsets[:-1], offsets[1:], columns, strict=True):
+        capitals = np.flatnonzero(kinds[begin:end] == name_kernels.CAPITAL)
+        behind = np.arange(end - begin)[:, None] - capitals
+        near = ((behind >= -1) & (behind <= name_kernels.MAX_PARTICLES)).any(axis=1)
+        expected[begin:end] *= near | (mode != name_kernels.CASED)
+        assert rows[begin:end].tolist() == expected[begin:end].tolist()
+        assert own[begin:end].tolist() == table.flags[expected[begin:end], column].tolist()
