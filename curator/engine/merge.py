@@ -111,11 +111,13 @@ def sort_rows(rows: NDArray[np.uint64]) -> NDArray[np.uint64]:
     if len(rows) < 2:
         return rows
     # NumPy sorts one column of 64-bit integers with vector instructions; several, column by column, ten times slower.
-    # Keys are mostly distinct, so only the rows whose first column ties are sorted the slow way.
-    ordered = rows[np.argsort(rows[:, 0])]
+    # Keys are mostly distinct, so only the rows whose first column ties are sorted the slow way. `take` copies row by
+    # row, an index entry by entry: ten times slower where rows are short.
+    ordered = rows.take(np.argsort(rows[:, 0]), axis=0)
     same = ordered[1:, 0] == ordered[:-1, 0]
     tied = np.flatnonzero(np.concatenate([same, [False]]) | np.concatenate([[False], same]))
     if len(tied):
-        ties = ordered[tied]
-        ordered[tied] = ties[np.lexsort(tuple(ties[:, column] for column in range(ties.shape[1] - 1, -1, -1)))]
+        ties = ordered.take(tied, axis=0)
+        order = np.lexsort(tuple(ties[:, column] for column in range(ties.shape[1] - 1, -1, -1)))
+        ordered[tied] = ties.take(order, axis=0)
     return ordered

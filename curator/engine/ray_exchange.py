@@ -84,7 +84,7 @@ class Groups:
     def cut(self, rows: NDArray[np.uint64], wanted: Sequence[int]) -> list[Cut]:
         """The rows of each wanted group."""
         partition = partition_of(rows[:, 0], self.partitions)
-        ordered = np.ascontiguousarray(rows[np.argsort(partition, kind="stable")])
+        ordered = rows.take(np.argsort(partition, kind="stable"), axis=0)
         begins = np.concatenate([[0], np.cumsum(np.bincount(partition, minlength=self.partitions))])
         return [
             Cut(

@@ -88,7 +88,7 @@ class _Emit:
         hashes = np.asarray(hashes_of(item.part, self.column)[rows])
         emitted = np.column_stack([hashes, orders]).astype(np.uint64)
         has_one = hashes.any(axis=1)
-        return emitted[has_one & self.question.matters(hashes[:, 0], item.part)]
+        return emitted.compress(has_one & self.question.matters(hashes[:, 0], item.part), axis=0)
 
 
 def _first_of_each(partition: int, blocks: Iterator[NDArray[np.uint64]], outputs: Outputs) -> dict[str, object]:

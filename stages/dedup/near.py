@@ -121,7 +121,7 @@ class _EmitBands:
         rows, orders = self.gone.rest(item)
         keys = band_keys(np.ascontiguousarray(signatures_of(item.part)[rows]), self.bands, self.rows_per_band)
         emitted = np.column_stack([keys.reshape(-1), np.repeat(orders, self.bands)])
-        return emitted[self.question.matters(emitted[:, 0], item.part)]
+        return emitted.compress(self.question.matters(emitted[:, 0], item.part), axis=0)
 
 
 @dataclass(frozen=True)
@@ -148,7 +148,9 @@ class _Pair:
 
 def _distinct(rows: NDArray[np.uint64]) -> NDArray[np.uint64]:
     """Sorted rows without repeats."""
-    return rows[np.concatenate([[True], (rows[1:] != rows[:-1]).any(axis=1)])] if len(rows) else rows
+    if not len(rows):
+        return rows
+    return rows.compress(np.concatenate([[True], (rows[1:] != rows[:-1]).any(axis=1)]), axis=0)
 
 
 @dataclass(frozen=True)
