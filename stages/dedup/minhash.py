@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from curator.errors import UserError
-from curator.kernel import inline_kernel, kernel
+from curator.kernel import at, inline_kernel, kernel
 from curator.text.content import BYTES_START, SECOND_START
 from curator.text.fold import finish, mix
 from curator.text.segment import read_only
@@ -169,9 +169,9 @@ def _shingle(
     values: NDArray[np.uint64],
 ) -> None:
     # A rolling polynomial in _BASE over the unit hashes, then `finish`.
-    highest = _ONE
-    for _ in range(size - 1):
-        highest = highest * _BASE
+    leaving = _ONE  # the factor of a unit that leaves the window
+    for _ in range(size):
+        leaving = leaving * _BASE
     for row in range(offsets.size - 1):
         first = unit_offsets[row]
         count = unit_offsets[row + 1] - first
@@ -189,8 +189,9 @@ def _shingle(
         values[target] = finish(state)
         for place in range(first + head, first + count):
             target += 1
-            state = (state - unit_hashes[place - size] * highest) * _BASE + unit_hashes[place]
-            values[target] = finish(state)
+            # What does not depend on the state is added up beside it.
+            state = state * _BASE + (at(unit_hashes, place) - at(unit_hashes, place - size) * leaving)
+            values[np.uint64(target)] = finish(state)
 
 
 @inline_kernel
