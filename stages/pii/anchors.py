@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from curator.kernel import kernel
+from curator.kernel import at, kernel
 from curator.text.fold import hash_terms
 from curator.text.segment import read_only
 
@@ -154,7 +154,7 @@ def _find(
         low, high = offsets[document], offsets[document + 1]
         tailed = (language & every) != 0
         for unit in range(low, high):
-            key = hashes[unit]
+            key = at(hashes, unit)
             place = key & np.uint64((1 << _FILTER_BITS) - 1)
             if present[place >> np.uint64(6)] & (np.uint64(1) << (place & np.uint64(63))):
                 entry = np.searchsorted(firsts, key)
@@ -168,8 +168,8 @@ def _find(
                     entry += 1
             if tailed and unit + 1 < high:
                 # A blank, a full stop, or nothing between the word and a digit.
-                after = starts[unit + 1]
-                if after - ends[unit] <= 2 and 48 <= data[after] <= 57:
+                after = at(starts, unit + 1)
+                if after - at(ends, unit) <= 2 and 48 <= at(data, after) <= 57:
                     for ending in range(len(ending_masks)):
                         size = ending_offsets[ending + 1] - ending_offsets[ending]
                         if not ending_masks[ending] & language or ends[unit] - starts[unit] < size:

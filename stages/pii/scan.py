@@ -421,12 +421,16 @@ def _token(
         at += width
     else:
         # `head` counts the letters up to the first digit.
-        while at < end and 1 <= classes[data[at]] <= _LOWER:
-            kind = classes[data[at]]
+        while at < end and _UPPER <= classes[data[np.uint64(at)]] <= _LOWER:
+            lower += classes[data[np.uint64(at)]] == _LOWER
+            at += 1
+        head = at - token
+        upper = head - lower
+        while at < end and 1 <= classes[data[np.uint64(at)]] <= _LOWER:
+            kind = classes[data[np.uint64(at)]]
             lower += kind == _LOWER
             upper += kind == _UPPER
             digits += kind == _DIGIT
-            head += kind != _DIGIT and digits == 0
             at += 1
         length = at - token
         if (length == 2 and at < end and data[at] == 45) or (length == 4 and at < end and data[at] == 46):
@@ -514,22 +518,23 @@ def _scan(
     out: NDArray[np.int64],
 ) -> int:
     """Write candidates to `out` (document, start, end, kind) as far as it goes; return how many there are."""
+    # Places in what runs at every byte are unsigned: Numba tests a signed one for an index from the end.
     count = 0
     for document in range(len(offsets) - 1):
         begin, end = offsets[document], offsets[document + 1]
         at = begin
         while at < end:
-            if dull[data[at]]:
+            if dull[data[np.uint64(at)]]:
                 at += 1
-                while at < end and dull[data[at]]:
+                while at < end and dull[data[np.uint64(at)]]:
                     at += 1
                 # A word that begins with small letters is read when something else is in it.
                 if at >= end or classes[data[at - 1]] != _LOWER or not 1 <= classes[data[at]] <= _LOWER:
                     continue
                 at -= 1
-                while at > begin and classes[data[at - 1]] == _LOWER:
+                while at > begin and classes[data[np.uint64(at - 1)]] == _LOWER:
                     at -= 1
-            kind = classes[data[at]]
+            kind = classes[data[np.uint64(at)]]
             if kind == _AT:
                 start, stop, found = _at_sign(data, at, 1, begin, end, classes)
                 at += 1
