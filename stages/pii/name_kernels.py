@@ -43,6 +43,7 @@ APART, SPACE, HYPHEN, DOT, COLON, JOINED = 0, 1, 2, 3, 4, 5
 CUES: Final = TITLE | TITLE_DOT | OFFICE | PHRASE | FIELD | CLOSES
 """A unit without any of these introduces nothing."""
 MAX_PARTICLES: Final = 3
+MAX_LETTER_BYTES: Final = 4
 _TOGETHER: Final = 256
 """Units that are looked up at a time."""
 _YE, _I, _EN, _O, _VE, _CHE = 0xD0B5, 0xD0B8, 0xD0BD, 0xD0BE, 0xD0B2, 0xD187
@@ -179,9 +180,11 @@ def _level(found: int, gap: int) -> int:
 @inline_kernel
 def is_single(data: NDArray[np.uint8], begin: int, end: int) -> bool:
     """Whether a unit is one letter."""
+    if end - begin > MAX_LETTER_BYTES:
+        return False
     points = 0
-    for place in range(begin, min(end, begin + 8)):
-        points += (data[place] & 0xC0) != 0x80
+    for place in range(begin, end):
+        points += (at(data, place) & 0xC0) != 0x80
     return points == 1
 
 

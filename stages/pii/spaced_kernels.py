@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from curator.kernel import inline_kernel, kernel
+from curator.kernel import at, inline_kernel, kernel
 from stages.pii.gazetteer import AFTER, FIRST, LAST, OFFICE, PARTICLE, STOP, TITLE, TITLE_DOT, WIDESPREAD, WORD
 from stages.pii.name_kernels import (
     CAPITAL,
@@ -16,6 +16,7 @@ from stages.pii.name_kernels import (
     HEADLINES,
     HYPHEN,
     LETTER,
+    MAX_LETTER_BYTES,
     MAX_PARTICLES,
     NOUNS,
     PATRONYMICS,
@@ -41,7 +42,6 @@ _MAX_GIVEN: Final = 5
 _UNKNOWN, _ALSO_WORD, _KNOWN = 1, 2, 3
 _INITIAL, _WEAK, _STRONG, _FOREIGN = 0, 1, 2, 3
 """What a given name is: one letter, also a word of the language, none, or one of other languages."""
-_MAX_LETTER_BYTES: Final = 4
 _MIN_KEPT_BYTES: Final = 4
 _SPACE_BYTE, _LESS_THAN = 32, 60
 
@@ -84,7 +84,11 @@ def find_spaced(
         kept_count = 0
         before = count
         while unit < high:
-            if not kinds[unit] & (CAPITAL if cased else LETTER) or own[unit] & STOP or (not cased and rows[unit] == 0):
+            if (
+                not at(kinds, unit) & (CAPITAL if cased else LETTER)
+                or at(own, unit) & STOP
+                or (not cased and at(rows, unit) == 0)
+            ):
                 unit += 1
                 continue
             if own[unit] & (TITLE | OFFICE) and unit + 1 < high and (kinds[unit + 1] & CAPITAL or not cased):
@@ -98,7 +102,7 @@ def find_spaced(
             level = 0
             if unit > low and own[unit - 1] & CUES:
                 level = introduction(unit, low, column, data, hashes, starts, ends, own, present, table, flags)
-            if rows[unit] == 0 and level < 2 and ends[unit] - starts[unit] > _MAX_LETTER_BYTES:
+            if rows[unit] == 0 and level < 2 and ends[unit] - starts[unit] > MAX_LETTER_BYTES:
                 unit += 1
                 continue
             stop = _name_end(
