@@ -11,6 +11,7 @@ import abc
 import hashlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -95,19 +96,24 @@ class ParagraphEnds(RecordEnds):
 
 @dataclass(frozen=True)
 class Block:
-    """Whole records, and what could not be one. `data` stands for bytes [end - len(data), end) of the file and begins
-    at line `line` (None: not known); failures before or behind it cover the rest from `begin` on."""
+    """Whole records, and what could not be one. `buffer` stands for bytes [end - len(buffer), end) of the file and
+    begins at line `line` (None: not known); failures before or behind it cover the rest from `begin` on."""
 
     begin: int
     end: int
     line: int | None
-    data: bytes
+    buffer: bytes | memoryview
     failures: tuple[Failure, ...] = ()
+
+    @cached_property
+    def data(self) -> bytes:
+        """The bytes of `buffer`: a copy where that is a view of what was read."""
+        return bytes(self.buffer)
 
     @property
     def data_begin(self) -> int:
-        """Where in the file `data` begins."""
-        return self.end - len(self.data)
+        """Where in the file `buffer` begins."""
+        return self.end - len(self.buffer)
 
 
 def cut_blocks(
@@ -340,15 +346,15 @@ def line_blocks(split: Split, options: ReadOptions) -> Iterator[Block]:
     if split.data is not None:
         yield from _line_blocks_of(split.data, split, options.batch_bytes)
         return
-    # With the first bytes behind the split there comes the rest of its last line: one block, the file read once, and
-    # copied once.
+    # With the first bytes behind the split there comes the rest of its last line: one block, the file read once, and not
+    # copied: two of that size were returned to the system after each split, and each page of the next was new.
     chunks = _chunks_of(split, max(options.batch_bytes, 1) + LOOK_AHEAD_BYTES)
     first = next(chunks, b"")
     stop = split.end - _entry(split)
     begin = first.find(b"\n") + 1 if split.begin else 0
     end = first.find(b"\n", stop - 1) + 1
     if (begin or not split.begin) and begin < end <= begin + options.max_document_bytes:
-        yield Block(_entry(split) + begin, _entry(split) + end, split.first_line, first[begin:end])
+        yield Block(_entry(split) + begin, _entry(split) + end, split.first_line, memoryview(first)[begin:end])
         return
     place, chunks = _enter_file(split, LineEnds(), _resume(first, chunks))
     if place is None or place >= split.end:

@@ -7,7 +7,6 @@ manner is ruled out; else the slower way reads it again. The two give the same r
 
 from __future__ import annotations
 
-import io
 import re
 from typing import TYPE_CHECKING
 
@@ -52,7 +51,7 @@ class ColumnParser:
         self._usable = flat and distinct and not paths.metadata
         self._refused = 0
 
-    def parse(self, data: bytes, begin: int) -> Records | None:
+    def parse(self, data: bytes | memoryview, begin: int) -> Records | None:
         """The records of whole lines that begin at byte `begin` of the file; None when the block is not plain."""
         if not self._usable or self._refused >= MAX_REFUSED or len(data) > MAX_BLOCK_BYTES:
             return None
@@ -61,7 +60,7 @@ class ColumnParser:
         self._refused = self._refused + 1 if records is None else 0
         return records
 
-    def _read(self, data: bytes, starts: NDArray[np.int64], begin: int) -> Records | None:
+    def _read(self, data: bytes | memoryview, starts: NDArray[np.int64], begin: int) -> Records | None:
         from pyarrow import json
 
         fields = {name: path[0] for name, path in self._names.items()}
@@ -71,15 +70,16 @@ class ColumnParser:
         )
         try:
             table = json.read_json(
-                io.BytesIO(data),
+                pa.BufferReader(data),
                 read_options=json.ReadOptions(use_threads=False, block_size=len(data) + 1),
                 parse_options=options,
             )
         except pa.ArrowInvalid:
             return None
-        columns = {name: table[field].combine_chunks() for name, field in fields.items()}
-        if len(table) != len(starts) or columns["text"].null_count:
+        if len(table) != len(starts) or table[fields["text"]].null_count:
             return None
+        # One block is one chunk; to combine one is to copy it.
+        columns = {name: table[field].chunk(0) for name, field in fields.items()}
         try:
             # Arrow takes bytes that are not UTF-8, and lone low surrogates, as they are.
             for column in columns.values():
@@ -98,7 +98,7 @@ class ColumnParser:
         return Records(batch, ())
 
 
-def line_starts(data: bytes) -> NDArray[np.int64] | None:
+def line_starts(data: bytes | memoryview) -> NDArray[np.int64] | None:
     """Where each line begins, None unless each of them looks like one object: `{` first, `}` last, no deep nesting.
 
     Two objects in a line and one object in two lines, which Arrow would read, could hide each other in the number of
@@ -132,7 +132,7 @@ def _places(array: NDArray[np.uint8], mask: Callable[[NDArray[np.uint8]], NDArra
     return np.concatenate(found)
 
 
-def _depth(line: bytes) -> int:
+def _depth(line: bytes | memoryview) -> int:
     """How deep the brackets of a line are nested, those in strings counted along."""
     depth = most = 0
     for bracket in _BRACKETS.finditer(line):

@@ -77,8 +77,8 @@ class JsonlReader:
         for block in line_blocks(split, options):
             if block.failures:
                 yield only_failures(block.failures)
-            if block.data:
-                plain = columns.parse(block.data, block.data_begin)
+            if block.buffer:
+                plain = columns.parse(block.buffer, block.data_begin)
                 yield parser.parse(block) if plain is None else plain
 
     def digest(self, split: Split) -> str:

@@ -1,6 +1,7 @@
 """Lines of a split that carries its bytes are cut where looking at every line end would cut them; those of a split that
 lies in a plain file come with the last of them."""
 
+import tracemalloc
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 
 from curator.readers.base import Fields, InputFile, ReadOptions, Split
 from curator.readers.blocks import LineEnds, line_blocks, plain_splits, split_blocks
+from curator.readers.jsonl import JsonlReader
 
 LINES = st.lists(st.sampled_from([b"\n", b"a\n", b"bc\n", b"\r\n", b"x" * 30 + b"\n"]), max_size=30).map(b"".join)
 OPTIONS = ReadOptions(fields=Fields())
@@ -34,3 +36,19 @@ def test_a_split_of_a_plain_file_is_one_block(tmp_path: Path) -> None:
     assert len(blocks) > 5
     assert [len(of_split) for of_split in blocks] == [1] * len(blocks)
     assert b"".join(block.data for (block,) in blocks) == path.read_bytes()
+
+
+def test_plain_lines_of_a_file_are_held_once_while_they_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "x.jsonl"
+    path.write_bytes(b"".join(b'{"text": "%s"}\n' % (b"%d " % number * 2000) for number in range(1000)))
+    size = path.stat().st_size
+    file = InputFile(str(path), path.name, size, 0, "jsonl", "none")
+    options = replace(OPTIONS, batch_bytes=size // 3)
+    first, second, *_ = plain_splits(file, size // 3)
+    assert list(JsonlReader().read(first, options))  # all that it needs is loaded
+    tracemalloc.start()
+    (records,) = JsonlReader().read(second, options)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert records.records.num_rows > 200
+    assert peak < 1.5 * (second.end - second.begin)
