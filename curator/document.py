@@ -67,19 +67,38 @@ MIXTURE = ("language.dominant", "language.second")
 
 class Batch:
     """Documents as stages see them, with the views that several stages share, each computed once. `languages` are the
-    columns `language.*` of these rows, as far as the caller has them."""
+    columns `language.*` of these rows, as far as the caller has them.
+
+    Of a selection of rows only those columns are made that somebody asks for: a stage asks for few of them.
+    """
 
     def __init__(self, documents: pa.RecordBatch, languages: Mapping[str, pa.Array] | None = None) -> None:
-        self.documents = documents
+        self._source = documents
         self._mixture = {name: languages[name] for name in MIXTURE if name in languages} if languages else {}
+        self._rows: pa.Array | None = None
+        self._columns: dict[str, pa.Array] = {}
 
     def __len__(self) -> int:
-        return int(self.documents.num_rows)
+        return int(self._source.num_rows if self._rows is None else len(self._rows))
+
+    @cached_property
+    def documents(self) -> pa.RecordBatch:
+        """All columns; `column` makes less work where one is enough."""
+        if self._rows is None:
+            return self._source
+        return pa.RecordBatch.from_arrays([*map(self.column, self._source.schema.names)], schema=self._source.schema)
+
+    def column(self, name: str) -> pa.Array:
+        """One column of the documents. KeyError where there is none."""
+        if name not in self._columns:
+            column = self._source.column(name)
+            self._columns[name] = column if self._rows is None else column.take(self._rows)
+        return self._columns[name]
 
     @property
     def text(self) -> pa.StringArray:
         """The texts: string[rows]. Absent (KeyError) in a pass whose stages declared that they need no text."""
-        return self.documents.column("text")
+        return self.column("text")
 
     @cached_property
     def text_buffer(self) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
@@ -105,7 +124,7 @@ class Batch:
     def languages(self) -> Codes:
         """The language by which lists, thresholds and models are chosen: the primary subtag of `lang`, `und` where the
         tag is not valid BCP 47."""
-        encoded = encode(self.documents.column("lang"))
+        encoded = encode(self.column("lang"))
         return _rename(encoded, [_list_name(name) for name in encoded.names])
 
     @cached_property
@@ -113,7 +132,8 @@ class Batch:
         """The languages that documents demonstrably mix, as `languages` has them, `und` in documents that mix none.
         Empty where nobody looked."""
         found = []
-        for column in self._mixture.values():
+        for every in self._mixture.values():
+            column = every if self._rows is None else every.take(self._rows)
             encoded = encode(pc.fill_null(column, UNDETERMINED))
             found.append(_rename(encoded, [_list_name(name) for name in encoded.names]))
         return tuple(found)
@@ -121,21 +141,22 @@ class Batch:
     @cached_property
     def source_groups(self) -> Codes:
         """`source` up to its first ':'."""
-        parts = pc.split_pattern(self.documents.column("source"), ":", max_splits=1)
+        parts = pc.split_pattern(self.column("source"), ":", max_splits=1)
         return encode(pc.list_element(parts, 0))
 
     @cached_property
     def keys(self) -> NDArray[np.uint64]:
         """The keys as two 64-bit words: uint64[rows, 2]."""
-        column = self.documents.column("key")
+        column = self.column("key")
         raw = np.frombuffer(column.buffers()[1], dtype=np.uint64)
         return raw[2 * column.offset : 2 * (column.offset + len(column))].reshape(-1, 2)
 
     def select(self, rows: NDArray[np.int64] | NDArray[np.int32]) -> Batch:
         """The batch of these rows."""
         index = pa.array(rows)
-        mixture = {name: column.take(index) for name, column in self._mixture.items()}
-        return Batch(self.documents.take(index), mixture)
+        batch = Batch(self._source, self._mixture)
+        batch._rows = index if self._rows is None else self._rows.take(index)
+        return batch
 
 
 def string_buffer(column: pa.StringArray) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:

@@ -346,8 +346,8 @@ def line_blocks(split: Split, options: ReadOptions) -> Iterator[Block]:
     if split.data is not None:
         yield from _line_blocks_of(split.data, split, options.batch_bytes)
         return
-    # With the first bytes behind the split there comes the rest of its last line: one block, the file read once, and not
-    # copied: two of that size were returned to the system after each split, and each page of the next was new.
+    # With the first bytes behind the split there comes the rest of its last line: one block, the file read once and not
+    # copied. Two of that size would go back to the system after each split, and every page of the next would be new.
     chunks = _chunks_of(split, max(options.batch_bytes, 1) + LOOK_AHEAD_BYTES)
     first = next(chunks, b"")
     stop = split.end - _entry(split)

@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from curator.document import DOCUMENT_SCHEMA
+from curator.document import DOCUMENT_SCHEMA, string_buffer
 from curator.stage import FACTS, WEIGHT
 from curator.storage.spool import find_file, local_file
 from curator.verdict import DROP, REPEAT, VERDICT_SCHEMA
@@ -80,13 +80,43 @@ class Edits:
         part = slice(first, last)
         return Edits(self.rows[part] - begin, self.texts[first:last], self.measures.within(part.start, part.stop))
 
-    def with_texts(self, texts: dict[int, str]) -> Edits:
-        """These edits, with further ones (row -> text) that take the place of earlier ones; measures are not kept
-        up."""
-        merged = dict(zip(self.rows.tolist(), self.texts.to_pylist(), strict=True)) | texts
-        rows = np.array(sorted(merged), dtype=np.int64)
-        zeros = np.zeros(len(rows), dtype=np.int64)
-        return Edits(rows, pa.array([merged[row] for row in rows.tolist()], pa.string()), Measures(zeros, zeros, zeros))
+    @staticmethod
+    def none() -> Edits:
+        """No edits."""
+        return Edits.of(EDITED_SCHEMA.empty_table())
+
+    @staticmethod
+    def of(table: pa.Table) -> Edits:
+        """The edits of a table of EDITED_SCHEMA; of those of one row the last stands."""
+        rows = table["row"].to_numpy().astype(np.int64)
+        places = _last_of_each(rows)
+        table = table.select(["text", "tokens", "units"]).take(pa.array(places))
+        texts = pa.concat_arrays([pa.array([], pa.string()), *table["text"].chunks])
+        size = np.diff(string_buffer(texts)[1])
+        return Edits(rows[places], texts, Measures(table["tokens"].to_numpy(), table["units"].to_numpy(), size))
+
+    def as_table(self, begin: int) -> pa.Table:
+        """A table of EDITED_SCHEMA, its rows counted from `begin` rows earlier."""
+        columns = [self.rows + begin, self.texts, self.measures.tokens, self.measures.units]
+        return pa.table(
+            [pa.array(column, kind) for column, kind in zip(columns, EDITED_SCHEMA.types, strict=True)],
+            schema=EDITED_SCHEMA,
+        )
+
+    def with_later(self, rows: NDArray[np.int64], texts: pa.StringArray, measures: Measures) -> Edits:
+        """These edits with later ones, which take their place in rows that have both."""
+        every = np.concatenate([self.rows, rows])
+        places = _last_of_each(every)
+        own = self.measures
+        return Edits(
+            every[places],
+            pa.concat_arrays([self.texts, texts]).take(pa.array(places)),
+            Measures(
+                np.concatenate([own.tokens, measures.tokens])[places],
+                np.concatenate([own.units, measures.units])[places],
+                np.concatenate([own.size, measures.size])[places],
+            ),
+        )
 
     def text_of(self, row: int) -> str | None:
         """The new text of a row, None where it has none."""
@@ -141,14 +171,22 @@ class Part:
         return read_batches(self.path("documents"), fields)
 
     def columns(self, names: Iterable[str] | None = None) -> Iterator[pa.RecordBatch]:
-        """The columns that were annotated while reading, batch by batch."""
-        return read_batches(self.path("columns"), None if names is None else list(names))
+        """The columns that were annotated while reading, batch by batch; their file is opened once."""
+        chosen = None if names is None else list(names)
+        yield from self._columns if chosen is None else (batch.select(chosen) for batch in self._columns)
+
+    @cached_property
+    def _columns(self) -> list[pa.RecordBatch]:
+        return list(read_batches(self.path("columns")))
 
     def matrix(self, name: str, dtype: np.dtype[np.generic], width: int) -> NDArray[np.generic]:
         """A fixed-width internal column of the whole part, mapped from its file: dtype[rows, width]."""
         if self.rows == 0:
             return np.zeros((0, width), dtype=dtype)
-        return np.memmap(self.path(name), dtype=dtype, mode="r", shape=(self.rows, width))
+        # Mapped by Arrow, in a fifth of the time that `np.memmap` takes.
+        with pa.memory_map(str(self.path(name))) as source:
+            values: NDArray[np.generic] = np.frombuffer(source.read_buffer(), dtype, self.rows * width)
+        return values.reshape(self.rows, width)
 
     def edited(self, fields: Sequence[str] = DOCUMENT_SCHEMA.names) -> Iterator[pa.RecordBatch]:
         """The documents with these fields, `text` among them, as edited so far."""
@@ -232,15 +270,7 @@ class Part:
     def edits(self) -> Edits:
         """The texts as edited so far; the last edit of a document stands."""
         tables = [read_table(local_file(f"{folder}/{self.name}.edits")) for folder in self.judged]
-        table = pa.concat_tables(tables).combine_chunks() if tables else EDITED_SCHEMA.empty_table()
-        rows = table["row"].to_numpy().astype(np.int64)
-        last = {row: place for place, row in enumerate(rows.tolist())}
-        places = pa.array([last[row] for row in sorted(last)], pa.int64())
-        table = table.take(places).combine_chunks()
-        texts = table["text"].combine_chunks() if len(table) else pa.array([], pa.string())
-        size = pc.binary_length(texts).to_numpy(zero_copy_only=False).astype(np.int64)
-        measures = Measures(table["tokens"].to_numpy(), table["units"].to_numpy(), size)
-        return Edits(table["row"].to_numpy().astype(np.int64), texts, measures)
+        return Edits.of(pa.concat_tables([EDITED_SCHEMA.empty_table(), *tables]))
 
     def measures(self) -> Measures:
         """The measures of every document, as edited so far."""
@@ -267,6 +297,12 @@ class Part:
             return np.ones(self.rows, dtype=np.float32)
         weights: NDArray[np.float32] = pc.fill_null(scores[WEIGHT], 1.0).to_numpy().astype(np.float32)
         return weights
+
+
+def _last_of_each(rows: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Where each distinct row stands last, by row: int64[distinct rows]."""
+    _, places = np.unique(rows[::-1], return_index=True)
+    return len(rows) - 1 - places
 
 
 def _rows_between(reader: pa.RecordBatchFileReader, begin: int, end: int) -> pa.Table:

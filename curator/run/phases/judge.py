@@ -57,7 +57,8 @@ class JudgeTask:
         text = any(_needs_text(pipeline, stage) for stage in stages) or any(
             _is_late(pipeline, each) for each in observers
         )
-        for view in _views(part, pipeline.recipe.tokenizer, text=text):
+        related = any(map(_reads_relations, (*stages, *observers)))
+        for view in _views(part, pipeline.recipe.tokenizer, text=text, related=related):
             for stage in stages:
                 with outputs.clock.charge(stage.name):
                     state = states.get(stage.name, {})
@@ -80,8 +81,8 @@ class JudgeTask:
 
 @dataclass
 class _View:
-    """One batch of a part while it is judged: rows [begin, begin + n) of the part. What `edited` holds of a row are its
-    new text, its tokens and its units."""
+    """One batch of a part while it is judged: rows [begin, begin + n) of the part. `edits` are all so far, `edited`
+    those of this pass."""
 
     part: Part
     begin: int
@@ -96,8 +97,9 @@ class _View:
     held_out: NDArray[np.bool_]
     events: list[tuple[str, NDArray[np.int64]]] = field(default_factory=list)
     verdicts: list[pa.Table] = field(default_factory=list)
-    edited: dict[int, tuple[str, int, int]] = field(default_factory=dict)
+    edited: Edits = field(default_factory=Edits.none)
     scores: dict[str, pa.Array] = field(default_factory=dict)
+    _batches: dict[bool, tuple[NDArray[np.int64], Batch]] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.alive)
@@ -107,11 +109,24 @@ class _View:
         return np.flatnonzero(self.alive & ~self.held_out if stage.repeats else self.alive)
 
     def batch(self, rows: NDArray[np.int64], *, text: bool) -> Batch:
-        """The documents of these rows, with their text as edited so far or without."""
+        """The documents of these rows, with their text as edited so far or without: the batch of the stage before, and
+        what was computed of it, where nothing has changed since."""
+        before = self._batches.get(text)
+        if before is not None and np.array_equal(before[0], rows):
+            return before[1]
         documents = self.edits.apply(self.documents) if text else self.documents.select(list(WITHOUT_TEXT))
         mixture = {name: self.plain.column(name) for name in MIXTURE if name in self.plain.schema.names}
         whole = Batch(documents, mixture)
-        return whole if len(rows) == len(self) else whole.select(rows)
+        batch = whole if len(rows) == len(self) else whole.select(rows)
+        self._batches[text] = rows, batch
+        return batch
+
+    def edit(self, rows: NDArray[np.int64], texts: pa.StringArray, measures: Measures) -> None:
+        """Give these rows new texts."""
+        self.measures.put(rows, measures)
+        self.edits = self.edits.with_later(rows, texts, measures)
+        self.edited = self.edited.with_later(rows, texts, measures)
+        self._batches.clear()
 
     def columns_for(self, stage: AnyStage, rows: NDArray[np.int64]) -> dict[str, pa.Array]:
         """The columns that `stage` may read, for these rows: its own as far as they are there, `tokens`, `units` and
@@ -122,6 +137,7 @@ class _View:
             "bytes": pa.array(self.measures.size[rows]),
         }
         index = pa.array(rows)
+        every = len(rows) == len(self)
         for column in stage.columns:
             if is_matrix(column) and not stage.costly:
                 width, kind = column.type.list_size, column.type.value_type
@@ -129,7 +145,8 @@ class _View:
                 flat = np.ascontiguousarray(values[rows + self.begin]).reshape(-1)
                 found[column.name] = pa.FixedSizeListArray.from_arrays(pa.array(flat), width)
             elif column.name in self.plain.schema.names:
-                found[column.name] = self.plain.column(column.name).take(index)
+                plain = self.plain.column(column.name)
+                found[column.name] = plain if every else plain.take(index)
         for column in stage.relation:
             found[column.name] = self.relations[column.name].take(index)
         for name in stage.reads:
@@ -144,11 +161,11 @@ class _Record:
     tally: Tally = field(default_factory=Tally)
     kept_bytes: int = 0
     verdicts: list[pa.Table] = field(default_factory=list)
-    edits: list[tuple[int, str, int, int]] = field(default_factory=list)
+    edits: list[pa.Table] = field(default_factory=list)
     scores: list[pa.RecordBatch] = field(default_factory=list)
 
     def add(self, view: _View, stages: list[AnyStage], *, closes: bool) -> None:
-        groups = dimensions(view.documents)
+        groups = dimensions(view.documents) if closes or view.events else {}
         tokens, size = view.measures.tokens, view.measures.size
         for event, rows in view.events:
             mask = np.zeros(len(view), dtype=np.bool_)
@@ -163,16 +180,16 @@ class _Record:
                 self.tally.count(COPIES, extra >= number, groups, tokens, size)
             self.kept_bytes += int((size * (extra + written)).sum())
         self.verdicts.extend(view.verdicts)
-        self.edits.extend((row + view.begin, *edited) for row, edited in sorted(view.edited.items()))
+        if len(view.edited.rows):
+            self.edits.append(view.edited.as_table(view.begin))
         if view.scores:
             self.scores.append(pa.RecordBatch.from_pydict(view.scores))
 
     def write(self, outputs: Outputs) -> None:
         verdicts = pa.concat_tables(self.verdicts) if self.verdicts else JUDGED_SCHEMA.empty_table()
         write_table(outputs.path("verdicts"), verdicts)
-        values = list(zip(*self.edits, strict=True)) or [()] * len(EDITED_SCHEMA)
-        arrays = [pa.array(column, entry.type) for column, entry in zip(values, EDITED_SCHEMA, strict=True)]
-        write_table(outputs.path("edits"), pa.Table.from_arrays(arrays, schema=EDITED_SCHEMA))
+        edits = pa.concat_tables(self.edits) if self.edits else EDITED_SCHEMA.empty_table()
+        write_table(outputs.path("edits"), edits)
         if self.scores:
             write_table(outputs.path("scores"), pa.Table.from_batches(self.scores))
 
@@ -186,11 +203,16 @@ def _is_late(pipeline: Pipeline, stage: AnyStage) -> bool:
     return bool(stage.columns) and not pipeline.annotates_early(stage)
 
 
-def _views(part: Part, tokenizer: str | None, *, text: bool) -> Iterator[_View]:
+def _reads_relations(stage: AnyStage) -> bool:
+    return bool(stage.relation or stage.reads)
+
+
+def _views(part: Part, tokenizer: str | None, *, text: bool, related: bool) -> Iterator[_View]:
+    """The batches of a part; with `related`, what stages found between its documents is laid out beside them."""
     part = part.fresh()
     documents = part.documents() if text else part.documents(WITHOUT_TEXT)
     measures = part.measures()
-    relations = part.dense_relations()
+    relations = part.dense_relations() if related else {}
     begin = 0
     for batch, plain in zip(documents, part.columns(), strict=True):
         end = begin + batch.num_rows
@@ -269,11 +291,7 @@ def _apply(stage: AnyStage, verdicts: Verdicts, rows: NDArray[np.int64], view: _
         texts = verdicts.edits["text"].combine_chunks()
         batch = Batch(pa.RecordBatch.from_arrays([texts], names=["text"]))
         found = Measures(count_tokens(batch, view.tokenizer), batch.units.counts, np.diff(string_buffer(texts)[1]))
-        places = rows[verdicts.edits["row"].to_numpy()]
-        edited = zip(texts.to_pylist(), found.tokens.tolist(), found.units.tolist(), strict=True)
-        view.edited.update(zip(places.tolist(), edited, strict=True))
-        view.measures.put(places, found)
-        view.edits = view.edits.with_texts({row: text for row, (text, _, _) in view.edited.items()})
+        view.edit(rows[verdicts.edits["row"].to_numpy()], texts, found)
     stages = pa.repeat(pa.scalar(stage.name, pa.string()), len(table))
     table = table.set_column(0, "row", pa.array((local + view.begin).astype(np.int32)))
     view.verdicts.append(table.add_column(0, "stage", stages).cast(JUDGED_SCHEMA))
@@ -300,7 +318,7 @@ def candidates(
     none. They are few by the stage's own choice, and are held together so that a translator starts once a part."""
     batches: list[pa.RecordBatch] = []
     columns: dict[str, list[pa.Array]] = {}
-    for view in _views(part, tokenizer, text=True):
+    for view in _views(part, tokenizer, text=True, related=_reads_relations(stage)):
         rows = np.flatnonzero(view.alive & ~view.held_out)
         rows = rows[stage.candidates(view.batch(rows, text=False), state)]
         if len(rows):

@@ -25,6 +25,26 @@ def test_the_text_of_a_row_is_the_one_that_it_has_among_all(changes: list[str | 
     assert together == [f"before {row}" if text is None else text for row, text in enumerate(alone)]
 
 
+@given(st.lists(st.lists(st.tuples(st.integers(0, 5), st.text(max_size=5)), max_size=6), max_size=4))
+def test_of_several_edits_of_a_row_the_last_stands(passes: list[list[tuple[int, str]]]) -> None:
+    edits, plain, tables = Edits.none(), dict[int, str](), [Edits.none().as_table(0)]
+    for changes in passes:
+        rows = np.array([row for row, _ in changes], dtype=np.int64)
+        texts = pa.array([text for _, text in changes], pa.string())
+        size = np.array([len(text.encode()) for _, text in changes], dtype=np.int64)
+        edits = edits.with_later(rows, texts, Measures(size + 1, size + 2, size))
+        tables.append(Edits.none().with_later(rows, texts, Measures(size + 1, size + 2, size)).as_table(0))
+        plain.update(changes)
+    for found in (edits, Edits.of(pa.concat_tables(tables))):
+        assert dict(zip(found.rows.tolist(), found.texts.to_pylist(), strict=True)) == plain
+        assert found.rows.tolist() == sorted(plain)
+        sizes = [len(plain[row].encode()) for row in sorted(plain)]
+        measures = found.measures
+        assert measures.size.tolist() == sizes
+        assert measures.tokens.tolist() == [size + 1 for size in sizes]
+        assert measures.units.tolist() == [size + 2 for size in sizes]
+
+
 def test_batches_are_read_as_they_were_written(tmp_path: Path) -> None:
     path = tmp_path / "batches"
     batches = [

@@ -1,0 +1,65 @@
+"""What a pass over a part reads, and what it computes again: only what it needs."""
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from curator.document import DOCUMENT_SCHEMA
+from curator.run.part import BatchWriter, Measures, Part
+from curator.run.phases.judge import _View, _views
+
+
+@pytest.fixture
+def part(tmp_path: Path) -> Part:
+    """A part of two batches of three documents."""
+    documents = BatchWriter(tmp_path / "p.documents", DOCUMENT_SCHEMA)
+    columns = BatchWriter(tmp_path / "p.columns", pa.schema([("tokens", pa.int64()), ("bytes", pa.int64())]))
+    for begin in (0, 3):
+        rows = range(begin, begin + 3)
+        shared = {"source": "s", "lang": "de", "file": "f"}
+        records = [
+            {"key": bytes([row] * 16), "id": str(row), "text": f"text {row}", "position": row, **shared} for row in rows
+        ]
+        documents.write(pa.RecordBatch.from_pylist(records, schema=DOCUMENT_SCHEMA))
+        columns.write(pa.RecordBatch.from_pydict({"tokens": [2] * 3, "bytes": [6] * 3}))
+    documents.close()
+    columns.close()
+    return Part(str(tmp_path), "p", 6, 0)
+
+
+def test_the_columns_of_a_part_are_opened_once(part: Part) -> None:
+    assert sum(batch.num_rows for batch in part.columns()) == 6
+    part.path("columns").unlink()
+    assert part.measures().tokens.tolist() == [2] * 6
+    assert not part.held_out.any()
+    assert [batch.column(0).to_pylist() for batch in part.columns(["bytes"])] == [[6] * 3] * 2
+    with pytest.raises(FileNotFoundError):
+        part.fresh().measures()
+
+
+def test_relations_are_read_where_a_stage_asks_for_them_alone(part: Part) -> None:
+    related = part.with_relation("dedup", f"{part.folder}/there-is-none")
+    assert sum(map(len, _views(related, None, text=False, related=False))) == 6
+    with pytest.raises(FileNotFoundError):
+        list(_views(related, None, text=False, related=True))
+
+
+def _texts(view: _View, rows: list[int]) -> list[str]:
+    found: list[str] = view.batch(np.array(rows), text=True).text.to_pylist()
+    return found
+
+
+def test_stages_that_see_the_same_documents_share_a_batch_until_a_text_is_edited(part: Part) -> None:
+    _, view = _views(part, None, text=True, related=False)
+    batch = view.batch(np.array([0, 2]), text=True)
+    assert batch.text.to_pylist() == ["text 3", "text 5"]
+    assert view.batch(np.array([0, 2]), text=True) is batch
+    assert view.batch(np.array([0, 2]), text=False) is not batch
+    assert _texts(view, [1, 2]) == ["text 4", "text 5"]
+    for text in ("first", "second"):
+        view.edit(np.array([2]), pa.array([text]), Measures(*(np.array([number]) for number in (1, 1, len(text)))))
+        assert _texts(view, [1, 2]) == ["text 4", text]
+    assert view.measures.size.tolist() == [6, 6, 6]
+    assert view.edited.as_table(view.begin).to_pylist() == [{"row": 5, "text": "second", "tokens": 1, "units": 1}]
