@@ -24,6 +24,7 @@ from typing import Generic, cast
 
 import numpy as np
 
+from curator.engine.begun import BegunJobs
 from curator.engine.executor import ONE_CPU, Emit, Handle, InputT, Task, partition_of
 from curator.engine.job import THREAD_VARIABLES, TICK_SECONDS, Job, ignore, uncommitted
 from curator.engine.merge import Piece
@@ -167,20 +168,20 @@ class LocalExecutor:
         self._pool = None
 
     def _run_here(self, jobs: Iterator[tuple[int, Job[InputT]]]) -> Iterator[tuple[int, Commit]]:
-        """Run jobs in this process; one in which a process like this died runs in a worker of its own."""
-        for index, job in jobs:
-            self._tick()
-            begun = local_folder(as_path(job.folder)) / f"{job.input.name}.begun"
-            if begun.exists():
-                yield from self._run(iter([(index, job)]))
-                begun.unlink()
-                continue
-            begun.touch()
-            try:
-                commit = job()
-            finally:
-                begun.unlink(missing_ok=True)
-            yield index, commit
+        """Run jobs of one folder in this process; one in which a process like this died runs in a worker of its
+        own."""
+        first = next(jobs, None)
+        if first is None:
+            return
+        with BegunJobs(local_folder(as_path(first[1].folder))) as begun:
+            for index, job in itertools.chain([first], jobs):
+                self._tick()
+                if job.input.name in begun.died:
+                    yield from self._run(iter([(index, job)]))
+                    begun.survived(job.input.name)
+                    continue
+                begun.begin(job.input.name)
+                yield index, job()
 
     def _run(self, jobs: Iterator[tuple[int, Job[InputT]]]) -> Iterator[tuple[int, Commit]]:
         """Keep every worker busy with one job waiting behind it; yield commits as they come. What must be done

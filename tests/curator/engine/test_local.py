@@ -1,5 +1,6 @@
 """The local engine."""
 
+import multiprocessing
 import os
 import signal
 import time
@@ -43,6 +44,20 @@ class Crash:
             Path(self.marker).touch()
             os.kill(os.getpid(), signal.SIGKILL)
         return square(item, outputs)
+
+
+@dataclass(frozen=True)
+class Tell:
+    """Tells in which process it ran, and which files of its folder note that jobs have begun."""
+
+    folder: str
+
+    def __call__(self, item: Number, outputs: Outputs) -> dict[str, object]:
+        return {"process": os.getpid(), "begun": sorted(path.name for path in Path(self.folder).glob("*.begun"))}
+
+
+def crash_in(folder: Path, marker: Path) -> None:
+    LocalExecutor(1).map(folder, Crash(str(marker)), [Number(value) for value in range(5)])
 
 
 def fail(item: Number, outputs: Outputs) -> dict[str, object]:
@@ -91,6 +106,23 @@ def test_an_error_keeps_its_place_and_leaves_no_file(executor: LocalExecutor, tm
     assert caught.value.position == 3
     executor.close(kill=True)
     assert [path for path in tmp_path.rglob("*") if path.is_file() and not path.name.startswith(".")] == []
+
+
+def test_a_job_in_which_a_process_died_runs_in_a_worker_the_next_time_and_no_other_does(tmp_path: Path) -> None:
+    folder, numbers = tmp_path / "work", [Number(value) for value in range(2, 7)]
+    child = multiprocessing.get_context("spawn").Process(target=crash_in, args=(folder, tmp_path / "marker"))
+    child.start()
+    child.join()
+    assert child.exitcode == -signal.SIGKILL
+    engine = LocalExecutor(1)
+    commits = engine.map(folder, Tell(str(folder)), numbers)
+    engine.close()
+    ran = {commit.name: commit.result for commit in commits}
+    elsewhere = [name for name, result in ran.items() if result.get("process", os.getpid()) != os.getpid()]
+    assert elsewhere == ["0003"]
+    assert ran["0002"] == {"square": 4}  # of the process that died
+    assert ran["0006"]["begun"] == [".begun"]
+    assert not list(folder.glob("*.begun"))
 
 
 def test_an_exchange_brings_equal_keys_together_sorted(executor: LocalExecutor, tmp_path: Path) -> None:
