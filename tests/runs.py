@@ -8,10 +8,13 @@ import random
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
+from curator.document import DOCUMENT_SCHEMA
 from curator.recipe import load_recipe_text
 from curator.run.driver import Outcome, Request, run
+from curator.run.part import BatchWriter, Part
 from curator.storage.path import AnyPath, matching, readable, relative_name
 
 WORDS = {
@@ -89,3 +92,20 @@ def hashes(run_directory: AnyPath) -> dict[str, str]:
     for kind in ("shards", "scores", "decisions", "failed", "index"):
         files.extend(matching(run_directory / kind, "*"))
     return {relative_name(path, run_directory): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+
+def write_part(folder: Path) -> Part:
+    """A part of two batches of three documents, as reading leaves it."""
+    documents = BatchWriter(folder / "p.documents", DOCUMENT_SCHEMA)
+    columns = BatchWriter(folder / "p.columns", pa.schema([("tokens", pa.int64()), ("bytes", pa.int64())]))
+    for begin in (0, 3):
+        shared = {"source": "s", "lang": "de", "file": "f"}
+        records = [
+            {"key": bytes([row] * 16), "id": str(row), "text": f"text {row}", "position": row, **shared}
+            for row in range(begin, begin + 3)
+        ]
+        documents.write(pa.RecordBatch.from_pylist(records, schema=DOCUMENT_SCHEMA))
+        columns.write(pa.RecordBatch.from_pydict({"tokens": [2] * 3, "bytes": [6] * 3}))
+    documents.close()
+    columns.close()
+    return Part(str(folder), "p", 6, 0)

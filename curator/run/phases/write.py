@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -112,17 +114,22 @@ class WriteTask:
         files: dict[str, object] = {}
         for kind, schema, tables in (
             ("shards", SHARD_SCHEMA, _shard_tables(group, held_out=False)),
-            ("heldout", SHARD_SCHEMA, _shard_tables(group, held_out=True)),
+            ("heldout", SHARD_SCHEMA, _shard_tables(group, held_out=True) if pipeline.recipe.holdout else iter(())),
             ("scores", _score_schema(pipeline), _score_tables(group, pipeline)),
             ("decisions", DECISION_SCHEMA, _decision_tables(group)),
             ("failed", FAILED_SCHEMA, _failed_tables(group)),
         ):
-            path = outputs.path(kind)
-            described = write_parquet(path, schema, tables, compression)
-            if described["rows"]:
-                files[kind] = described
+            some = _unless_empty(tables)
+            if some is not None:
+                files[kind] = write_parquet(outputs.path(kind), schema, some, compression)
         examples = mask_examples(_examples(group, pipeline))
         return {"files": files, "examples": [example.as_json() for example in examples]}
+
+
+def _unless_empty(tables: Iterator[pa.Table]) -> Iterator[pa.Table] | None:
+    """The tables, None where there are none."""
+    first = next(tables, None)
+    return None if first is None else itertools.chain([first], tables)
 
 
 def write_parquet(path: Path, schema: pa.Schema, tables: Iterator[pa.Table], compression: str) -> dict[str, object]:
@@ -333,35 +340,47 @@ def _row_groups(tables: Iterator[pa.Table], schema: pa.Schema) -> Iterator[pa.Ta
 def _examples(group: Group, pipeline: Pipeline) -> list[Example]:
     """A few documents for each rule, chosen by hash of (seed, rule, key)."""
     chosen: list[Example] = []
-    taken: dict[tuple[str, str, str], int] = {}
+    taken: Counter[tuple[str, str, str]] = Counter()
     for part in map(Part.fresh, group.parts):
-        for example in _examples_of(part, pipeline):
+        for example in _examples_of(part, pipeline, taken):
             rule = (example.stage, example.action, example.rule)
-            if taken.get(rule, 0) < EXAMPLES_PER_RULE:
-                taken[rule] = taken.get(rule, 0) + 1
+            if taken[rule] < EXAMPLES_PER_RULE:
+                taken[rule] += 1
                 chosen.append(example)
     return chosen
 
 
-def _examples_of(part: Part, pipeline: Pipeline) -> list[Example]:
+def _examples_of(part: Part, pipeline: Pipeline, taken: Counter[tuple[str, str, str]]) -> list[Example]:
+    """Examples of a part for the rules of which not enough were `taken` before."""
     decisions = part.verdicts
     made = _children_of(part) if part.is_derived else []
     if len(decisions) == 0:
         return made
-    picks: list[tuple[int, int]] = []
-    keys = np.concatenate([np.asarray(_keys(batch)) for batch in part.documents(["key"])])
     encoded = pc.dictionary_encode(
         pc.binary_join_element_wise(decisions["stage"], decisions["action"], decisions["rule"], "/")
     ).combine_chunks()
+    wanted = [
+        (code, name)
+        for code, name in enumerate(encoded.dictionary.to_pylist())
+        if taken[_rule_of(name)] < EXAMPLES_PER_RULE
+    ]
+    if not wanted:
+        return made
+    picks: list[int] = []
+    keys = np.concatenate([np.asarray(_keys(batch)) for batch in part.documents(["key"])])
     codes = encoded.indices.to_numpy(zero_copy_only=False)
     rows = decisions["row"].to_numpy()
-    for code, name in enumerate(encoded.dictionary.to_pylist()):
+    for code, name in wanted:
         places = np.flatnonzero(codes == code)
         order = np.argsort(random_words(pipeline.recipe.seed, name, keys[rows[places]]), kind="stable")
         _, first = np.unique(rows[places[order]], return_index=True)
-        for place in places[order[np.sort(first)[:EXAMPLES_PER_RULE]]].tolist():
-            picks.append((place, int(rows[place])))
-    return [*made, *_fetch(part, decisions, picks)]
+        picks += places[order[np.sort(first)[:EXAMPLES_PER_RULE]]].tolist()
+    return [*made, *_fetch(part, decisions.drop_columns(["detail"]).take(pa.array(picks, pa.int64())).to_pylist())]
+
+
+def _rule_of(name: str) -> tuple[str, str, str]:
+    stage, action, rule = name.split("/", 2)
+    return stage, action, rule
 
 
 def _children_of(part: Part) -> list[Example]:
@@ -389,41 +408,32 @@ def _children_of(part: Part) -> list[Example]:
     ]
 
 
-def _fetch(part: Part, decisions: pa.Table, picks: Sequence[tuple[int, int]]) -> list[Example]:
-    """The texts of the chosen documents, reading only the batches that hold one."""
-    wanted = {row for _, row in picks}
+def _fetch(part: Part, decisions: Sequence[dict[str, Any]]) -> list[Example]:
+    """The texts of the documents of these decisions, reading only the batches that hold one."""
+    wanted = {decision["row"] for decision in decisions}
     found: dict[int, dict[str, Any]] = {}
     begin = 0
-    for batch in part.documents():
+    for batch in part.documents(["key", "id", "lang", "text"]):
         end = begin + batch.num_rows
         inside = sorted(row for row in wanted if begin <= row < end)
         if inside:
             edits = part.edits.within(begin, end)
-            local = batch.select(["key", "id", "lang", "text"]).take(pa.array([row - begin for row in inside]))
+            local = batch.take(pa.array([row - begin for row in inside]))
             for row, document in zip(inside, local.to_pylist(), strict=True):
                 edited = edits.text_of(row - begin)
                 found[row] = document if edited is None else {**document, "text": edited}
         begin = end
-    examples = []
-    for place, row in picks:
-        decision = {name: decisions[name][place].as_py() for name in decisions.schema.names}
-        document = found[row]
-        examples.append(
-            Example(
-                stage=decision["stage"],
-                action=decision["action"],
-                rule=decision["rule"],
-                key=document["key"].hex(),
-                id=document["id"],
-                lang=document["lang"] or UNDETERMINED,
-                score=decision["score"],
-                threshold=decision["threshold"],
-                keeper=decision["keeper"],
-                copies=decision["copies"],
-                excerpt=document["text"],
-            )
-        )
-    return examples
+    return [_example(decision, found[decision["row"]]) for decision in decisions]
+
+
+def _example(decision: dict[str, Any], document: dict[str, Any]) -> Example:
+    return Example(
+        **{name: decision[name] for name in ("stage", "action", "rule", "score", "threshold", "keeper", "copies")},
+        key=document["key"].hex(),
+        id=document["id"],
+        lang=document["lang"] or UNDETERMINED,
+        excerpt=document["text"],
+    )
 
 
 def _keys(batch: pa.RecordBatch) -> NDArray[np.uint64]:

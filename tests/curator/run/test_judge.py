@@ -6,27 +6,14 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from curator.document import DOCUMENT_SCHEMA
-from curator.run.part import BatchWriter, Measures, Part
+from curator.run.part import Measures, Part
 from curator.run.phases.judge import _View, _views
+from tests.runs import write_part
 
 
 @pytest.fixture
 def part(tmp_path: Path) -> Part:
-    """A part of two batches of three documents."""
-    documents = BatchWriter(tmp_path / "p.documents", DOCUMENT_SCHEMA)
-    columns = BatchWriter(tmp_path / "p.columns", pa.schema([("tokens", pa.int64()), ("bytes", pa.int64())]))
-    for begin in (0, 3):
-        rows = range(begin, begin + 3)
-        shared = {"source": "s", "lang": "de", "file": "f"}
-        records = [
-            {"key": bytes([row] * 16), "id": str(row), "text": f"text {row}", "position": row, **shared} for row in rows
-        ]
-        documents.write(pa.RecordBatch.from_pylist(records, schema=DOCUMENT_SCHEMA))
-        columns.write(pa.RecordBatch.from_pydict({"tokens": [2] * 3, "bytes": [6] * 3}))
-    documents.close()
-    columns.close()
-    return Part(str(tmp_path), "p", 6, 0)
+    return write_part(tmp_path)
 
 
 def test_the_columns_of_a_part_are_opened_once(part: Part) -> None:
