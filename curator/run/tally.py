@@ -20,6 +20,9 @@ FILE = "file"
 IN, CREATED, FAILED, KEPT, COPIES, ERASED = "in", "created", "failed", "kept", "copies", "erased"
 HELD = "held out"
 
+_EXACT = 1 << 53
+"""All integers below it are floats of 64 bits."""
+
 
 class Tally:
     """Documents, tokens and bytes by (dimension, name, event). An event is `in`, `created`, `failed`, `kept`,
@@ -42,17 +45,19 @@ class Tally:
         documents = int(np.count_nonzero(rows))
         if documents == 0:
             return
-        self._add((ALL, "", event), [documents, int(tokens[rows].sum()), int(size[rows].sum())])
+        measures = tokens[rows], size[rows]
+        totals = [documents, *(int(measure.sum()) for measure in measures)]
+        self._add((ALL, "", event), totals)
         for dimension, encoded in dimensions.items():
-            codes = encoded.codes[rows]
-            sums = [np.bincount(codes, minlength=len(encoded.names))]
-            for measure in (tokens[rows], size[rows]):
-                # Halves, since bincount adds in float64: each stays exact below 2**53.
-                low = np.bincount(codes, weights=measure & 0xFFFF_FFFF, minlength=len(encoded.names))
-                high = np.bincount(codes, weights=measure >> 32, minlength=len(encoded.names))
-                sums.append(low.astype(np.int64) + (high.astype(np.int64) << 32))
-            for code in np.flatnonzero(sums[0]).tolist():
-                self._add((dimension, encoded.names[code], event), [int(column[code]) for column in sums])
+            codes, names = encoded.codes[rows], encoded.names
+            if len(names) == 1:
+                self._add((dimension, names[0], event), totals)
+                continue
+            counts = np.bincount(codes, minlength=len(names))
+            present = np.flatnonzero(counts)
+            sums = [_sums(codes, measure, len(names))[present].tolist() for measure in measures]
+            for code, *numbers in zip(present.tolist(), counts[present].tolist(), *sums, strict=True):
+                self._add((dimension, names[code], event), numbers)
 
     def count_failed(self, file: str, records: int) -> None:
         """Count records that could not be read."""
@@ -100,6 +105,16 @@ class Tally:
         totals = self._counts.setdefault(dimension, {}).setdefault(name, {}).setdefault(event, [0, 0, 0])
         for place, number in enumerate(numbers):
             totals[place] += number
+
+
+def _sums(codes: NDArray[np.int32], measure: NDArray[np.int64], names: int) -> NDArray[np.int64]:
+    """The exact sum of a measure (none of it negative) for each code: int64[names]."""
+    # bincount adds in float64, which is exact below 2**53.
+    if int(measure.max()) * len(measure) < _EXACT:
+        return np.bincount(codes, weights=measure, minlength=names).astype(np.int64)
+    low = np.bincount(codes, weights=measure & 0xFFFF_FFFF, minlength=names)
+    high = np.bincount(codes, weights=measure >> 32, minlength=names)
+    return low.astype(np.int64) + (high.astype(np.int64) << 32)
 
 
 def verdict_event(stage: str, action: str, rule: str) -> str:
