@@ -34,6 +34,9 @@ HELD_OUT_NAME = "holdout.member"
 JUDGED_SCHEMA = pa.schema([pa.field("stage", pa.string(), nullable=False), *VERDICT_SCHEMA])
 """The verdicts of a pass: which stage, and what it decided. `row` counts within the part."""
 
+EDITED = b"edited"
+"""Metadata of the verdicts of a pass that also left new texts: without it there is no file of edits to look for."""
+
 IPC_MAGIC = b"ARROW1"
 """An Arrow IPC file begins with it, filled up to eight bytes, and ends with it; behind the beginning stands a whole IPC
 stream (Arrow's columnar format, "IPC File Format")."""
@@ -221,8 +224,11 @@ class Part:
     @cached_property
     def verdicts(self) -> pa.Table:
         """All verdicts so far (JUDGED_SCHEMA), in the order of the passes."""
-        tables = [read_table(local_file(f"{folder}/{self.name}.verdicts")) for folder in self.judged]
-        return pa.concat_tables(tables) if tables else JUDGED_SCHEMA.empty_table()
+        return pa.concat_tables(self._judgements) if self.judged else JUDGED_SCHEMA.empty_table()
+
+    @cached_property
+    def _judgements(self) -> list[pa.Table]:
+        return [read_table(local_file(f"{folder}/{self.name}.verdicts")) for folder in self.judged]
 
     def _rows_with(self, action: str) -> pa.Table:
         # By a mask: a filter by an expression starts a query engine, which takes longer than the filter.
@@ -269,7 +275,11 @@ class Part:
     @cached_property
     def edits(self) -> Edits:
         """The texts as edited so far; the last edit of a document stands."""
-        tables = [read_table(local_file(f"{folder}/{self.name}.edits")) for folder in self.judged]
+        tables = [
+            read_table(local_file(f"{folder}/{self.name}.edits"))
+            for folder, verdicts in zip(self.judged, self._judgements, strict=True)
+            if EDITED in (verdicts.schema.metadata or {})
+        ]
         return Edits.of(pa.concat_tables([EDITED_SCHEMA.empty_table(), *tables]))
 
     def measures(self) -> Measures:

@@ -33,7 +33,7 @@ from numpy.typing import NDArray
 from curator.document import Batch
 from curator.errors import DataError, UserError
 from curator.run.corpus import Corpus
-from curator.run.part import EDITED_SCHEMA, JUDGED_SCHEMA, Part, read_table, write_table
+from curator.run.part import JUDGED_SCHEMA, Part, read_table, write_table
 from curator.run.store import Commit, Outputs
 from curator.stage import FACTS, Requirement
 from curator.storage.path import as_path, is_url
@@ -322,7 +322,6 @@ def _write_answers(part: Part, answers: Sequence[pa.Table], outputs: Outputs) ->
     write_table(outputs.path("answers"), table)
     rows = pa.array((table["row"].to_numpy() - part.first_row).astype(np.int32))
     write_table(outputs.path("verdicts"), _drops(rows))
-    write_table(outputs.path("edits"), EDITED_SCHEMA.empty_table())
     return len(table)
 
 

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 
 from curator.document import MIXTURE, Batch, string_buffer
 from curator.run.journal import Journal, crash_rule
-from curator.run.part import EDITED_SCHEMA, JUDGED_SCHEMA, WITHOUT_TEXT, Edits, Measures, Part, write_table
+from curator.run.part import EDITED, JUDGED_SCHEMA, WITHOUT_TEXT, Edits, Measures, Part, write_table
 from curator.run.phases.read import dimensions
 from curator.run.pipeline import AnyStage, Pipeline, is_matrix, pipeline_of
 from curator.run.states import load_state
@@ -187,9 +187,10 @@ class _Record:
 
     def write(self, outputs: Outputs) -> None:
         verdicts = pa.concat_tables(self.verdicts) if self.verdicts else JUDGED_SCHEMA.empty_table()
+        if self.edits:
+            verdicts = verdicts.replace_schema_metadata({EDITED: b""})
+            write_table(outputs.path("edits"), pa.concat_tables(self.edits))
         write_table(outputs.path("verdicts"), verdicts)
-        edits = pa.concat_tables(self.edits) if self.edits else EDITED_SCHEMA.empty_table()
-        write_table(outputs.path("edits"), edits)
         if self.scores:
             write_table(outputs.path("scores"), pa.Table.from_batches(self.scores))
 

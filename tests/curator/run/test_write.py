@@ -4,10 +4,11 @@ from collections import Counter
 from pathlib import Path
 
 import pyarrow as pa
+import pytest
 
 from curator.recipe import load_recipe_text
 from curator.run.driver import Request, run
-from curator.run.part import EDITED_SCHEMA, JUDGED_SCHEMA, write_table
+from curator.run.part import JUDGED_SCHEMA, Part, write_table
 from curator.run.phases.write import EXAMPLES_PER_RULE, _examples_of
 from curator.run.pipeline import make_pipeline
 from tests.runs import make_texts, recipe_text, write_jsonl, write_part
@@ -22,6 +23,22 @@ def test_a_kind_without_rows_has_no_file(tmp_path: Path) -> None:
     assert sorted(path.name for path in (tmp_path / "run" / "shards").iterdir()) == ["part-00000.parquet"]
 
 
+def test_only_a_pass_that_edits_leaves_edits(tmp_path: Path) -> None:
+    source = write_jsonl(tmp_path / "a.jsonl", make_texts(50, seed=1))
+    recipe = load_recipe_text(recipe_text("dedup", "outliers", "pii"), "test.yaml")
+    run(Request((str(source),), tmp_path / "run", recipe, keep_work=True))
+    folders = sorted((tmp_path / "run" / "work").glob("judge-*"))
+    assert [len(list(folder.glob("*.verdicts"))) for folder in folders] == [1, 1]
+    assert [len(list(folder.glob("*.edits"))) for folder in folders] == [0, 1]
+    (name,) = (path.stem for path in folders[1].glob("*.edits"))
+    part = Part(str(tmp_path / "run" / "work" / "read"), name, 50, 0, judged=tuple(map(str, folders)))
+    assert len(part.edits.rows)
+    assert all("[REDACTED_EMAIL]" in text for text in part.edits.texts.to_pylist())
+    (folders[1] / f"{name}.edits").unlink()  # what a pass says that it left is missed where it is gone
+    with pytest.raises(FileNotFoundError):
+        part.fresh().edits  # noqa: B018 (a property that raises)
+
+
 def test_examples_are_taken_for_rules_that_lack_some_and_no_text_is_read_for_others(tmp_path: Path) -> None:
     decided = [
         {"stage": "dedup", "row": row, "action": "drop", "rule": rule, "score": row / 8}
@@ -29,7 +46,6 @@ def test_examples_are_taken_for_rules_that_lack_some_and_no_text_is_read_for_oth
     ]
     (tmp_path / "judge").mkdir()
     write_table(tmp_path / "judge" / "p.verdicts", pa.Table.from_pylist(decided, schema=JUDGED_SCHEMA))
-    write_table(tmp_path / "judge" / "p.edits", EDITED_SCHEMA.empty_table())
     part = write_part(tmp_path).with_judged(str(tmp_path / "judge"))
     pipeline = make_pipeline(load_recipe_text(recipe_text("dedup"), "test.yaml"))
     near, exact = (("dedup", "drop", rule) for rule in ("dedup.near", "dedup.exact"))
