@@ -378,7 +378,7 @@ class _Driver:
         """`max_error_rate`, judged once, after all input is read."""
         limit = self.request.recipe.max_error_rate
         if is_exceeded(self.tally, limit):
-            tables = [read_table(part.path("failed")) for part in self.parts]
+            tables = [read_table(part.path("failed")) for part in self.parts if part.failures]
             written = local_folder(self.directory.phase("failed")) / "part-00000.parquet"
             write_parquet(written, FAILED_SCHEMA, iter(tables), "zstd")
             publish(written, make_folder(self.directory.failed) / written.name)
@@ -605,6 +605,7 @@ def _as_parts(commits: Sequence[Commit], first_row: int, *, derived: bool) -> li
     parts = []
     for commit in commits:
         rows = commit.integer("rows")
-        parts.append(Part(commit.folder, commit.name, rows, first_row, is_derived=derived))
+        failures = 0 if derived else commit.integer("failed")
+        parts.append(Part(commit.folder, commit.name, rows, first_row, is_derived=derived, failures=failures))
         first_row += rows
     return parts

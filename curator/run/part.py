@@ -142,8 +142,9 @@ class Edits:
 @dataclass(frozen=True)
 class Part:
     """Where the files of a part lie. `judged` are the folders of the passes that decided on it, in order; `relations`
-    are (stage, file) of what stages found between documents; `is_derived` parts hold children. Folders and files are
-    places (see `curator.run.store`)."""
+    are (stage, file) of what stages found between documents; `is_derived` parts hold children; `failures` counts the
+    records that could not be read, which have a file where there are any. Folders and files are places (see
+    `curator.run.store`)."""
 
     folder: str
     name: str
@@ -152,6 +153,7 @@ class Part:
     is_derived: bool = False
     judged: tuple[str, ...] = ()
     relations: tuple[tuple[str, str], ...] = ()
+    failures: int = 0
 
     def fresh(self) -> Part:
         """The part without what was read from its files: a task keeps nothing beyond its end."""

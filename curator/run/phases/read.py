@@ -62,7 +62,7 @@ class ReadInput:
 
 @dataclass(frozen=True)
 class ReadTask:
-    """Reads a split. Writes documents, columns, matrices and failures; counts what came in."""
+    """Reads a split. Writes documents, columns, matrices, and failures if there are any; counts what came in."""
 
     recipe: str
     options: ReadOptions
@@ -94,7 +94,8 @@ class ReadTask:
         writer.close()
         if journal is not None:
             journal.close()
-        write_table(outputs.path("failed"), failed_table(split.file.name, failures))
+        if failures:
+            write_table(outputs.path("failed"), failed_table(split.file.name, failures))
         writer.tally.count_failed(split.file.name, len(failures))
         return {
             **writer.result(),

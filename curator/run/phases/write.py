@@ -306,7 +306,7 @@ def _failed_tables(group: Group) -> Iterator[pa.Table]:
 
 def _failed_of(part: Part) -> pa.Table:
     """What could not be read of a part, then the documents that killed the process that judged them."""
-    unread = FAILED_SCHEMA.empty_table() if part.is_derived else read_table(part.path("failed"))
+    unread = read_table(part.path("failed")) if part.failures else FAILED_SCHEMA.empty_table()
     verdicts = part.verdicts
     crashed = verdicts.filter(pc.ends_with(verdicts["rule"], pattern=crash_rule("")))
     if not len(crashed):

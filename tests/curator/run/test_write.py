@@ -11,7 +11,7 @@ from curator.run.driver import Request, run
 from curator.run.part import JUDGED_SCHEMA, Part, write_table
 from curator.run.phases.write import EXAMPLES_PER_RULE, _examples_of
 from curator.run.pipeline import make_pipeline
-from tests.runs import make_texts, recipe_text, write_jsonl, write_part
+from tests.runs import make_texts, recipe_text, rows, write_jsonl, write_part
 
 
 def test_a_kind_without_rows_has_no_file(tmp_path: Path) -> None:
@@ -21,6 +21,18 @@ def test_a_kind_without_rows_has_no_file(tmp_path: Path) -> None:
     left = {path.suffix for path in (tmp_path / "run" / "work" / "write").iterdir()}
     assert not left & {".heldout", ".failed"}
     assert sorted(path.name for path in (tmp_path / "run" / "shards").iterdir()) == ["part-00000.parquet"]
+
+
+def test_only_a_split_with_records_that_could_not_be_read_has_a_file_of_them(tmp_path: Path) -> None:
+    good = write_jsonl(tmp_path / "a.jsonl", make_texts(20, seed=1))
+    bad = write_jsonl(tmp_path / "b.jsonl", make_texts(20, seed=2))
+    with bad.open("ab") as file:
+        file.write(b"no JSON\n")
+    recipe = load_recipe_text(recipe_text("dedup"), "test.yaml")
+    run(Request((str(good), str(bad)), tmp_path / "run", recipe, keep_work=True))
+    left = sorted(path.name for path in (tmp_path / "run" / "work" / "read").glob("*.failed"))
+    assert left == ["000001-000000.failed"]
+    assert [(row["file"], row["code"]) for row in rows(tmp_path / "run", "failed")] == [("b.jsonl", "json.invalid")]
 
 
 def test_only_a_pass_that_edits_leaves_edits(tmp_path: Path) -> None:
