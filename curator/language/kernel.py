@@ -39,7 +39,7 @@ _FNV_BASIS = np.uint64(2166136261)
 _FNV_PRIME = np.uint64(16777619)
 _WORD = np.uint64(0xFFFFFFFF)
 _SIGN_EXTENSION = np.uint64(0xFFFFFF00)
-_ONE, _TOP_BIT, _IN_CELL, _CELL = np.uint64(1), np.uint64(7), np.uint64(63), np.uint64(6)
+_ZERO, _ONE, _TOP_BIT, _IN_CELL, _CELL = np.uint64(0), np.uint64(1), np.uint64(7), np.uint64(63), np.uint64(6)
 _BYTE_BITS, _BYTE, _PAIR = np.uint64(8), np.uint64(0xFF), np.uint64(9)
 
 PARTS = 8
@@ -92,11 +92,11 @@ class Ngrams(NamedTuple):
 
 
 class Scratch(NamedTuple):
-    """Room for one word: `word` uint64[bytes], sign-extended; `starts` int64[characters + 1], where each begins; `hits`
+    """Room for one word: `word` uint64[bytes], sign-extended; `starts` uint64[characters + 1], where each begins; `hits`
     uint64[n-grams], the buckets that have rows."""
 
     word: NDArray[np.uint64]
-    starts: NDArray[np.int64]
+    starts: NDArray[np.uint64]
     hits: NDArray[np.uint64]
 
 
@@ -199,7 +199,7 @@ def _scratch(longest: int, ngrams: Ngrams) -> Scratch:
     word = np.empty(longest + 2, dtype=np.uint64)
     word[0] = ord("<")
     hits = np.empty((longest + 2) * max(ngrams.max_n, 1) + 1, dtype=np.uint64)
-    return Scratch(word, np.zeros(longest + 3, dtype=np.int64), hits)
+    return Scratch(word, np.zeros(longest + 3, dtype=np.uint64), hits)
 
 
 def _bucket_index(model: FastTextModel) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
@@ -303,15 +303,15 @@ def _extend(value: np.uint64, wide: np.uint64) -> np.uint64:
 @inline_kernel
 def _mark_two_to_four(
     word: NDArray[np.uint64],
-    size: int,
+    size: np.uint64,
     ngrams: Ngrams,
     hits: NDArray[np.uint64],
 ) -> np.uint64:
     """The buckets of the 2-, 3- and 4-grams of a word whose characters are bytes."""
-    found = np.uint64(0)
-    start, end = np.uint64(0), np.uint64(size)
+    found = _ZERO
+    start, end = _ZERO, size
     first, second = word[0], word[1]
-    third = word[2] if size > 2 else np.uint64(0)
+    third = word[2] if size > 2 else _ZERO
     while start + np.uint64(3) < end:
         fourth = word[start + np.uint64(3)]
         value = _extend(_extend(_FNV_BASIS, first), second)
@@ -333,15 +333,21 @@ def _mark_two_to_four(
 
 
 @inline_kernel
-def _mark_any(scratch: Scratch, count: int, ngrams: Ngrams) -> np.uint64:
+def _mark_any(scratch: Scratch, count: np.uint64, ngrams: Ngrams) -> np.uint64:
     """The buckets of the n-grams of a word of `count` characters."""
-    found = np.uint64(0)
+    found = _ZERO
+    least, most = np.uint64(ngrams.min_n), np.uint64(ngrams.max_n)
     for first in range(count):
         value = _FNV_BASIS
-        for n in range(1, min(ngrams.max_n, count - first) + 1):
-            for place in range(scratch.starts[first + n - 1], scratch.starts[first + n]):
+        last = min(first + most, count)
+        place = scratch.starts[first]
+        for after in range(first + _ONE, last + _ONE):
+            end = scratch.starts[after]
+            while place < end:
                 value = _extend(value, scratch.word[place])
-            if n < ngrams.min_n or (n == 1 and (first == 0 or first + 1 == count)):
+                place += _ONE
+            n = after - first
+            if n < least or (n == _ONE and (first == 0 or after == count)):
                 continue
             found = _mark(value, ngrams, scratch.hits, found)
     return found
@@ -367,24 +373,24 @@ def _add_rows(hits: NDArray[np.uint64], found: np.uint64, ngrams: Ngrams, total:
 
 
 @inline_kernel
-def _put(byte: np.uint8, size: int, count: int, scratch: Scratch) -> tuple[np.uint64, int]:
+def _put(byte: np.uint8, size: np.uint64, count: np.uint64, scratch: Scratch) -> tuple[np.uint64, np.uint64]:
     """Put a byte, sign-extended, behind a word of `size` bytes and `count` characters: (the byte, characters then)."""
     wide = np.uint64(byte) | ((np.uint64(0) - (np.uint64(byte) >> _TOP_BIT)) & _SIGN_EXTENSION)
     scratch.word[size] = wide
     scratch.starts[count] = size
     # A byte that goes on with a character leaves the place to the next one.
-    return wide, count + (byte & 0xC0 != 0x80)
+    return wide, count + (_ONE if byte & 0xC0 != 0x80 else _ZERO)
 
 
 @inline_kernel
-def _close(size: int, count: int, ngrams: Ngrams, scratch: Scratch) -> np.uint64:
+def _close(size: np.uint64, count: np.uint64, ngrams: Ngrams, scratch: Scratch) -> np.uint64:
     """End a word with its boundary, and put the buckets of its n-grams that have rows into `hits`; how many."""
     scratch.word[size] = np.uint64(ord(">"))
     scratch.starts[count] = size
-    scratch.starts[count + 1] = size + 1
+    scratch.starts[count + _ONE] = size + _ONE
     if count == size and ngrams.min_n == 2 and ngrams.max_n == 4:
-        return np.uint64(_mark_two_to_four(scratch.word, size + 1, ngrams, scratch.hits))
-    return np.uint64(_mark_any(scratch, count + 1, ngrams))
+        return np.uint64(_mark_two_to_four(scratch.word, size + _ONE, ngrams, scratch.hits))
+    return np.uint64(_mark_any(scratch, count + _ONE, ngrams))
 
 
 @kernel
@@ -392,11 +398,11 @@ def _fill_words(words: Words, ngrams: Ngrams, scratch: Scratch) -> None:
     mask = np.uint64(words.slots.shape[0] - 1)
     for number in range(words.offsets.shape[0] - 1):
         value = _FNV_BASIS
-        size, count = 1, 1
+        size, count = _ONE, _ONE
         for place in range(words.offsets[number], words.offsets[number + 1]):
             wide, count = _put(words.data[place], size, count, scratch)
             value = _extend(value, wide)
-            size += 1
+            size += _ONE
         slot = value & mask
         while words.slots[slot] >= 0:
             slot = (slot + _ONE) & mask
@@ -426,14 +432,15 @@ def _embed(
 ) -> None:
     for span in range(begins.shape[0]):
         total = sums[span]
-        inside = np.int64(0)
-        place, end = begins[span], ends[span]
+        inside = _ZERO
+        # Unsigned where an array is looked into: Numba tests a signed index for being negative.
+        place, end = np.uint64(begins[span]), np.uint64(ends[span])
         while place < end:
             if _is_space(data[place]):
-                place += 1
+                place += _ONE
                 continue
             value = _FNV_BASIS
-            size, count = 1, 1
+            size, count = _ONE, _ONE
             begin = place
             while place < end:
                 byte = data[place]
@@ -441,34 +448,34 @@ def _embed(
                     break
                 wide, count = _put(byte, size, count, scratch)
                 value = _extend(value, wide)
-                size += 1
-                place += 1
+                size += _ONE
+                place += _ONE
             number = _find_word(data, begin, place, value, words)
-            if number == words.end and number >= 0:
-                continue
             if number >= 0:
-                for axis in range(total.shape[0]):
-                    total[axis] += words.sums[number, axis]
-                inside += words.inputs[number]
+                if number != words.end:
+                    word = np.uint64(number)
+                    for axis in range(total.shape[0]):
+                        total[axis] += words.sums[word, axis]
+                    inside += np.uint64(words.inputs[word])
             elif ngrams.max_n > 0 and not _starts_with(data, begin, place, _LABEL_PREFIX_BYTES):
                 found = _close(size, count, ngrams, scratch)
                 _add_rows(scratch.hits, found, ngrams, total)
-                inside += np.int64(found)
+                inside += found
         inputs[span] = inside
 
 
 @inline_kernel
-def _find_word(data: NDArray[np.uint8], begin: int, end: int, value: np.uint64, words: Words) -> int:
+def _find_word(data: NDArray[np.uint8], begin: np.uint64, end: np.uint64, value: np.uint64, words: Words) -> int:
     """The number of the word `data[begin:end]`, -1 where the dictionary has none."""
     mask = np.uint64(words.slots.shape[0] - 1)
     slot = value & mask
     while words.slots[slot] >= 0:
-        number = words.slots[slot]
-        first = words.offsets[number]
-        if words.offsets[number + 1] - first == end - begin:
+        number = np.uint64(words.slots[slot])
+        first = np.uint64(words.offsets[number])
+        if np.uint64(words.offsets[number + _ONE]) - first == end - begin:
             place = begin
-            while place < end and data[place] == words.data[first + place - begin]:
-                place += 1
+            while place < end and data[place] == words.data[first + (place - begin)]:
+                place += _ONE
             if place == end:
                 return int(number)
         slot = (slot + _ONE) & mask
@@ -476,13 +483,14 @@ def _find_word(data: NDArray[np.uint8], begin: int, end: int, value: np.uint64, 
 
 
 @inline_kernel
-def _starts_with(data: NDArray[np.uint8], begin: int, end: int, prefix: NDArray[np.uint8]) -> bool:
-    if end - begin < prefix.shape[0]:
+def _starts_with(data: NDArray[np.uint8], begin: np.uint64, end: np.uint64, prefix: NDArray[np.uint8]) -> bool:
+    size = np.uint64(prefix.shape[0])
+    if end - begin < size:
         return False
-    place = 0
-    while place < prefix.shape[0] and data[begin + place] == prefix[place]:
-        place += 1
-    return bool(place == prefix.shape[0])
+    place = _ZERO
+    while place < size and data[begin + place] == prefix[place]:
+        place += _ONE
+    return bool(place == size)
 
 
 @inline_kernel
