@@ -25,6 +25,7 @@ _MIX_A = np.uint64(0xBF58476D1CE4E5B9)
 _MIX_B = np.uint64(0x94D049BB133111EB)
 _SHIFT_A, _SHIFT_B, _SHIFT_C = np.uint64(30), np.uint64(27), np.uint64(31)
 _MANTISSA = np.uint64(11)
+_ONE = np.uint64(1)
 _UNIT = 2.0**-53
 
 
@@ -42,7 +43,7 @@ def grow_forest(sample: NDArray[np.float32], trees: int, max_samples: int, seed:
     # The depth of a tree follows the documents that it is grown on, not those that it might have been.
     limit = height_of(grown_on)
     _grow(
-        np.ascontiguousarray(sample),
+        np.ascontiguousarray(sample.T),
         np.uint64(seed),
         grown_on,
         limit,
@@ -67,7 +68,7 @@ def _next(state: NDArray[np.uint64]) -> float:
 
 @kernel
 def _grow(
-    sample: NDArray[np.float32],
+    columns: NDArray[np.float32],
     seed: np.uint64,
     grown_on: int,
     limit: int,
@@ -76,12 +77,14 @@ def _grow(
     depths: NDArray[np.uint8],
     samples: NDArray[np.uint16],
 ) -> None:
-    count, dimensions = sample.shape
+    # `columns` float32[dimensions, documents] is the sample. Unsigned where an array is looked into: Numba tests a
+    # signed index for being negative.
+    dimensions, count = columns.shape
     inner = features.shape[1]
-    rows = np.arange(count)
-    candidates = np.arange(dimensions)
-    begins = np.zeros(2 * inner + 1, dtype=np.int64)
-    ends = np.zeros(2 * inner + 1, dtype=np.int64)
+    rows = np.arange(count).astype(np.uint64)
+    candidates = np.arange(dimensions).astype(np.uint64)
+    begins = np.zeros(2 * inner + 1, dtype=np.uint64)
+    ends = np.zeros(2 * inner + 1, dtype=np.uint64)
     depth = np.zeros(2 * inner + 1, dtype=np.int64)
     is_leaf = np.zeros(2 * inner + 1, dtype=np.bool_)
     state = np.array([seed])
@@ -95,15 +98,15 @@ def _grow(
             left, right = 2 * node + 1, 2 * node + 2
             found = False
             middle = end
-            if not is_leaf[node] and end - begin > 1 and depth[node] < limit:
+            if not is_leaf[node] and end - begin > _ONE and depth[node] < limit:
                 for tried in range(dimensions):
                     other = tried + np.int64(_next(state) * (dimensions - tried))
                     candidates[tried], candidates[other] = candidates[other], candidates[tried]
                     feature = candidates[tried]
-                    least = sample[rows[begin], feature]
+                    least = columns[feature, rows[begin]]
                     greatest = least
-                    for place in range(begin + 1, end):
-                        value = sample[rows[place], feature]
+                    for place in range(begin + _ONE, end):
+                        value = columns[feature, rows[place]]
                         least = min(least, value)
                         greatest = max(greatest, value)
                     if least < greatest:
@@ -118,9 +121,12 @@ def _grow(
                 thresholds[tree, node] = threshold
                 middle = begin
                 for place in range(begin, end):
-                    if sample[rows[place], feature] <= threshold:
-                        rows[place], rows[middle] = rows[middle], rows[place]
-                        middle += 1
+                    # As often as not, so without a branch.
+                    row, other = rows[place], rows[middle]
+                    goes_left = columns[feature, row] <= threshold
+                    rows[place] = other if goes_left else row
+                    rows[middle] = row if goes_left else other
+                    middle += np.uint64(goes_left)
                 begins[left], ends[left], begins[right], ends[right] = begin, middle, middle, end
                 depth[left] = depth[right] = depth[node] + 1
                 is_leaf[left] = is_leaf[right] = False
