@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 _FILTER_SHIFT = np.uint64(64 - FILTER_BITS)
 _NO_SALT = np.uint64(0)
+_ONE, _THREE, _SEVEN = np.uint64(1), np.uint64(3), np.uint64(7)
 
 
 @dataclass(frozen=True)
@@ -116,29 +117,30 @@ def _match(
         if not checked[text]:
             continue
         salt = salts[text]
-        end = unit_offsets[text + 1]
-        unit = unit_offsets[text]
+        # Unsigned where an array is looked into: Numba tests a signed index for being negative.
+        end = np.uint64(unit_offsets[text + 1])
+        unit = np.uint64(unit_offsets[text])
         while unit < end:
             key = hashes[unit] ^ salt
             bit = key >> _FILTER_SHIFT
-            length = np.int64(0)
-            if present[np.int64(bit >> np.uint64(3))] >> np.uint8(bit & np.uint64(7)) & 1:
-                slot = np.int64(key & low_bits)
+            length = _ONE
+            if np.uint64(present[bit >> _THREE]) >> (bit & _SEVEN) & _ONE:
+                slot = key & low_bits
                 while keys[slot] != 0 and keys[slot] != key:
-                    slot = (slot + 1) & np.int64(low_bits)
+                    slot = (slot + _ONE) & low_bits
                 if keys[slot] == key:
-                    for term in range(begins[slot], ends[slot]):
-                        first = places[term]
-                        size = np.int64(places[term + 1] - first)
+                    for term in range(np.uint64(begins[slot]), np.uint64(ends[slot])):
+                        first = np.uint64(places[term])
+                        size = np.uint64(places[term + _ONE]) - first
                         if unit + size > end:
                             continue
-                        same = 1
+                        same = _ONE
                         while same < size and hashes[unit + same] == sequences[first + same]:
-                            same += 1
+                            same += _ONE
                         if same == size:
                             results[0, text] += 1
-                            results[1, text] += size
+                            results[1, text] += np.int64(size)
                             results[2, text] += severities[term]
                             length = size
                             break
-            unit += max(length, 1)
+            unit += length
