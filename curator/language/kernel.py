@@ -92,8 +92,8 @@ class Ngrams(NamedTuple):
 
 
 class Scratch(NamedTuple):
-    """Room for one word: `word` uint64[bytes], sign-extended; `starts` uint64[characters + 1], where each begins; `hits`
-    uint64[n-grams], the buckets that have rows."""
+    """Room for one word: `word` uint64[bytes], sign-extended; `starts` uint64[characters + 1], where each begins;
+    `hits` uint64[n-grams], the buckets that have rows."""
 
     word: NDArray[np.uint64]
     starts: NDArray[np.uint64]
