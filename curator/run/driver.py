@@ -58,7 +58,7 @@ from curator.run.pipeline import AnyStage, Pipeline, make_pipeline
 from curator.run.repeated import find_repeated_ids
 from curator.run.states import load_state, write_state
 from curator.run.store import Commit, Outputs, committed, hand_over, make_folder, publish, put, storage_error
-from curator.run.tally import Tally
+from curator.run.tally import ALL, Tally
 from curator.run.verify import unbalanced, verify
 from curator.storage.path import AnyPath, as_path, is_url
 from curator.storage.spool import local_file, local_folder, place_of, release
@@ -300,7 +300,7 @@ class _Driver:
             bytes=sum(commit.files.values()),
             cpu_s=None if spent is None else round(spent.cpu_s, 6),
             parts_cpu_s=None if spent is None else {name: round(cpu_s, 6) for name, cpu_s in spent.parts.items()},
-            counts=event_counts(_tally_of(commit)) if "tally" in commit.result else None,
+            counts=event_counts(_tally_of(commit, ALL)) if "tally" in commit.result else None,
         )
 
     def _read(self) -> None:
@@ -597,8 +597,10 @@ def _list_language(tag: str) -> str:
     return list_language(tag)
 
 
-def _tally_of(commit: Commit) -> Tally:
-    return Tally(cast("list[list[object]]", commit.result["tally"]))
+def _tally_of(commit: Commit, dimension: str | None = None) -> Tally:
+    """What a task counted, all of it or by one dimension alone."""
+    rows = cast("list[list[object]]", commit.result["tally"])
+    return Tally(row for row in rows if dimension in (None, row[0]))
 
 
 def _as_parts(commits: Sequence[Commit], first_row: int, *, derived: bool) -> list[Part]:
