@@ -4,8 +4,8 @@ Each tree takes a random subsample. A node picks a random feature among those in
 threshold uniformly between their least and greatest value; what is not above it goes left. It is a leaf when one
 document or none is left, when all are equal, or at the greatest depth. That is what scikit-learn's IsolationForest
 does; scikit-learn takes 0.1 to 0.2 CPU seconds a forest for it, nearly all of them for the bookkeeping of 100 small
-estimators, and 1.4 to be imported; this takes 2 milliseconds. The forests are not the same ones, since the random
-numbers differ (here SplitMix64, Steele, Lea, Flood 2014); tests hold their scores to each other.
+estimators, and 1.4 to be imported; this takes less than a millisecond. The forests are not the same ones, since the
+random numbers differ (here SplitMix64, Steele, Lea, Flood 2014); tests hold their scores to each other.
 """
 
 from __future__ import annotations
