@@ -31,9 +31,9 @@ from language_texts import Text, declarations, messages, mixed_pages, tagged
 from numpy.typing import NDArray
 
 from curator.document import UNDETERMINED, string_buffer
+from curator.language.classification import predict
 from curator.language.identifier import MODEL_PATH, load_identifier
 from curator.language.identify import Policy, identify
-from curator.language.kernel import predict
 from curator.language.tags import display_name, list_language
 from curator.language.windows import WINDOW_BYTES
 

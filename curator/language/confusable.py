@@ -30,8 +30,8 @@ from curator.verdict import round_score
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from curator.language.classification import Predictions
     from curator.language.identifier import Identifier
-    from curator.language.kernel import Predictions
 
 TABLE_PATH = Path(__file__).parent / "data" / "confusable.tsv"
 """Words and weights, made by `curator.language.build_confusable`; see `data/NOTICE`."""

@@ -31,9 +31,10 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from curator.document import Codes
+from curator.language.classification import Predictions, classify, probability_of
 from curator.language.confusable import choose
 from curator.language.identifier import Identifier, load_identifier
-from curator.language.kernel import Predictions, classify, embed, probability_of
+from curator.language.kernel import embed
 from curator.language.paragraphs import DOMINANT_SHARE, Mixture, weigh_paragraphs
 from curator.language.scripts import count_scripts, script_table
 from curator.language.windows import BLOCKS, GLANCE_BYTES, WINDOW_BYTES, WINDOWS, cut_blocks, cut_windows

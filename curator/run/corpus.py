@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-__all__ = ["Corpus", "InputT"]
+__all__ = ["Corpus", "InputT", "parts_of"]
 
 
 @dataclass(frozen=True)
@@ -80,3 +80,14 @@ class _Once:
 
     def __call__(self, item: _Single, outputs: Outputs) -> Mapping[str, object]:
         return self.function(outputs.path("arrow"))
+
+
+def parts_of(commits: Sequence[Commit], first_row: int, *, derived: bool) -> list[Part]:
+    """The parts that tasks left, their rows numbered from `first_row` on."""
+    parts = []
+    for commit in commits:
+        rows = commit.integer("rows")
+        failures = 0 if derived else commit.integer("failed")
+        parts.append(Part(commit.folder, commit.name, rows, first_row, is_derived=derived, failures=failures))
+        first_row += rows
+    return parts

@@ -11,8 +11,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import cast
 
-import pyarrow as pa
-
 from curator.engine.cluster import Cluster
 from curator.engine.executor import Executor
 from curator.engine.local import LocalExecutor
@@ -26,7 +24,7 @@ from curator.recipe.overlay import Origins
 from curator.run import fingerprint
 from curator.run.checks import check_holdout, check_metadata, check_place, check_quotes, check_requirements
 from curator.run.clock import peak_memory_bytes
-from curator.run.corpus import Corpus
+from curator.run.corpus import Corpus, parts_of
 from curator.run.directory import RunDirectory, RunLock
 from curator.run.error_rate import describe_unread_files, is_exceeded, make_refusal
 from curator.run.events import Event, EventLog, iterate_events
@@ -50,11 +48,11 @@ from curator.run.phases.derive import (
     state_of,
     stays,
 )
-from curator.run.phases.fit import FitInput, FitTask
+from curator.run.phases.fit import FitInput, FitTask, merge_all
 from curator.run.phases.judge import JudgeTask
 from curator.run.phases.read import FAILED_SCHEMA, ReadInput, ReadTask
 from curator.run.phases.write import Group, WriteTask, file_sha256, write_parquet
-from curator.run.pipeline import AnyStage, Pipeline, make_pipeline
+from curator.run.pipeline import Pipeline, make_pipeline
 from curator.run.repeated import find_repeated_ids
 from curator.run.states import load_state, write_state
 from curator.run.store import Commit, Outputs, committed, hand_over, make_folder, publish, put, storage_error
@@ -71,8 +69,6 @@ SPLITS_WANTED = 32
 
 INLINE_BYTES = 1_000_000
 """Input smaller than this is worked on in this process: starting workers would take longer than the work."""
-
-SUMMARIES_TOGETHER = 16
 
 START_AGAIN = "run into another directory"
 
@@ -320,7 +316,7 @@ class _Driver:
                     yield item
 
         commits = self.executor.map(folder, ReadTask(self.recipe, options), splits())
-        self.parts = _as_parts(commits, 0, derived=False)
+        self.parts = parts_of(commits, 0, derived=False)
         for commit in commits:
             self.tally.merge(_tally_of(commit))
         self._judge_errors()
@@ -414,7 +410,7 @@ class _Driver:
         folder = self.directory.phase("fit")
         commit = committed(folder, name)
         if commit is None:
-            pieces = stage.divide(_merge_all(stage, self._summaries[name]))
+            pieces = stage.divide(merge_all(stage, self._summaries[name]))
             inputs = [FitInput(index, piece) for index, piece in enumerate(pieces)]
             fitted = self.executor.map(folder / name, FitTask(self.recipe, name), inputs)
             outputs = Outputs(folder, name)
@@ -457,7 +453,7 @@ class _Driver:
             why = ", ".join(f"{reason} {count:,}" for reason, count in refused[language].items())
             self.warnings.append(f"{name} made no text in {language} that passes its gate: {why}")
         first_row = sum(part.rows for part in self.parts)
-        children = [part for part in _as_parts(commits, first_row, derived=True) if part.rows]
+        children = [part for part in parts_of(commits, first_row, derived=True) if part.rows]
         if not children:
             return
         document_passes = [phase for phase in phases if phase.kind == "judge"][:-1]  # the last one closes the run
@@ -480,7 +476,7 @@ class _Driver:
         commit = committed(folder, name)
         if commit is None:
             outputs = Outputs(folder, name)
-            children = _merge_all(stage, summaries)
+            children = merge_all(stage, summaries)
             write_state(outputs.path("npz"), stage.settle(load_state(self.states[name]), children))
             commit = outputs.commit({})
         self._take_state(name, commit)
@@ -583,14 +579,6 @@ class _Driver:
         }
 
 
-def _merge_all(stage: AnyStage, paths: Sequence[Path]) -> pa.Table:
-    """One summary of all parts, folded a few at a time: the merge is exact, so the way does not matter."""
-    merged = stage.merge([])
-    for begin in range(0, len(paths), SUMMARIES_TOGETHER):
-        merged = stage.merge([merged, *(read_table(path) for path in paths[begin : begin + SUMMARIES_TOGETHER])])
-    return merged
-
-
 def _list_language(tag: str) -> str:
     from curator.language.tags import list_language
 
@@ -601,13 +589,3 @@ def _tally_of(commit: Commit, dimension: str | None = None) -> Tally:
     """What a task counted, all of it or by one dimension alone."""
     rows = cast("list[list[object]]", commit.result["tally"])
     return Tally(row for row in rows if dimension in (None, row[0]))
-
-
-def _as_parts(commits: Sequence[Commit], first_row: int, *, derived: bool) -> list[Part]:
-    parts = []
-    for commit in commits:
-        rows = commit.integer("rows")
-        failures = 0 if derived else commit.integer("failed")
-        parts.append(Part(commit.folder, commit.name, rows, first_row, is_derived=derived, failures=failures))
-        first_row += rows
-    return parts

@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import pyarrow as pa
 
-from curator.run.pipeline import pipeline_of
+from curator.run.part import read_table
+from curator.run.pipeline import AnyStage, pipeline_of
 from curator.run.states import write_state
 from curator.run.store import Outputs
+
+SUMMARIES_TOGETHER = 16
+
+
+def merge_all(stage: AnyStage, paths: Sequence[Path]) -> pa.Table:
+    """One summary of all parts, folded a few at a time: the merge is exact, so the way does not matter."""
+    merged = stage.merge([])
+    for begin in range(0, len(paths), SUMMARIES_TOGETHER):
+        merged = stage.merge([merged, *(read_table(path) for path in paths[begin : begin + SUMMARIES_TOGETHER])])
+    return merged
 
 
 @dataclass(frozen=True)

@@ -14,18 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from curator.document import string_buffer
+from curator.language.classification import Predictions, classify, predict, probability_of
 from curator.language.identifier import MODEL_PATH, load_identifier
 from curator.language.identify import Policy, identify
-from curator.language.kernel import (
-    Predictions,
-    PreparedModel,
-    classify,
-    embed,
-    load_prepared,
-    predict,
-    prepare,
-    probability_of,
-)
+from curator.language.kernel import PreparedModel, embed, load_prepared, prepare
 from curator.language.model import load_model
 
 
