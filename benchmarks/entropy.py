@@ -27,7 +27,8 @@ from language_texts import declarations
 
 from curator.document import Batch
 from curator.language.tags import list_language
-from stages.entropy import Entropy, EntropyParameters
+from stages.entropy.parameters import EntropyParameters
+from stages.entropy.stage import Entropy
 
 BATCH_TEXTS = 2000
 PIECE_CHARACTERS = 800

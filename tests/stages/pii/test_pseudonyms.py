@@ -15,7 +15,7 @@ from stages.pii.kinds.ids import IdNumber, id_numbers, is_identity_number
 from stages.pii.pseudonyms import PSEUDONYMISED, pseudonym
 from stages.pii.stage import Pii, PiiParameters
 from tests.stages.pii.helpers import batch, find
-from tests.stages.pii.test_kinds import OWN_EXAMPLES, example_of
+from tests.stages.pii.test_id_numbers import OWN_EXAMPLES, example_of
 
 KEYS = st.binary(min_size=32, max_size=32)
 KEY = bytes(range(32))

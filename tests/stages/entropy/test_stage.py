@@ -22,17 +22,10 @@ from hypothesis import strategies as st
 
 from curator.document import Batch
 from curator.verdict import round_score
-from stages.entropy import (
-    COMPARABLE_BYTES,
-    MEASURED_UNITS,
-    ORDER_PAIRS,
-    ORDER_PAIRS_PER_CLASS,
-    SEQUENCE_CHARACTERS,
-    SEQUENCE_UNITS,
-    Entropy,
-    EntropyParameters,
-    Thresholds,
-)
+from stages.entropy.characters import ORDER_PAIRS, ORDER_PAIRS_PER_CLASS
+from stages.entropy.parameters import EntropyParameters, Thresholds
+from stages.entropy.stage import COMPARABLE_BYTES, Entropy
+from stages.entropy.units import MEASURED_UNITS, SEQUENCE_CHARACTERS, SEQUENCE_UNITS
 
 
 def batch_of(texts: list[str], source: str = "web", lang: str = "und") -> Batch:

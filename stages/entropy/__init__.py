@@ -1,0 +1,1 @@
+"""Stage `entropy`: text that says too little, or nothing at all."""

@@ -1,0 +1,190 @@
+"""Entropy of the distribution of a text's units, and the share of them that stands in what occurred before."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from curator.kernel import inline_kernel, kernel
+from curator.text.segment import UNSPACED, read_only
+from stages.entropy.weights import TABULATED, weights
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from curator.text.segment import Units
+
+MEASURED_UNITS = 1 << 17
+"""Of a longer text, so many units from its middle are measured."""
+
+SEQUENCE_UNITS = 5
+SEQUENCE_CHARACTERS = 10
+
+_LINE_FEED = 10
+_ZERO, _ONE = np.uint64(0), np.uint64(1)
+_MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
+_FREE = np.uint32(0xFFFFFFFF)
+
+
+def measure_units(
+    units: Units, data: NDArray[np.uint8]
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Of each text: bits of the distribution of its units, the share of them that are characters of a script without
+    spaces, and the share that stands in sequences or lines that occurred before; 0 where it has none."""
+    texts = len(units.offsets) - 1
+    bits, unspaced, repetition = (np.zeros(texts, dtype=np.float64) for _ in range(3))
+    arrays = (units.offsets, units.hashes, units.starts, units.ends, units.kinds)
+    _measure_units(read_only(data), *arrays, weights(), bits, unspaced, repetition)
+    return bits, unspaced, repetition
+
+
+@kernel
+def _measure_units(
+    data: NDArray[np.uint8],
+    offsets: NDArray[np.int64],
+    hashes: NDArray[np.uint64],
+    starts: NDArray[np.int64],
+    ends: NDArray[np.int64],
+    kinds: NDArray[np.uint8],
+    table: NDArray[np.float64],
+    bits: NDArray[np.float64],
+    unspaced: NDArray[np.float64],
+    repetition: NDArray[np.float64],
+) -> None:
+    texts = offsets.shape[0] - 1
+    longest = 0
+    for text in range(texts):
+        longest = max(longest, min(offsets[text + 1] - offsets[text], MEASURED_UNITS))
+    slots = np.empty(_table_size(longest), dtype=np.uint32)
+    seen = np.empty(_table_size(longest), dtype=np.uint64)
+    counts = np.empty(longest, dtype=np.uint32)
+    covered = np.empty(longest, dtype=np.uint8)
+    breaks = np.empty(longest, dtype=np.uint8)
+    for text in range(texts):
+        total = offsets[text + 1] - offsets[text]
+        if total == 0:
+            continue
+        # Unsigned where an array is looked into: Numba tests a signed index for being negative.
+        measured = min(total, MEASURED_UNITS)
+        count = np.uint64(measured)
+        first = np.uint64(offsets[text] + (total - measured) // 2)
+        size = _table_size(measured)
+        mask = np.uint64(size - 1)
+
+        # Occurrences of each unit, kept at the place of its first. A free slot seems to be held by the unit at hand, so
+        # that one comparison ends the search, whether the unit is known or new.
+        for slot in range(size):
+            slots[slot] = _FREE
+        characters = 0
+        distinct = 0
+        last = count - _ONE
+        for place in range(count):
+            value = hashes[first + place]
+            slot = value & mask
+            holder = min(slots[slot], place)
+            while hashes[first + holder] != value:
+                slot = (slot + _ONE) & mask
+                holder = min(slots[slot], place)
+            slots[slot] = holder
+            counts[place] = 0
+            counts[holder] += 1
+            distinct += 1 if holder == place else 0
+            characters += 1 if kinds[first + place] & UNSPACED else 0
+            byte = np.uint64(ends[first + place])
+            stop = np.uint64(starts[first + place + _ONE]) if place < last else byte
+            while byte < stop and data[byte] != _LINE_FEED:
+                byte += _ONE
+            breaks[place] = 1 if byte < stop or place == last else 0
+
+        # What has a unit that occurs once occurs once itself. Sequences and lines without one are counted, and looked
+        # up where there are two.
+        length = np.uint64(SEQUENCE_CHARACTERS if 2 * characters > count else SEQUENCE_UNITS)
+        weighted = 0.0
+        sequences = 0
+        lines = 0
+        run = _ZERO
+        recurs = np.uint8(1)
+        for place in range(count):
+            covered[place] = 0
+            times = counts[place]
+            weighted += table[times] if times < TABULATED else times * np.log2(times)
+            run = run + _ONE if times != 1 else _ZERO
+            sequences += 1 if run >= length else 0
+            recurs &= np.uint8(times != 1)
+            lines += recurs & breaks[place]
+            recurs |= breaks[place]
+        correction = (distinct - 1) / (2.0 * count * np.log(2.0))
+        bits[text] = np.log2(count) - weighted / count + correction if distinct > 1 else 0.0
+        unspaced[text] = characters / count
+
+        # Sequences that occurred before: a polynomial of the hashes, rolled along.
+        if sequences > 1:
+            size = _table_size(sequences)
+            mask = np.uint64(size - 1)
+            for slot in range(size):
+                seen[slot] = 0
+            leading = np.uint64(1)
+            for _ in range(length):
+                leading *= _MULTIPLIER
+            value = np.uint64(0)
+            run = _ZERO
+            until = _ZERO
+            for place in range(count):
+                value = value * _MULTIPLIER + hashes[first + place]
+                if place >= length:
+                    value -= leading * hashes[first + place - length]
+                run = run + _ONE if counts[place] != 1 else _ZERO
+                if run >= length and _insert(value, seen, mask):
+                    for unit in range(max(place + _ONE - length, until), place + _ONE):
+                        covered[unit] = 1
+                    until = place + _ONE
+
+        # Lines that occurred before.
+        if lines > 1:
+            size = _table_size(lines)
+            mask = np.uint64(size - 1)
+            for slot in range(size):
+                seen[slot] = 0
+            value = np.uint64(0)
+            begin = _ZERO
+            recurs = np.uint8(1)
+            for place in range(count):
+                value = (value + hashes[first + place]) * _MULTIPLIER
+                recurs &= np.uint8(counts[place] != 1)
+                if breaks[place] > 0:
+                    if recurs and _insert(value, seen, mask):
+                        for unit in range(begin, place + _ONE):
+                            covered[unit] = 1
+                    begin = place + _ONE
+                    value = np.uint64(0)
+                    recurs = np.uint8(1)
+        repeated = 0
+        for place in range(count):
+            repeated += covered[place]
+        repetition[text] = repeated / count
+
+
+@inline_kernel
+def _table_size(entries: int) -> int:
+    """A power of two that is at least twice `entries`."""
+    size = 16
+    while size < 2 * entries:
+        size *= 2
+    return size
+
+
+@inline_kernel
+def _insert(value: np.uint64, seen: NDArray[np.uint64], mask: np.uint64) -> bool:
+    """Put a value into the set; whether it was there. 0 marks a free slot."""
+    value ^= value >> np.uint64(32)
+    value *= _MULTIPLIER
+    value ^= value >> np.uint64(29)
+    value |= np.uint64(1)
+    slot = (value >> np.uint64(1)) & mask
+    while seen[slot] != 0:
+        if seen[slot] == value:
+            return True
+        slot = (slot + np.uint64(1)) & mask
+    seen[slot] = value
+    return False
