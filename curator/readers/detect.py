@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import glob
 import os
+import re
 import stat
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -58,6 +59,8 @@ _OTHER_ARCHIVES = (
 )
 _LINE_FORMATS = ("jsonl", "text", "csv", "tsv")
 _SNIFF_BYTES = 1024
+_JSON_START = re.compile(rb"\[?\s*\{\s*[\"}]")
+"""Of an object, or of an array of them. A bracket alone is no sign: a link in Markdown begins with one."""
 
 SKIPPED_SHOWN = 3
 """Files that are not read for one reason, by name."""
@@ -158,7 +161,7 @@ def sniff_format(head: bytes) -> str | None:
     text = head.removeprefix(UTF8_BOM).lstrip()
     if text.startswith(b"WARC/"):
         return "warc"
-    if text.startswith((b"{", b"[")):
+    if _JSON_START.match(text):
         return "jsonl"  # of an array the reader says how to convert it
     page = text.lower()
     if page.startswith((b"<!doctype html", b"<html")) or (page.startswith(b"<?xml") and b"<html" in page):

@@ -102,6 +102,8 @@ def test_a_file_is_not_read_twice(folder: Path, inputs: tuple[str, str]) -> None
     [
         (b'  {"text": "a"}', "jsonl"),
         (b'\xef\xbb\xbf{"text": "a"}', "jsonl"),
+        (b'[\n  {\n    "text": "a"}]', "jsonl"),
+        (b"{}\n{}", "jsonl"),
         (b"PAR1....", "parquet"),
         (b"WARC/1.0\r\n", "warc"),
         (b"<!DOCTYPE HTML><p>", "html"),
@@ -117,7 +119,10 @@ def test_without_an_extension_content_tells_format_and_compression(
     assert (file.format, file.compression) == (expected, compression)
 
 
-@pytest.mark.parametrize("data", [b"", b"some text", b"a,b\n1,2\n", b"<p>not quite", b"\x00\x01"])
+@pytest.mark.parametrize(
+    "data",
+    [b"", b"some text", b"a,b\n1,2\n", b"<p>not quite", b"\x00\x01", b"[A link](x)", b"[main]\nx=1", b"{\\rtf1 a}"],
+)
 def test_other_content_tells_nothing(data: bytes) -> None:
     assert sniff_format(data) is None
 
