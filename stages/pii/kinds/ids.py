@@ -45,6 +45,13 @@ _LONG_LABEL: Final = 4
 """Letters of a label that is hardly anything else: `PESEL`, `CUIT`. `RUN`, `SIN` and `CF` begin other codes, too."""
 _NUMBER_WORDS: Final = frozenset(("no", "nr", "num"))
 """Labels that say no more than `number`: what number it is stands before them."""
+_SHORT_NAMES: Final = {
+    "tr": re.compile(r"(?<![\w.-])(?:TC|T\.C\.)(?: ?N[Oo]\.?)?[ \t]?:?[ \t]{0,2}\Z"),
+}
+"""By country, names that are too short to count near a number in a language of another one: in capitals and right
+before it, with a blank or colon between, they do. `TC10000000146` may be any code."""
+_SHORT_NAME_CHARACTERS: Final = 14
+"""What one of `_SHORT_NAMES` can match, and the character before it."""
 _SMALL_LETTER: Final = re.compile(r"\d{8,17}[a-z]")
 _OTHER_NUMBERS: Final = frozenset({NUMBER_CUE, VERSION_CUE, PHONE_CUE, CARD_CUE})
 _BETWEEN_BLANKS: Final = re.compile(r"[^ ]+")
@@ -155,8 +162,9 @@ def find(context: Context) -> list[Span]:
         lead = letters.group()
         whole = Context(context.before[: -len(lead)], lead + context.body, context.after, context.language)
         span = _find_at(whole, 0, len(whole.body)) if whole.stands_alone else None
-        if span is not None:
-            return [Span(span.begin - len(lead), span.end - len(lead), span.kind, span.certainty)]
+        found = [span] if span is not None else _find_behind_joint(whole)
+        if found:
+            return [span._replace(begin=span.begin - len(lead), end=span.end - len(lead)) for span in found]
     body = context.body
     if _SMALL_LETTER.fullmatch(body) is not None:
         return find(Context(context.before, body.upper(), context.after, context.language))
@@ -231,6 +239,12 @@ def _named(name: str, number: str, language: str) -> Iterator[tuple[IdNumber, bo
             yield known, language in known.languages
 
 
+def _is_named(before: str, country: str) -> bool:
+    """Whether a short name of a country's number stands right before it."""
+    name = _SHORT_NAMES.get(country)
+    return name is not None and name.search(before[-_SHORT_NAME_CHARACTERS:]) is not None
+
+
 def _with_tail(context: Context) -> Span | None:
     for tail in _TAILS:
         match = tail.match(context.after)
@@ -251,7 +265,7 @@ def _find_at(context: Context, begin: int, end: int) -> Span | None:
     if entries is None or len(set(context.digits)) <= 2:
         return None
     for number, need in entries:
-        own_cue = f"id.{number.country}" in context.cues
+        own_cue = f"id.{number.country}" in context.cues or (begin == 0 and _is_named(context.before, number.country))
         at_home = context.language in number.languages
         cue = own_cue or (at_home and ID_CUE in context.cues)
         if not (cue or need == _ANYWHERE or (need == _LANGUAGE and at_home)):
