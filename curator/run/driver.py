@@ -323,9 +323,9 @@ class _Driver:
         self._note_reading(commits)
         self._note_languages(commits)
         fields = self.directory.phase("fields")
-        self.warnings.extend(
-            describe_absent_fields(Corpus(tuple(self.parts), self.executor, fields), self.request.recipe.input)
-        )
+        corpus = Corpus(tuple(self.parts), self.executor, fields)
+        tagged = any(cast("bool", commit.result["tagged"]) for commit in commits)
+        self.warnings.extend(describe_absent_fields(corpus, self.request.recipe.input, has_languages=tagged))
         release(fields)
         ids = self.directory.phase("ids")
         repeated = find_repeated_ids(Corpus(tuple(self.parts), self.executor, ids))

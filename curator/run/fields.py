@@ -1,7 +1,7 @@
 """Fields that a recipe names and no document has: misspelt, or of another input. Nothing else would tell.
 
-Looked for in the documents that were read, part by part, up to the first that has them: as a rule the first of all. The
-language is not: of a document that has one it cannot be told whether the field or its text said so.
+Looked for in the documents that were read, part by part, up to the first that has them: as a rule the first of all. Of
+a document that has a language it cannot be told whether the field or its text said so: tasks that read tell it.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ _WARC_HEADERS = "warc-"
 class Wanted:
     """A field by the name that the recipe has for it, and what it is wanted for."""
 
-    use: Literal["id", "source", "metadata"]
+    use: Literal["id", "source", "lang", "metadata"]
     name: str
 
     def describe(self, source: str) -> str:
         """That no document has it, in one line without a stop; `source` is what documents have that name none."""
         if self.use == "metadata":
             return f"no document has anything in the field {self.name!r}, which input.metadata names"
-        what = "an id" if self.use == "id" else f"a source other than {source!r}"
+        what = {"id": "an id", "source": f"a source other than {source!r}", "lang": "a language"}[self.use]
         return f"no document has {what} in the field {self.name!r}, which input.fields.{self.use} names"
 
 
@@ -49,12 +49,24 @@ def wanted_fields(given: Input) -> list[Wanted]:
         named.append(Wanted("id", chosen.id))
     if chosen.source != usual.source:
         named.append(Wanted("source", chosen.source))
+    if chosen.lang != usual.lang:
+        named.append(Wanted("lang", chosen.lang))
     return named
 
 
-def describe_absent_fields(corpus: Corpus, given: Input) -> list[str]:
-    """A line for each field that somebody chose and no document of a corpus has."""
-    wanted = wanted_fields(given)
+def has_language(given: pa.StringArray) -> bool:
+    """Whether one of these records says its language."""
+    if given.null_count == len(given):
+        return False
+    return bool(pc.any(pc.not_equal(pc.utf8_trim_whitespace(given), "")).as_py())
+
+
+def describe_absent_fields(corpus: Corpus, given: Input, *, has_languages: bool) -> list[str]:
+    """A line for each field that somebody chose and no document of a corpus has; `has_languages` is whether a record
+    said its language."""
+    chosen = wanted_fields(given)
+    languages = [field for field in chosen if field.use == "lang"]
+    wanted = [field for field in chosen if field.use != "lang"]
     parts = [part for part in corpus.parts if part.rows]
     if not parts:
         return []
@@ -63,7 +75,8 @@ def describe_absent_fields(corpus: Corpus, given: Input) -> list[str]:
             commits = corpus.map(step, _Look(tuple(wanted), given.source), asked)
             found = {place for commit in commits for place in cast("list[int]", commit.result["found"])}
             wanted = [field for place, field in enumerate(wanted) if place not in found]
-    return [field.describe(given.source) for field in wanted]
+    absent = wanted if has_languages else wanted + languages
+    return [field.describe(given.source) for field in absent]
 
 
 @dataclass(frozen=True)

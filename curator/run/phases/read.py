@@ -16,6 +16,7 @@ from curator.readers.base import Failure, ReadOptions, Records, Split
 from curator.readers.batches import digest_record
 from curator.readers.registry import load_reader
 from curator.run.clock import TaskClock
+from curator.run.fields import has_language
 from curator.run.holdout import members
 from curator.run.journal import CRASH, Journal
 from curator.run.notes import count_notes
@@ -81,6 +82,7 @@ class ReadTask:
         writer = PartWriter(pipeline, outputs)
         failures = list(split.failures)
         noted: dict[str, list[int]] = {}
+        tagged = False
         for records in reader.read(split, self.options):
             failures.extend(records.failures)
             if journal is not None:
@@ -88,6 +90,7 @@ class ReadTask:
                 failures.extend(poison)
             documents, found, languages = ingest(records, split, pipeline, outputs.clock)
             failures.extend(found)
+            tagged = tagged or has_language(records.records.column("lang"))
             if records.notes:
                 count_notes(noted, records.notes, set(documents.column("position").to_pylist()))
             writer.write(documents, languages, IN)
@@ -102,6 +105,7 @@ class ReadTask:
             "digest": reader.digest(split),
             "failed": len(failures),
             "noted": noted,
+            "tagged": tagged,
             "consumed": split.consumed,
         }
 

@@ -28,12 +28,12 @@ def warnings_of(tmp_path: Path, documents: Sequence[Mapping[str, object]], **giv
 def test_fields_that_no_document_has_are_named(tmp_path: Path) -> None:
     documents: list[Mapping[str, object]] = [
         {"text": TEXT, "id": "a", "source": "books", "date": None, "note": ""},
-        {"text": TEXT, "inner": {"url": "x"}, "n": 0},
+        {"text": TEXT, "inner": {"url": "x"}, "n": 0, "lang": "en", "tongue": " "},
     ]
     told = warnings_of(
         tmp_path,
         documents,
-        fields={"id": "identity", "source": "site"},
+        fields={"id": "identity", "source": "site", "lang": "tongue"},
         metadata=["url", "date", "note", "inner", "n"],
         source="crawl",
     )
@@ -43,14 +43,15 @@ def test_fields_that_no_document_has_are_named(tmp_path: Path) -> None:
         "no document has anything in the field 'note', which input.metadata names",
         "no document has an id in the field 'identity', which input.fields.id names",
         "no document has a source other than 'crawl' in the field 'site', which input.fields.source names",
+        "no document has a language in the field 'tongue', which input.fields.lang names",
     ]
 
 
 def test_one_document_that_has_a_field_is_enough_whatever_file_it_is_in(tmp_path: Path) -> None:
-    fields = {"url": "http://a.b", "identity": 7, "site": "books"}
+    fields = {"url": "http://a.b", "identity": 7, "site": "books", "tongue": "en"}
     files = [write_jsonl(tmp_path / f"{name}.jsonl", [{"text": TEXT}] * 3) for name in "abd"]
     files.append(write_jsonl(tmp_path / "c.jsonl", [{"text": TEXT}, {"text": TEXT, **fields}]))
-    given = {"fields": {"id": "identity", "source": "site"}, "metadata": ["url"]}
+    given = {"fields": {"id": "identity", "source": "site", "lang": "tongue"}, "metadata": ["url"]}
     manifest = run_stages(files, tmp_path / "run", "pii", language="off", input=given).manifest
     assert manifest["warnings"] == []
 
@@ -74,7 +75,14 @@ def test_headers_of_warc_that_no_record_has_are_not_missed(tmp_path: Path) -> No
     assert manifest["warnings"] == []
 
 
-@pytest.mark.parametrize("use", ["id", "source"])
+def test_a_language_that_the_text_tells_is_none_of_the_field(tmp_path: Path) -> None:
+    file = write_jsonl(tmp_path / "a.jsonl", [{"text": TEXT}])
+    manifest = run_stages([file], tmp_path / "run", "pii", input={"fields": {"lang": "tongue"}}).manifest
+    assert ["lang", "en", "in", 1] in [row[:4] for row in cast("list[list[object]]", manifest["funnel"])]
+    assert manifest["warnings"] == ["no document has a language in the field 'tongue', which input.fields.lang names"]
+
+
+@pytest.mark.parametrize("use", ["id", "source", "lang"])
 def test_fields_that_are_called_as_by_default_are_not_looked_for(use: str) -> None:
     assert wanted_fields(Input()) == []
     chosen = wanted_fields(Input(fields=FieldNames(**{use: "other"})))
