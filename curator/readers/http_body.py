@@ -1,19 +1,34 @@
 """The body of an HTTP response as it was sent: whether it ends before it should, as a crawl that broke off leaves it,
 and its encodings undone where FastWARC refuses them.
 
-FastWARC decodes a body that ends early as far as it goes, without a word. It refuses what breaks off within a chunk,
-extensions of chunks, the name `x-gzip`, raw DEFLATE, and encodings that it does not know.
+FastWARC decodes a body that ends early as far as it goes, without a word, but for Brotli and Zstandard, which it
+refuses. It refuses also what breaks off within a chunk, extensions of chunks, the name `x-gzip`, raw DEFLATE, and
+encodings that it does not know.
 """
 
 from __future__ import annotations
 
 import re
+import sys
 import zlib
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
 
 _CHUNK_HEAD = re.compile(rb"([0-9a-fA-F]{1,8})(?:[ \t]*|[ \t]*;[^\r\n]*)\r\n")
 _PART_OF_HEAD = re.compile(rb"(?:[0-9a-fA-F]{1,8}(?:[ \t]*|[ \t]*;[^\r\n]*)\r?)?")
 _GZIP_MAGIC = b"\x1f\x8b"
+_ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
+"""Of a frame (RFC 8878, section 3.1.1)."""
+_BINARY = re.compile(rb"[\x00-\x08\x0b\x0e-\x1a\x1c-\x1f]")
+"""Bytes that are in no text (MIME Sniffing Standard, 'binary data byte'): every eighth one of what is packed."""
+_SAMPLE_BYTES = 1445
+"""How far they are looked for (the same, 'resource header')."""
 _TRAILER_BYTES = 8
 """CRC-32 and length of what a gzip member holds (RFC 1952, section 2.3.1)."""
 _LENGTH_DIGITS = 18
@@ -30,8 +45,9 @@ class Body:
 
 
 def decode(sent: bytes, transfer_encoding: str | None, content_encoding: str | None, limit: int) -> Body:
-    """Undo chunks, gzip and deflate (RFC 9110, section 8.4.1; RFC 9112, section 7), the last that was applied first;
-    of what was packed, no more than `limit` + 1 bytes. OSError where one is broken.
+    """Undo chunks, gzip, deflate, Brotli and Zstandard (RFC 9110, section 8.4.1; RFC 9112, section 7; RFC 7932; RFC
+    8878), the last that was applied first; of what was packed, no more than `limit` + 1 bytes. OSError where one is
+    broken.
 
     Another encoding, and one that the body does not have, are passed over: crawlers undo encodings and leave the
     header, and servers name as one what is none (`utf-8`)."""
@@ -69,38 +85,76 @@ def _join_chunks(body: bytes, limit: int) -> tuple[bytes, bool] | None:
 def _gunzip(body: bytes, limit: int) -> tuple[bytes, bool] | None:
     if not body.startswith(_GZIP_MAGIC):
         return None
-    return _inflate(body, _WINDOWS["gzip"], limit)
+    return _unpack(body, lambda: zlib.decompressobj(_WINDOWS["gzip"]), _GZIP_MAGIC, limit)
 
 
 def _undeflate(body: bytes, limit: int) -> tuple[bytes, bool] | None:
     """Of deflate, which is zlib, and which some servers send without its wrapper (RFC 9110, section 8.4.1.2). Raw, it
     is taken for that only where it ends: other bytes could begin like it."""
     try:
-        return _inflate(body, _WINDOWS["deflate"], limit)
+        return _unpack(body, zlib.decompressobj, _GZIP_MAGIC, limit)
     except OSError:
         pass
     try:
-        found = _inflate(body, -zlib.MAX_WBITS, limit)
+        found = _unpack(body, lambda: zlib.decompressobj(-zlib.MAX_WBITS), _GZIP_MAGIC, limit)
     except OSError:
         return None
     return found if found[1] else None
 
 
-def _inflate(packed: bytes, window: int, limit: int) -> tuple[bytes, bool]:
-    """What is packed, up to `limit` + 1 bytes, and whether it ends. OSError where it is damaged."""
+def _unzstd(body: bytes, limit: int) -> tuple[bytes, bool] | None:
+    if not body.startswith(_ZSTD_MAGIC):
+        return None
+    return _unpack(body, zstd.ZstdDecompressor, _ZSTD_MAGIC, limit)
+
+
+def _unbrotli(body: bytes, limit: int) -> tuple[bytes, bool] | None:
+    """Of Brotli, which begins with no magic. What does not end is taken for it only where it cannot be text."""
+    import brotli
+
+    stream = brotli.Decompressor()
+    is_binary = _BINARY.search(body, 0, _SAMPLE_BYTES) is not None
+    try:
+        found: bytes = stream.process(body, limit + 1)[: limit + 1]
+    except brotli.error as error:
+        if is_binary:
+            raise OSError(str(error)) from error
+        return None
+    has_ended = stream.is_finished() or len(found) > limit
+    return (found, has_ended) if has_ended or is_binary else None
+
+
+class _Stream(Protocol):
+    """One member, stream or frame."""
+
+    @property
+    def eof(self) -> bool:
+        """Whether it has ended."""
+
+    @property
+    def unused_data(self) -> bytes:
+        """What follows it."""
+
+    def decompress(self, data: bytes, max_length: int, /) -> bytes:
+        """What is packed, so many bytes at most."""
+
+
+def _unpack(packed: bytes, make: Callable[[], _Stream], magic: bytes, limit: int) -> tuple[bytes, bool]:
+    """What is packed, up to `limit` + 1 bytes, and whether it ends; further streams that begin with `magic` go on.
+    OSError where it is damaged."""
     parts: list[bytes] = []
     room = limit + 1
     while room > 0:
-        stream = zlib.decompressobj(window)
+        stream = make()
         try:
             parts.append(stream.decompress(packed, room))
-        except zlib.error as error:
+        except (zlib.error, zstd.ZstdError) as error:
             raise OSError(str(error)) from error
         room -= len(parts[-1])
         if not stream.eof:
             return b"".join(parts), room <= 0
         packed = stream.unused_data
-        if not packed.startswith(_GZIP_MAGIC):
+        if not packed.startswith(magic):
             break
     return b"".join(parts), True
 
@@ -143,7 +197,14 @@ def breaks_off(packed: bytes, content_encoding: str | None, body: bytes) -> bool
     return False
 
 
-_UNDO = {"chunked": _join_chunks, "gzip": _gunzip, "x-gzip": _gunzip, "deflate": _undeflate}
+_UNDO = {
+    "chunked": _join_chunks,
+    "gzip": _gunzip,
+    "x-gzip": _gunzip,
+    "deflate": _undeflate,
+    "br": _unbrotli,
+    "zstd": _unzstd,
+}
 
 
 def _trailer(body: bytes) -> bytes:

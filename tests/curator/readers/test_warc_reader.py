@@ -9,6 +9,7 @@ import json
 import zlib
 from pathlib import Path
 
+import brotli
 import pytest
 from fastwarc.warc import WarcRecord, WarcRecordType
 from hypothesis import given, settings
@@ -107,6 +108,10 @@ def test_what_is_no_page_counts_as_nothing(record: bytes) -> None:
     assert found.failures == []
 
 
+BROTLI = brotli.compress("<p>Würde</p>".encode())
+BROTLI_WITH_EXTENSION = b"%x;a=b\r\n%s\r\n0\r\n\r\n" % (len(BROTLI), BROTLI)
+
+
 @pytest.mark.parametrize(
     ("headers", "body"),
     [
@@ -117,6 +122,8 @@ def test_what_is_no_page_counts_as_nothing(record: bytes) -> None:
         ("Content-Type: text/html\r\nContent-Encoding: X-GZip", gzip.compress("<p>Würde</p>".encode(), mtime=0)),
         ("Content-Type: text/html\r\nContent-Encoding: x-gzip", "<p>Würde</p>".encode()),
         ("Content-Type: text/html\r\nContent-Encoding: deflate", raw_deflate("<p>Würde</p>".encode())),
+        ("Content-Type: text/html\r\nContent-Encoding: br", "<p>Würde</p>".encode()),
+        ("Content-Type: text/html\r\nTransfer-Encoding: chunked\r\nContent-Encoding: br", BROTLI_WITH_EXTENSION),
         ("Content-Type: text/html\r\nContent-Encoding: utf-8", "<p>Würde</p>".encode()),
         ("Content-Type: text/html\r\nContent-Encoding: gzip", "<p>Würde</p>".encode()),
         ("Content-Type: text/html\r\nTransfer-Encoding: chunked", "<p>Würde</p>".encode()),
@@ -192,16 +199,16 @@ def test_of_records_over_the_limit_only_pages_and_texts_fail() -> None:
         assert len(found.records) == 3
 
 
-@pytest.mark.parametrize("encoding", ["gzip", "x-gzip", "deflate"])
+@pytest.mark.parametrize("encoding", ["gzip", "x-gzip", "deflate", "br"])
 def test_a_body_that_unpacks_beyond_the_limit_fails(encoding: str) -> None:
-    pack = raw_deflate if encoding == "deflate" else gzip.compress
+    pack = {"deflate": raw_deflate, "br": brotli.compress}.get(encoding, gzip.compress)
     bomb = warc_record(response(pack(bytes(10_000_000)), f"Content-Type: text/html\r\nContent-Encoding: {encoding}"))
     found = read_bytes(READER, bomb, ReadOptions(max_document_bytes=1_000_000))
     assert found.failures == [(0, "document.too_large")]
 
 
 BODY = ("<p>" + "".join(f"Würde {n} und Wort {n * n}. " for n in range(300)) + "</p>").encode()
-PACKED = {"gzip": gzip.compress(BODY, mtime=0), "deflate": zlib.compress(BODY)}
+PACKED = {"gzip": gzip.compress(BODY, mtime=0), "deflate": zlib.compress(BODY), "br": brotli.compress(BODY)}
 CHUNKS = b"".join(b"%x\r\n%s\r\n" % (len(BODY[at : at + 500]), BODY[at : at + 500]) for at in range(0, len(BODY), 500))
 GZIP_CHUNKS = b"".join(
     b"%x\r\n%s\r\n" % (len(PACKED["gzip"][at : at + 99]), PACKED["gzip"][at : at + 99])
@@ -213,6 +220,8 @@ CUT = [
     ("Content-Encoding: gzip", PACKED["gzip"][: len(PACKED["gzip"]) // 2]),
     ("Content-Encoding: gzip", PACKED["gzip"] + PACKED["gzip"][:400]),
     ("Content-Encoding: Deflate", PACKED["deflate"][:-200]),
+    ("Content-Encoding: br", PACKED["br"][:-200]),
+    ("Transfer-Encoding: chunked\r\nContent-Encoding: br", b"%x\r\n%s" % (len(PACKED["br"]), PACKED["br"][:-200])),
     ("Transfer-Encoding: chunked", CHUNKS),
     ("Transfer-Encoding: chunked\r\nContent-Encoding: gzip", GZIP_CHUNKS),
     (
@@ -235,6 +244,8 @@ WHOLE = [
     ("Content-Encoding: gzip", PACKED["gzip"] + PACKED["gzip"]),
     ("Content-Encoding: gzip", b""),
     ("Content-Encoding: deflate", PACKED["deflate"]),
+    ("Content-Encoding: br", PACKED["br"]),
+    ("Transfer-Encoding: chunked\r\nContent-Encoding: br", PACKED["br"]),
     ("Content-Encoding: identity", BODY),
     ("Transfer-Encoding: chunked", CHUNKS + LAST_CHUNK),
     ("Transfer-Encoding: chunked", CHUNKS + b"0\r\nTrailer: 1\r\n\r\n"),
