@@ -5,7 +5,7 @@ import { digest, field, fill, h, labelsOf, say, told } from "./elements.js";
 
 export async function showSubmit(main, signal) {
   document.title = "Submit · Curator";
-  const [{ recipes }, { stages }] = await Promise.all([get("/v1/recipes", signal), get("/v1/stages", signal)]);
+  const [{ recipes }, { stages, broken }] = await Promise.all([get("/v1/recipes", signal), get("/v1/stages", signal)]);
   const schemas = Object.fromEntries(stages.map((stage) => [stage.name, stage]));
   const key = crypto.randomUUID ? crypto.randomUUID() : String(Math.random()).slice(2);
   const recipe = h("select", { onchange: showStages }, recipes.map(({ name }) => h("option", { value: name, selected: name === "web" }, name)));
@@ -24,6 +24,7 @@ export async function showSubmit(main, signal) {
     field("Labels", labels, "NAME=VALUE, with commas between"),
     field("Time limit in seconds", timeout, "none if empty"),
     h("details", {}, h("summary", {}, "Parameters of the stages"), parameters),
+    brokenView(broken),
     h("p", { class: "row" }, send)));
   await showStages();
 
@@ -72,6 +73,14 @@ export async function showSubmit(main, signal) {
   function overrides() {
     return controls.filter(({ control }) => control.value !== "").map(({ name, control }) => `${name}=${control.value}`);
   }
+}
+
+// Stages of other packages that could not be loaded: whoever misses one sees why.
+function brokenView(broken) {
+  if (!broken.length) return null;
+  return h("section", { class: "warnings" },
+    h("p", {}, "Stages that cannot be loaded, and that no recipe can have until their packages are mended and the service is started again:"),
+    h("ul", {}, broken.map(({ detail }) => h("li", {}, detail))));
 }
 
 // The control of a parameter that is one value; lists and mappings are for recipes in files.

@@ -15,8 +15,10 @@ import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from serve.models import RunRequest
+from serve.routes import recipes
 from serve.states import State
 from serve.training_models import TrainingRequest
+from tests.command import installed_package
 from tests.runs import make_texts, write_jsonl
 from tests.serve.servers import Running, await_state, await_that, make_settings, running, small_request
 from tests.serve.test_trainings import TINY
@@ -165,6 +167,30 @@ def test_the_form_has_the_parameters_of_the_stages(page: Page, served: tuple[Run
     page.get_by_text("Parameters of the stages").click()
     expect(page.get_by_label("permutations")).to_be_visible()
     expect(page.get_by_label("min_bits", exact=True)).to_be_visible()
+
+
+@pytest.fixture
+def broken(tmp_path: Path) -> Iterator[None]:
+    """A package that adds two stages, neither of which can be loaded."""
+    recipes._stages.cache_clear()
+    with installed_package(tmp_path, "theirs", "curator.stages", ["one = theirs:One", "two = their_gone:Two"], ""):
+        yield
+    recipes._stages.cache_clear()
+
+
+def test_the_form_tells_which_stages_cannot_be_loaded_and_why(
+    page: Page, served: tuple[Running, list[str]], broken: None
+) -> None:
+    page.goto(f"{served[0].url}/#/submit")
+    told = "the package theirs 0.1, which adds"
+    expect(page.get_by_text(f"{told} 'one', cannot be imported: AttributeError")).to_be_visible()
+    expect(page.get_by_text(f"{told} 'two', cannot be imported: there is no module 'their_gone'")).to_be_visible()
+
+
+def test_a_form_says_nothing_of_stages_where_all_are_loaded(page: Page, served: tuple[Running, list[str]]) -> None:
+    page.goto(f"{served[0].url}/#/submit")
+    expect(page.get_by_text("Parameters of the stages")).to_be_visible()
+    expect(page.get_by_text("cannot be loaded")).to_have_count(0)
 
 
 @pytest.fixture
