@@ -21,7 +21,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from curator.document import string_buffer
-from curator.kernel import kernel
+from curator.kernel import at, inline_kernel, kernel
 from curator.text.segment import read_only
 from curator.text.tables import COMBINING, COMPOSES, CONTROL, NOT_NFC, TAKES_LETTER, TAKES_MARK, tables
 
@@ -38,6 +38,16 @@ MARK_MOJIBAKE = 8
 
 _LEAD = 0x40
 """Flag beside those of `Tables.normalisation`: may be the first byte of a UTF-8 sequence, read in another encoding."""
+
+_ONE, _TWO, _THREE = np.uint64(1), np.uint64(2), np.uint64(3)
+_BLOCK = 32
+"""Bytes that are looked at together."""
+_STEP = 8
+"""Bytes that are looked at one by one, at least, where a block is not calm, before the next one is tried."""
+_BEFORE, _BEHIND = 2, 3
+"""Bytes before and behind one that are looked at with it."""
+_OMEGA, _PI = 0xCEA9, 0xCF80
+"""Letters beside which others may stand in a calm block, and that may end a sequence of mojibake: as UTF-8."""
 
 
 @dataclass(frozen=True)
@@ -251,6 +261,50 @@ def _as_string(text: pa.BinaryArray) -> pa.StringArray:
     return pa.Array.from_buffers(kind, len(text), [None, offsets, data], 0, text.offset)
 
 
+@inline_kernel
+def _is_odd(data: NDArray[np.uint8], place: np.uint64) -> bool:
+    """Whether the byte at `place` keeps a text from being calm; cheap, and true too often rather than too seldom.
+
+    Calm is valid UTF-8 of characters that normalisation leaves alone whatever stands before them, and of which those
+    that end a sequence of mojibake stand between ASCII, or behind letters that begin none in the same encoding. There
+    is no branch in it, so that it is asked of many bytes at once. _BEFORE bytes before and _BEHIND behind are read.
+    """
+    byte, before, second = data[place], data[place - _ONE], data[place - _TWO]
+    after, second_after, third_after = data[place + _ONE], data[place + _TWO], data[place + _THREE]
+    control = (byte < 0x20) & (byte != 0x09) & (byte != 0x0A) | (byte == 0x7F)
+    follows = (before >= 0xC0) | (second >= 0xE0)
+    tail = (byte & 0xC0) == 0x80
+    # Greek from U+0390 to U+03CE, Cyrillic from U+0410 to U+044F: in clean text they stand beside each other.
+    letter = (byte == 0xCE) & (after >= 0x90) | (byte == 0xCF) & (after <= 0x8E)
+    letter = letter | (byte == 0xD0) & (after >= 0x90) | (byte == 0xD1) & (after <= 0x8F)
+    # Hebrew from U+05D0 on, Arabic from U+0620 to U+064A and from U+0680 to U+06BF.
+    letter = letter | (byte == 0xD7) & (after >= 0x90) | (byte == 0xD8) & (after >= 0xA0)
+    letter = letter | (byte == 0xD9) & (after <= 0x8A) | (byte == 0xDA)
+    # Vietnamese letters; U+3000 to U+D77F without what combines, and without U+A000 to U+ABFF; full-width forms.
+    kana = (after != 0x80) & (after != 0x82) | (after == 0x80) & (second_after < 0xAA)
+    kana = kana | (after == 0x82) & ((second_after & 0xFE) != 0x9A) & (second_after != 0x99)
+    letter = (
+        letter | (byte == 0xE1) & ((after & 0xFE) == 0xBA) | (byte == 0xE3) & kana | (byte >= 0xE4) & (byte <= 0xE9)
+    )
+    letter = letter | (byte == 0xEA) & (after >= 0xB0) | (byte == 0xEB) | (byte == 0xEC)
+    letter = letter | (byte == 0xED) & (after <= 0x9D) | (byte == 0xEF) & ((after & 0xFE) == 0xBC)
+    # Letters and signs from U+00A0 to U+017F, the rest of these Cyrillic ones; punctuation from U+2010 to U+203F.
+    alone = (byte >= 0xC3) & (byte <= 0xC5) | (byte == 0xC2) & (after >= 0xA0) | (byte == 0xD0) | (byte == 0xD1)
+    alone = alone & (second_after < 0x80)
+    alone = alone | (byte == 0xE2) & (after == 0x80) & (second_after >= 0x90) & (third_after < 0x80)
+    known = (byte < 0x80) | letter | alone & (before < 0x80) | tail
+    return bool(control | (follows != tail) | (not known))
+
+
+@inline_kernel
+def _is_calm(data: NDArray[np.uint8], place: np.uint64) -> bool:
+    """Whether _BLOCK bytes are calm."""
+    odd = False
+    for step in range(np.uint64(_BLOCK)):
+        odd = odd | _is_odd(data, place + step)
+    return not odd
+
+
 @kernel
 def _scan(
     data: NDArray[np.uint8],
@@ -264,7 +318,8 @@ def _scan(
     marks: NDArray[np.uint8],
 ) -> None:
     for row in range(marks.size):
-        place = offsets[row]
+        begin = offsets[row]
+        place = begin
         end = offsets[row + 1]
         mark = 0
         if end - place >= 3 and data[place] == 0xEF and data[place + 1] == 0xBB and data[place + 2] == 0xBF:
@@ -277,50 +332,60 @@ def _scan(
         lacks_two = np.int64(0)
         ended = np.int64(0)
         while place < end:
-            if end - place >= 32:
-                # 32 bytes at a time as vector code: nothing to do where all are ASCII and none is a control character.
+            if end - place >= _BLOCK:
+                # A block at a time as vector code: nothing to do where all are ASCII and none is a control character.
                 high = np.uint8(0)
                 control = False
-                for step in range(32):
-                    byte = data[place + step]
+                for step in range(_BLOCK):
+                    byte = at(data, place + step)
                     high |= byte
                     control |= byte < 0x20 and byte != 0x09 and byte != 0x0A
                     control |= byte == 0x7F
                 if control:
                     mark |= MARK_CONTROL
                 if high < 0x80:
-                    place += 32
-                    starter = np.int64(data[place - 1])
+                    place += _BLOCK
+                    starter = np.int64(at(data, place - 1))
                     former_class = np.int64(0)
                     lacks_one = np.int64(0)
                     lacks_two = np.int64(0)
                     ended = np.int64(0)
                     continue
-            stop = min(place + 32, end)
+                # Or where it is calm: only its last character is looked at, and as if ASCII stood before it.
+                if place - begin >= _BEFORE and end - place >= _BLOCK + _BEHIND and ended == 0:
+                    first_two = np.int64(at(data, place)) << 8 | np.int64(at(data, place + 1))
+                    may_end = (lacks_one | lacks_two) != 0 and first_two in (_OMEGA, _PI)
+                    if not may_end and _is_calm(data, np.uint64(place)):
+                        place += _BLOCK - 1
+                        while at(data, place) & 0xC0 == 0x80:
+                            place -= 1
+                        lacks_one = np.int64(0)
+                        lacks_two = np.int64(0)
+            stop = min(place + _STEP, end)
             while place < stop:
-                first = np.int64(data[place])
+                first = np.int64(at(data, place))
                 point = first
                 width = 1
                 if first >= 0x80:
                     point = np.int64(-1)
                     if first < 0xE0:
                         if first >= 0xC2 and place + 1 < end:
-                            second = np.int64(data[place + 1]) ^ 0x80
+                            second = np.int64(at(data, place + 1)) ^ 0x80
                             if second < 0x40:
                                 point = (first & 0x1F) << 6 | second
                                 width = 2
                     elif first < 0xF0:
                         if place + 2 < end:
-                            second = np.int64(data[place + 1]) ^ 0x80
-                            third = np.int64(data[place + 2]) ^ 0x80
+                            second = np.int64(at(data, place + 1)) ^ 0x80
+                            third = np.int64(at(data, place + 2)) ^ 0x80
                             value = (first & 0x0F) << 12 | second << 6 | third
                             if (second | third) < 0x40 and value >= 0x800 and (value & 0xF800) != 0xD800:
                                 point = value
                                 width = 3
                     elif first < 0xF5 and place + 3 < end:
-                        second = np.int64(data[place + 1]) ^ 0x80
-                        third = np.int64(data[place + 2]) ^ 0x80
-                        fourth = np.int64(data[place + 3]) ^ 0x80
+                        second = np.int64(at(data, place + 1)) ^ 0x80
+                        third = np.int64(at(data, place + 2)) ^ 0x80
+                        fourth = np.int64(at(data, place + 3)) ^ 0x80
                         value = (first & 0x07) << 18 | second << 12 | third << 6 | fourth
                         if (second | third | fourth) < 0x40 and 0x10000 <= value < 0x110000:
                             point = value
@@ -331,7 +396,7 @@ def _scan(
                         stop = end
                         break
                 place += width
-                flag = np.int64(flags[point])
+                flag = np.int64(at(flags, point))
                 if flag & (NOT_NFC | CONTROL | COMPOSES | COMBINING):
                     if flag & NOT_NFC:
                         mark |= MARK_NFC
@@ -340,12 +405,12 @@ def _scan(
                         if 0x80 <= point < 0xA0:  # hardly meant: a byte of Windows-1252 that was read as Latin-1
                             mark |= MARK_MOJIBAKE
                     if flag & COMBINING:
-                        current = np.int64(combining[point])
-                        if former_class > current or (flag & COMPOSES and flags[starter] & TAKES_MARK):
+                        current = np.int64(at(combining, point))
+                        if former_class > current or (flag & COMPOSES and at(flags, starter) & TAKES_MARK):
                             mark |= MARK_NFC
                         former_class = current
                     else:
-                        if flag & COMPOSES and former_class == 0 and flags[starter] & TAKES_LETTER:
+                        if flag & COMPOSES and former_class == 0 and at(flags, starter) & TAKES_LETTER:
                             mark |= MARK_NFC
                         starter = point
                         former_class = np.int64(0)
@@ -354,13 +419,13 @@ def _scan(
                     former_class = np.int64(0)
                 if (flag & _LEAD) | lacks_one | lacks_two | ended:
                     if point < MASK_POINTS:
-                        tail = np.int64(tails[point])
+                        tail = np.int64(at(tails, point))
                         done = lacks_one & tail
                         if done & ~in_runs or done & ended:
                             mark |= MARK_MOJIBAKE
                         ended_now = done & in_runs
-                        lacks_one = (lacks_two & tail) | np.int64(pairs[point])
-                        lacks_two = np.int64(triples[point])
+                        lacks_one = (lacks_two & tail) | np.int64(at(pairs, point))
+                        lacks_two = np.int64(at(triples, point))
                         # The pair before is remembered while the next one is open.
                         ended = ended_now | (ended & lacks_one)
                     else:

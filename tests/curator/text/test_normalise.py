@@ -128,6 +128,78 @@ def test_marks_are_those_of_the_plain_reference(texts: list[bytes]) -> None:
     assert scan(binary(*texts)).tolist() == [plain_marks(text) for text in texts]
 
 
+CALM = (
+    "plain words, 12\n",
+    "Ελλάδα",
+    "Москва",
+    "שלום",
+    "سلام",
+    "人民",
+    "かなカ",
+    "한국",
+    "ế",
+    "Ａ",
+    "a é b ",
+    "x – y",
+    "aï",
+    "\u017f",
+)
+"""What blocks of bytes are passed over of."""
+
+
+@same_unicode
+@compiles
+@given(
+    st.lists(
+        st.lists(st.one_of(st.sampled_from(CALM), st.sampled_from([*NASTY, *"вπΩσΓЎІ’°"])), max_size=40).map("".join),
+        max_size=3,
+    ),
+    st.integers(0, 32),
+)
+def test_blocks_that_are_passed_over_have_no_mark_in_them(texts: list[str], shift: int) -> None:
+    raw = [b" " * shift + text.encode() for text in texts]
+    assert scan(binary(*raw)).tolist() == [plain_marks(text) for text in raw]
+
+
+def check_marks_in_blocks(texts: list[bytes]) -> None:
+    """Texts that are too short for a block have the same marks between so much ASCII that they stand in one."""
+    alone = scan(binary(*texts)).tolist()
+    for before in (10, 36):  # in the midst of a block, and across its end
+        assert scan(binary(*(b"." * before + text + b"." * 40 for text in texts))).tolist() == alone
+
+
+def test_every_character_has_the_same_marks_in_a_block_as_alone() -> None:
+    points = [point for point in range(0x30000) if not 0xD800 <= point < 0xE000]
+    for before in (".", "か", "α", "\u05c1", "\u302c"):
+        check_marks_in_blocks([f"{before}{chr(point)}.".encode() for point in points])
+
+
+def test_every_sequence_of_bytes_has_the_same_marks_in_a_block_as_alone() -> None:
+    others = [0x00, 0x2E, 0x7F, 0x80, 0x8F, 0x90, 0x9D, 0x9F, 0xA0, 0xBF, 0xC3, 0xE3, 0xFF]
+    check_marks_in_blocks(
+        [bytes([0x2E, first, second, third]) for first in range(0x80, 0x100) for second in others for third in others]
+    )
+
+
+def test_a_block_is_not_read_with_the_text_before_it() -> None:
+    assert scan(binary(b".\xc3", b"\xa9" + b"." * 50)).tolist() == [MARK_INVALID] * 2
+
+
+@pytest.mark.parametrize("before", range(16))
+def test_a_pair_before_a_block_is_none_before_what_comes_behind_it(before: int) -> None:
+    text = "." * before + "Рџ" + "о" * 15 + "Рџ" + "." * 40
+    assert scan(binary(text.encode())).tolist() == [plain_marks(text.encode())] == [0]
+
+
+def test_every_pair_of_characters_of_mojibake_has_the_same_marks_in_a_block_as_alone() -> None:
+    signs = {"人", "か", "A"}
+    for encoding in ("latin-1", "cp1252", "cp1251", "cp1253", "mac-roman", "cp437"):
+        signs.update(bytes([byte]).decode(encoding, "ignore") for byte in range(0x80, 0x100))
+    pairs = [f".{first}{second}" for first in signs - {""} for second in signs - {""}]
+    check_marks_in_blocks([pair.encode() for pair in pairs])
+    check_marks_in_blocks([f"о{pair}о".encode() for pair in pairs])
+
+
 @same_unicode
 @compiles
 @given(nasty_text, st.integers(0, 70))
