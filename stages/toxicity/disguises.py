@@ -334,6 +334,7 @@ def _read_word(
     scripts = np.int64(0)
     hidden = False
     plain = HASH_START
+    plain_word = HASH_START
     last_letter = _ZERO
     inside = _ZERO
     place = begin
@@ -353,27 +354,30 @@ def _read_word(
             value = np.uint64(target if target >= 0 else expansions[first + item])
             if size >= LONGEST:
                 return _ZERO, False, _ZERO
-            plain = mix(plain, value)
             entry = similar[value] if value < similar.size else value
             if entry & _SIGN_FLAG:
                 # A mark of exclamation or a bar at the edge of a word is what it is.
                 if size == 0 and value in (0x21, 0x7C):
                     continue
+                plain = mix(plain, value)
                 signs += _ONE
                 letters[size] = entry ^ _SIGN_FLAG
                 written[size] = value
                 size += _ONE
                 if value not in (0x21, 0x7C):
                     last_letter = size
+                    plain_word = plain
                     inside = signs
             else:
                 if 0x30 <= value <= 0x39:
                     return _ZERO, False, _ZERO
+                plain = mix(plain, value)
                 scripts |= _script(value)
                 letters[size] = entry
                 written[size] = value
                 size += _ONE
                 last_letter = size
+                plain_word = plain
                 inside = signs
     size = last_letter
     stretched = False
@@ -383,7 +387,7 @@ def _read_word(
     mixed = scripts not in (0, _LATIN, _CYRILLIC, _GREEK)
     if size < LEAST_WRITTEN or _TWO * inside > size or not (inside > 0 or stretched or mixed or hidden):
         return _ZERO, False, _ZERO
-    return size, stretched, _ZERO if hidden else finish(plain)
+    return size, stretched, _ZERO if hidden else finish(plain_word)
 
 
 @kernel

@@ -25,7 +25,7 @@ def words(text: str) -> Iterator[str]:
     return (
         found.group()
         for found in re.finditer(
-            rf"[^\W_]([^\W_]|[@$!|€{ZERO_WIDTH_SPACE}]|[\u0300-\u036f])*|[@$!|€{ZERO_WIDTH_SPACE}]([^\W_]|[@$!|€{ZERO_WIDTH_SPACE}]|[\u0300-\u036f])*",
+            rf"[^\W_]([^\W_]|[@$!|€{ZERO_WIDTH_SPACE}]|[\u00ad\u0300-\u036f])*|[@$!|€{ZERO_WIDTH_SPACE}]([^\W_]|[@$!|€{ZERO_WIDTH_SPACE}]|[\u00ad\u0300-\u036f])*",
             text,
         )
     )

@@ -64,6 +64,8 @@ def test_a_disguised_term_is_found(text: str) -> None:
         "zorblax!",
         "Zorblax!!!",
         "t1lta",
+        "t1lta!",
+        "(|t1lta!!)",
         "zor\u00adblax",
         "z0rblaxen",
         "b0b",
