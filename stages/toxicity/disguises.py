@@ -5,7 +5,7 @@ Latin beside such of Cyrillic or Greek, a letter three times in a row, a zero-wi
 its skeleton (signs and letters that look alike are one, a stretched letter is single, or else double) and looked up
 among the skeletons of the terms of one word. What stands on the list as it is written is not counted again: the plain
 matcher has it. Other invisible characters, full-width and mathematical letters need nothing here: folding drops or
-replaces them before a unit is hashed.
+replaces them before a unit is hashed, and here before letters are counted.
 
 Not seen through: a sign for any letter (`w*rd`), letters spelled one by one (`w o r d`), missing and swapped letters.
 """
@@ -240,14 +240,17 @@ def _is_odd(data: NDArray[np.uint8], place: np.uint64) -> bool:
     beside_word = _is_ascii_letter(before) | (before >= 0x80) | _is_ascii_letter(after) | (after >= 0x80)
     stretched = letter & ((byte | _CASE) == (before | _CASE)) & ((byte | _CASE) == (second | _CASE))
     # The same letter of two or three bytes three times.
-    twos = (byte >= 0xC3) & (byte <= 0xDB) & (byte == second) & (byte == fourth) & (after == before) & (after == third)
+    twos = (byte >= 0xC3) & (byte <= 0xDF) & (byte == second) & (byte == fourth) & (after == before) & (after == third)
     threes = (byte >= 0xE0) & (byte == third) & (byte == sixth) & (after == second) & (after == fifth)
     threes = threes & (second_after == before) & (second_after == fourth)
+    # Letters of four bytes are mathematical ones, or seldom met. From U+1F000 to U+1FFFF there are pictures.
+    rare = (byte >= 0xF0) & (after != 0x9F)
     # A letter of Greek or Cyrillic behind one of ASCII, or before one.
     mixed = (byte >= 0xCD) & (byte <= 0xD4) & _is_ascii_letter(before) | (second >= 0xCD) & (second <= 0xD4) & letter
     euro = (after == 0x82) & (second_after == 0xAC)
     hidden = (after == 0x80) & (second_after == 0x8B)
-    return bool(_is_sign(byte) & beside_word | stretched | twos | threes | mixed | (byte == 0xE2) & (euro | hidden))
+    stretched = stretched | twos | threes | rare
+    return bool(_is_sign(byte) & beside_word | stretched | mixed | (byte == 0xE2) & (euro | hidden))
 
 
 @inline_kernel

@@ -14,10 +14,10 @@ ODD = re.compile(
     r"[0-9@$!|](?=[a-z]|[^\x00-\x7f])|(?<=[a-z])[0-9@$!|]|(?<=[^\x00-\x7f])[0-9@$!|]"  # a sign beside a letter
     r"|[a-z](?=[\u0340-\u053f])|(?<=[\u0340-\u053f])[a-z]"  # letters of two scripts
     r"|([a-z])\1\1"
-    r"|[\u200b€]",
+    r"|[\u200b€\U00010000-\U0001efff\U00020000-\U0010ffff]",
     re.IGNORECASE | re.ASCII,
 )
-STRETCHED = re.compile(r"([\u00c0-\u06ff\u0800-\uffff])\1\1")
+STRETCHED = re.compile(r"([\u00c0-\uffff])\1\1")
 
 
 def words(text: str) -> Iterator[str]:

@@ -12,9 +12,9 @@ from stages.toxicity.terms import compile_terms, read_terms
 from tests.stages.toxicity.helpers import make_batch
 from tests.stages.toxicity.plain_disguises import count_disguises
 
-TERMS = ("zorblax", "quill", "boob", "mopsat", "зубал", "ზუბალ", "t1lta")
+TERMS = ("zorblax", "quill", "boob", "mopsat", "зубал", "ზუბალ", "ߞߟߡߣ", "t1lta")
 """Invented words, so that the tests need none of the list."""
-LETTERS = "zorblaxquimpst зубалоахрზუბალ01378459@$!|€2.-\u200b\u00ad\u0301"
+LETTERS = "zorblaxquimpst зубалоахрზუბალߞߟߡߣ𝐳𝐨𝐫𝟎01378459@$!|€2.-\u200b\u00ad\u0301"
 
 
 def count(text: str, language: str = "en") -> int:
@@ -48,6 +48,10 @@ def count(text: str, language: str = "en") -> int:
         "зyбал",
         "зубааал",
         "ზუბაააალ",
+        "ߞߟߟߟߡߣ",
+        "𝐳𝐨𝐨𝐨𝐫𝐛𝐥𝐚𝐱",
+        "zo\U0001d428\U0001d5c8rblax",
+        "z\U0001d7cerblax",
         "zor\u200bblax",
         "zor\u200bb1ax",
         "say z0rblax.",
