@@ -31,6 +31,7 @@ from model.ablation.arms import (
 )
 from model.ablation.compare import Comparison, compare
 from model.ablation.held_out import Split, split_input
+from model.ablation.reading import of_lines, reading_of
 from model.data.documents import documents_of_files
 
 RESULT = "ablation.json"
@@ -70,14 +71,16 @@ class Outcome:
 def ablate(request: Request, listener: Callable[[Event], None]) -> Outcome:
     """Curate, train, and compare. What an earlier, stopped attempt in the same folder finished is not done again.
 
-    UserError when the folder is used by something else, or was begun with another request; StoppedError when a signal
-    stopped a training.
+    UserError when the recipes read their input differently, or the folder is used by something else or was begun with
+    another request; StoppedError when a signal stopped a training.
     """
     budgets = _budgets(request)
-    arms = make_arms(request.recipes, by_stage=request.by_stage, each_stage=request.each_stage)
+    reading = reading_of([recipe for _, recipe in request.recipes])
+    recipes = [(name, of_lines(recipe)) for name, recipe in request.recipes]
+    arms = make_arms(of_lines(reading), recipes, by_stage=request.by_stage, each_stage=request.each_stage)
     _begin(request, arms, budgets[0].config)
     output = request.output
-    split = split_input(request.inputs, output, request.held_out_share, request.config.seed, request.workers)
+    split = split_input(request.inputs, output, reading, request.held_out_share, request.config.seed, request.workers)
     documents, _ = documents_of_files([str(split.held_out)])
     runs = {}
     for arm in arms:

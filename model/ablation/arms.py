@@ -79,10 +79,12 @@ class ArmScores:
     tokens: int = 0
 
 
-def make_arms(recipes: Sequence[tuple[str, Recipe]], *, by_stage: bool = False, each_stage: bool = False) -> list[Arm]:
-    """The raw arm, then each recipe; with `by_stage` each beginning of its stages before it, with `each_stage` the
-    recipe without each of its stages after it."""
-    arms = [Arm(RAW, Recipe(name=RAW, stages=()))]
+def make_arms(
+    reading: Recipe, recipes: Sequence[tuple[str, Recipe]], *, by_stage: bool = False, each_stage: bool = False
+) -> list[Arm]:
+    """The raw arm, which reads and does nothing else, then each recipe; with `by_stage` each beginning of its stages
+    before it, with `each_stage` the recipe without each of its stages after it."""
+    arms = [Arm(RAW, reading.model_copy(update={"name": RAW}))]
     for name, recipe in recipes:
         before = RAW
         if by_stage:

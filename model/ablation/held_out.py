@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from curator.errors import UserError
+from curator.errors import CuratorError, UserError
 from curator.keys import random_fractions
 from curator.recipe import load_recipe_text
 from curator.recipe.model import Recipe
@@ -18,6 +18,7 @@ from curator.run.driver import Request, run
 from curator.run.store import put
 from curator.storage.parquet import parquet_table
 from curator.storage.path import as_path
+from model.ablation.reading import with_metadata
 from model.data.shards import Corpus, open_corpus
 
 RAW = "raw"
@@ -25,6 +26,8 @@ RAW = "raw"
 SIMILAR = 0.5
 """Jaccard similarity from which a document counts as nearly the same as a held-out one: lower than a recipe's own
 threshold, since here a document too many costs little and one too few is a test that was seen before."""
+READ_BY_RECIPES = "say in the recipes how their input is read, as with input: {fields: {text: NAME}}"
+"""What to do about an input that cannot be read: options of `curator process` are none of a comparison."""
 _EARLIER = ("dedup.exact_earlier", "dedup.near_earlier")
 
 
@@ -39,8 +42,9 @@ class Split:
     too_similar: int
 
 
-def split_input(inputs: tuple[str, ...], output: Path, share: float, seed: int, workers: int) -> Split:
-    """Read the input, hold out a share of every language, and remove from the rest what is similar to it.
+def split_input(inputs: tuple[str, ...], output: Path, reading: Recipe, share: float, seed: int, workers: int) -> Split:
+    """Read the input by the recipe `reading`, hold out a share of every language, and remove from the rest what is
+    similar to it.
 
     What was done already in `output` is not done again. UserError when nothing is held out or nothing is left.
     """
@@ -50,7 +54,12 @@ def split_input(inputs: tuple[str, ...], output: Path, share: float, seed: int, 
         counts: dict[str, int] = json.loads(record.read_bytes())
         return Split(split.raw, split.held_out, **counts)
     work = output / "work"
-    _run(inputs, work / "read", Recipe(name="read", stages=()), workers)
+    try:
+        _run(inputs, work / "read", reading, workers)
+    except CuratorError as error:
+        if error.hint is not None and "--set" in error.hint:
+            error.hint = READ_BY_RECIPES
+        raise
     corpus = open_corpus(str(work / "read"))
     drawn = _draw(corpus, share, seed)
     _write(work / "drawn.jsonl", (row for row in _rows(corpus) if row["id"] in drawn))
@@ -103,9 +112,10 @@ def _draw(corpus: Corpus, share: float, seed: int) -> set[str]:
 def _rows(corpus: Corpus, *, own_ids: bool = False) -> Iterator[dict[str, object]]:
     """The documents, each under its key, which alone is unique; or under the ids that they came with."""
     for group in corpus.groups:
-        for row in corpus.read(group, ("id", "key", "text", "lang", "source")).to_pylist():
+        for row in corpus.read(group, ("id", "key", "text", "lang", "source", "provenance.metadata")).to_pylist():
             name = row["id"] if own_ids else row["key"].hex()
-            yield {"id": name, "text": row["text"], "lang": row["lang"], "source": row["source"]}
+            document = {"id": name, "text": row["text"], "lang": row["lang"], "source": row["source"]}
+            yield with_metadata(document, row["provenance"]["metadata"])
 
 
 def _write(path: Path, rows: Iterator[Mapping[str, object]]) -> int:

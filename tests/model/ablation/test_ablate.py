@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from curator.errors import UserError
+from curator.errors import DataError, UserError
 from curator.recipe import load_recipe_text
+from curator.recipe.model import Recipe
 from curator.run.events import Event
 from model.ablation.ablate import Request, ablate
 from model.ablation.arms import StoppedError
@@ -22,6 +23,8 @@ from tests.model.corpora import make_documents, tiny_config
 from tests.runs import recipe_text, write_jsonl
 
 pytestmark = pytest.mark.slow
+
+READING = Recipe(name="read", stages=())
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +45,7 @@ def request(raw: Path, output: Path, **changes: object) -> Request:
 
 
 def test_near_duplicates_of_what_is_held_out_are_in_no_arm(raw: Path, tmp_path: Path) -> None:
-    split = split_input((str(raw),), tmp_path, 0.1, 0, 1)
+    split = split_input((str(raw),), tmp_path, READING, 0.1, 0, 1)
     held_out, left = (
         [found.text for found in documents_of_files([str(path)])[0]] for path in (split.held_out, split.raw)
     )
@@ -55,7 +58,7 @@ def test_near_duplicates_of_what_is_held_out_are_in_no_arm(raw: Path, tmp_path: 
 
 
 def test_every_language_is_held_out_and_left(raw: Path, tmp_path: Path) -> None:
-    split = split_input((str(raw),), tmp_path, 0.1, 0, 1)
+    split = split_input((str(raw),), tmp_path, READING, 0.1, 0, 1)
     held_out, left = (
         {found.lang for found in documents_of_files([str(path)])[0]} for path in (split.held_out, split.raw)
     )
@@ -84,6 +87,39 @@ def test_recipes_are_compared_on_the_same_documents(raw: Path, tmp_path: Path) -
         corpus = open_corpus(str(tmp_path / "out" / "arms" / arm / "run"))
         assert not texts & {found.text for found in documents_of_run(corpus, None)}
     assert json.loads((tmp_path / "out" / "ablation.json").read_text())["trainings"][0]["arm"] == "raw"
+
+
+def test_input_is_read_as_recipes_say_and_their_stages_have_its_metadata(tmp_path: Path) -> None:
+    documents = make_documents(60, units=(40, 80))
+    raw = write_jsonl(
+        tmp_path / "raw.jsonl",
+        [
+            {"content": document["text"], "meta": {"url": f"https://example.org/{number // 2}"}, "lang": "en"}
+            for number, document in enumerate(documents)
+        ],
+    )
+    text = (
+        "name: urls\ninput: {fields: {text: content}, metadata: [meta.url]}\n"
+        "stages:\n  - dedup: {url_field: meta.url, threshold: 1.0}\n"
+    )
+    urls = load_recipe_text(text, "urls.yaml")
+    without = load_recipe_text(
+        "name: without\ninput: {fields: {text: content}}\nstages:\n  - dedup: {threshold: 1.0}\n", "without.yaml"
+    )
+    outcome = ablate(request(raw, tmp_path / "out", recipes=(("without", without), ("urls", urls))), lambda event: None)
+    found = {score.arm: score.documents for score in outcome.scores}
+    left = [json.loads(line) for line in outcome.split.raw.read_text().splitlines()]
+    assert found["raw"] == found["without"] == len(left) == 60 - outcome.split.held_out_documents
+    assert found["urls"] == len({document["meta"]["url"] for document in left}) < len(left)
+
+
+def test_an_input_that_cannot_be_read_is_told_with_what_recipes_can_say(tmp_path: Path) -> None:
+    raw = write_jsonl(tmp_path / "raw.jsonl", [{"content": f"text {number}"} for number in range(200)])
+    with pytest.raises(DataError, match="there is no text field") as told:
+        split_input((str(raw),), tmp_path / "out", READING, 0.1, 0, 1)
+    assert told.value.hint is not None
+    assert "--" not in told.value.hint
+    assert "input: {fields: {text: NAME}}" in told.value.hint
 
 
 def test_what_was_done_is_not_done_again(raw: Path, tmp_path: Path) -> None:
@@ -119,7 +155,7 @@ def test_steps_that_were_taken_again_are_counted_once(raw: Path, tmp_path: Path)
 
 
 def test_another_request_is_refused(raw: Path, tmp_path: Path) -> None:
-    split_input((str(raw),), tmp_path / "work", 0.1, 0, 1)
+    split_input((str(raw),), tmp_path / "work", READING, 0.1, 0, 1)
     with pytest.raises(UserError, match="not empty"):
         ablate(request(raw, tmp_path / "work"), lambda event: None)
     twice = request(raw, tmp_path / "out").recipes * 2

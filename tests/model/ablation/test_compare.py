@@ -9,10 +9,12 @@ import numpy as np
 import pytest
 
 from curator.recipe import load_recipe_text
+from curator.recipe.model import Recipe
 from model.ablation.arms import ArmScores, make_arms
 from model.ablation.compare import Comparison, compare
 from tests.runs import recipe_text
 
+READING = Recipe(name="read", stages=())
 SIZES = np.full(200, 100.0)
 LANGUAGES = ["en", "fr"] * 100
 TO_RAW = {"a": ("a", "raw"), "b": ("b", "a"), "a without x": ("a", "a without x")}
@@ -74,14 +76,14 @@ def test_models_of_one_budget_are_compared_with_each_other() -> None:
 
 def test_a_recipe_is_compared_with_its_beginnings_and_with_itself_without_each_stage() -> None:
     recipe = load_recipe_text(recipe_text("dedup", "entropy", "pii"), "mine.yaml")
-    begun = {arm.name: arm.bought for arm in make_arms([("mine", recipe)], by_stage=True)}
+    begun = {arm.name: arm.bought for arm in make_arms(READING, [("mine", recipe)], by_stage=True)}
     assert begun == {
         "raw": None,
         "mine to dedup": ("mine to dedup", "raw"),
         "mine to entropy": ("mine to entropy", "mine to dedup"),
         "mine": ("mine", "mine to entropy"),
     }
-    without = {arm.name: arm for arm in make_arms([("mine", recipe)], each_stage=True)}
+    without = {arm.name: arm for arm in make_arms(READING, [("mine", recipe)], each_stage=True)}
     assert [arm.bought for arm in without.values()] == [
         None,
         ("mine", "raw"),
@@ -92,7 +94,7 @@ def test_a_recipe_is_compared_with_its_beginnings_and_with_itself_without_each_s
 
 def test_a_recipe_without_its_only_stage_is_the_raw_arm() -> None:
     recipe = load_recipe_text(recipe_text("dedup"), "mine.yaml")
-    assert [arm.name for arm in make_arms([("mine", recipe)], each_stage=True)] == ["raw", "mine"]
+    assert [arm.name for arm in make_arms(READING, [("mine", recipe)], each_stage=True)] == ["raw", "mine"]
 
 
 def test_the_filtered_part_has_only_what_every_recipe_keeps() -> None:
