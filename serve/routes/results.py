@@ -77,7 +77,7 @@ def list_decisions(
     file, row = map(int, (cursor or "0:0").split(":"))
     given = {"stage": stage, "rule": rule, "action": action, "lang": lang, "id": id}
     equal = {name: value for name, value in given.items() if value is not None}
-    directory = service.finished(run)
+    directory = _whole(service.finished(run))
     question = DecisionsQuestion(run=str(directory.root), equal=equal, file=file, row=row, limit=limit)
     return DecisionPage.model_validate(service.guard.ask(question))
 
@@ -85,7 +85,7 @@ def list_decisions(
 @ROUTES.add("GET", "/v1/runs/{run}/failures", "read", model=FailureList, problems=_GUARDED)
 def list_failures(run: str, service: ServiceOf) -> FailureList:
     """Which records could not be read, by reason and file, the 1,000 most frequent of these first, and what to do."""
-    directory = service.finished(run)
+    directory = _whole(service.finished(run))
     question = FailuresQuestion(run=str(directory.root), limit=FAILURES_SHOWN)
     return FailureList.model_validate(service.guard.ask(question))
 
@@ -134,8 +134,9 @@ def preview_shard(
 @ROUTES.add("GET", "/v1/runs/{run}/report", "read", problems=(*_OF_FINISHED, "report.missing"), media_type="text/html")
 def show_report(run: str, service: ServiceOf) -> Response:
     """The report, one HTML file that loads nothing."""
+    directory = _whole(service.finished(run))
     try:
-        page = service.finished(run).report.read_bytes()
+        page = directory.report.read_bytes()
     except FileNotFoundError:
         raise ProblemError("report.missing", "it was removed", hint="`curator report` writes it again") from None
     # It carries styles of its own, and is a page by itself: no script, and not as if it came from this origin.
@@ -157,6 +158,13 @@ def _forming(counted: Mapping[str, object]) -> Funnel:
 
 def _counts(counts: Counts) -> dict[str, Count]:
     return {event: Count(documents=documents, tokens=tokens) for event, (documents, tokens) in counts.items()}
+
+
+def _whole(directory: RunDirectory) -> RunDirectory:
+    """The same directory, which has a manifest: of one that is gone, no file is there, and nothing must be told as if
+    it had none. ProblemError where it has none."""
+    _manifest(directory)
+    return directory
 
 
 def _manifest(directory: RunDirectory) -> Manifest:

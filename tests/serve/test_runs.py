@@ -98,6 +98,21 @@ def test_decisions_come_page_by_page_and_filtered(working: Running, finished: st
 
 
 @pytest.mark.slow
+def test_of_a_run_whose_directory_is_gone_nothing_is_told_as_if_it_had_none(working: Running, finished: str) -> None:
+    output = root_of(working) / "out" / "finished"
+    aside = output.rename(output.with_name("aside"))
+    try:
+        with working.http() as http:
+            told = [
+                http.get(f"/v1/runs/{finished}/{path}").json().get("code")
+                for path in ("funnel", "decisions", "failures", "documents/a/explain", "shards", "report")
+            ]
+    finally:
+        aside.rename(output)
+    assert told == ["run.damaged"] * 6
+
+
+@pytest.mark.slow
 def test_a_document_is_explained_whatever_its_id_looks_like(tmp_path: Path) -> None:
     names = ["a/b c", "ü?x=1#y", "../../etc", "%2e%2e", "a/explain", "1"]
     with running(make_settings(tmp_path)) as server, server.client() as client:
