@@ -87,7 +87,8 @@ class ModelDirectory:
             path.unlink(missing_ok=True)
         for folder in (self.events, self.tensorboard):
             shutil.rmtree(folder, ignore_errors=True)
-        if not any(self.root.iterdir()):
+        # It may have been removed meanwhile, which is what the training failed of.
+        if self.root.is_dir() and not any(self.root.iterdir()):
             self.root.rmdir()
 
     def is_used(self) -> bool:

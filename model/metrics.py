@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import socket
 import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
+from curator.run.store import storage_error
 from model.config import ModelConfig
 
 PEAK_SIZES = (128, 256, 512, 1024, 2048, 4096, 8192)
@@ -80,34 +85,62 @@ class Meter:
 
 
 class Board:
-    """Writes what TensorBoard shows; each step once, also after a resume."""
+    """Writes what TensorBoard shows; each step once, also after a resume.
+
+    By its writer of records alone: that of whole files writes from a thread, whose errors (of a full disk, say) nobody
+    can handle. TransientError, from every method, when the file cannot be written.
+    """
 
     def __init__(self, folder: Path, first_step: int) -> None:
-        from torch.utils.tensorboard.writer import SummaryWriter
+        from tensorboard.compat.proto.event_pb2 import SessionLog
+        from tensorboard.summary.writer.record_writer import RecordWriter
 
+        # TensorBoard reads the files of a folder by their names, one after the other.
+        self._path = folder / f"events.out.tfevents.{time.time_ns()}.{socket.gethostname()}.{os.getpid()}"
+        with self._saying_what_fails():
+            folder.mkdir(parents=True, exist_ok=True)
+            self._records = RecordWriter(self._path.open("wb"))
+        self._put(file_version="brain.Event:2")
         # What a training wrote beyond the checkpoint that it goes on from is hidden.
-        self._writer = SummaryWriter(str(folder), purge_step=first_step)
+        self._put(step=first_step, session_log=SessionLog(status=SessionLog.START))
 
     def step(self, metrics: StepMetrics, loads: list[list[float]]) -> None:
         """The scalars of a step, and each layer's busiest and idlest expert."""
-        for name in ("loss", "next_token", "balance", "router_z", "gradient_norm", "learning_rate"):
-            self._scalar(f"train/{name}", getattr(metrics, name), metrics.step)
-        self._scalar("speed/tokens_per_second", metrics.tokens_per_second, metrics.step)
-        self._scalar("speed/mfu", metrics.mfu, metrics.step)
+        names = ("loss", "next_token", "balance", "router_z", "gradient_norm", "learning_rate")
+        scalars = {f"train/{name}": getattr(metrics, name) for name in names}
+        scalars |= {"speed/tokens_per_second": metrics.tokens_per_second, "speed/mfu": metrics.mfu}
         for layer, load in enumerate(loads):
-            self._scalar(f"experts/busiest_{layer}", max(load), metrics.step)
-            self._scalar(f"experts/idlest_{layer}", min(load), metrics.step)
+            scalars |= {f"experts/busiest_{layer}": max(load), f"experts/idlest_{layer}": min(load)}
+        self._scalars(scalars, metrics.step)
 
     def validation(self, step: int, loss: float) -> None:
         """The loss of a validation."""
-        self._scalar("validation/loss", loss, step)
+        self._scalars({"validation/loss": loss}, step)
 
     def close(self) -> None:
         """Write what is left."""
-        self._writer.close()
+        with self._saying_what_fails():
+            self._records.close()
 
-    def _scalar(self, name: str, value: float, step: int) -> None:
-        self._writer.add_scalar(name, value, step)
+    def _scalars(self, values: Mapping[str, float], step: int) -> None:
+        from tensorboard.compat.proto.summary_pb2 import Summary
+
+        summary = Summary(value=[Summary.Value(tag=tag, simple_value=value) for tag, value in values.items()])
+        self._put(step=step, summary=summary)
+
+    def _put(self, **fields: object) -> None:
+        from tensorboard.compat.proto.event_pb2 import Event
+
+        with self._saying_what_fails():
+            self._records.write(Event(wall_time=time.time(), **fields).SerializeToString())
+            self._records.flush()
+
+    @contextmanager
+    def _saying_what_fails(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise storage_error(error, self._path) from error
 
 
 def expert_loads(counts_LE: torch.Tensor) -> list[list[float]]:

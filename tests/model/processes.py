@@ -14,7 +14,12 @@ from model.parallel import Connected
 from model.train import Request, train
 
 PATIENCE_S = 150
-PRELOADED = ("model.divide", "torch.utils.tensorboard", "model.kernels.native.grouped_gemm", "sentencepiece")
+PRELOADED = (
+    "model.divide",
+    "tensorboard.summary.writer.record_writer",
+    "model.kernels.native.grouped_gemm",
+    "sentencepiece",
+)
 """What a rank would import for itself, each of them anew."""
 
 

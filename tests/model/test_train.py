@@ -19,7 +19,7 @@ from safetensors.torch import load_file, save_file
 
 from curator.errors import CuratorError, DataError, TransientError, UserError
 from curator.run.directory import RunDirectory, RunLock
-from curator.run.events import read_events
+from curator.run.events import Event, read_events
 from curator.tokenize import Tokenizer
 from curator.training import MOST, TrainingConfig
 from model.checkpoint import CheckpointWriter, checkpoints, latest
@@ -444,6 +444,20 @@ def test_an_alarm_in_the_first_step_leaves_nothing(tmp_path: Path, place: str) -
     config = tiny_config(loss__balance="switch", loss__balance_weight=1e300)
     with pytest.raises(AlarmError, match=r"step 1: .* is no number"):
         train(Request((place,), tmp_path / "model", config))
+    assert not (tmp_path / "model").exists()
+
+
+def test_a_training_whose_folder_is_removed_says_what_cannot_be_written(
+    tmp_path: Path, place: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("curator.run.events.PIECE_SECONDS", 0.0)
+
+    def remove(event: Event) -> None:
+        if event["kind"] == "step":
+            shutil.rmtree(tmp_path / "model", ignore_errors=True)
+
+    with pytest.raises(TransientError, match=r"events/\d+\.jsonl: cannot be written: No such file"):
+        train(Request((place,), tmp_path / "model", tiny_config()), (remove,))
     assert not (tmp_path / "model").exists()
 
 
