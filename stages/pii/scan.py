@@ -19,6 +19,7 @@ import numpy as np
 
 from curator.kernel import inline_kernel, kernel
 from curator.text.segment import read_only
+from stages.pii.stops import BLOCK, find_stops
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -83,17 +84,6 @@ def _byte_classes() -> NDArray[np.uint8]:
 _CLASSES = _byte_classes()
 
 
-def _dull_bytes() -> NDArray[np.bool_]:
-    """Bytes at which no candidate begins: all but capitals, digits, `@`, `:` and leads of digits in other scripts (the
-    last of them of the full-width `@` as well)."""
-    dull: NDArray[np.bool_] = np.isin(_CLASSES, (0, _LOWER, _HIGH))
-    dull[[0xD9, 0xDB, 0xE0, 0xE1, 0xEF]] = False
-    return dull
-
-
-_DULL = _dull_bytes()
-
-
 @dataclass(frozen=True)
 class Candidates:
     """Places to look at, in the order of the text. `kinds` is one of the constants above; `starts` and `ends` index the
@@ -114,7 +104,7 @@ def scan(data: NDArray[np.uint8], offsets: NDArray[np.int64]) -> Candidates:
     capacity = 1024 + int(offsets[-1] - offsets[0]) // 1024
     while True:
         out = np.empty((capacity, 4), dtype=np.int64)
-        count = int(_scan(data, offsets, _CLASSES, _DULL, out))
+        count = int(_scan(data, offsets, _CLASSES, out))
         if count <= capacity:
             found = out[:count]
             return Candidates(
@@ -509,46 +499,85 @@ def _token(
     return start, last, NUMBER if short else _LONG_NUMBER, last
 
 
+@inline_kernel
+def _worded(
+    data: NDArray[np.uint8], at: int, floor: int, begin: int, end: int, classes: NDArray[np.uint8]
+) -> tuple[int, int, int, int]:
+    """What a word of letters alone before or behind the sign at `at` is or begins, of what is not read before `floor`:
+    (start, end, kind, where to go on), kind 0 for nothing."""
+    sign = data[at]
+    size = 4 if sign == 46 else 2
+    start = at - size
+    if sign != 95 and (start == floor or (start > floor and not 1 <= classes[data[start - 1]] <= _LOWER)):
+        letters = 0
+        small = 0
+        for place in range(start, at):
+            letters += _UPPER <= classes[data[place]] <= _LOWER
+            small += classes[data[place]] == _LOWER
+        stop = _hardware_end(data, start, begin, end, classes) if letters == size and small < size else 0
+        if stop > 0:
+            return start, stop, HARDWARE, stop
+    if sign == 46:
+        return at, at, 0, at + 1
+    start = at + 1
+    place = start
+    lower = 0
+    while place < end and _UPPER <= classes[data[np.uint64(place)]] <= _LOWER:
+        lower += classes[data[np.uint64(place)]] == _LOWER
+        place += 1
+    length = place - start
+    alone = place == end or classes[data[place]] != _DIGIT
+    secret = length >= _MIN_SECRET and 0 < lower < length
+    if alone and (secret or (length == 5 and _is_block(data, start, begin))):
+        return start, place, SECRET, place
+    return at, at, 0, start
+
+
 @kernel
 def _scan(
     data: NDArray[np.uint8],
     offsets: NDArray[np.int64],
     classes: NDArray[np.uint8],
-    dull: NDArray[np.bool_],
     out: NDArray[np.int64],
 ) -> int:
     """Write candidates to `out` (document, start, end, kind) as far as it goes; return how many there are."""
-    # Places in what runs at every byte are unsigned: Numba tests a signed one for an index from the end.
+    stops = np.empty(2 * BLOCK, dtype=np.uint8)
     count = 0
     for document in range(len(offsets) - 1):
         begin, end = offsets[document], offsets[document + 1]
-        at = begin
-        while at < end:
-            if dull[data[np.uint64(at)]]:
-                at += 1
-                while at < end and dull[data[np.uint64(at)]]:
-                    at += 1
-                # A word that begins with small letters is read when something else is in it.
-                if at >= end or classes[data[at - 1]] != _LOWER or not 1 <= classes[data[at]] <= _LOWER:
+        block = begin
+        done = begin
+        while block < end:
+            stop_count = find_stops(data, np.uint64(block), stops)
+            for index in range(stop_count):
+                at = block + np.int64(stops[np.uint64(index)])
+                if at >= end:
+                    break
+                if at < done:
                     continue
-                at -= 1
-                while at > begin and classes[data[np.uint64(at - 1)]] == _LOWER:
-                    at -= 1
-            kind = classes[data[np.uint64(at)]]
-            if kind == _AT:
-                start, stop, found = _at_sign(data, at, 1, begin, end, classes)
-                at += 1
-            elif data[at] == 0xEF and at + 2 < end and _is_wide(data, at, 0xA0, 0xA0):
-                start, stop, found = _at_sign(data, at, 3, begin, end, classes)
-                at += 3
-            elif kind == _COLON:
-                start, stop, found, at = _colon(data, at, begin, end, classes)
-            else:
-                start, stop, found, at = _token(data, at, begin, end, classes)
-            if found == _LONG_NUMBER:
-                count = _split_number(data, start, stop, document, out, count)
-            elif found > 0:
-                if count < len(out):
-                    out[count, 0], out[count, 1], out[count, 2], out[count, 3] = document, start, stop, found
-                count += 1
+                byte = data[at]
+                kind = classes[byte]
+                if kind == _AT:
+                    start, stop, found = _at_sign(data, at, 1, begin, end, classes)
+                    done = at + 1
+                elif byte == 0xEF and at + 2 < end and _is_wide(data, at, 0xA0, 0xA0):
+                    start, stop, found = _at_sign(data, at, 3, begin, end, classes)
+                    done = at + 3
+                elif kind == _COLON:
+                    start, stop, found, done = _colon(data, at, begin, end, classes)
+                elif kind in (_DIGIT, _HIGH):
+                    while at > begin and kind == _DIGIT and _UPPER <= classes[data[np.uint64(at - 1)]] <= _LOWER:
+                        at -= 1
+                    start, stop, found, done = _token(data, at, begin, end, classes)
+                elif byte in (45, 46, 95):
+                    start, stop, found, done = _worded(data, at, done, begin, end, classes)
+                else:
+                    continue
+                if found == _LONG_NUMBER:
+                    count = _split_number(data, start, stop, document, out, count)
+                elif found > 0:
+                    if count < len(out):
+                        out[count, 0], out[count, 1], out[count, 2], out[count, 3] = document, start, stop, found
+                    count += 1
+            block = max(block + BLOCK, done)
     return count

@@ -104,6 +104,7 @@ FRAGMENTS = (
     *("b.c", "x.org", "2001:db8", "u:p@h.de", "00-1B-44-11-3A-B7", "00:1B:44:11:3A", "001b.4411.3ab7"),
     *("DNI", "dni", "PESEL", "de89", "gb82", "IBAN", "iban", "west", "123456", "(3)", "(A)", "（3）", "k"),
     *("ghp_", "a1B2c3D4e5F6g7H8", "aBcDeFgHiJkLmNoPqR", "AKIAIOSFODNN7EXA", "eyJh", "--BEGIN", "http://h.de/"),
+    *("AB", "Fe-", "-CD", "-EF-", "Fe-CD-EF-AB-CD-EF", "ABCD.", "Abcd.1234.EF12", "BEGIX", "abcdefghijklmnopq", "--"),
     *("٣", "۴", "९", "৭", "３", "\u00a0", "\u202f", "\u2011", "－", "（"),
     *("é", "中", "🙂", "\u200d", "\u0301", "\u202e", "א"),
 )
@@ -111,21 +112,21 @@ shaped = st.lists(st.sampled_from(FRAGMENTS), min_size=3, max_size=14, unique=Tr
     lambda few: st.lists(st.sampled_from(few), min_size=8, max_size=60).map("".join)
 )
 """Text of few fragments each, so that those which make a shape together meet."""
+AROUND = b"a@b.c AB-1B-44:1:2::3_X0." * 4
+"""Texts before and behind those that are scanned. Near the ends of the buffer the kernel looks at each byte, elsewhere
+at many bytes together."""
 
 
 @settings(max_examples=200)
 @given(st.lists(st.one_of(shaped, shaped, NASTY).map(str.encode) | st.binary(max_size=40), max_size=5))
 def test_candidates_are_those_of_the_shapes_read_plainly(texts: list[bytes]) -> None:
-    offsets = np.cumsum([0, *(len(text) for text in texts)], dtype=np.int64)
-    candidates = scan(np.frombuffer(b"".join(texts), dtype=np.uint8), offsets)
-    columns = (candidates.documents, candidates.starts, candidates.ends, candidates.kinds)
-    found = list(zip(*(column.tolist() for column in columns), strict=True))
-    begins = offsets.tolist()
-    assert found == [
-        (row, begins[row] + start, begins[row] + end, kind)
-        for row, text in enumerate(texts)
-        for start, end, kind in plain_scan(text)
-    ]
+    expected = [(row, *candidate) for row, text in enumerate(texts) for candidate in plain_scan(text)]
+    for around in (b"", AROUND):
+        offsets = np.cumsum([len(around), *(len(text) for text in texts)], dtype=np.int64)
+        candidates = scan(np.frombuffer(b"".join([around, *texts, around]), dtype=np.uint8), offsets)
+        begins = offsets[candidates.documents]
+        columns = (candidates.documents, candidates.starts - begins, candidates.ends - begins, candidates.kinds)
+        assert list(zip(*(column.tolist() for column in columns), strict=True)) == expected
 
 
 @given(st.lists(NASTY, max_size=6))
