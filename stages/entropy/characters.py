@@ -130,8 +130,8 @@ def _measure_characters(
             times = pairs[pair]
             pairs[pair] = 0
             total += times
-            once += 1 if times == 1 else 0
-            twice += 1 if times == 2 else 0
+            once += int(times == 1)
+            twice += int(times == 2)
             weighted += table[times] if times < TABULATED else times * np.log2(times)
             formers[pair >> _SEVEN] += times
             latters[pair & _LOW_6] += times

@@ -9,6 +9,8 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+COMPARABLE_BYTES = 1000
+"""The ratio of a shorter text says more of the codec than of the text."""
 COMPRESSED_BYTES = 4096
 COMPRESSION_LEVEL = -1
 """Of zstd. Negative levels leave literals as they are: clean text has 0.92 at most and random letters have 1. At level
@@ -16,12 +18,12 @@ COMPRESSION_LEVEL = -1
 
 
 def compression_ratios(data: NDArray[np.uint8], offsets: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Compressed by raw size of the middle of each text: float64[texts], 1 for an empty one."""
+    """Compressed by raw size of the middle of each text: float64[texts], NaN for one under COMPARABLE_BYTES."""
     import zstandard
 
     sizes = np.diff(offsets)
-    ratios = np.ones(len(sizes), dtype=np.float64)
-    rows = np.flatnonzero(sizes > 0)
+    ratios = np.full(len(sizes), np.nan)
+    rows = np.flatnonzero(sizes >= COMPARABLE_BYTES)
     if len(rows) == 0:
         return ratios
     lengths = np.minimum(sizes[rows], COMPRESSED_BYTES)

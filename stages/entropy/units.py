@@ -22,7 +22,7 @@ SEQUENCE_UNITS = 5
 SEQUENCE_CHARACTERS = 10
 
 _LINE_FEED = 10
-_ZERO, _ONE = np.uint64(0), np.uint64(1)
+_ZERO, _ONE, _FOUR = np.uint64(0), np.uint64(1), np.uint64(4)
 _MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
 _FREE = np.uint32(0xFFFFFFFF)
 
@@ -61,6 +61,9 @@ def _measure_units(
     counts = np.empty(longest, dtype=np.uint32)
     covered = np.empty(longest, dtype=np.uint8)
     breaks = np.empty(longest, dtype=np.uint8)
+    sequence_ends = np.empty(longest, dtype=np.uint32)
+    line_begins = np.empty(longest, dtype=np.uint32)
+    line_ends = np.empty(longest, dtype=np.uint32)
     for text in range(texts):
         total = offsets[text + 1] - offsets[text]
         if total == 0:
@@ -93,34 +96,41 @@ def _measure_units(
             characters += 1 if kinds[first + place] & UNSPACED else 0
             byte = np.uint64(ends[first + place])
             stop = np.uint64(starts[first + place + _ONE]) if place < last else byte
-            while byte < stop and data[byte] != _LINE_FEED:
-                byte += _ONE
-            breaks[place] = 1 if byte < stop or place == last else 0
+            breaks[place] = place == last or _has_line_feed(data, byte, stop)
 
-        # What has a unit that occurs once occurs once itself. Sequences and lines without one are counted, and looked
+        # What has a unit that occurs once occurs once itself. Sequences and lines without one are gathered, and looked
         # up where there are two.
         length = np.uint64(SEQUENCE_CHARACTERS if 2 * characters > count else SEQUENCE_UNITS)
         weighted = 0.0
-        sequences = 0
-        lines = 0
+        sequences = _ZERO
+        lines = _ZERO
         run = _ZERO
-        recurs = np.uint8(1)
+        begin = _ZERO
+        recurs = True
         for place in range(count):
-            covered[place] = 0
             times = counts[place]
             weighted += table[times] if times < TABULATED else times * np.log2(times)
             run = run + _ONE if times != 1 else _ZERO
-            sequences += 1 if run >= length else 0
-            recurs &= np.uint8(times != 1)
-            lines += recurs & breaks[place]
-            recurs |= breaks[place]
+            sequence_ends[sequences] = place
+            sequences += np.uint64(run >= length)
+            recurs = recurs & (times != 1)
+            ends_line = breaks[place] != 0
+            line_begins[lines] = begin
+            line_ends[lines] = place + _ONE
+            lines += np.uint64(recurs & ends_line)
+            begin = place + _ONE if ends_line else begin
+            recurs = recurs | ends_line
         correction = (distinct - 1) / (2.0 * count * np.log(2.0))
         bits[text] = np.log2(count) - weighted / count + correction if distinct > 1 else 0.0
         unspaced[text] = characters / count
+        if sequences <= 1 and lines <= 1:
+            continue
+        for place in range(count):
+            covered[place] = 0
 
-        # Sequences that occurred before: a polynomial of the hashes, rolled along.
+        # Sequences that occurred before: a polynomial of the hashes, rolled along where one follows the other.
         if sequences > 1:
-            size = _table_size(sequences)
+            size = _table_size(int(sequences))
             mask = np.uint64(size - 1)
             for slot in range(size):
                 seen[slot] = 0
@@ -128,41 +138,53 @@ def _measure_units(
             for _ in range(length):
                 leading *= _MULTIPLIER
             value = np.uint64(0)
-            run = _ZERO
+            former = _ZERO
             until = _ZERO
-            for place in range(count):
-                value = value * _MULTIPLIER + hashes[first + place]
-                if place >= length:
-                    value -= leading * hashes[first + place - length]
-                run = run + _ONE if counts[place] != 1 else _ZERO
-                if run >= length and _insert(value, seen, mask):
-                    for unit in range(max(place + _ONE - length, until), place + _ONE):
+            for index in range(sequences):
+                end = np.uint64(sequence_ends[index]) + _ONE
+                begin = end - length
+                if end == former + _ONE:
+                    value = value * _MULTIPLIER + hashes[first + former] - leading * hashes[first + begin - _ONE]
+                else:
+                    value = np.uint64(0)
+                    for unit in range(begin, end):
+                        value = value * _MULTIPLIER + hashes[first + unit]
+                former = end
+                if _insert(value, seen, mask):
+                    for unit in range(max(begin, until), end):
                         covered[unit] = 1
-                    until = place + _ONE
+                    until = end
 
         # Lines that occurred before.
         if lines > 1:
-            size = _table_size(lines)
+            size = _table_size(int(lines))
             mask = np.uint64(size - 1)
             for slot in range(size):
                 seen[slot] = 0
-            value = np.uint64(0)
-            begin = _ZERO
-            recurs = np.uint8(1)
-            for place in range(count):
-                value = (value + hashes[first + place]) * _MULTIPLIER
-                recurs &= np.uint8(counts[place] != 1)
-                if breaks[place] > 0:
-                    if recurs and _insert(value, seen, mask):
-                        for unit in range(begin, place + _ONE):
-                            covered[unit] = 1
-                    begin = place + _ONE
-                    value = np.uint64(0)
-                    recurs = np.uint8(1)
+            for index in range(lines):
+                begin, end = np.uint64(line_begins[index]), np.uint64(line_ends[index])
+                value = np.uint64(0)
+                for unit in range(begin, end):
+                    value = (value + hashes[first + unit]) * _MULTIPLIER
+                if _insert(value, seen, mask):
+                    for unit in range(begin, end):
+                        covered[unit] = 1
         repeated = 0
         for place in range(count):
             repeated += covered[place]
         repetition[text] = repeated / count
+
+
+@inline_kernel
+def _has_line_feed(data: NDArray[np.uint8], begin: np.uint64, end: np.uint64) -> bool:
+    """Whether a line ends between a unit that ends at `begin` and one that begins at `end`, which no line feed does."""
+    # Mostly there are up to four bytes. They are looked at without a branch: how many there are cannot be foretold.
+    found = data[begin] == _LINE_FEED
+    for step in range(_ONE, _FOUR):
+        found = found | (data[min(begin + step, end)] == _LINE_FEED)
+    for place in range(begin + _FOUR, end):
+        found = found | (data[place] == _LINE_FEED)
+    return bool(found)
 
 
 @inline_kernel

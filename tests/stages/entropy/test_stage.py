@@ -23,8 +23,9 @@ from hypothesis import strategies as st
 from curator.document import Batch
 from curator.verdict import round_score
 from stages.entropy.characters import ORDER_PAIRS, ORDER_PAIRS_PER_CLASS
+from stages.entropy.compression import COMPARABLE_BYTES
 from stages.entropy.parameters import EntropyParameters, Thresholds
-from stages.entropy.stage import COMPARABLE_BYTES, Entropy
+from stages.entropy.stage import Entropy
 from stages.entropy.units import MEASURED_UNITS, SEQUENCE_CHARACTERS, SEQUENCE_UNITS
 
 
@@ -126,7 +127,7 @@ def near(found: float | None, expected: float | None) -> bool:
 WORDS = st.sampled_from(
     ["a", "b", "the", "The", "ключ", "x1", "42", "字", "典", "ไ", "ท", "é", "e\u0301", "😀", "\u200d", "ع"]
 )
-SEPARATORS = st.sampled_from([" ", "\n", "  ", ", ", "\n\n", "", "\0", "\u202e"])
+SEPARATORS = st.sampled_from([" ", "\n", "  ", ", ", "\n\n", "", "\0", "\u202e", " -- \n", " --  \n", "    ...  "])
 TEXT = st.one_of(
     st.lists(st.tuples(WORDS, SEPARATORS), max_size=60).map(lambda parts: "".join(a + b for a, b in parts)),
     st.tuples(st.text(st.sampled_from("abcdeABCDE019 .字典ไท😀éж\n"), max_size=90), st.integers(1, 12)).map(
@@ -195,10 +196,17 @@ def test_the_middle_of_a_very_long_text_is_measured() -> None:
 
 
 def test_compression_is_the_ratio_of_zstd_for_the_middle_of_a_text() -> None:
-    texts = ["short", "", "na " * 400, "".join(random.Random(1).choices(string.printable, k=9000))]
+    texts = [
+        "short",
+        "",
+        "x" * (COMPARABLE_BYTES - 1),
+        "x" * COMPARABLE_BYTES,
+        "na " * 400,
+        "".join(random.Random(1).choices(string.printable, k=9000)),
+    ]
     found = measure(texts)["compression"]
-    assert found[:2] == [None, None]
-    for text, ratio in list(zip(texts, found, strict=True))[2:]:
+    assert found[:3] == [None, None, None]
+    for text, ratio in list(zip(texts, found, strict=True))[3:]:
         raw = text.encode()
         assert len(raw) >= COMPARABLE_BYTES
         begin = max(0, (len(raw) - 4096) // 2)
