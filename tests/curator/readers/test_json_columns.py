@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from curator.readers.base import Fields, Records
 from curator.readers.blocks import Block
-from curator.readers.json_columns import MAX_DEPTH, MAX_REFUSED, ColumnParser, line_starts
+from curator.readers.json_columns import MAX_REFUSED, ColumnParser
+from curator.readers.json_lines import MAX_DEPTH
 from curator.readers.jsonl import _Parser
 
 NASTY = st.sampled_from(
@@ -57,12 +58,57 @@ def test_both_ways_give_the_same_records(lines: list[bytes], ends: bool, line_en
         assert fast.notes == slow.notes == ()
 
 
-@pytest.mark.parametrize("value", [b"Inf", b"-Inf", b"[Inf ]", b"Infinity", b"NaN"])
-def test_what_is_a_number_does_not_depend_on_the_lines_beside_it(value: bytes) -> None:
-    data = b'{"text":"a"}\n{"text":"b","n":' + value + b"}\n"
-    fast, slow = both(data)
+@pytest.mark.parametrize(
+    ("values", "are_numbers"),
+    [
+        (["0", "-0", "10", "1.50", "-0.5e-7", "1E+5", "NaN", "Infinity", "-Infinity", "1" + "0" * 5000], True),
+        (["", "-", "+1", "01", "-01", ".5", "1.", "1.e5", "1e", "1e+", "0x1", "Inf", "-Inf", "[Inf ]", "-NaN"], False),
+    ],
+)
+def test_what_is_a_number_does_not_depend_on_the_lines_beside_it(values: list[str], are_numbers: bool) -> None:
+    for value in values:
+        fast, slow = both(b'{"text":"a"}\n{"text":"b","n":' + value.encode() + b"}\n")
+        assert (fast is not None) == are_numbers == (len(slow.records) == 2)
+        assert fast is None or fast.records.equals(slow.records)
+
+
+PIECES = st.sampled_from(
+    [b'"', b"\\", b"\\u", b"\\ud83d", b"{", b"}", b"[", b",", b":", b"\xff", b"null", b"-", b'"id":"k",']
+)
+
+
+@settings(max_examples=400)
+@given(
+    st.lists(LINE | ODD, min_size=1, max_size=2),
+    st.lists(st.tuples(st.integers(0), PIECES, st.integers(0, 2)), max_size=3),
+)
+def test_both_ways_give_the_same_records_of_damaged_lines(
+    lines: list[bytes], damages: list[tuple[int, bytes, int]]
+) -> None:
+    data = b"\n".join(lines)
+    for place, piece, lost in damages:
+        begin = place % (len(data) + 1)
+        data = data[:begin] + piece + data[begin + lost :]
+    fast, slow = both(data, 7)
     assert fast is None or fast.records.equals(slow.records)
-    assert (fast is None) == (b"Infinity" not in value and b"NaN" not in value)
+    assert fast is None or (slow.failures == () and slow.notes == ())
+
+
+@pytest.mark.parametrize("size", [*range(14, 19), 31, 32, 33, 64])
+@pytest.mark.parametrize("sign", ["\\n", "\\u00e9", "\\ud83d\\ude00", '\\"', "é", "\x7f"])
+def test_strings_of_every_length_are_read_to_their_end(size: int, sign: str) -> None:
+    for place in range(size):
+        data = f'{{"text":"{"a" * place}{sign}{"b" * (size - place)}","id":"1"}}'.encode()
+        fast, slow = both(data)
+        assert fast is not None
+        assert fast.records.equals(slow.records)
+
+
+def test_damage_in_a_text_alone_and_escapes_in_names_are_read_the_fast_way() -> None:
+    fast, slow = both(b'{"text":"a\xff","x":"\xfe"}\n{"t\\u0065xt":"b"}\n')
+    assert fast is not None
+    assert fast.records.equals(slow.records)
+    assert fast.records["text"].to_pylist() == [b"a\xff", b"b"]
 
 
 @given(st.lists(LINE.filter(lambda line: not isinstance(json.loads(line).get("id"), int)), min_size=1, max_size=6))
@@ -72,41 +118,11 @@ def test_plain_records_are_read_the_fast_way(lines: list[bytes]) -> None:
     assert fast.records.num_rows == len(lines)
 
 
-def reference_starts(data: bytes) -> list[int] | None:
-    lines = data.split(b"\n")
-    if lines[-1] == b"":
-        lines.pop()
-    starts = [sum(len(line) + 1 for line in lines[:place]) for place in range(len(lines))]
-    for line in lines:
-        bare = line[:-1] if line.endswith(b"\r") and len(line) > 1 else line
-        if len(bare) < 2 or bare[:1] != b"{" or bare[-1:] != b"}":
-            return None
-        depth = 0
-        for byte in line:
-            depth = depth + 1 if byte in b"[{" else max(depth - 1, 0) if byte in b"]}" else depth
-            if depth > MAX_DEPTH:
-                return None
-    return starts or None
-
-
-@settings(max_examples=300)
-@given(
-    st.lists(
-        st.sampled_from([b"{", b"}", b"[", b"]", b"a", b"\n", b"\r", b"{a}\n", b"{}\n", b" " * 31, b"y\x7f", b"["])
-    )
-)
-def test_line_starts_are_those_of_the_plain_reference(pieces: list[bytes]) -> None:
-    data = b"".join(pieces)
-    found = line_starts(data)
-    assert (None if found is None else found.tolist()) == reference_starts(data)
-
-
 @pytest.mark.parametrize("depth", [MAX_DEPTH - 2, MAX_DEPTH + 1])
 def test_deep_nesting_is_left_to_the_slower_way(depth: int) -> None:
     data = b'{"text":"a","x":' + b"[" * depth + b"]" * depth + b"}\n"
     fast, _ = both(data)
     assert (fast is None) == (depth > MAX_DEPTH)
-    assert (line_starts(data) is None) == (reference_starts(data) is None)
 
 
 def test_a_split_of_another_kind_is_not_tried_again_and_again() -> None:
