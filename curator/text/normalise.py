@@ -337,7 +337,7 @@ def _scan(
                 high = np.uint8(0)
                 control = False
                 for step in range(_BLOCK):
-                    byte = at(data, place + step)
+                    byte = data[np.uint64(place + step)]
                     high |= byte
                     control |= byte < 0x20 and byte != 0x09 and byte != 0x0A
                     control |= byte == 0x7F
