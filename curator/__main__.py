@@ -1,6 +1,6 @@
 """`python -m curator` is the command `curator`."""
 
-from curator.cli.main import main
+from curator.cli.main import start
 
 if __name__ == "__main__":
-    main()
+    start()

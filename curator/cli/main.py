@@ -6,13 +6,15 @@ import io
 import os
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
+from curator.cli.command_line import named_alone
 from curator.cli.complete import complete_run
+from curator.cli.ending import leave
 from curator.cli.model_commands import add_model_commands
 from curator.cli.service import audit_app, serve, tokens_app
 from curator.collector import collect_seldom, loading
@@ -21,6 +23,8 @@ from curator.errors import Bug, CuratorError
 # One BLAS or OpenMP thread in a process: the engine parallelises, and sums keep their order.
 for _variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(_variable, "1")
+# Plugins of pydantic that happen to be installed change nothing, and are not looked for in the metadata of packages.
+os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
 
 app = typer.Typer(
     name="curator",
@@ -480,15 +484,25 @@ app.add_typer(tokens_app, name="tokens")
 app.add_typer(audit_app, name="audit")
 
 
-def main() -> None:
-    """Run the command line; errors of ours become one line on standard error and their exit code."""
+def start() -> NoReturn:
+    """What the command `curator` does: run the command line, and end the process."""
+    leave(run(sys.argv[1:]))
+
+
+def main() -> NoReturn:
+    """Run the command line within a process that has more to do: its end is a SystemExit."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run the command line; errors of ours become one line on standard error. Its exit code."""
     collect_seldom()
     # What cannot be encoded (a file name that is not UTF-8) is shown escaped, in JSON as JSON escapes it.
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
-    code = _exit_code(app)
-    sys.exit(_exit_code(_flush) or code)
+    code = _exit_code(named_alone(app, arguments))
+    return _exit_code(_flush) or code
 
 
 def _flush() -> None:

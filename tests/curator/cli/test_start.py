@@ -15,16 +15,21 @@ NOT_NEEDED = (
 
 CODE = """
 import sys
-from curator.cli.main import main
-sys.argv = ["curator", "process", *sys.argv[1:], "-r", "web", "--workers", "1", "--json"]
-try:
-    main()
-finally:
-    print([name for name in {names!r} if name in sys.modules], file=sys.stderr)
+import typer.main
+built = []
+build = typer.main.get_command_from_info
+def count(**options):
+    built.append(options["command_info"].callback.__name__)
+    return build(**options)
+typer.main.get_command_from_info = count
+from curator.cli.main import run
+run(["process", *sys.argv[1:], "-r", "web", "--workers", "1", "--json"])
+from pydantic.plugin import _loader
+print([name for name in {names!r} if name in sys.modules], built, _loader._plugins, file=sys.stderr)
 """
 
 
-def test_a_run_loads_nothing_that_it_does_not_need(tmp_path: Path) -> None:
+def test_a_run_loads_and_builds_nothing_that_it_does_not_need(tmp_path: Path) -> None:
     corpus = tmp_path / "corpus.jsonl"
     labels = ("en", "deu_Latn", "udhr-eng")
     lines = [
@@ -36,4 +41,4 @@ def test_a_run_loads_nothing_that_it_does_not_need(tmp_path: Path) -> None:
     # The first run may have kernels to compile, with Numba.
     for name in ("first", "second"):
         done = subprocess.run([*command, str(tmp_path / name)], capture_output=True, text=True, check=True)
-    assert done.stderr.splitlines()[-1] == "[]"
+    assert done.stderr.splitlines()[-1] == "[] ['process'] None"
