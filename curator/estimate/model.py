@@ -7,6 +7,7 @@ the exchange declare (`curator.scaling`).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,13 +19,19 @@ from curator.estimate.rates import EngineCost, Rate, Rates
 from curator.plan import Phase
 from curator.run.driver import MAX_SPLIT_BYTES, MIN_SPLIT_BYTES, SPLITS_WANTED
 from curator.run.pipeline import AnyStage, Pipeline
-from curator.run.repeated import PARTITION_ROWS
+from curator.run.repeated import GROUP_ROWS, PARTITION_ROWS
 from curator.scaling import Exchange, Quantities, Scaling, Work
 
 HOUR = 3600.0
 IDS_ROW_BYTES = 16
 
-IDS = Exchange("ids", IDS_ROW_BYTES, lambda given: given.documents, lambda given: given.parts, PARTITION_ROWS * 16)
+IDS = Exchange(
+    "ids",
+    IDS_ROW_BYTES,
+    lambda given: given.documents,
+    lambda given: min(given.parts, math.ceil(given.documents / GROUP_ROWS)),
+    PARTITION_ROWS * IDS_ROW_BYTES,
+)
 """The exchange that finds repeated ids (`curator.run.repeated`)."""
 
 

@@ -7,7 +7,7 @@ installed (entry point group `curator.masks`) before it is written anywhere.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import cast
 
 from curator.registry import MASKS, load, names
@@ -40,7 +40,7 @@ class Example:
 
     def as_json(self) -> dict[str, object]:
         """The example as JSON values."""
-        return asdict(self)
+        return dict(vars(self))
 
 
 def mask_examples(examples: Sequence[Example]) -> list[Example]:
@@ -56,11 +56,12 @@ def mask_examples(examples: Sequence[Example]) -> list[Example]:
     beside_languages = [example.beside_lang or example.lang for example in examples]
     if not masks:
         texts = besides = [""] * len(examples)
+    every = [*texts, *besides, *ids, *keepers]
     for mask in masks:
-        texts = mask(texts, languages)
-        besides = mask(besides, beside_languages)
-        ids = mask(ids, languages)
-        keepers = mask(keepers, languages)
+        every = mask(every, [*languages, *beside_languages, *languages, *languages])
+    texts, besides, ids, keepers = (
+        every[begin : begin + len(examples)] for begin in range(0, len(every), len(examples))
+    )
     pairs = [
         _from_difference(text, beside) if beside else (text, "") for text, beside in zip(texts, besides, strict=True)
     ]

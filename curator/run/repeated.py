@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,6 +17,8 @@ from curator.run.store import Outputs
 from curator.text.fold import HASH_START, finish, mix
 
 PARTITION_ROWS = 2_000_000
+GROUP_ROWS = 200_000
+"""Documents whose ids one task hashes, or a few more: a task costs more than the ids of one part."""
 
 
 @dataclass(frozen=True)
@@ -27,20 +29,45 @@ class Repeated:
     example: str | None
 
 
+@dataclass(frozen=True)
+class PartGroup:
+    """Consecutive parts of which one task reads the ids."""
+
+    parts: tuple[Part, ...]
+
+    @property
+    def name(self) -> str:
+        """The name of the first."""
+        return self.parts[0].name
+
+
 def find_repeated_ids(corpus: Corpus) -> Repeated:
     """Count the ids that repeat, through the exchange: 16 bytes a document."""
     partitions = max(1, -(-corpus.rows // PARTITION_ROWS))
-    commits = corpus.exchange("ids", _emit_ids, _count_repeats, corpus.parts, partitions)
+    commits = corpus.exchange("ids", _emit_ids, _count_repeats, group_parts(corpus.parts), partitions)
     documents = sum(commit.integer("repeats") for commit in commits)
     rows = [commit.integer("first") for commit in commits if commit.integer("repeats")]
     return Repeated(documents, _id_of(corpus, min(rows)) if rows else None)
 
 
-def _emit_ids(part: Part) -> NDArray[np.uint64]:
+def group_parts(parts: Sequence[Part]) -> Iterator[PartGroup]:
+    """Consecutive parts together until they have GROUP_ROWS documents."""
+    pending: list[Part] = []
+    for part in parts:
+        pending.append(part)
+        if sum(each.rows for each in pending) >= GROUP_ROWS:
+            yield PartGroup(tuple(pending))
+            pending = []
+    if pending:
+        yield PartGroup(tuple(pending))
+
+
+def _emit_ids(group: PartGroup) -> NDArray[np.uint64]:
     """(hash of the id, row in the corpus)."""
-    hashes = [hash_strings(batch.column(0)) for batch in part.documents(["id"])]
+    hashes = [hash_strings(batch.column(0)) for part in group.parts for batch in part.documents(["id"])]
     keys = np.concatenate([np.zeros(0, dtype=np.uint64), *hashes])
-    return np.column_stack([keys, np.arange(part.first_row, part.first_row + len(keys), dtype=np.uint64)])
+    first_row = group.parts[0].first_row
+    return np.column_stack([keys, np.arange(first_row, first_row + len(keys), dtype=np.uint64)])
 
 
 def _count_repeats(partition: int, blocks: Iterator[NDArray[np.uint64]], outputs: Outputs) -> dict[str, object]:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import itertools
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -83,8 +82,11 @@ DECISION_SCHEMA = pa.schema(
 
 DERIVE = "derive"
 
-_NAMED = ("id", "key", "lang", "source")
+_NAMED = ["id", "key", "lang", "source"]
 """What `scores/` says of a document beside its scores."""
+
+_OF_ORIGIN = ["id", "key", "lang", "parent", "method", "engine"]
+"""What `decisions/` says of a document beside what was decided."""
 
 
 @dataclass(frozen=True)
@@ -110,41 +112,102 @@ class WriteTask:
     def __call__(self, group: Group, outputs: Outputs) -> dict[str, object]:
         """Run the task."""
         pipeline = pipeline_of(self.recipe)
+        files = _Files(pipeline, outputs)
+        chosen: list[Example] = []
+        taken: Counter[tuple[str, str, str]] = Counter()
+        for part in map(Part.fresh, group.parts):  # each is read once, for all kinds
+            files.add(part)
+            chosen += _choose(_examples_of(part, pipeline, taken), taken)
+        return {"files": files.close(), "examples": [example.as_json() for example in mask_examples(chosen)]}
+
+
+class _Files:
+    """The files of a group, one of each kind."""
+
+    def __init__(self, pipeline: Pipeline, outputs: Outputs) -> None:
         compression = pipeline.recipe.output.compression
-        files: dict[str, object] = {}
-        for kind, schema, tables in (
-            ("shards", SHARD_SCHEMA, _shard_tables(group, held_out=False)),
-            ("heldout", SHARD_SCHEMA, _shard_tables(group, held_out=True) if pipeline.recipe.holdout else iter(())),
-            ("scores", _score_schema(pipeline), _score_tables(group, pipeline)),
-            ("decisions", DECISION_SCHEMA, _decision_tables(group)),
-            ("failed", FAILED_SCHEMA, _failed_tables(group)),
-        ):
-            some = _unless_empty(tables)
-            if some is not None:
-                files[kind] = write_parquet(outputs.path(kind), schema, some, compression)
-        examples = mask_examples(_examples(group, pipeline))
-        return {"files": files, "examples": [example.as_json() for example in examples]}
+
+        def table_file(kind: str, schema: pa.Schema) -> _LazyFile:
+            return _LazyFile(outputs, kind, schema, compression)
+
+        self._scores_schema = _score_schema(pipeline)
+        self._shards = _ShardFile(table_file("shards", SHARD_SCHEMA))
+        self._held_out = _ShardFile(table_file("heldout", SHARD_SCHEMA))
+        self._holds_out = pipeline.recipe.holdout is not None
+        self._scores = _RowFile(table_file("scores", self._scores_schema))
+        self._decisions = _RowFile(table_file("decisions", DECISION_SCHEMA))
+        self._failed = _RowFile(table_file("failed", FAILED_SCHEMA))
+
+    def add(self, part: Part) -> None:
+        """Write what a part has of each kind, behind the parts before it."""
+        documents = list(part.documents())
+        self._shards.add(part, documents, np.where(part.held_out, 0, part.copies))
+        if self._holds_out and part.holds_out:
+            self._held_out.add(part, documents, np.where(part.held_out, part.copies, 0))
+        self._scores.add(_scores_of(part, documents, self._scores_schema))
+        self._decisions.add(_decisions_of(part, documents))
+        self._failed.add(_failed_of(part))
+
+    def close(self) -> dict[str, object]:
+        """Finish the files; describes each by its kind."""
+        files = (self._shards, self._held_out, self._scores, self._decisions, self._failed)
+        described = {file.kind: file.close() for file in files}
+        return {kind: found for kind, found in described.items() if found is not None}
 
 
-def _unless_empty(tables: Iterator[pa.Table]) -> Iterator[pa.Table] | None:
-    """The tables, None where there are none."""
-    first = next(tables, None)
-    return None if first is None else itertools.chain([first], tables)
+class _LazyFile:
+    """A file of a task that there is once it has rows."""
+
+    def __init__(self, outputs: Outputs, kind: str, schema: pa.Schema, compression: str) -> None:
+        self.kind = kind
+        self.schema = schema
+        self._outputs = outputs
+        self._compression = compression
+        self._file: TableFile | None = None
+
+    def write(self, tables: Sequence[pa.Table]) -> None:
+        """Add a row group."""
+        if self._file is None:
+            self._file = TableFile(self._outputs.path(self.kind), self.schema, self._compression)
+        self._file.write(pa.concat_tables(tables))
+
+    def close(self) -> dict[str, object] | None:
+        """Finish the file; describes it (see `TableFile`)."""
+        return None if self._file is None else self._file.close()
 
 
-def write_parquet(path: Path, schema: pa.Schema, tables: Iterator[pa.Table], compression: str) -> dict[str, object]:
-    """Write tables as row groups, one each; read the file back. Returns rows, tokens (where there are), bytes,
-    sha256."""
-    rows = tokens = 0
-    with pq.ParquetWriter(path, schema, compression=compression, store_schema=True) as writer:
-        for table in tables:
-            if len(table):
-                writer.write_table(table.cast(schema), row_group_size=len(table))
-                rows += len(table)
-                tokens += pc.sum(table["tokens"]).as_py() if "tokens" in schema.names else 0
-    sync(path)
-    described: dict[str, object] = {"rows": rows, "bytes": path.stat().st_size, "sha256": file_sha256(path)}
-    return {**described, "tokens": tokens} if "tokens" in schema.names else described
+class TableFile:
+    """A Parquet file that is being written, one row group a table."""
+
+    def __init__(self, path: Path, schema: pa.Schema, compression: str) -> None:
+        self._path = path
+        self._schema = schema
+        self._writer = pq.ParquetWriter(path, schema, compression=compression, store_schema=True)
+        self._counted = "tokens" in schema.names
+        self._rows = self._tokens = 0
+
+    def write(self, table: pa.Table) -> None:
+        """Add a table as a row group, if it has rows."""
+        if len(table):
+            self._writer.write_table(table.cast(self._schema), row_group_size=len(table))
+            self._rows += len(table)
+            self._tokens += pc.sum(table["tokens"]).as_py() if self._counted else 0
+
+    def close(self) -> dict[str, object]:
+        """Finish the file and read it back. Returns rows, tokens (where there are), bytes, sha256."""
+        self._writer.close()
+        sync(self._path)
+        size = self._path.stat().st_size
+        described: dict[str, object] = {"rows": self._rows, "bytes": size, "sha256": file_sha256(self._path)}
+        return {**described, "tokens": self._tokens} if self._counted else described
+
+
+def write_parquet(path: Path, schema: pa.Schema, tables: Iterable[pa.Table], compression: str) -> dict[str, object]:
+    """Write tables as row groups, one each; describes the file (see `TableFile`)."""
+    file = TableFile(path, schema, compression)
+    for table in tables:
+        file.write(table)
+    return file.close()
 
 
 def file_sha256(path: AnyPath) -> str:
@@ -156,41 +219,50 @@ def file_sha256(path: AnyPath) -> str:
     return digest.hexdigest()
 
 
-def _shard_tables(group: Group, *, held_out: bool) -> Iterator[pa.Table]:
-    """Row groups of the shard, or of the documents that are held out: kept documents in input order, copies beside each
-    other."""
-    pending: list[pa.Table] = []
-    pending_bytes = 0
-    for part in map(Part.fresh, group.parts):
-        if held_out and not part.holds_out:
-            continue
-        written = np.where(part.held_out == held_out, part.copies, 0)
+class _ShardFile:
+    """A shard, or a file of documents that are held out: kept documents in input order, copies beside each other."""
+
+    def __init__(self, file: _LazyFile) -> None:
+        self.kind = file.kind
+        self._file = file
+        self._pending: list[pa.Table] = []
+        self._pending_bytes = 0
+
+    def add(self, part: Part, documents: Sequence[pa.RecordBatch], written: NDArray[np.int64]) -> None:
+        """Add the documents of a part, each as often as `written` says (int64[rows])."""
         if not written.any():
-            continue
+            return
         measures = part.measures()
         tokens, size = measures.tokens, measures.size
         weights = part.weights()
         begin = 0
-        for batch in part.documents():
+        for batch in documents:
             end = begin + batch.num_rows
             copies = written[begin:end]
             rows = np.repeat(np.arange(len(copies)), copies)
-            documents = part.edits.within(begin, end).apply(batch) if len(rows) else batch
+            edited = part.edits.within(begin, end).apply(batch) if len(rows) else batch
             copy = (np.arange(len(rows)) - (np.cumsum(copies) - copies)[rows]).astype(np.int32)
             # Many copies of long texts are cut before they are made: a string column holds 2 GiB at most.
-            filled = (pending_bytes + np.cumsum(size[begin:end][rows])) // ROW_GROUP_BYTES
+            filled = (self._pending_bytes + np.cumsum(size[begin:end][rows])) // ROW_GROUP_BYTES
             for piece in np.split(np.arange(len(rows)), np.flatnonzero(np.diff(filled)) + 1):
                 if len(piece):
-                    pending.append(
-                        _shard_rows(documents, rows[piece], copy[piece], tokens[begin:end], weights[begin:end])
+                    self._pending.append(
+                        _shard_rows(edited, rows[piece], copy[piece], tokens[begin:end], weights[begin:end])
                     )
-                    pending_bytes += int(size[begin:end][rows[piece]].sum())
-                if pending_bytes >= ROW_GROUP_BYTES:
-                    yield pa.concat_tables(pending)
-                    pending, pending_bytes = [], 0
+                    self._pending_bytes += int(size[begin:end][rows[piece]].sum())
+                if self._pending_bytes >= ROW_GROUP_BYTES:
+                    self._flush()
             begin = end
-    if pending:
-        yield pa.concat_tables(pending)
+
+    def close(self) -> dict[str, object] | None:
+        """Finish the file; describes it, None where there is none."""
+        self._flush()
+        return self._file.close()
+
+    def _flush(self) -> None:
+        if self._pending:
+            self._file.write(self._pending)
+        self._pending, self._pending_bytes = [], 0
 
 
 def _shard_rows(
@@ -226,13 +298,8 @@ def _score_schema(pipeline: Pipeline) -> pa.Schema:
     return pa.schema([SHARD_SCHEMA.field(name) for name in _NAMED] + columns)
 
 
-def _score_tables(group: Group, pipeline: Pipeline) -> Iterator[pa.Table]:
-    schema = _score_schema(pipeline)
-    yield from _row_groups((_scores_of(part.fresh(), schema) for part in group.parts), schema)
-
-
-def _scores_of(part: Part, schema: pa.Schema) -> pa.Table:
-    sources = [list(part.documents(_NAMED)), list(part.columns())]
+def _scores_of(part: Part, documents: Sequence[pa.RecordBatch], schema: pa.Schema) -> pa.Table:
+    sources = [[batch.select(_NAMED) for batch in documents], list(part.columns())]
     scores = part.scores()
     columns: dict[str, pa.ChunkedArray] = {}
     if scores is not None:
@@ -245,20 +312,15 @@ def _scores_of(part: Part, schema: pa.Schema) -> pa.Table:
     return pa.Table.from_arrays(arrays, schema=schema)
 
 
-def _decision_tables(group: Group) -> Iterator[pa.Table]:
-    yield from _row_groups((_decisions_of(part.fresh()) for part in group.parts), DECISION_SCHEMA)
-
-
-def _decisions_of(part: Part) -> pa.Table:
+def _decisions_of(part: Part, documents: Sequence[pa.RecordBatch]) -> pa.Table:
     """The verdicts of a part by document and then in the order of the stages; the origin of children first."""
-    batches = list(part.documents(["id", "key", "lang", "parent", "method", "engine"]))
-    if not batches:
+    if not documents:
         return DECISION_SCHEMA.empty_table()
-    documents = pa.Table.from_batches(batches)
+    whole = pa.Table.from_batches([batch.select(_OF_ORIGIN) for batch in documents])
     verdicts = part.verdicts
     order = np.argsort(verdicts["row"].to_numpy(), kind="stable")
     verdicts = verdicts.take(pa.array(order))
-    named = documents.take(verdicts["row"])
+    named = whole.take(verdicts["row"])
     repeated = pc.equal(verdicts["action"], REPEAT)
     score = pc.if_else(repeated, verdicts["copies"].cast(pa.float64()), verdicts["score"])
     table = pa.Table.from_arrays(
@@ -274,7 +336,7 @@ def _decisions_of(part: Part) -> pa.Table:
         ],
         schema=DECISION_SCHEMA,
     )
-    return pa.concat_tables([_origins(documents), table]) if part.is_derived else table
+    return pa.concat_tables([_origins(whole), table]) if part.is_derived else table
 
 
 def _origins(documents: pa.Table) -> pa.Table:
@@ -300,10 +362,6 @@ def _origins(documents: pa.Table) -> pa.Table:
     return pa.table(columns, schema=DECISION_SCHEMA)
 
 
-def _failed_tables(group: Group) -> Iterator[pa.Table]:
-    yield from _row_groups((_failed_of(part.fresh()) for part in group.parts), FAILED_SCHEMA)
-
-
 def _failed_of(part: Part) -> pa.Table:
     """What could not be read of a part, then the documents that killed the process that judged them."""
     unread = read_table(part.path("failed")) if part.failures else FAILED_SCHEMA.empty_table()
@@ -324,34 +382,44 @@ def _failed_of(part: Part) -> pa.Table:
     return pa.concat_tables([unread, pa.table(values, schema=FAILED_SCHEMA)])
 
 
-def _row_groups(tables: Iterator[pa.Table], schema: pa.Schema) -> Iterator[pa.Table]:
-    """Tables joined into row groups of TABLE_ROW_GROUP rows or a little more."""
-    pending: list[pa.Table] = []
-    for table in tables:
+class _RowFile:
+    """A file whose row groups have TABLE_ROW_GROUP rows or a little more."""
+
+    def __init__(self, file: _LazyFile) -> None:
+        self.kind = file.kind
+        self._file = file
+        self._pending: list[pa.Table] = []
+
+    def add(self, table: pa.Table) -> None:
+        """Add rows."""
         if len(table):
-            pending.append(table.cast(schema))
-        if sum(len(piece) for piece in pending) >= TABLE_ROW_GROUP:
-            yield pa.concat_tables(pending)
-            pending = []
-    if pending:
-        yield pa.concat_tables(pending)
+            self._pending.append(table.cast(self._file.schema))
+        if sum(len(piece) for piece in self._pending) >= TABLE_ROW_GROUP:
+            self._flush()
+
+    def close(self) -> dict[str, object] | None:
+        """Finish the file; describes it, None where there is none."""
+        self._flush()
+        return self._file.close()
+
+    def _flush(self) -> None:
+        if self._pending:
+            self._file.write(self._pending)
+        self._pending = []
 
 
-def _examples(group: Group, pipeline: Pipeline) -> list[Example]:
-    """A few documents for each rule, chosen by hash of (seed, rule, key)."""
-    chosen: list[Example] = []
-    taken: Counter[tuple[str, str, str]] = Counter()
-    for part in map(Part.fresh, group.parts):
-        for example in _examples_of(part, pipeline, taken):
-            rule = (example.stage, example.action, example.rule)
-            if taken[rule] < EXAMPLES_PER_RULE:
-                taken[rule] += 1
-                chosen.append(example)
-    return chosen
+def _choose(examples: Sequence[Example], taken: Counter[tuple[str, str, str]]) -> Iterator[Example]:
+    """Of the documents of a part those that a rule still lacks; they count as `taken`."""
+    for example in examples:
+        rule = (example.stage, example.action, example.rule)
+        if taken[rule] < EXAMPLES_PER_RULE:
+            taken[rule] += 1
+            yield example
 
 
 def _examples_of(part: Part, pipeline: Pipeline, taken: Counter[tuple[str, str, str]]) -> list[Example]:
-    """Examples of a part for the rules of which not enough were `taken` before."""
+    """A few documents of a part for each rule of which not enough were `taken` before, chosen by hash of (seed, rule,
+    key)."""
     decisions = part.verdicts
     made = _children_of(part) if part.is_derived else []
     if len(decisions) == 0:
