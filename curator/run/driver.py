@@ -296,7 +296,7 @@ class _Driver:
             bytes=sum(commit.files.values()),
             cpu_s=None if spent is None else round(spent.cpu_s, 6),
             parts_cpu_s=None if spent is None else {name: round(cpu_s, 6) for name, cpu_s in spent.parts.items()},
-            counts=event_counts(_tally_of(commit, ALL)) if "tally" in commit.result else None,
+            counts=event_counts(_totals(commit)) if "tally" in commit.result else None,
         )
 
     def _read(self) -> None:
@@ -318,7 +318,7 @@ class _Driver:
         commits = self.executor.map(folder, ReadTask(self.recipe, options), splits())
         self.parts = parts_of(commits, 0, derived=False)
         for commit in commits:
-            self.tally.merge(_tally_of(commit))
+            self.tally.add(_tally_rows(commit))
         self._judge_errors()
         self._note_reading(commits)
         self._note_languages(commits)
@@ -399,7 +399,7 @@ class _Driver:
         task = JudgeTask(self.recipe, phase.stages, phase.observers, states, closes)
         commits = self.executor.map(folder, task, parts, self.pipeline.resources((*phase.stages, *phase.observers)))
         for commit in commits:
-            self.tally.merge(_tally_of(commit))
+            self.tally.add(_tally_rows(commit))
         if closes:
             self._kept_bytes = {commit.name: commit.integer("kept_bytes") for commit in commits}
         self._summaries = {name: [commit.path(f"{name}.summary") for commit in commits] for name in phase.observers}
@@ -414,12 +414,12 @@ class _Driver:
             inputs = [FitInput(index, piece) for index, piece in enumerate(pieces)]
             fitted = self.executor.map(folder / name, FitTask(self.recipe, name), inputs)
             outputs = Outputs(folder, name)
-            write_state(outputs.path("npz"), stage.join([load_state(part.place("npz")) for part in fitted]))
+            write_state(outputs.path("state"), stage.join([load_state(part.place("state")) for part in fitted]))
             commit = outputs.commit({})
         self._take_state(name, commit)
 
     def _take_state(self, name: str, commit: Commit) -> None:
-        self.states[name] = commit.place("npz")
+        self.states[name] = commit.place("state")
         facts = dict(self.pipeline.stage(name).facts(load_state(self.states[name])))
         self.facts[name] = {**cast("dict[str, object]", self.facts.get(name, {})), **facts}
 
@@ -440,7 +440,7 @@ class _Driver:
         inputs = [AdmitInput(part, commit.place("made")) for part, commit in zip(originals, made, strict=True)]
         commits = self.executor.map(folder / "admit", AdmitTask(self.recipe, name, states, stops), inputs)
         for commit in commits:
-            self.tally.merge(_tally_of(commit))
+            self.tally.add(_tally_rows(commit))
         refused = refusals([cast("dict[str, dict[str, int]]", commit.result["refused"]) for commit in made])
         counted = {
             "in_another_language": sum(reasons.get(IN_ANOTHER_LANGUAGE, 0) for reasons in refused.values()),
@@ -477,7 +477,7 @@ class _Driver:
         if commit is None:
             outputs = Outputs(folder, name)
             children = merge_all(stage, summaries)
-            write_state(outputs.path("npz"), stage.settle(load_state(self.states[name]), children))
+            write_state(outputs.path("state"), stage.settle(load_state(self.states[name]), children))
             commit = outputs.commit({})
         self._take_state(name, commit)
 
@@ -585,7 +585,11 @@ def _list_language(tag: str) -> str:
     return list_language(tag)
 
 
-def _tally_of(commit: Commit, dimension: str | None = None) -> Tally:
-    """What a task counted, all of it or by one dimension alone."""
-    rows = cast("list[list[object]]", commit.result["tally"])
-    return Tally(row for row in rows if dimension in (None, row[0]))
+def _tally_rows(commit: Commit) -> list[list[object]]:
+    """What a task counted."""
+    return cast("list[list[object]]", commit.result["tally"])
+
+
+def _totals(commit: Commit) -> Tally:
+    """What a task counted of all documents together."""
+    return Tally(row for row in _tally_rows(commit) if row[0] == ALL)

@@ -30,8 +30,12 @@ class Tally:
 
     def __init__(self, rows: Iterable[Sequence[object]] = ()) -> None:
         self._counts: dict[str, dict[str, dict[str, list[int]]]] = {}
-        for dimension, name, event, *numbers in rows:
-            self._add((cast("str", dimension), cast("str", name), cast("str", event)), cast("list[int]", numbers))
+        self.add(rows)
+
+    def add(self, rows: Iterable[Sequence[object]]) -> None:
+        """Add counts as `rows` gives them."""
+        for dimension, name, event, *numbers in cast("Iterable[tuple[str, str, str, int, int, int]]", rows):
+            _add(self._events(dimension, name), event, *numbers)
 
     def count(
         self,
@@ -47,35 +51,37 @@ class Tally:
             return
         measures = tokens[rows], size[rows]
         totals = [documents, *(int(measure.sum()) for measure in measures)]
-        self._add((ALL, "", event), totals)
+        _add(self._events(ALL, ""), event, *totals)
         for dimension, encoded in dimensions.items():
-            codes, names = encoded.codes[rows], encoded.names
+            names = encoded.names
             if len(names) == 1:
-                self._add((dimension, names[0], event), totals)
+                _add(self._events(dimension, names[0]), event, *totals)
                 continue
+            codes = encoded.codes[rows]
             counts = np.bincount(codes, minlength=len(names))
             present = np.flatnonzero(counts)
             sums = [_sums(codes, measure, len(names))[present].tolist() for measure in measures]
             for code, *numbers in zip(present.tolist(), counts[present].tolist(), *sums, strict=True):
-                self._add((dimension, names[code], event), numbers)
+                _add(self._events(dimension, names[code]), event, *numbers)
 
     def count_failed(self, file: str, records: int) -> None:
         """Count records that could not be read."""
         if records:
-            self._add((ALL, "", FAILED), [records, 0, 0])
-            self._add((FILE, file, FAILED), [records, 0, 0])
+            _add(self._events(ALL, ""), FAILED, records, 0, 0)
+            _add(self._events(FILE, file), FAILED, records, 0, 0)
 
     def merge(self, other: Tally) -> None:
         """Add the counts of another tally."""
         for dimension, name, event, numbers in other._entries():
-            self._add((dimension, name, event), numbers)
+            _add(self._events(dimension, name), event, *numbers)
 
     def subtract(self, other: Tally) -> None:
         """Take away the counts of another tally; what is left without documents is no entry any more."""
         for dimension, name, event, numbers in other._entries():
-            self._add((dimension, name, event), [-number for number in numbers])
-            if self._counts[dimension][name][event][0] == 0:
-                del self._counts[dimension][name][event]
+            events = self._events(dimension, name)
+            _add(events, event, *(-number for number in numbers))
+            if events[event][0] == 0:
+                del events[event]
 
     def rows(self) -> list[list[object]]:
         """The counts as JSON: [dimension, name, event, documents, tokens, bytes], sorted."""
@@ -100,11 +106,25 @@ class Tally:
                 for event, numbers in events.items():
                     yield dimension, name, event, numbers
 
-    def _add(self, key: tuple[str, str, str], numbers: Sequence[int]) -> None:
-        dimension, name, event = key
-        totals = self._counts.setdefault(dimension, {}).setdefault(name, {}).setdefault(event, [0, 0, 0])
-        for place, number in enumerate(numbers):
-            totals[place] += number
+    def _events(self, dimension: str, name: str) -> dict[str, list[int]]:
+        """The counts of a name by event, to be added to."""
+        names = self._counts.get(dimension)
+        if names is None:
+            names = self._counts[dimension] = {}
+        events = names.get(name)
+        if events is None:
+            events = names[name] = {}
+        return events
+
+
+def _add(events: dict[str, list[int]], event: str, documents: int, tokens: int, size: int) -> None:
+    totals = events.get(event)
+    if totals is None:
+        events[event] = [documents, tokens, size]
+    else:
+        totals[0] += documents
+        totals[1] += tokens
+        totals[2] += size
 
 
 def _sums(codes: NDArray[np.int32], measure: NDArray[np.int64], names: int) -> NDArray[np.int64]:

@@ -158,8 +158,10 @@ def clean(text: str) -> str:
 def repair_mojibake(text: str) -> str:
     """`text` with each line that shows encoding damage repaired, as far as ftfy is sure."""
     import ftfy
+    from ftfy.badness import is_bad  # what `fix_encoding` asks first, at a fifth of the cost of the rest
 
-    return "".join(line if line.isascii() else ftfy.fix_encoding(line) for line in text.splitlines(keepends=True))
+    lines = text.splitlines(keepends=True)
+    return "".join(ftfy.fix_encoding(line) if not line.isascii() and is_bad(line) else line for line in lines)
 
 
 def scan(text: pa.BinaryArray) -> NDArray[np.uint8]:

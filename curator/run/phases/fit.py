@@ -47,5 +47,5 @@ class FitTask:
     def __call__(self, item: FitInput, outputs: Outputs) -> dict[str, object]:
         """Run the task."""
         stage = pipeline_of(self.recipe).stage(self.stage)
-        write_state(outputs.path("npz"), stage.fit(item.summary))
+        write_state(outputs.path("state"), stage.fit(item.summary))
         return {}
