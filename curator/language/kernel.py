@@ -13,7 +13,9 @@ What fastText does with a line (fastText 0.9, Dictionary::getLine, Model::predic
 - The hidden vector is the mean of all rows; the Huffman tree, the softmax or a sigmoid over the output rows gives
   probabilities.
 
-Sums run in float32 in the order of the text, so a span has one result whatever stands beside it in the batch.
+Sums run in float32 in the order of the text, so a span has one result whatever stands beside it in the batch. A batch
+of words goes through in steps, each a loop of its own: words, hashes of all n-grams, those that have rows, sums.
+Text is valid UTF-8; of other bytes, none that goes on with a character is its fifth.
 """
 
 from __future__ import annotations
@@ -25,6 +27,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from curator.kernel import inline_kernel, kernel
+from curator.language.dictionary import FNV_BASIS, Words, extend, fill_slots, find_word
 from curator.language.model import END_OF_SENTENCE, LABEL_PREFIX, FastTextModel
 from curator.text.segment import read_only
 
@@ -33,61 +36,55 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-_FNV_BASIS = np.uint64(2166136261)
-_FNV_PRIME = np.uint64(16777619)
-_WORD = np.uint64(0xFFFFFFFF)
-_SIGN_EXTENSION = np.uint64(0xFFFFFF00)
-_ZERO, _ONE, _TOP_BIT, _IN_CELL, _CELL = np.uint64(0), np.uint64(1), np.uint64(7), np.uint64(63), np.uint64(6)
-_BYTE_BITS, _BYTE, _PAIR = np.uint64(8), np.uint64(0xFF), np.uint64(9)
+_ZERO, _ONE, _TWO, _IN_CELL, _CELL = np.uint64(0), np.uint64(1), np.uint64(2), np.uint64(63), np.uint64(6)
+_BYTE_BITS, _BYTE = np.uint32(8), np.uint32(0xFF)
 
-PARTS = 8
-"""A row of a model of 16 dimensions quantised by fastText's defaults is as many codes, of two dimensions each."""
+_BEGIN, _END = np.uint32(ord("<") | 1 << 24), np.uint32(ord(">") | 2 << 24)
+"""Boundaries of a word, told from characters by a fourth byte that no character has."""
+_MARK = np.uint32(24)
+
+BATCH = 512
+"""Characters that are hashed together: enough for whole vectors, few enough that what is kept of them stays in the
+nearest cache."""
+
+_Eight = tuple[np.float32, np.float32, np.float32, np.float32, np.float32, np.float32, np.float32, np.float32]
 
 _LABEL_PREFIX_BYTES = np.frombuffer(LABEL_PREFIX.encode(), dtype=np.uint8)
 
 
-class Words(NamedTuple):
-    """The dictionary: `slots` int32[2**k] is an open-addressing table from a word's hash to its number (-1: empty);
-    word w is `data[offsets[w]:offsets[w + 1]]`; `sums` float32[words, dimension] and `inputs` int32[words] are the sum
-    and number of its rows; `end` is the number of the word that ends a line, -1 for none."""
-
-    slots: NDArray[np.int32]
-    data: NDArray[np.uint8]
-    offsets: NDArray[np.int64]
-    sums: NDArray[np.float32]
-    inputs: NDArray[np.int32]
-    end: int
-
-
 class Ngrams(NamedTuple):
     """The n-grams of `min_n` to `max_n` characters: bit b of `bitmap` says that bucket b has a row, which is
-    `ranks[b // 64]` plus the number of bits set before b in its word. `multiplier` and `shift` divide by `buckets`.
+    `ranks[b // 64]` plus the number of bits set before b in its cell, of `vectors` float32[rows, dimension].
+    `multiplier` and `shift` divide by `buckets`.
 
-    Rows are `vectors` float32[rows, dimension]; of a model whose rows are `PARTS` codes for two dimensions each,
-    `codes` uint64[rows] with `norms` float32[rows] and `centroids` float32[PARTS * 256 * 2] instead: they take a fifth
-    of the memory, so that they stay in the cache of a core, which is what most of the time goes into.
+    From `first_word` on, a multiple of 64, bits stand for the words of the dictionary, whose ranks go on behind the
+    rows. Bit `buckets` is never set.
     """
 
     min_n: int
     max_n: int
-    buckets: np.uint64
-    multiplier: np.uint64
+    buckets: np.uint32
+    multiplier: np.uint32
     shift: np.uint64
+    first_word: np.uint32
     bitmap: NDArray[np.uint64]
-    ranks: NDArray[np.int64]
+    ranks: NDArray[np.uint32]
     vectors: NDArray[np.float32]
-    codes: NDArray[np.uint64]
-    norms: NDArray[np.float32]
-    centroids: NDArray[np.float32]
 
 
 class Scratch(NamedTuple):
-    """Room for one word: `word` uint64[bytes], sign-extended; `starts` uint64[characters + 1], where each begins;
-    `hits` uint64[n-grams], the buckets that have rows."""
+    """Room for a batch of characters: `characters` uint32, each the bytes of one, the first lowest; `hashes` uint32,
+    of the n-grams that begin there; `crosses` uint32, 1 where these reach into the next word; `buckets` uint32[n,
+    characters]; `hits` uint32, those that have rows; `known` uint32[words, 2], where words of the dictionary stand and
+    their numbers; `stops` uint32[spans], where each span ends."""
 
-    word: NDArray[np.uint64]
-    starts: NDArray[np.uint64]
-    hits: NDArray[np.uint64]
+    characters: NDArray[np.uint32]
+    hashes: NDArray[np.uint32]
+    crosses: NDArray[np.uint32]
+    buckets: NDArray[np.uint32]
+    hits: NDArray[np.uint32]
+    known: NDArray[np.uint32]
+    stops: NDArray[np.uint32]
 
 
 class Paths(NamedTuple):
@@ -125,6 +122,7 @@ def prepare(model: FastTextModel) -> PreparedModel:
     np.cumsum([len(word) for word in model.words], out=offsets[1:])
     end = END_OF_SENTENCE.encode()
     words = Words(
+        known=np.zeros(1 << max(0, (count // 4).bit_length()), dtype=np.uint64),
         slots=np.full(1 << max(4, (2 * count).bit_length()), -1, dtype=np.int32),
         data=read_only(np.frombuffer(b"".join(model.words) or b"\0", dtype=np.uint8)),
         offsets=offsets,
@@ -133,8 +131,14 @@ def prepare(model: FastTextModel) -> PreparedModel:
         end=model.words.index(end) if end in model.words else -1,
     )
     ngrams = _ngrams(model)
-    _fill_words(words, ngrams, _scratch(max(map(len, model.words), default=0), ngrams))
-    return PreparedModel(model, words, ngrams, _paths(model.children))
+    # The n-grams of words are added to their rows before the dictionary is there, which would give their sums.
+    begins, ends = offsets[:-1].copy(), offsets[1:].copy()
+    if words.end >= 0:
+        ends[words.end] = begins[words.end]
+    without = words._replace(sums=read_only(words.sums))
+    _embed(words.data, begins, ends, without, ngrams, _scratch(begins, ends, ngrams), words.sums, words.inputs)
+    fill_slots(words.data, offsets, words.known, words.slots)
+    return PreparedModel(model, without, ngrams, _paths(model.children))
 
 
 def _paths(children: NDArray[np.int32]) -> Paths:
@@ -150,49 +154,53 @@ def _paths(children: NDArray[np.int32]) -> Paths:
 
 
 def _ngrams(model: FastTextModel) -> Ngrams:
-    words, quantised = len(model.words), model.quantised
-    none = np.zeros(0, dtype=np.float32)
-    vectors, codes, norms, centroids = model.input[words:], np.zeros(0, dtype=np.uint64), none, none
-    if quantised is not None and quantised.codes.shape[1] == PARTS and model.dimension == 2 * PARTS:
-        vectors = np.zeros((0, model.dimension), dtype=np.float32)
-        codes = np.ascontiguousarray(quantised.codes[words:]).view("<u8").reshape(-1)
-        norms, centroids = quantised.norms[words:], quantised.centroids.copy()
     bitmap, ranks = _bucket_index(model)
     divisor = max(model.buckets, 1)
     shift = 30 + divisor.bit_length()
     return Ngrams(
-        min_n=model.min_n,
+        min_n=max(model.min_n, 1),
         max_n=model.max_n,
-        buckets=np.uint64(model.buckets),
-        multiplier=np.uint64((1 << shift) // divisor + 1),
+        buckets=np.uint32(model.buckets),
+        multiplier=np.uint32((1 << shift) // divisor + 1),
         shift=np.uint64(shift),
+        first_word=np.uint32(_first_word(model)),
         bitmap=bitmap,
         ranks=ranks,
-        vectors=np.ascontiguousarray(vectors),
-        codes=codes,
-        norms=np.ascontiguousarray(norms),
-        centroids=centroids,
+        vectors=read_only(model.input[len(model.words) :]),
     )
 
 
-def _scratch(longest: int, ngrams: Ngrams) -> Scratch:
-    """Room for words of up to `longest` bytes and their two boundaries."""
-    word = np.empty(longest + 2, dtype=np.uint64)
-    word[0] = ord("<")
-    hits = np.empty((longest + 2) * max(ngrams.max_n, 1) + 1, dtype=np.uint64)
-    return Scratch(word, np.zeros(longest + 3, dtype=np.uint64), hits)
+def _first_word(model: FastTextModel) -> int:
+    return (model.buckets // 64 + 1) * 64
 
 
-def _bucket_index(model: FastTextModel) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
-    words = model.buckets // 64 + 1
-    bits = np.zeros(words * 64, dtype=np.uint8)
+def _scratch(begins: NDArray[np.int64], ends: NDArray[np.int64], ngrams: Ngrams) -> Scratch:
+    """Room for a batch and for a word, with its boundaries, that is as long as the longest span."""
+    size = BATCH + int((ends - begins).max(initial=0)) + 2 + ngrams.max_n
+    lengths = max(ngrams.max_n - ngrams.min_n + 1, 1)
+    return Scratch(
+        characters=np.empty(size, dtype=np.uint32),
+        hashes=np.empty(size, dtype=np.uint32),
+        crosses=np.empty(size, dtype=np.uint32),
+        buckets=np.empty((lengths, size), dtype=np.uint32),
+        hits=np.empty(lengths * size + 1, dtype=np.uint32),
+        known=np.empty((size, 2), dtype=np.uint32),
+        stops=np.empty(len(begins), dtype=np.uint32),
+    )
+
+
+def _bucket_index(model: FastTextModel) -> tuple[NDArray[np.uint64], NDArray[np.uint32]]:
+    first_word = _first_word(model)
+    cells = first_word // 64 + len(model.words) // 64 + 1
+    bits = np.zeros(cells * 64, dtype=np.uint8)
     if model.kept_buckets is None:
         bits[: model.buckets] = 1
     else:
         bits[model.kept_buckets] = 1
+    bits[first_word : first_word + len(model.words)] = 1
     bitmap = np.packbits(bits, bitorder="little").view(np.uint64)
-    counts = np.bitwise_count(bitmap).astype(np.int64)
-    return bitmap, np.concatenate((np.zeros(1, np.int64), np.cumsum(counts)[:-1]))
+    counts = np.bitwise_count(bitmap).astype(np.uint32)
+    return bitmap, np.concatenate((np.zeros(1, np.uint32), np.cumsum(counts, dtype=np.uint32)[:-1]))
 
 
 def embed(
@@ -202,7 +210,7 @@ def embed(
     (float32[spans, dimension], int32[spans]). Spans that belong to one text are joined by adding both."""
     sums = np.zeros((len(begins), prepared.model.dimension), dtype=np.float32)
     inputs = np.zeros(len(begins), dtype=np.int32)
-    scratch = _scratch(int((ends - begins).max(initial=0)), prepared.ngrams)
+    scratch = _scratch(begins, ends, prepared.ngrams)
     _embed(read_only(data), begins, ends, prepared.words, prepared.ngrams, scratch, sums, inputs)
     return sums, inputs
 
@@ -215,146 +223,201 @@ def _bits_set(value: np.uint64) -> np.uint64:
     return np.uint64((value * np.uint64(0x0101010101010101)) >> np.uint64(56))
 
 
+@kernel
+def _hash(size: np.int64, widest: np.int64, ngrams: Ngrams, scratch: Scratch) -> None:
+    """The buckets of all n-grams that begin at the first `size` characters, which have up to `widest` bytes; where
+    there is none, the bucket that has no row. Each loop is turned into vector code."""
+    hashes, crosses = scratch.hashes, scratch.crosses
+    for place in range(size):
+        hashes[place] = FNV_BASIS
+        crosses[place] = 0
+    none = ngrams.buckets
+    if ngrams.max_n < ngrams.min_n:
+        scratch.buckets[0, :size] = none
+    for before in range(ngrams.max_n):
+        characters = scratch.characters[before:]
+        for place in range(size):
+            character = characters[place]
+            hashes[place] = extend(hashes[place], character & _BYTE)
+            if before > 0:
+                crosses[place] |= np.uint32(character == _BEGIN)
+        for further in range(1, widest):
+            bits = np.uint32(further) * _BYTE_BITS
+            for place in range(size):
+                byte = np.uint32(characters[place] >> bits) & _BYTE
+                value = hashes[place]
+                longer = extend(value, byte)
+                hashes[place] = longer if byte >= 0x80 else value
+        if before + 1 < ngrams.min_n:
+            continue
+        buckets = scratch.buckets[before + 1 - ngrams.min_n]
+        multiplier, shift = np.uint64(ngrams.multiplier), ngrams.shift
+        for place in range(size):
+            value = hashes[place]
+            # The quotient is right or one too large (Granlund and Montgomery 1994); a division takes several times as
+            # long. One too large leaves a negative rest, which is large without its sign.
+            quotient = np.uint32((np.uint64(value) * multiplier) >> shift)
+            rest = np.uint32(value - np.uint32(quotient * none))
+            bucket = min(rest, np.uint32(rest + none))
+            buckets[place] = none if crosses[place] else bucket
+        if before == 0:
+            for place in range(size):
+                if 0 < characters[place] >> _MARK < 3:
+                    buckets[place] = none
+
+
 @inline_kernel
-def _mark(
-    value: np.uint64,
-    ngrams: Ngrams,
-    hits: NDArray[np.uint64],
-    found: np.uint64,
-) -> np.uint64:
-    """Put the bucket of a hash behind the `found` ones, where the next overwrites it unless it has a row; how many are
-    found then."""
-    # The quotient is right or one too large (Granlund and Montgomery 1994); a division takes several times as long.
-    bucket = value - ((value * ngrams.multiplier) >> ngrams.shift) * ngrams.buckets
-    if bucket > value:
-        bucket += ngrams.buckets
+def _test(bucket: np.uint32, found: np.uint64, ngrams: Ngrams, hits: NDArray[np.uint32]) -> np.uint64:
+    """Put a bucket behind the `found` hits, where the next overwrites it unless it has a row; how many are found
+    then."""
     hits[found] = bucket
-    return np.uint64(found + ((ngrams.bitmap[bucket >> _CELL] >> (bucket & _IN_CELL)) & _ONE))
+    wide = np.uint64(bucket)
+    return np.uint64(found + ((ngrams.bitmap[wide >> _CELL] >> (wide & _IN_CELL)) & _ONE))
 
 
 @inline_kernel
-def _extend(value: np.uint64, wide: np.uint64) -> np.uint64:
-    """The hash with a sign-extended byte more."""
-    return ((value ^ wide) * _FNV_PRIME) & _WORD
-
-
-@inline_kernel
-def _mark_two_to_four(
-    word: NDArray[np.uint64],
-    size: np.uint64,
-    ngrams: Ngrams,
-    hits: NDArray[np.uint64],
-) -> np.uint64:
-    """The buckets of the 2-, 3- and 4-grams of a word whose characters are bytes."""
+def _find_hits(start: np.uint64, stop: np.uint64, ngrams: Ngrams, scratch: Scratch) -> np.uint64:
+    """Put the buckets that have rows of the characters from `start` to `stop` into `hits`, in their order; how many."""
     found = _ZERO
-    start, end = _ZERO, size
-    first, second = word[0], word[1]
-    third = word[2] if size > 2 else _ZERO
-    while start + np.uint64(3) < end:
-        fourth = word[start + np.uint64(3)]
-        value = _extend(_extend(_FNV_BASIS, first), second)
-        found = _mark(value, ngrams, hits, found)
-        value = _extend(value, third)
-        found = _mark(value, ngrams, hits, found)
-        value = _extend(value, fourth)
-        found = _mark(value, ngrams, hits, found)
-        first, second, third = second, third, fourth
-        start += _ONE
-    if start + np.uint64(2) < end:
-        value = _extend(_extend(_FNV_BASIS, first), second)
-        found = _mark(value, ngrams, hits, found)
-        value = _extend(value, third)
-        found = _mark(value, ngrams, hits, found)
-        first, second = second, third
-    value = _extend(_extend(_FNV_BASIS, first), second)
-    return _mark(value, ngrams, hits, found)
-
-
-@inline_kernel
-def _mark_any(scratch: Scratch, count: np.uint64, ngrams: Ngrams) -> np.uint64:
-    """The buckets of the n-grams of a word of `count` characters."""
-    found = _ZERO
-    least, most = np.uint64(ngrams.min_n), np.uint64(ngrams.max_n)
-    for first in range(count):
-        value = _FNV_BASIS
-        last = min(first + most, count)
-        place = scratch.starts[first]
-        for after in range(first + _ONE, last + _ONE):
-            end = scratch.starts[after]
-            while place < end:
-                value = _extend(value, scratch.word[place])
-                place += _ONE
-            n = after - first
-            if n < least or (n == _ONE and (first == 0 or after == count)):
-                continue
-            found = _mark(value, ngrams, scratch.hits, found)
+    buckets, hits = scratch.buckets, scratch.hits
+    lengths = np.uint64(buckets.shape[0])
+    for place in range(start, stop):
+        if lengths == 3:
+            found = _test(buckets[_ZERO, place], found, ngrams, hits)
+            found = _test(buckets[_ONE, place], found, ngrams, hits)
+            found = _test(buckets[_TWO, place], found, ngrams, hits)
+            continue
+        for length in range(lengths):
+            found = _test(buckets[length, place], found, ngrams, hits)
     return found
 
 
 @inline_kernel
-def _add_rows(hits: NDArray[np.uint64], found: np.uint64, ngrams: Ngrams, total: NDArray[np.float32]) -> None:
-    """Add the rows of buckets to `total`, in their order."""
+def _add_eight(values: _Eight, rows: NDArray[np.float32], row: np.uint64, axis: int) -> _Eight:
+    """Eight sums with eight numbers of a row more; kept in registers, while a loop over hits runs."""
+    a, b, c, d, e, f, g, h = values
+    return (
+        a + rows[row, axis],
+        b + rows[row, axis + np.uint64(1)],
+        c + rows[row, axis + np.uint64(2)],
+        d + rows[row, axis + np.uint64(3)],
+        e + rows[row, axis + np.uint64(4)],
+        f + rows[row, axis + np.uint64(5)],
+        g + rows[row, axis + np.uint64(6)],
+        h + rows[row, axis + np.uint64(7)],
+    )
+
+
+@inline_kernel
+def _add_rows(
+    hits: NDArray[np.uint32],
+    found: np.uint64,
+    ngrams: Ngrams,
+    words: NDArray[np.float32],
+    sums: NDArray[np.float32],
+    span: np.uint64,
+) -> None:
+    """Add the rows of the first `found` hits to those of a span, in their order."""
+    # All ranks before any row: neither waits for the other, so that many wait for memory together.
+    count = np.uint64(ngrams.vectors.shape[0])
     for hit in range(found):
-        bucket = hits[hit]
+        bucket = np.uint64(hits[hit])
         cell = bucket >> _CELL
-        row = np.uint64(ngrams.ranks[cell]) + _bits_set(ngrams.bitmap[cell] & ((_ONE << (bucket & _IN_CELL)) - _ONE))
-        if ngrams.codes.shape[0] == 0:
-            for axis in range(total.shape[0]):
-                total[axis] += ngrams.vectors[row, axis]
-            continue
-        code, norm = ngrams.codes[row], ngrams.norms[row]
-        for part in range(PARTS):
-            pair = (np.uint64(part) << _PAIR) | ((code & _BYTE) << _ONE)
-            total[2 * part] += ngrams.centroids[pair] * norm
-            total[2 * part + 1] += ngrams.centroids[pair | _ONE] * norm
-            code >>= _BYTE_BITS
-
-
-@inline_kernel
-def _put(byte: np.uint8, size: np.uint64, count: np.uint64, scratch: Scratch) -> tuple[np.uint64, np.uint64]:
-    """Put a byte, sign-extended, behind a word of `size` bytes and `count` characters: (the byte, characters then)."""
-    wide = np.uint64(byte) | ((np.uint64(0) - (np.uint64(byte) >> _TOP_BIT)) & _SIGN_EXTENSION)
-    scratch.word[size] = wide
-    scratch.starts[count] = size
-    # A byte that goes on with a character leaves the place to the next one.
-    return wide, count + (_ONE if byte & 0xC0 != 0x80 else _ZERO)
-
-
-@inline_kernel
-def _close(size: np.uint64, count: np.uint64, ngrams: Ngrams, scratch: Scratch) -> np.uint64:
-    """End a word with its boundary, and put the buckets of its n-grams that have rows into `hits`; how many."""
-    scratch.word[size] = np.uint64(ord(">"))
-    scratch.starts[count] = size
-    scratch.starts[count + _ONE] = size + _ONE
-    if count == size and ngrams.min_n == 2 and ngrams.max_n == 4:
-        return np.uint64(_mark_two_to_four(scratch.word, size + _ONE, ngrams, scratch.hits))
-    return np.uint64(_mark_any(scratch, count + _ONE, ngrams))
-
-
-@kernel
-def _fill_words(words: Words, ngrams: Ngrams, scratch: Scratch) -> None:
-    mask = np.uint64(words.slots.shape[0] - 1)
-    for number in range(words.offsets.shape[0] - 1):
-        value = _FNV_BASIS
-        size, count = _ONE, _ONE
-        for place in range(words.offsets[number], words.offsets[number + 1]):
-            wide, count = _put(words.data[place], size, count, scratch)
-            value = _extend(value, wide)
-            size += _ONE
-        slot = value & mask
-        while words.slots[slot] >= 0:
-            slot = (slot + _ONE) & mask
-        words.slots[slot] = number
-        if number != words.end and ngrams.max_n > 0:
-            found = _close(size, count, ngrams, scratch)
-            _add_rows(scratch.hits, found, ngrams, words.sums[number])
-            words.inputs[number] += np.int32(found)
+        before = ngrams.bitmap[cell] & ((_ONE << (bucket & _IN_CELL)) - _ONE)
+        hits[hit] = np.uint64(ngrams.ranks[cell]) + _bits_set(before)
+    whole = np.uint64(sums.shape[1] // 8 * 8)
+    none = np.float32(0)
+    for axis in range(_ZERO, whole, np.uint64(8)):
+        values = _add_eight((none, none, none, none, none, none, none, none), sums, span, axis)
+        for hit in range(found):
+            rank = np.uint64(hits[hit])
+            if rank < count:
+                values = _add_eight(values, ngrams.vectors, rank, axis)
+            else:
+                values = _add_eight(values, words, rank - count, axis)
+        for place in range(8):
+            sums[span, axis + np.uint64(place)] = values[place]
+    for axis in range(whole, np.uint64(sums.shape[1])):
+        value = sums[span, axis]
+        for hit in range(found):
+            rank = np.uint64(hits[hit])
+            value += ngrams.vectors[rank, axis] if rank < count else words[rank - count, axis]
+        sums[span, axis] = value
 
 
 @inline_kernel
 def _is_space(byte: np.uint8) -> bool:
     # Nearly every byte is larger: one comparison.
     return bool(byte <= 32 and (byte == 32 or 9 <= byte <= 13 or byte == 0))
+
+
+@kernel
+def _lay(
+    data: NDArray[np.uint8],
+    begins: NDArray[np.int64],
+    ends: NDArray[np.int64],
+    span: np.uint64,
+    place: np.uint64,
+    words: Words,
+    scratch: Scratch,
+    inputs: NDArray[np.int32],
+) -> tuple[np.uint64, np.uint64, np.uint64, np.uint64, np.uint64]:
+    """Fill a batch with words, from `place` of a span on: (characters, the most bytes of one, words of the dictionary
+    among them, and where the next batch begins, a span and a place). A word of the dictionary takes one character."""
+    characters, known, stops = scratch.characters, scratch.known, scratch.stops
+    spans = np.uint64(begins.shape[0])
+    size, count, bits_most = _ZERO, _ZERO, np.uint32(0)
+    while span < spans and size < BATCH:
+        end = np.uint64(ends[span])
+        while place < end and size < BATCH:
+            byte = data[place]
+            if _is_space(byte):
+                place += _ONE
+                continue
+            value = FNV_BASIS
+            begin = place
+            characters[size] = _BEGIN
+            last = size + _ONE
+            while True:
+                if byte < 0x80:
+                    characters[last] = byte
+                    last += _ONE
+                    value = extend(value, np.uint32(byte))
+                    place += _ONE
+                else:
+                    character = np.uint32(byte)
+                    value = extend(value, np.uint32(byte))
+                    place += _ONE
+                    bits = _BYTE_BITS
+                    while place < end and bits < 32 and data[place] & 0xC0 == 0x80:
+                        character |= np.uint32(data[place]) << bits
+                        value = extend(value, np.uint32(data[place]))
+                        bits += _BYTE_BITS
+                        place += _ONE
+                    bits_most = max(bits, bits_most)
+                    characters[last] = character
+                    last += _ONE
+                if place >= end:
+                    break
+                byte = data[place]
+                if _is_space(byte):
+                    break
+            number = find_word(data, begin, place, value, words)
+            if number >= 0:
+                if number != words.end:
+                    known[count, 0] = size
+                    known[count, 1] = number
+                    count += _ONE
+                    inputs[span] += words.inputs[np.uint64(number)] - 1
+                    size += _ONE
+            elif not _starts_with(data, begin, place, _LABEL_PREFIX_BYTES):
+                characters[last] = _END
+                size = last + _ONE
+        stops[span] = size
+        if place >= end:
+            span += _ONE
+            place = np.uint64(begins[span]) if span < spans else _ZERO
+    return size, max(np.uint64(bits_most >> np.uint32(3)), _ONE), count, span, place
 
 
 @kernel
@@ -368,56 +431,26 @@ def _embed(
     sums: NDArray[np.float32],
     inputs: NDArray[np.int32],
 ) -> None:
-    for span in range(begins.shape[0]):
-        total = sums[span]
-        inside = _ZERO
-        # Unsigned where an array is looked into: Numba tests a signed index for being negative.
-        place, end = np.uint64(begins[span]), np.uint64(ends[span])
-        while place < end:
-            if _is_space(data[place]):
-                place += _ONE
-                continue
-            value = _FNV_BASIS
-            size, count = _ONE, _ONE
-            begin = place
-            while place < end:
-                byte = data[place]
-                if _is_space(byte):
-                    break
-                wide, count = _put(byte, size, count, scratch)
-                value = _extend(value, wide)
-                size += _ONE
-                place += _ONE
-            number = _find_word(data, begin, place, value, words)
-            if number >= 0:
-                if number != words.end:
-                    word = np.uint64(number)
-                    for axis in range(total.shape[0]):
-                        total[axis] += words.sums[word, axis]
-                    inside += np.uint64(words.inputs[word])
-            elif ngrams.max_n > 0 and not _starts_with(data, begin, place, _LABEL_PREFIX_BYTES):
-                found = _close(size, count, ngrams, scratch)
-                _add_rows(scratch.hits, found, ngrams, total)
-                inside += found
-        inputs[span] = inside
-
-
-@inline_kernel
-def _find_word(data: NDArray[np.uint8], begin: np.uint64, end: np.uint64, value: np.uint64, words: Words) -> int:
-    """The number of the word `data[begin:end]`, -1 where the dictionary has none."""
-    mask = np.uint64(words.slots.shape[0] - 1)
-    slot = value & mask
-    while words.slots[slot] >= 0:
-        number = np.uint64(words.slots[slot])
-        first = np.uint64(words.offsets[number])
-        if np.uint64(words.offsets[number + _ONE]) - first == end - begin:
-            place = begin
-            while place < end and data[place] == words.data[first + (place - begin)]:
-                place += _ONE
-            if place == end:
-                return int(number)
-        slot = (slot + _ONE) & mask
-    return -1
+    spans = np.uint64(begins.shape[0])
+    span, place = _ZERO, np.uint64(begins[0]) if spans else _ZERO
+    while span < spans:
+        first = span
+        size, widest, count, span, place = _lay(data, begins, ends, span, place, words, scratch, inputs)
+        for after in range(size, size + np.uint64(ngrams.max_n)):
+            scratch.characters[after] = _BEGIN
+        _hash(np.int64(size), np.int64(widest), ngrams, scratch)
+        for word in range(count):
+            scratch.buckets[_ZERO, np.uint64(scratch.known[word, 0])] = ngrams.first_word + scratch.known[word, 1]
+        start = _ZERO
+        for number in range(first, min(span + _ONE, spans)):
+            if start == size:
+                break
+            done = np.uint64(number)
+            stop = np.uint64(scratch.stops[done])
+            found = _find_hits(start, stop, ngrams, scratch)
+            inputs[done] += np.int32(found)
+            _add_rows(scratch.hits, found, ngrams, words.sums, sums, done)
+            start = stop
 
 
 @inline_kernel

@@ -53,27 +53,13 @@ class Loss(IntEnum):
 
 
 @dataclass(frozen=True)
-class Quantised:
-    """A matrix by product quantisation: part m of row r is `norms[r]` times the centroid `codes[r, m]` of part m.
-
-    `codes` is uint8[rows, parts]; `centroids` float32[256 * columns] has 256 centroids of each part, parts in order,
-    which are all of one width but for the last.
-    """
-
-    codes: NDArray[np.uint8]
-    norms: NDArray[np.float32]
-    centroids: NDArray[np.float32]
-
-
-@dataclass(frozen=True)
 class FastTextModel:
     """A model as the file has it. Rows of `input` are words, then character n-grams.
 
     `words` and `labels` are in the order of the file (labels without their prefix). An n-gram that hashes to bucket b
     has the row `len(words) + r`, where r is b itself in a whole model (`kept_buckets` is None), or the place of b in
-    the sorted `kept_buckets` of a pruned one. `quantised` is `input` as the file has it, None where that is not
-    quantised. `children`, int32[labels - 1, 2], is the Huffman tree of the hierarchical softmax: row i holds the left
-    and right child of inner node `labels + i`; empty under another loss.
+    the sorted `kept_buckets` of a pruned one. `children`, int32[labels - 1, 2], is the Huffman tree of the hierarchical
+    softmax: row i holds the left and right child of inner node `labels + i`; empty under another loss.
     """
 
     words: tuple[bytes, ...]
@@ -83,7 +69,6 @@ class FastTextModel:
     buckets: int
     kept_buckets: NDArray[np.int64] | None
     input: NDArray[np.float32]
-    quantised: Quantised | None
     output: NDArray[np.float32]
     loss: Loss
     children: NDArray[np.int32]
@@ -147,8 +132,8 @@ class _Parser:
         settings = self._settings()
         dictionary = self._dictionary()
         word_count, label_count = len(dictionary.words), len(dictionary.labels)
-        input_matrix, quantised = self._matrix(self._flag())
-        output, _ = self._matrix(self._flag())
+        input_matrix = self._matrix(self._flag())
+        output = self._matrix(self._flag())
         if self.place != len(self.data):
             raise self._wrong(f"{len(self.data) - self.place} bytes follow the end of the model")
         ngram_rows = settings.buckets if dictionary.kept is None else len(dictionary.kept)
@@ -169,9 +154,6 @@ class _Parser:
             order = np.argsort(buckets)
             kept = buckets[order]
             input_matrix[word_count:] = input_matrix[word_count:][rows[order]]
-            if quantised is not None:
-                quantised.codes[word_count:] = quantised.codes[word_count:][rows[order]]
-                quantised.norms[word_count:] = quantised.norms[word_count:][rows[order]]
         hierarchical = settings.loss is Loss.HIERARCHICAL_SOFTMAX
         return FastTextModel(
             words=dictionary.words,
@@ -181,7 +163,6 @@ class _Parser:
             buckets=settings.buckets,
             kept_buckets=kept,
             input=input_matrix,
-            quantised=quantised,
             output=output,
             loss=settings.loss,
             children=huffman_children(dictionary.label_counts) if hierarchical else np.zeros((0, 2), np.int32),
@@ -227,27 +208,22 @@ class _Parser:
         labels = tuple(entry.decode("utf-8", "replace").removeprefix(LABEL_PREFIX) for entry in entries[word_count:])
         return _Dictionary(tuple(entries[:word_count]), labels, tuple(counts[word_count:]), kept)
 
-    def _matrix(self, quantised: bool) -> tuple[NDArray[np.float32], Quantised | None]:
+    def _matrix(self, quantised: bool) -> NDArray[np.float32]:
         if not quantised:
             rows, columns = self._shape()
-            return self._array(np.float32, rows * columns).reshape(rows, columns), None
+            return self._array(np.float32, rows * columns).reshape(rows, columns)
         has_norms = self._flag()
         rows, columns = self._shape()
         (code_count,) = self._unpack("<i")
         codes = self._array(np.uint8, code_count)
-        matrix, centroids = self._dequantise(codes, rows, columns)
-        norms = np.ones((rows, 1), dtype=np.float32)
+        matrix = self._dequantise(codes, rows, columns)
         if has_norms:
             norm_codes = self._array(np.uint8, rows)
-            norms, _ = self._dequantise(norm_codes, rows, 1)
-            matrix *= norms
-        return matrix, Quantised(codes.reshape(rows, -1).copy(), norms[:, 0].copy(), centroids)
+            matrix *= self._dequantise(norm_codes, rows, 1)
+        return matrix
 
-    def _dequantise(
-        self, codes: NDArray[np.uint8], rows: int, columns: int
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Rows from codes and the centroids that follow in the file, and these: part m of a row is centroid
-        codes[row, m]."""
+    def _dequantise(self, codes: NDArray[np.uint8], rows: int, columns: int) -> NDArray[np.float32]:
+        """Rows from codes and the centroids that follow in the file: part m of a row is centroid codes[row, m]."""
         dimension, parts, width, last_width = self._unpack("<4i")
         if (
             dimension != columns
@@ -264,7 +240,7 @@ class _Parser:
         for part in range(parts - 1):
             matrix[:, part * width : (part + 1) * width] = full[part][codes[:, part]]
         matrix[:, (parts - 1) * width :] = last[codes[:, parts - 1]]
-        return matrix, centroids
+        return matrix
 
     def _shape(self) -> tuple[int, int]:
         rows, columns = self._unpack("<qq")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import random
 from pathlib import Path
 from typing import Protocol
@@ -12,13 +13,14 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from curator.document import string_buffer
 from curator.language.classification import Predictions, classify, predict, probability_of
 from curator.language.identifier import MODEL_PATH, load_identifier
 from curator.language.identify import Policy, identify
-from curator.language.kernel import PreparedModel, embed, load_prepared, prepare
-from curator.language.model import load_model
+from curator.language.kernel import BATCH, PreparedModel, embed, load_prepared, prepare
+from curator.language.model import FastTextModel, load_model
 
 
 class Classifier(Protocol):
@@ -53,6 +55,61 @@ def assert_equal(model: PreparedModel, original: Classifier, texts: list[str], s
             names = {"__label__" + model.model.labels[index] for index in ours.labels[row][tied]}
             # Among equals, at the edge of the best three, any may be named.
             assert label in names or np.isclose(probabilities[place], probabilities[-1], atol=step)
+
+
+SPACES = b" \t\n\v\f\r\0"
+
+
+class PlainModel:
+    """The rows of words and of n-grams, looked up one by one."""
+
+    def __init__(self, model: FastTextModel) -> None:
+        self.model = model
+        self.words = {word: number for number, word in enumerate(model.words)}
+        kept = range(model.buckets) if model.kept_buckets is None else model.kept_buckets.tolist()
+        self.ngrams = {bucket: len(model.words) + row for row, bucket in enumerate(kept)}
+
+    def rows(self, word: bytes) -> list[NDArray[np.float32]]:
+        """The rows of the n-grams of a word."""
+        text = "<" + word.decode() + ">"
+        found = []
+        for first in range(len(text)):
+            for n in range(max(self.model.min_n, 1), self.model.max_n + 1):
+                if first + n > len(text) or (n == 1 and first in {0, len(text) - 1}):
+                    continue
+                value = 2166136261
+                for byte in text[first : first + n].encode():
+                    value = ((value ^ (byte if byte < 128 else byte | 0xFFFFFF00)) * 16777619) % 2**32
+                if value % self.model.buckets in self.ngrams:
+                    found.append(self.model.input[self.ngrams[value % self.model.buckets]])
+        return found
+
+    def embed(self, text: str) -> tuple[NDArray[np.float32], int]:
+        """The sum of the rows of a text, and how many they are; those of a dictionary word are added up beforehand."""
+        total, inputs = np.zeros(self.model.dimension, np.float32), 0
+        for word in text.encode().translate(bytes.maketrans(SPACES, b" " * len(SPACES))).split(b" "):
+            if word in {b"", b"</s>"}:
+                continue
+            rows = []
+            if word in self.words:
+                rows = [functools.reduce(np.add, [self.model.input[self.words[word]], *self.rows(word)])]
+                inputs += len(self.rows(word))
+            elif not word.startswith(b"__label__"):
+                rows = self.rows(word)
+            for row in rows:
+                total += row
+            inputs += len(rows)
+        return total, inputs
+
+
+def assert_embedded(prepared: PreparedModel, texts: list[str]) -> None:
+    """To the last bit as the plain reference has it."""
+    data, offsets = string_buffer(pa.array(texts, pa.string()))
+    sums, inputs = embed(prepared, data, offsets[:-1], offsets[1:])
+    model = PlainModel(prepared.model)
+    plain = [model.embed(text) for text in texts]
+    assert inputs.tolist() == [count for _, count in plain]
+    np.testing.assert_array_equal(sums, [total for total, _ in plain])
 
 
 def _step(loss: str) -> float:
@@ -106,6 +163,38 @@ def test_predictions_on_any_text_equal_fasttext(
     texts: list[str], packaged: PreparedModel, original: Classifier
 ) -> None:
     assert_equal(packaged, original, [text.replace("</s>", " ") for text in texts])
+
+
+PIECES = st.sampled_from(
+    [
+        *SENTENCES,
+        "the",
+        "house",
+        "de",
+        "</s>",
+        "__label__",
+        "__label_",
+        "x" * 700,
+        "é" * 300,
+        "字" * 200,
+        "😀𐍈" * 90,
+        "",
+    ]
+)
+
+
+@given(texts=st.lists(st.lists(NASTY | PIECES, max_size=30).map(" ".join), min_size=1, max_size=12))
+@settings(max_examples=60, deadline=None)
+def test_sums_of_texts_of_several_batches_are_those_of_their_rows(texts: list[str], packaged: PreparedModel) -> None:
+    assert_embedded(packaged, texts)
+
+
+def test_a_span_ends_where_a_batch_does(packaged: PreparedModel) -> None:
+    word = "abcdef"
+    for missing in range(len(word) + 3):
+        fill = " ".join([word] * (BATCH // (len(word) + 2)) + ["y" * missing])
+        assert_embedded(packaged, [fill, "", "and more", "", fill, ""])
+    assert_embedded(packaged, ["q7 " * 4000])
 
 
 def test_the_word_that_ends_a_line_in_fasttext_is_skipped(packaged: PreparedModel) -> None:
@@ -199,6 +288,7 @@ def test_models_of_every_kind_that_fasttext_writes_predict_alike(loss: str, kind
     texts = ["aei oua", "ptk бдг", "неведомо зверушка", "", "sfx lmn rln", "é", "ae pk hsj мн " * 50]
     prepared = prepare(load_model(path))
     assert_equal(prepared, fasttext.load_model(str(path)), texts, _step(loss))
+    assert_embedded(prepared, texts)
     data, offsets = string_buffer(pa.array(texts, pa.string()))
     sums, inputs = embed(prepared, data, offsets[:-1], offsets[1:])
     best = classify(prepared, sums, inputs)
