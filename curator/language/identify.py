@@ -36,7 +36,7 @@ from curator.language.confusable import choose
 from curator.language.identifier import Identifier, load_identifier
 from curator.language.kernel import embed
 from curator.language.paragraphs import DOMINANT_SHARE, Mixture, weigh_paragraphs
-from curator.language.scripts import count_scripts, script_table
+from curator.language.scripts import count_scripts, script_shares, script_table
 from curator.language.windows import BLOCKS, GLANCE_BYTES, WINDOW_BYTES, WINDOWS, cut_blocks, cut_windows
 from curator.verdict import round_score
 
@@ -177,11 +177,11 @@ def _listen(
 ) -> _Opinion:
     """The opinion on each text: at a glance where that is sure, by its windows elsewhere."""
     glance_bytes = min(GLANCE_BYTES, window_bytes)
-    said = _hear(data, *cut_windows(data, offsets, glance_bytes), WINDOWS, identifier, policy)
+    begins, ends = offsets[:-1], offsets[1:]
+    said = _hear(data, *cut_windows(data, begins, ends, glance_bytes), WINDOWS, identifier, policy)
     unsure = (said.reasons != _MODEL) | (said.scores < GLANCE_SCORE) | said.disagree
     rows = np.flatnonzero(unsure & (np.diff(offsets) > WINDOWS * glance_bytes))
-    begins, ends = (places.reshape(-1, WINDOWS)[rows] for places in cut_windows(data, offsets, window_bytes))
-    again = _hear(data, begins.reshape(-1), ends.reshape(-1), WINDOWS, identifier, policy)
+    again = _hear(data, *cut_windows(data, begins[rows], ends[rows], window_bytes), WINDOWS, identifier, policy)
     for before, now in zip(said.arrays(), again.arrays(), strict=True):
         before[rows] = now
     return said
@@ -202,8 +202,7 @@ def _hear(
     sums, inputs = embed(prepared, data, begins, ends)
     joined_sums = _add_windows(sums.reshape(texts, windows, prepared.model.dimension))
     joined = classify(prepared, joined_sums, inputs.reshape(texts, windows).sum(axis=1, dtype=np.int32))
-    scripts = count_scripts(data, begins, ends, rows, texts) * identifier.weights
-    scripts[:, 0] = scripts[:, 1:].sum(axis=1)
+    scripts = count_scripts(data, begins, ends, rows, texts, identifier.weights)
     letters = scripts[:, 0].astype(np.int64)
 
     label = joined.labels[:, 0]
@@ -222,7 +221,7 @@ def _hear(
 
     choice = choose(data, begins, ends, rows, joined, groups, scripts, identifier)
     label = choice.labels
-    share = _share(scripts, identifier.written[label])
+    share = script_shares(scripts, np.arange(texts), identifier.written, label)
     known = (letters > 0) & (label >= 0)
     # fastText's floor under the logarithm can lift a probability over 1.
     score = np.where(known, np.minimum(score, 1.0) * np.where(share < SCRIPT_SHARE, share, 1.0), 0.0)
@@ -244,7 +243,7 @@ def _hear(
         names, sure = np.where(covered, choice.macro_names, names), np.where(covered, score, sure)
         reason[covered] = _MACRO
     unnamed = np.flatnonzero((reason > _NAMED) & (letters >= ALONE_LETTERS))
-    owner, own_share = _alone(scripts[unnamed], identifier)
+    owner, own_share = _alone(scripts, unnamed, identifier)
     found = owner >= 0
     by_script = unnamed[found]
     reason[by_script] = _SCRIPT
@@ -321,22 +320,20 @@ def _mean_by_text(
     return np.asarray(np.where(count > 0, total / np.maximum(count, 1), otherwise), dtype=np.float64)
 
 
-def _share(scripts: NDArray[np.int32], written: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """The share of the letters that are in the given scripts: float64[texts], 1 for a text without letters."""
-    inside = np.where(written[:, 1:], scripts[:, 1:], 0).sum(axis=1)
-    return np.asarray(np.where(scripts[:, 0] > 0, inside / np.maximum(scripts[:, 0], 1), 1.0), dtype=np.float64)
-
-
-def _alone(scripts: NDArray[np.int32], identifier: Identifier) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
-    """The label that has the script of nearly all letters to itself, or -1, and the share of the letters that its
-    scripts make up: (int32[texts], float64[texts])."""
-    owner = np.full(len(scripts), -1, dtype=np.int32)
-    share = np.zeros(len(scripts), dtype=np.float64)
-    for script in np.flatnonzero(identifier.alone >= 0):
-        label = identifier.alone[script]
-        own = scripts[:, script] >= ALONE_OWN_SHARE * np.maximum(scripts[:, 0], 1)
-        rows = np.flatnonzero(own)
-        inside = _share(scripts[rows], np.repeat(identifier.written[label][None], len(rows), axis=0))
-        rows, inside = rows[inside >= ALONE_SHARE], inside[inside >= ALONE_SHARE]
-        owner[rows], share[rows] = label, inside
+def _alone(
+    scripts: NDArray[np.int32], rows: NDArray[np.int64], identifier: Identifier
+) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
+    """The label that has the script of nearly all letters of each of `rows` to itself, or -1, and the share of the
+    letters that its scripts make up: (int32[rows], float64[rows])."""
+    owner = np.full(len(rows), -1, dtype=np.int32)
+    share = np.zeros(len(rows), dtype=np.float64)
+    owned = np.flatnonzero(identifier.alone >= 0)
+    enough = ALONE_OWN_SHARE * np.maximum(scripts[rows, 0], 1)
+    own = scripts[rows[:, None], owned] >= enough[:, None]
+    for place in np.flatnonzero(own.any(axis=0)):
+        label = identifier.alone[owned[place]]
+        found = np.flatnonzero(own[:, place])
+        inside = script_shares(scripts, rows[found], identifier.written, np.full(len(found), label, dtype=np.int32))
+        found, inside = found[inside >= ALONE_SHARE], inside[inside >= ALONE_SHARE]
+        owner[found], share[found] = label, inside
     return owner, share

@@ -36,6 +36,8 @@ _FNV_BASIS = np.uint64(14695981039346656037)
 _FNV_PRIME = np.uint64(1099511628211)
 """FNV-1a, 64 bit, over code points."""
 
+_ZERO, _ONE = np.uint64(0), np.uint64(1)
+
 
 @dataclass(frozen=True)
 class WordTable:
@@ -160,8 +162,9 @@ def _find(value: np.uint64, hashes: NDArray[np.uint64], slots: NDArray[np.int32]
     mask = np.uint64(slots.shape[0] - 1)
     slot = value & mask
     while slots[slot] >= 0:
-        if hashes[slots[slot]] == value:
-            return int(slots[slot])
+        row = np.uint64(slots[slot])
+        if hashes[row] == value:
+            return int(row)
         slot = (slot + np.uint64(1)) & mask
     return -1
 
@@ -180,37 +183,38 @@ def _weigh(
     sums: NDArray[np.float64],
     counts: NDArray[np.int64],
 ) -> None:
-    for span in range(begins.shape[0]):
-        row = rows[span]
+    for span in range(np.uint64(begins.shape[0])):
+        row = np.uint64(rows[span])
         start = (_FNV_BASIS ^ np.uint64(groups[row])) * _FNV_PRIME
         value = start
         letters = 0
-        place, end = begins[span], ends[span]
+        place, end = np.uint64(begins[span]), np.uint64(ends[span])
         while place <= end:
-            code = 0
+            code = np.uint64(0)
             if place == end:
-                place += 1
+                place += _ONE
             else:
-                lead = int(data[place])
+                lead = np.uint64(data[place])
                 if lead < 0x80:
                     code = lead
-                    place += 1
+                    place += _ONE
                 elif lead < 0xE0:
-                    code = ((lead & 0x1F) << 6) | (int(data[place + 1]) & 0x3F)
-                    place += 2
+                    code = (lead & np.uint64(0x1F)) << np.uint64(6) | np.uint64(data[place + _ONE]) & np.uint64(0x3F)
+                    place += np.uint64(2)
                 else:
-                    place += 3 if lead < 0xF0 else 4
-            first = folds[code, 0] if code < folds.shape[0] else np.uint16(0)
+                    place += np.uint64(3 if lead < 0xF0 else 4)
+            first = folds[code, _ZERO] if code < folds.shape[0] else np.uint16(0)
             if first > 0:
                 value = (value ^ np.uint64(first)) * _FNV_PRIME
-                if folds[code, 1] > 0:
-                    value = (value ^ np.uint64(folds[code, 1])) * _FNV_PRIME
+                if folds[code, _ONE] > 0:
+                    value = (value ^ np.uint64(folds[code, _ONE])) * _FNV_PRIME
                 letters += 1
             elif letters > 0:
-                found = _find(value, hashes, slots)
-                if found >= 0:
+                number = _find(value, hashes, slots)
+                if number >= 0:
+                    found = np.uint64(number)
                     counts[row] += 1
-                    for member in range(weights.shape[1]):
+                    for member in range(np.uint64(weights.shape[1])):
                         sums[row, member] += weights[found, member]
                 value = start
                 letters = 0

@@ -97,6 +97,9 @@ share them: Ethi (Amharic, Tigrinya), Tibt (Tibetan, Dzongkha), Mymr (Burmese, S
 Geor (Georgian, Mingrelian)."""
 
 
+_ONE = np.uint64(1)
+
+
 @dataclass(frozen=True)
 class ScriptTable:
     """Code point c is a letter of script `names[cells[256 * blocks[c // 256] + c % 256]]`; number 0 is no letter."""
@@ -141,24 +144,58 @@ def script_members(script: str) -> frozenset[str]:
 
 
 def count_scripts(
-    data: NDArray[np.uint8], begins: NDArray[np.int64], ends: NDArray[np.int64], rows: NDArray[np.int64], row_count: int
+    data: NDArray[np.uint8],
+    begins: NDArray[np.int64],
+    ends: NDArray[np.int64],
+    rows: NDArray[np.int64],
+    row_count: int,
+    weights: NDArray[np.int32] | None = None,
 ) -> NDArray[np.int32]:
     """Letters by script, added up over the spans `data[begins[i]:ends[i]]` of each row: int32[row_count, scripts].
 
-    Column 0 counts all letters. A span holds whole characters of valid UTF-8.
+    Column 0 counts all letters; a letter of script s counts as `weights[s]`, as one where these are left out. A span
+    holds whole characters of valid UTF-8.
     """
     table = script_table()
     counts = np.zeros((row_count, len(table.names)), dtype=np.int32)
-    _count_scripts(read_only(data), begins, ends, rows, table.blocks, table.cells, counts)
+    weights = np.ones(len(table.names), dtype=np.int32) if weights is None else weights
+    _count_scripts(read_only(data), begins, ends, rows, table.blocks, table.cells, weights, counts)
     return counts
 
 
+def script_shares(
+    scripts: NDArray[np.int32], rows: NDArray[np.int64], written: NDArray[np.bool_], labels: NDArray[np.int32]
+) -> NDArray[np.float64]:
+    """The share of the letters of `scripts[rows[i]]`, as `count_scripts` gives them, that are in a script which
+    `written[labels[i]]` has: float64[rows], 1 where there are no letters."""
+    shares = np.empty(len(rows), dtype=np.float64)
+    _share_scripts(scripts, rows, written, labels, shares)
+    return shares
+
+
+@kernel
+def _share_scripts(
+    scripts: NDArray[np.int32],
+    rows: NDArray[np.int64],
+    written: NDArray[np.bool_],
+    labels: NDArray[np.int32],
+    shares: NDArray[np.float64],
+) -> None:
+    for place in range(rows.shape[0]):
+        row, label = rows[place], labels[place]
+        inside = np.int64(0)
+        for script in range(1, scripts.shape[1]):
+            inside += scripts[row, script] * written[label, script]
+        letters = scripts[row, 0]
+        shares[place] = inside / letters if letters > 0 else 1.0
+
+
 @inline_kernel
-def _decode(data: NDArray[np.uint8], place: int, size: int) -> int:
+def _decode(data: NDArray[np.uint8], place: np.uint64, size: np.uint64) -> np.uint64:
     """The code point of the `size` (two to four) bytes at `place`."""
-    code = int(data[place]) & (0x7F >> size)
-    for offset in range(1, size):
-        code = (code << 6) | (int(data[place + offset]) & 0x3F)
+    code = np.uint64(data[place]) & (np.uint64(0x7F) >> size)
+    for offset in range(_ONE, size):
+        code = (code << np.uint64(6)) | (np.uint64(data[place + offset]) & np.uint64(0x3F))
     return code
 
 
@@ -170,26 +207,33 @@ def _count_scripts(
     rows: NDArray[np.int64],
     blocks: NDArray[np.uint8],
     cells: NDArray[np.uint8],
+    weights: NDArray[np.int32],
     counts: NDArray[np.int32],
 ) -> None:
-    for span in range(begins.shape[0]):
-        place = int(begins[span])
-        row = rows[span]
-        letters = 0
+    for span in range(np.uint64(begins.shape[0])):
+        place, end = np.uint64(begins[span]), np.uint64(ends[span])
+        row = np.uint64(rows[span])
+        # ASCII letters: the bit that tells lowercase from uppercase set, then one range. A loop of vector code.
         latin = 0
-        while place < ends[span]:
-            lead = int(data[place])
-            if lead < 0x80:
-                place += 1
-                # ASCII letters: the bit that tells lowercase from uppercase set, then one range.
-                latin += 1 if 0x61 <= (lead | 0x20) <= 0x7A else 0
-                continue
-            size = 2 if lead < 0xE0 else (3 if lead < 0xF0 else 4)
-            code = _decode(data, place, size)
-            place += size
-            script = cells[int(blocks[code >> 8]) * 256 + (code & 0xFF)]
-            if script > 0:
-                counts[row, script] += 1
-                letters += 1
-        counts[row, 1] += latin
-        counts[row, 0] += letters + latin
+        ascii_only = np.uint8(0)
+        for byte in data[place:end]:
+            latin += np.uint8(np.uint8(byte | 0x20) - np.uint8(0x61)) < 26
+            ascii_only |= byte
+        letters = latin * weights[1]
+        counts[row, 1] += letters
+        if ascii_only >= 0x80:
+            while place < end:
+                lead = data[place]
+                if lead < 0x80:
+                    place += _ONE
+                    continue
+                size = np.uint64(2 if lead < 0xE0 else (3 if lead < 0xF0 else 4))
+                code = _decode(data, place, size)
+                place += size
+                script = np.uint64(
+                    cells[np.uint64(blocks[code >> np.uint64(8)]) << np.uint64(8) | code & np.uint64(0xFF)]
+                )
+                if script > 0:
+                    counts[row, script] += weights[script]
+                    letters += weights[script]
+        counts[row, 0] += letters

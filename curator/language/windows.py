@@ -37,18 +37,21 @@ _BOUNDARY_BYTES = 64
 
 
 def cut_windows(
-    data: NDArray[np.uint8], offsets: NDArray[np.int64], window_bytes: int = WINDOW_BYTES
+    data: NDArray[np.uint8], begins: NDArray[np.int64], ends: NDArray[np.int64], window_bytes: int = WINDOW_BYTES
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """The windows of each text, `WINDOWS` to a text: (int64[texts * 4], int64[texts * 4]), begin and end.
+    """The windows of each text `data[begins[i]:ends[i]]`, `WINDOWS` to a text: (int64[texts * 4], int64[texts * 4]),
+    begin and end.
 
     A text of at most four windows is covered by its parts without gaps, one of under four times `PART_BYTES` by its
     halves, one of under two times by the first alone (the others are empty). Windows never overlap and hold whole
     characters.
     """
-    begins = np.zeros(WINDOWS * (len(offsets) - 1), dtype=np.int64)
-    ends = np.zeros_like(begins)
-    _cut_windows(read_only(data), offsets, window_bytes, PART_BYTES, begins, ends)
-    return begins, ends
+    window_begins = np.zeros(WINDOWS * len(begins), dtype=np.int64)
+    window_ends = np.zeros_like(window_begins)
+    _cut_windows(
+        read_only(data), read_only(begins), read_only(ends), window_bytes, PART_BYTES, window_begins, window_ends
+    )
+    return window_begins, window_ends
 
 
 def cut_blocks(
@@ -89,24 +92,25 @@ def _line_start(data: NDArray[np.uint8], place: int, begin: int, end: int) -> in
 @kernel
 def _cut_windows(
     data: NDArray[np.uint8],
-    offsets: NDArray[np.int64],
-    window_bytes: int,
-    part_bytes: int,
     begins: NDArray[np.int64],
     ends: NDArray[np.int64],
+    window_bytes: int,
+    part_bytes: int,
+    window_begins: NDArray[np.int64],
+    window_ends: NDArray[np.int64],
 ) -> None:
-    for text in range(offsets.shape[0] - 1):
-        begin, end = offsets[text], offsets[text + 1]
+    for text in range(begins.shape[0]):
+        begin, end = begins[text], ends[text]
         size = end - begin
         first = WINDOWS * text
         if size < WINDOWS * part_bytes:
-            begins[first : first + WINDOWS] = end
-            ends[first : first + WINDOWS] = end
-            begins[first] = begin
+            window_begins[first : first + WINDOWS] = end
+            window_ends[first : first + WINDOWS] = end
+            window_begins[first] = begin
             if size >= 2 * part_bytes:
                 middle = _boundary(data, begin + size // 2, end)
-                ends[first] = middle
-                begins[first + 1] = middle
+                window_ends[first] = middle
+                window_begins[first + 1] = middle
             continue
         sampled = size > WINDOWS * window_bytes
         for window in range(WINDOWS):
@@ -116,8 +120,8 @@ def _cut_windows(
             else:
                 start = begin + size * window // WINDOWS
                 stop = begin + size * (window + 1) // WINDOWS
-            begins[first + window] = begin if window == 0 else _boundary(data, start, end)
-            ends[first + window] = end if window == WINDOWS - 1 else _boundary(data, stop, end)
+            window_begins[first + window] = begin if window == 0 else _boundary(data, start, end)
+            window_ends[first + window] = end if window == WINDOWS - 1 else _boundary(data, stop, end)
 
 
 @kernel

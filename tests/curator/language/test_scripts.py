@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from curator.document import string_buffer
 from curator.language.identifier import Identifier, load_identifier
-from curator.language.scripts import ALONE, count_scripts, script_table, scripts_of
+from curator.language.scripts import ALONE, count_scripts, script_shares, script_table, scripts_of
 
 
 def script_of(character: str) -> str:
@@ -57,20 +57,40 @@ def test_digits_marks_and_punctuation_have_no_script(character: str) -> None:
     assert script_of(character) == "Zyyy"
 
 
-@given(st.lists(st.text(st.characters(codec="utf-8"), max_size=40), min_size=1, max_size=5))
+TEXT = st.text(st.one_of(st.characters(codec="utf-8"), st.characters(codec="ascii")), max_size=40)
+
+
+@given(st.lists(TEXT | st.text(st.characters(codec="ascii"), max_size=200), min_size=1, max_size=5), st.booleans())
 @settings(max_examples=150, deadline=None)
-def test_the_kernel_counts_the_letters_that_the_table_has(texts: list[str]) -> None:
+def test_the_kernel_counts_the_letters_that_the_table_has(texts: list[str], weighed: bool) -> None:
     data, offsets = string_buffer(pa.array(texts, pa.string()))
-    counts = count_scripts(data, offsets[:-1], offsets[1:], np.arange(len(texts)), len(texts))
     names = script_table().names
+    weights = np.arange(1, len(names) + 1, dtype=np.int32) if weighed else None
+    counts = count_scripts(data, offsets[:-1], offsets[1:], np.arange(len(texts)), len(texts), weights)
     for row, text in enumerate(texts):
         expected = np.zeros(len(names), dtype=np.int32)
         for character in text:
             script = script_of(character)
             if script != "Zyyy":
-                expected[names.index(script)] += 1
-                expected[0] += 1
+                weight = 1 + names.index(script) if weighed else 1
+                expected[names.index(script)] += weight
+                expected[0] += weight
         np.testing.assert_array_equal(counts[row], expected)
+
+
+@given(st.lists(st.lists(st.integers(0, 9), min_size=4, max_size=4), min_size=1, max_size=6), st.data())
+@settings(max_examples=100, deadline=None)
+def test_the_share_of_scripts_is_that_of_the_letters_in_them(letters: list[list[int]], data: st.DataObject) -> None:
+    scripts = np.array([[sum(row), *row] for row in letters], dtype=np.int32)
+    written = np.array([[False, True, False, True, False], [True, False, False, True, True]])
+    rows = data.draw(st.lists(st.integers(0, len(letters) - 1), max_size=5))
+    labels = data.draw(st.lists(st.integers(0, 1), min_size=len(rows), max_size=len(rows)))
+    shares = script_shares(scripts, np.array(rows, dtype=np.int64), written, np.array(labels, dtype=np.int32))
+    expected = []
+    for row, label in zip(rows, labels, strict=True):
+        inside = sum(count for count, counts in zip(letters[row], written[label, 1:], strict=True) if counts)
+        expected.append(inside / sum(letters[row]) if sum(letters[row]) else 1.0)
+    assert shares.tolist() == expected
 
 
 @pytest.mark.parametrize(
