@@ -510,11 +510,9 @@ def _worded(
     start = at - size
     if sign != 95 and (start == floor or (start > floor and not 1 <= classes[data[start - 1]] <= _LOWER)):
         letters = 0
-        small = 0
         for place in range(start, at):
             letters += _UPPER <= classes[data[place]] <= _LOWER
-            small += classes[data[place]] == _LOWER
-        stop = _hardware_end(data, start, begin, end, classes) if letters == size and small < size else 0
+        stop = _hardware_end(data, start, begin, end, classes) if letters == size else 0
         if stop > 0:
             return start, stop, HARDWARE, stop
     if sign == 46:

@@ -284,7 +284,7 @@ def test_addresses_of_nobody_and_versions_stay(text: str) -> None:
     assert find(text, "en", ["ip"]) == []
 
 
-@pytest.mark.parametrize("address", ["f0-1b-44-11-3a-b7", "a01b.4411.3ab7", "F0-1B-44-11-3A-B7"])
+@pytest.mark.parametrize("address", ["f0-1b-44-11-3a-b7", "ac-de-48-10-11-22", "a01b.4411.3ab7", "F0-1B-44-11-3A-B7"])
 def test_hardware_addresses_are_found_in_letters_of_any_case(address: str) -> None:
     assert find(f"on {address} alone", "en") == [("mac", address)]
 
