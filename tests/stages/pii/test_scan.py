@@ -23,7 +23,7 @@ from stages.pii.scan import (
     scan,
 )
 from tests.stages.pii.helpers import LONG, assert_grows_linearly
-from tests.stages.pii.plain_scan import plain_scan
+from tests.stages.pii.plain_scan import ZEROS, plain_scan
 
 NASTY = st.text(
     st.one_of(
@@ -105,20 +105,10 @@ FRAGMENTS = (
     *("b.c", "x.org", "2001:db8", "u:p@h.de", "00-1B-44-11-3A-B7", "00:1B:44:11:3A", "001b.4411.3ab7"),
     *("DNI", "dni", "PESEL", "de89", "gb82", "IBAN", "iban", "west", "123456", "(3)", "(A)", "（3）", "k"),
     *("ghp_", "a1B2c3D4e5F6g7H8", "aBcDeFgHiJkLmNoPqR", "AKIAIOSFODNN7EXA", "eyJh", "--BEGIN", "http://h.de/"),
-    *(
-        "AB",
-        "Fe-",
-        "-CD",
-        "-EF-",
-        "fe-cd-EF-AB-CD-EF",
-        "ABCD.",
-        "feed.",
-        "Abcd.1234.EF12",
-        "BEGIX",
-        "abcdefghijklmnopq",
-        "--",
-    ),
+    *("AB", "Fe-", "-CD", "-EF-", "fe-cd-EF-AB-CD-EF", "ABCD.", "feed.", "Abcd.1234.EF12"),
+    *("BEGIX", "abcdefghijklmnopq", "--"),
     *("٣", "۴", "९", "৭", "３", "\u00a0", "\u202f", "\u2011", "－", "（"),
+    *(zero * 7 for zero in ZEROS),
     *("é", "中", "🙂", "\u200d", "\u0301", "\u202e", "א"),
 )
 shaped = st.lists(st.sampled_from(FRAGMENTS), min_size=3, max_size=14, unique=True).flatmap(
