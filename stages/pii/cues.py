@@ -21,6 +21,7 @@ NUMBER: Final = "number"
 COUNT: Final = "count"
 
 _WORDS: Final = re.compile(r"[^\W\d_]+")
+_NO_LETTERS: Final = {code: " " for code in range(128) if not chr(code).isalpha()}
 _SPACED_ALPHABETS: Final = re.compile(r"[\u0000-\u052f\u1e00-\u1fff'.\-]+")
 """Latin, Greek and Cyrillic: scripts in which a cue is a whole word or the beginning of one."""
 
@@ -94,10 +95,15 @@ def _entries(language: str) -> Iterator[tuple[str, frozenset[str]]]:
     yield from table.get(language, {}).items()
 
 
+def _words(text: str) -> list[str]:
+    """The runs of letters in a text. In ASCII a translation finds them in half of the time."""
+    return text.translate(_NO_LETTERS).split() if text.isascii() else _WORDS.findall(text)
+
+
 def is_counted(before: str, after: str, language: str) -> bool:
     """Whether the last word before a number or the first one after it says that it counts something."""
     cues = _cues(language)
-    words = _WORDS.findall(before.casefold())
+    words = _words(before.casefold())
     last, first = words[-1] if words else "", after.casefold().lstrip()
     word = _WORDS.match(first)
     if COUNT in _word_kinds(last, language) or (word is not None and COUNT in _word_kinds(word.group(), language)):
@@ -110,7 +116,7 @@ def find_cues(before: str, after: str, language: str) -> frozenset[str]:
     cues = _cues(language)
     window = f"{before} | {after}".casefold()
     found: set[str] = set()
-    for word in _WORDS.findall(window):
+    for word in _words(window):
         found |= _word_kinds(word, language)
     for piece, kinds in cues.ascii_pieces if window.isascii() else cues.pieces:
         if piece in window:

@@ -11,7 +11,8 @@ from stages.pii.context import Context, Span
 
 EMAIL: Final = "email"
 
-_LOCAL: Final = re.compile(r"[\w.!#$%&'*+/=?^`{|}~-]{1,64}\Z")
+_LOCAL: Final = re.compile(r"[\w.!#$%&'*+/=?^`{|}~-]{1,64}")
+"""Matched from the end of a text on: a search for where it begins tries each place."""
 _LOCAL_ASCII: Final = string.ascii_letters + string.digits + "_.!#$%&'*+/=?^`{|}~-"
 _MAX_LOCAL: Final = 64  # RFC 5321, section 4.5.3.1.1
 _DOMAIN: Final = re.compile(r"[\w.-]{3,255}")
@@ -44,9 +45,10 @@ def find(context: Context) -> list[Span]:
 def _local_part(before: str, plain_domain: bool) -> str:
     before = before[-_MAX_LOCAL - 1 :]
     match_text = before[len(before.rstrip(_LOCAL_ASCII)) :][-_MAX_LOCAL:]
-    wide = None if before.isascii() else _LOCAL.search(before)
-    if wide is not None and len(wide.group()) > len(match_text):
-        match_text = wide.group()[_foreign_end(wide.group(), plain_domain) :]
+    wide = None if before.isascii() else _LOCAL.match(before[::-1])
+    if wide is not None and wide.end() > len(match_text):
+        match_text = before[-wide.end() :]
+        match_text = match_text[_foreign_end(match_text, plain_domain) :]
     # `to=foo@bar.com`, `/home/foo@bar.com`, `a@b.com|c@d.com`, `{foo@bar.com}`: legal in a local part, never meant so
     # in running text.
     match_text = _BREAK.split(match_text)[-1].lstrip(_LEADING)

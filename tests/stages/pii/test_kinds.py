@@ -90,6 +90,18 @@ def test_what_is_no_email_address_stays(text: str) -> None:
     assert find(text, "en", ["email"]) == []
 
 
+@given(
+    st.text(st.sampled_from("ab7._-+é\u0301\u0142 \n<"), max_size=20), st.integers(0, 40), st.sampled_from(("", "7"))
+)
+def test_the_local_part_is_the_longest_run_before_the_sign(text: str, times: int, last: str) -> None:
+    before = text + "éa" * times + last
+    run = re.search(r"[\w.+-]{1,64}\Z", before)
+    local = run.group().lstrip("+-.") if run is not None else ""
+    expected = "" if local.endswith(".") or ".." in local else local
+    found = find(f"{before}@example.com", "und", ["email"])
+    assert found == ([("email", f"{expected}@example.com")] if expected else [])
+
+
 @pytest.mark.parametrize(
     ("text", "language", "number"),
     [
@@ -308,6 +320,11 @@ def test_cues_are_of_the_language_or_of_none() -> None:
     assert "phone" in find_cues("ご連絡は携帯 ", "", "ja")
     assert "phone" in find_cues("GSM ", "", "und")
     assert "version" in find_cues("Version ", "", "und")
+
+
+@given(st.lists(st.sampled_from(("tel", "Phone", "call", "id-nr", "x", *"_9.-:/ (\0\n")), max_size=12).map("".join))
+def test_cues_in_ascii_are_those_that_are_found_beside_a_letter_of_another_script(before: str) -> None:
+    assert find_cues(f"{before} ", "", "en") == find_cues(f"{before} \u4e2d", "", "en")
 
 
 def test_languages_are_list_languages() -> None:
