@@ -88,41 +88,42 @@ def _embed(
     times = np.zeros(BUCKETS + 4, dtype=np.int16)
     sums = np.zeros(DIMENSIONS, dtype=np.int16)
     for row in range(offsets.size - 1):
-        size = offsets[row + 1] - offsets[row]
-        windows = 1 if size <= SAMPLED_BYTES else WINDOWS
-        width = size if size <= SAMPLED_BYTES else SAMPLED_BYTES // WINDOWS
+        # Unsigned where an array is looked into: Numba tests a signed index for being negative.
+        size = np.uint64(offsets[row + 1] - offsets[row])
+        windows = _ONE if size <= SAMPLED_BYTES else np.uint64(WINDOWS)
+        width = size if size <= SAMPLED_BYTES else np.uint64(SAMPLED_BYTES // WINDOWS)
         for window in range(windows):
-            place = offsets[row]
-            if windows > 1:
-                place += (size - width) * window // (windows - 1)
+            place = np.uint64(offsets[row])
+            if windows > _ONE:
+                place += (size - width) * window // (windows - _ONE)
             stop = place + width
             while place < stop and (data[place] & 0xC0) == 0x80:
-                place += 1
+                place += _ONE
             before = np.uint64(_SPACE)
             # The last character may reach past `stop`; it never reaches past the text, which is valid UTF-8.
             while place < stop:
                 first = np.uint32(data[place])
                 if first < 0x80:
                     code_point = first
-                    place += 1
+                    place += _ONE
                 elif first < 0xE0:
-                    code_point = ((first & np.uint32(0x1F)) << np.uint32(6)) | np.uint32(data[place + 1] & 0x3F)
-                    place += 2
+                    code_point = ((first & np.uint32(0x1F)) << np.uint32(6)) | np.uint32(data[place + _ONE] & 0x3F)
+                    place += _TWO
                 elif first < 0xF0:
                     code_point = (
                         ((first & np.uint32(0x0F)) << np.uint32(12))
-                        | (np.uint32(data[place + 1] & 0x3F) << np.uint32(6))
-                        | np.uint32(data[place + 2] & 0x3F)
+                        | (np.uint32(data[place + _ONE] & 0x3F) << np.uint32(6))
+                        | np.uint32(data[place + _TWO] & 0x3F)
                     )
-                    place += 3
+                    place += _THREE
                 else:
                     code_point = (
                         ((first & np.uint32(0x07)) << np.uint32(18))
-                        | (np.uint32(data[place + 1] & 0x3F) << np.uint32(12))
-                        | (np.uint32(data[place + 2] & 0x3F) << np.uint32(6))
-                        | np.uint32(data[place + 3] & 0x3F)
+                        | (np.uint32(data[place + _ONE] & 0x3F) << np.uint32(12))
+                        | (np.uint32(data[place + _TWO] & 0x3F) << np.uint32(6))
+                        | np.uint32(data[place + _THREE] & 0x3F)
                     )
-                    place += 4
+                    place += _FOUR
                 if code_point < _FOLDED_CODE_POINTS:
                     code_point = np.uint32(lower[code_point])
                 if code_point <= _SPACE:
