@@ -1,10 +1,10 @@
-"""What is looked at of the stages of a recipe: their order, what they need, the fields that they read."""
+"""What is looked at of the stages of a recipe: their order, and whether they can run here."""
 
 from __future__ import annotations
 
 from curator.plan import make_plan
 from curator.recipe import Recipe
-from curator.run.checks import check_metadata, check_requirements
+from curator.run.checks import check_recipe
 from curator.run.pipeline import make_pipeline
 
 
@@ -13,6 +13,5 @@ def check_stages(recipe: Recipe) -> tuple[str, ...]:
     some as a whole."""
     pipeline = make_pipeline(recipe)
     phases = tuple(phase.describe() for phase in make_plan(pipeline))
-    check_requirements(pipeline)
-    check_metadata(pipeline)
+    check_recipe(pipeline)
     return phases

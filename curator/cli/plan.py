@@ -48,12 +48,15 @@ def plan_command(
     """Print the phases of a recipe, the files that it would read, and what a run would take."""
     from curator.plan import make_plan
     from curator.readers.detect import Inventory, describe_skipped, take_inventory
-    from curator.run.checks import check_quotes
+    from curator.run.checks import check_holdout, check_metadata, check_quotes
     from curator.run.pipeline import make_pipeline
 
     loaded = load_recipe(recipe, overrides, overlay)
     pipeline = make_pipeline(loaded)
     phases = make_plan(pipeline)
+    # What it needs may be on the nodes, and not here.
+    check_metadata(pipeline)
+    check_holdout(pipeline)
     inventory = take_inventory(tuple(inputs), loaded.input.format) if inputs else Inventory((), ())
     files = inventory.files
     check_quotes("input.quotes", loaded.input.quotes, files)

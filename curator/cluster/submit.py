@@ -71,13 +71,11 @@ def make_specification(
 ) -> Specification:
     """The specification of a run on what is installed here. UserError where the recipe could not run here."""
     from curator.plan import make_plan
-    from curator.run.checks import check_holdout, check_metadata, check_requirements
+    from curator.run.checks import check_recipe
 
     pipeline = make_pipeline(recipe)
     make_plan(pipeline)
-    check_requirements(pipeline)
-    check_metadata(pipeline)
-    check_holdout(pipeline)
+    check_recipe(pipeline)
     return Specification(
         inputs=tuple(absolute(path) for path in inputs),
         output=absolute(output),

@@ -47,6 +47,14 @@ def _check_bucket(root: StoragePath, inputs: Sequence[str]) -> None:
             )
 
 
+def check_recipe(pipeline: Pipeline) -> None:
+    """UserError where a recipe cannot run here, whatever its input: for what its stages need or read, or
+    what is held out."""
+    check_requirements(pipeline)
+    check_metadata(pipeline)
+    check_holdout(pipeline)
+
+
 def check_requirements(pipeline: Pipeline) -> None:
     """UserError naming everything that the recipe's stages need and that is not there."""
     problems = [

@@ -22,7 +22,7 @@ from curator.readers.registry import load_reader
 from curator.recipe.model import Recipe
 from curator.recipe.overlay import Origins
 from curator.run import fingerprint
-from curator.run.checks import check_holdout, check_metadata, check_place, check_quotes, check_requirements
+from curator.run.checks import check_place, check_quotes, check_recipe
 from curator.run.clock import peak_memory_bytes
 from curator.run.corpus import Corpus, parts_of
 from curator.run.directory import RunDirectory, RunLock
@@ -112,9 +112,7 @@ def run(request: Request, listeners: Sequence[Callable[[Event], None]] = ()) -> 
 def _run(request: Request, listeners: Sequence[Callable[[Event], None]]) -> Outcome:
     pipeline = make_pipeline(request.recipe)
     make_plan(pipeline)
-    check_requirements(pipeline)
-    check_metadata(pipeline)
-    check_holdout(pipeline)
+    check_recipe(pipeline)
     if request.cluster is None:
         limit = request.recipe.input.max_document_bytes
         workers = workers_within(request.workers, request.memory_bytes, limit, _client_bytes(request))

@@ -211,6 +211,8 @@ def test_no_run_is_made_inside_of_another_that_has_not_ended(resting: Running, f
         ({"recipe": {"name": "x", "stages": ["dedup"], "colour": 1}}, 422, "recipe.invalid"),
         ({"recipe": {"name": "x", "stages": [{"dedup": {"against": ["/etc"]}}]}}, 403, "place.refused"),
         ({"recipe": {"name": "x", "stages": [{"augmentation": {"translators": ["absent"]}}]}}, 422, "recipe.invalid"),
+        ({"recipe": {"name": "x", "stages": [{"dedup": {"url_field": "url"}}]}}, 422, "recipe.invalid"),
+        ({"recipe": {"name": "x", "stages": ["entropy"], "holdout": {"share": 0.1}}}, 422, "recipe.invalid"),
         ({"overrides": ["dedup.threshold=2"]}, 422, "recipe.invalid"),
         ({"overrides": ["dedup.threshold=" + "[" * 900]}, 422, "recipe.invalid"),
         ({"overrides": ["nonsense"]}, 422, "request.invalid"),

@@ -382,6 +382,30 @@ def test_doctor_and_process_say_what_a_recipe_misses(scene: Scene, tmp_path: Pat
     assert scene.curator("recipe", "validate", recipe).returncode == 2
 
 
+@pytest.mark.parametrize(
+    ("text", "told_of"),
+    [
+        ("stages:\n  - dedup: {url_field: url}\n", "dedup needs the field 'url', which is not read"),
+        ("holdout: {share: 0.1}\nstages:\n  - entropy: {}\n", "holdout: by: cluster needs the stage dedup"),
+    ],
+    ids=["metadata", "holdout"],
+)
+def test_what_a_run_would_refuse_is_neither_valid_nor_planned(
+    scene: Scene, tmp_path: Path, text: str, told_of: str
+) -> None:
+    recipe = tmp_path / "refused.yaml"
+    recipe.write_text(f"name: refused\n{text}")
+    for command in (
+        ("recipe", "validate", recipe),
+        ("plan", scene.source, "-r", recipe),
+        ("process", scene.source, "-o", tmp_path / "run", "-r", recipe),
+    ):
+        done = scene.curator(*command)
+        assert done.returncode == 2
+        assert told_of in told(done)
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_language_model_that_is_not_there_is_missed_before_data_is_read(scene: Scene, tmp_path: Path) -> None:
     options = ("--set", f"language={{model: {tmp_path / 'mine.ftz'}}}")
     done = scene.curator("process", scene.source, "-o", tmp_path / "run", "-r", scene.recipe, *options)
