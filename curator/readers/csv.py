@@ -50,6 +50,14 @@ TEXT_BEHIND_QUOTE = "csv.text_behind_quote"
 _HEADER_BYTES = 1 << 16
 """A header longer than this is none."""
 _LABELS = ("id", "source", "lang")
+_CONVERT = "convert it: CSV has commas between them, TSV tabs"
+_DELIMITERS = {
+    "\t": ("tabs", "say --set input.format=tsv"),
+    ",": ("commas", "say --set input.format=csv"),
+    ";": ("semicolons", _CONVERT),
+    "|": ("bars", _CONVERT),
+}
+"""Signs that a header of one name may have between several, and what to do then."""
 
 
 class CsvReader:
@@ -182,9 +190,17 @@ def _parse_header(file: InputFile, row: bytes, end: int, fields: Fields, dialect
         raise UserError(
             f"has no column {fields.text!r} for the text; it has {', '.join(map(repr, names))}",
             file=file.name,
-            hint="name one with --set input.fields.text=NAME",
+            hint=_other_delimiter(names) or "name one with --set input.fields.text=NAME",
         )
     return _Header(len(names), {name: place for place, name in enumerate(names)}, end)
+
+
+def _other_delimiter(names: list[str]) -> str | None:
+    """What to do about a header of one name that looks like several."""
+    for sign, (called, remedy) in _DELIMITERS.items():
+        if len(names) == 1 and sign in names[0]:
+            return f"where there are {called} between its columns, {remedy}"
+    return None
 
 
 def _split_row(row: bytes, dialect: Dialect) -> list[bytes]:

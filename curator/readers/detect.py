@@ -57,6 +57,7 @@ _OTHER_ARCHIVES = (
     (b"\x04\x22\x4d\x18", "compressed with LZ4"),
     (b"Rar!", "a RAR archive"),
 )
+_UNPACK = "which is not read: unpack it first"
 _LINE_FORMATS = ("jsonl", "text", "csv", "tsv")
 _SNIFF_BYTES = 1024
 _JSON_START = re.compile(rb"\[?\s*\{\s*[\"}]")
@@ -369,11 +370,8 @@ def _tell_format(found: _Found, file: InputFile, head: bytes, format: str) -> In
     if chosen is None:
         if found.in_directory:
             return reason
-        raise UserError(
-            reason,
-            file=found.path,
-            hint=f"say which it is with --set input.format=NAME: {', '.join(reader_names())}",
-        )
+        formats = f"say which it is with --set input.format=NAME: {', '.join(reader_names())}"
+        raise UserError(reason, file=found.path, hint=None if reason.endswith(_UNPACK) else formats)
     return replace(file, format=chosen)
 
 
@@ -381,7 +379,7 @@ def _choose_format(found: _Found, head: bytes, format: str) -> tuple[str | None,
     told = EXTENSIONS.get(extension_of(found.path))
     archive = next((what for magic, what in _OTHER_ARCHIVES if head.startswith(magic)), None)
     if archive is not None:
-        return None, f"is {archive}, which is not read: unpack it first"
+        return None, f"is {archive}, {_UNPACK}"
     if found.in_directory and Path(found.path).name in _BOOKKEEPING:
         return None, _IS_BOOKKEEPING
     if format == AUTO:

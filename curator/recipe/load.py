@@ -186,7 +186,9 @@ def _parse(text: str, label: str, origin: Origin, lines: dict[Location, Place], 
         mark = getattr(error, "problem_mark", None)
         where = f"line {mark.line + 1}: " if mark else ""
         problem = getattr(error, "problem", None) or str(error).partition("\n")[0]
-        raise UserError(f"{where}not valid YAML: {problem}", file=label) from error
+        line = "".join(text.splitlines()[mark.line : mark.line + 1]) if mark else ""
+        hint = "indent with blanks, not with tabs" if "\t" in line[: len(line) - len(line.lstrip())] else None
+        raise UserError(f"{where}not valid YAML: {problem}", file=label, hint=hint) from error
     if node is None:
         return None
     return _value(node, (), _Parsing(yaml.SafeLoader(""), origin, lines, label, limit))
@@ -341,6 +343,9 @@ def _entries(
     data: dict[str, Value], lines: Mapping[Location, Place], label: str
 ) -> Iterator[tuple[Location, str, dict[str, Value]]]:
     """Where each stage is written, its name, and its parameters as they are given."""
+    for key in data if "stages" not in data else ():
+        if (hint := nearest(key, ("stages",))) is not None:
+            raise UserError(f"{_line(lines, (key,))}unknown key {key!r}", file=label, hint=hint)
     raw_stages = data.get("stages")
     if not isinstance(raw_stages, list) or not raw_stages:
         raise UserError(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TypeAlias, cast
 
 from curator.errors import DataError, UserError
@@ -34,6 +35,8 @@ def load_manifest(path: AnyPath) -> Manifest:
         unfinished = (path.parent / "events").is_dir()
         hint = "finish it with `curator process … --resume`" if unfinished else "is this a run directory?"
         state = "the run is not finished: it has no manifest.json" if unfinished else "there is no manifest.json"
+        if isinstance(path, Path) and not path.parent.exists():
+            state, hint = "there is no such directory", "a run is in the directory that `-o` named"
         raise UserError(state, file=str(path.parent), hint=hint) from error
     except OSError as error:
         raise UserError(f"cannot be read: {error.strerror}", file=str(path)) from error

@@ -92,6 +92,13 @@ def test_what_is_not_there_is_a_users_error(run: Path, document: str) -> None:
         explain(RunDirectory(run), document)
 
 
+def test_a_run_that_is_nowhere_is_told_as_that(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="gone: there is no such directory"):
+        explain(RunDirectory(tmp_path / "gone"), "a")
+    with pytest.raises(UserError, match="there is no manifest"):
+        explain(RunDirectory(tmp_path), "a")
+
+
 def test_scores_that_a_document_does_not_have_are_not_shown(run: Path) -> None:
     assert "outliers.score" not in ask(run, "near").scores
     assert None not in ask(run, "o1").scores.values()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
@@ -296,6 +297,26 @@ def test_a_missing_text_column_is_refused_with_the_columns_that_there_are(tmp_pa
     path.write_text("body,lang\nx,y\n")
     with pytest.raises(UserError, match=r"a\.csv: has no column 'text' for the text; it has 'body', 'lang'"):
         READER.splits(input_file(path, "csv"), ReadOptions(), 100)
+
+
+@pytest.mark.parametrize(
+    ("reader", "header", "message"),
+    [
+        (READER, "id;text", "semicolons between its columns, convert it: CSV has commas"),
+        (READER, "id|text", "bars between its columns, convert it"),
+        (READER, "id\ttext", "tabs between its columns, say --set input.format=tsv"),
+        (TsvReader(), "id,text", "commas between its columns, say --set input.format=csv"),
+        (READER, "id;lang,body", "name one with --set input.fields.text=NAME"),
+        (READER, "body", "name one with --set input.fields.text=NAME"),
+    ],
+)
+def test_a_header_with_other_signs_between_its_columns_is_told_as_that(
+    tmp_path: Path, reader: CsvReader, header: str, message: str
+) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text(f"{header}\nx\n")
+    with pytest.raises(UserError, match=re.escape(message)):
+        reader.splits(input_file(path, "csv"), ReadOptions(), 100)
 
 
 @pytest.mark.parametrize("data", [b"text,id\ra,1\rb,2\r", b"text\ra\rb\r", b"id,text\r\r\n1,a\r\r\n", b"text\ta\r"])

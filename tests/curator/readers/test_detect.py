@@ -206,7 +206,7 @@ def test_an_unknown_format_is_refused_with_those_that_there_are(folder: Path) ->
         ("empty", r"empty: is an empty directory"),
         ("pictures", r"holds no file that can be read; extensions seen: \.jpg \(1\), \.png \(2\), no extension \(1\)"),
         ("pictures/LICENSE", r"is of unknown format.*--set input\.format=NAME: jsonl, parquet"),
-        ("d/archive", r"is a ZIP archive, which is not read: unpack it first"),
+        ("d/archive", r"is a ZIP archive, which is not read: unpack it first$"),
         ("pipe", r"is not a regular file"),
         ("dangling.jsonl", r"is a link to nothing"),
         ("https://example.org/a.jsonl", r"is a URL"),
