@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
 import yaml
+from pydantic import TypeAdapter
 
 from curator.cli.funnel import print_funnel
 from curator.cli.output import print_json, print_line, print_table
 from curator.errors import UserError
 from curator.recipe import load_recipe, packaged_recipes, recipe_schema
 from curator.recipe.model import Recipe
-from curator.registry import STAGES, distribution, installed_stages
+from curator.registry import STAGES, InstalledStages, distribution, installed_stages, stage_class
 from curator.run.funnel import funnel_json
 from curator.storage.path import as_path
 
@@ -65,9 +67,9 @@ def verify_command(run: str, as_json: bool) -> None:
         print_line(f"{run}: {found.files} files with {found.rows:,} rows are as they were written, no document is lost")
 
 
-def stages_command(as_json: bool) -> None:
-    """List the stages; last those that cannot be loaded, and why."""
-    installed = installed_stages()
+def stages_command(chosen: Sequence[str], as_json: bool) -> None:
+    """List the stages, or those that are chosen; last those that cannot be loaded, and why."""
+    installed = InstalledStages({name: stage_class(name) for name in chosen}, {}) if chosen else installed_stages()
     if as_json:
         good = [
             {
@@ -89,12 +91,18 @@ def stages_command(as_json: bool) -> None:
     for name, stage in installed.classes.items():
         print_line(f"{name} ({_distribution(name)}): {stage.about}")
         for parameter, field in stage.parameters_type.model_fields.items():
-            default = "required" if field.is_required() else repr(field.get_default(call_default_factory=True))
+            default = "required" if field.is_required() else _in_yaml(field.get_default(call_default_factory=True))
             about = f": {field.description}" if field.description else ""
             print_line(f"    {parameter} = {default}{about}")
     for name, error in installed.broken.items():
         advice = f" ({error.hint})" if error.hint else ""
         print_line(f"{name} ({_distribution(name)}): could not be loaded: {error.message}{advice}")
+
+
+def _in_yaml(value: object) -> str:
+    """A value as a recipe has it, in one line."""
+    plain = TypeAdapter(object).dump_python(value, mode="json")
+    return str(yaml.safe_dump([plain], default_flow_style=True, sort_keys=False, width=math.inf)).strip()[1:-1]
 
 
 def _distribution(stage: str) -> str:

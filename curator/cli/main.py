@@ -379,11 +379,14 @@ def doctor(
 
 
 @app.command()
-def stages(as_json: Json = False) -> None:
+def stages(
+    chosen: Annotated[list[str] | None, typer.Argument(metavar="STAGE", help="Some of them; otherwise all.")] = None,
+    as_json: Json = False,
+) -> None:
     """List the stages that are installed, with their parameters."""
     from curator.cli.inspect import stages_command
 
-    stages_command(as_json)
+    stages_command(chosen or [], as_json)
 
 
 @recipe_app.command("show")

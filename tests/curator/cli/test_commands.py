@@ -419,6 +419,18 @@ def test_stages_lists_parameters_with_defaults() -> None:
     for name in ("dedup", "entropy", "toxicity", "outliers", "pii", "sampling", "augmentation"):
         assert re.search(rf"^{name} \(curator-corpora \S+\): ", done.stdout, re.MULTILINE)
     assert re.search(r"^ +threshold = 0\.85: ", done.stdout, re.MULTILINE)
+    assert re.search(r"^ +url_field = null: ", done.stdout, re.MULTILINE)
+    assert re.search(r"^ +translators = \[\]: ", done.stdout, re.MULTILINE)
+    assert "    rules = {enabled: true, tier: 2, min_matches: 2, density: 0.1, severity: 0.2}\n" in done.stdout
+
+
+def test_stages_lists_those_that_are_asked_for() -> None:
+    done = curator("stages", "pii", "dedup")
+    assert re.findall(r"^(\S+) \(", done.stdout, re.MULTILINE) == ["pii", "dedup"]
+    assert [stage["name"] for stage in json.loads(curator("stages", "pii", "--json").stdout)] == ["pii"]
+    refused = curator("stages", "dedpu")
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert "no stage is named 'dedpu' (did you mean 'dedup'?)" in told(refused)
 
 
 def test_stages_that_cannot_be_loaded_are_named_beside_the_others(tmp_path: Path) -> None:
