@@ -15,7 +15,8 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from curator.errors import UserError
-from curator.validation import first_problem
+from curator.registry import nearest
+from curator.validation import first_problem, known_keys
 
 MOST = 1 << 20
 """Of a width, or of what a batch has: no machine can hold more, and products of these do not overflow."""
@@ -217,6 +218,12 @@ def parse_training_config(values: object, file: str | None = None) -> TrainingCo
     try:
         return TrainingConfig.model_validate(values)
     except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        if first["type"] == "extra_forbidden":
+            *above, key = first["loc"]
+            known = known_keys(TrainingConfig, above)
+            hint = nearest(str(key), known) or f"known: {', '.join(known)}"
+            raise UserError(f"unknown key {'.'.join(map(str, first['loc']))!r}", file=file, hint=hint) from error
         raise UserError(first_problem(error), file=file, hint="see docs/training.md") from error
 
 

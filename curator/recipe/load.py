@@ -17,6 +17,7 @@ from curator.errors import UserError
 from curator.recipe.model import Recipe, StageEntry
 from curator.recipe.overlay import OVERLAY_KEYS, Calibration, Origin, Origins, OverlayOrigin
 from curator.registry import nearest, stage_class
+from curator.validation import known_keys
 
 Value: TypeAlias = "bool | int | float | str | list[Value] | dict[str, Value] | None"
 Location: TypeAlias = "tuple[str | int, ...]"
@@ -391,13 +392,13 @@ def _explain(
     name = ".".join(str(part) for part in location)
     where = _line(lines, (*at, *location))
     if first["type"] == "extra_forbidden":
-        known = _known_keys(model, location[:-1])
+        known = known_keys(model, location[:-1])
         hint = nearest(str(location[-1]), known) or f"known: {', '.join(known)}"
         return UserError(f"{where}unknown key {name!r}", file=label, hint=hint)
     if first["type"] == "missing":
         return UserError(f"{where}{name!r} is required", file=label)
     if first["type"] in ("model_type", "dict_type"):
-        known = _known_keys(model, location)
+        known = known_keys(model, location)
         return UserError(
             f"{where}{name} is not a mapping", file=label, hint=f"with {', '.join(known)}" if known else None
         )
@@ -406,17 +407,6 @@ def _explain(
     is_key = first["loc"][-1:] == ("[key]",)  # which the place has named
     shown = f" (got {given!r})" if isinstance(given, (str, int, float, bool)) and not is_key else ""
     return UserError(f"{where}{name}: {message[:1].lower()}{message[1:]}{shown}", file=label)
-
-
-def _known_keys(model: type[BaseModel], location: Location) -> list[str]:
-    for part in location:
-        field = model.model_fields.get(str(part))
-        candidates = [] if field is None else [field.annotation, *getattr(field.annotation, "__args__", ())]
-        inner = next((kind for kind in candidates if isinstance(kind, type) and issubclass(kind, BaseModel)), None)
-        if inner is None:
-            return []
-        model = inner
-    return list(model.model_fields)
 
 
 def _line(lines: Mapping[Location, Place], at: Location) -> str:

@@ -89,12 +89,18 @@ class Order:
     def first_rows(self, epoch: int) -> None:
         """Make sure that an epoch has rows. UserError when the selection leaves none."""
         if not any(len(self.window(epoch, number).weights) for number in range(self.windows(epoch))):
-            what = "validation" if self._selection.validation else "training"
+            what, hint = "training", "check data.languages and data.validation_share"
+            if self._selection.validation:
+                what = "validation"
+                hint = (
+                    f"a share of {self._selection.validation_share:g} took none of so few: "
+                    "--set data.validation_share=0.1 takes more, 0 leaves validation out"
+                )
             tags = ", ".join(self._selection.languages)
             raise UserError(
                 f"no document is left for {what}" + (f" in {tags}" if tags else ""),
                 file=self.corpus.root,
-                hint="check data.languages and data.validation_share",
+                hint=hint,
             )
 
     def _plan(self, epoch: int) -> list[list[RowGroup]]:

@@ -98,7 +98,7 @@ Case = tuple[list[str], int, str]
 REFUSED: list[Case] = [
     (["train", "{empty}", "-o", "{new}"], 2, "there is no manifest.json"),
     (["train", "{changed}", "-o", "{new}", "-c", "{config}"], 3, "a shard is not as its run wrote it"),
-    (["train", "{run}", "-o", "{new}", "--set", "model.sise=tiny"], 2, "model.sise: Extra inputs"),
+    (["train", "{run}", "-o", "{new}", "--set", "model.sise=tiny"], 2, "'model.sise' (did you mean 'size'?)"),
     (["eval", "{model}", "--on", "{run}", "--lang", "xx"], 2, "there is no document in xx"),
 ]
 REFUSED_TOO: list[Case] = [

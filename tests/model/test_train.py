@@ -322,7 +322,7 @@ def test_a_state_without_one_of_its_parts_is_refused_by_name(
         ({"tokenizer": {"file": "../../secret", "sha256": ""}}, r"tokenizer\.file: Input should be 'tokenizer\.model'"),
         ({"sources": [{}]}, r"sources\.0\.place: Field required"),
         ({"config": []}, "config: Input should be a valid dictionary"),
-        ({"config": {"step": 1}}, "step: Extra inputs are not permitted"),
+        ({"config": {"step": 1}}, r"unknown key 'step' \(did you mean 'steps'\?\)"),
     ],
 )
 def test_a_description_that_is_none_is_refused_by_name(

@@ -55,7 +55,9 @@ def test_values_are_overridden_by_name() -> None:
     [
         ("steps", "expected KEY=VALUE"),
         ("steps=many", "steps: "),
-        ("step=3", "step: Extra inputs"),
+        ("step=3", r"unknown key 'step' \(did you mean 'steps'\?\)"),
+        ("model.attention.windows=3", r"unknown key 'model.attention.windows' \(did you mean 'window'\?\)"),
+        ("model.frobnicate=3", r"unknown key 'model.frobnicate' \(known: .*size.*\)"),
         ("steps.more=3", "steps has no keys below it|steps: "),
         ("optimizer.learning_rate=.inf", r"optimizer\.learning_rate: "),
         ("model.experts_per_token=9", "greater than model.experts"),

@@ -175,6 +175,14 @@ def test_a_language_without_documents_is_said(place: str, tokenizer: Tokenizer) 
         read([place], tokenizer, changed(DATA, languages=("xx",)))
 
 
+def test_a_share_that_leaves_no_document_for_validation_is_said(place: str, tokenizer: Tokenizer) -> None:
+    config = tiny_config(data__validation_share=1e-9)
+    with pytest.raises(
+        UserError, match=r"left for validation \(a share of 1e-09 took none .* 0 leaves validation out\)"
+    ):
+        validation_batches([open_corpus(place)], tokenizer, config)
+
+
 def test_what_validates_is_never_trained_on(place: str, tokenizer: Tokenizer) -> None:
     config = tiny_config(validation__sequences=1000, data__batch=1)
     held = set(documents_of(validation_batches([open_corpus(place)], tokenizer, config), tokenizer))
