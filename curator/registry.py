@@ -9,7 +9,7 @@ import difflib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
-from importlib.metadata import EntryPoint, EntryPoints, entry_points
+from importlib.metadata import Distribution, EntryPoint, EntryPoints
 from typing import cast
 
 from curator.errors import CuratorError, UserError
@@ -24,9 +24,19 @@ RECOGNISERS = "curator.recognisers"
 
 _GROUPS = (STAGES, READERS, TRANSLATORS, MASKS, RECOGNISERS)
 _OURS = ("curator", "stages")
+_FILE = "entry_points.txt"
 
-_everything = cache(entry_points)
-"""Looking for one group reads the metadata of every package, as looking for all does."""
+
+@cache
+def _everything() -> EntryPoints:
+    """The entry points of all packages that name a group of ours. Only theirs are parsed: those of all 220 packages of
+    an environment take 10 ms. Of two distributions of one name the first on the path counts, as everywhere."""
+    found: list[EntryPoint] = []
+    for package in Distribution.discover():
+        text = package.read_text(_FILE) or ""
+        if "curator." in text and Distribution.from_name(package.name).read_text(_FILE) == text:
+            found.extend(package.entry_points)
+    return EntryPoints(dict.fromkeys(found))
 
 
 def registered(group: str) -> EntryPoints:

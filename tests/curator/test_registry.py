@@ -1,14 +1,16 @@
 """Entry points."""
 
 import tomllib
+from importlib.metadata import entry_points
 from pathlib import Path
 
 import pytest
 
 from curator.errors import UserError
-from curator.registry import STAGES, load, names, stage_class
+from curator.registry import READERS, STAGES, load, names, stage_class
 from curator.stage import Stage
 from stages.dedup.relate import HOLDOUT
+from tests.command import installed_package
 
 ROOT = Path(__file__).parents[2]
 REQUIRED = {"decontamination": {"sets": [{"name": "quiz", "path": "quiz.jsonl"}]}}
@@ -42,3 +44,16 @@ def test_each_stage_says_what_it_is(name: str) -> None:
 def test_an_unknown_name_gets_the_nearest() -> None:
     with pytest.raises(UserError, match="did you mean 'dedup'"):
         load(STAGES, "dedupe")
+
+
+def test_entry_points_are_those_that_python_finds() -> None:
+    for group in (STAGES, READERS):
+        assert names(group) == sorted(entry_points(group=group).names)
+
+
+def test_of_two_versions_of_a_package_the_first_on_the_path_counts(tmp_path: Path) -> None:
+    with installed_package(tmp_path / "late", "other", STAGES, ["late = other:Late"], "class Late: ..."):
+        with installed_package(tmp_path / "early", "other", STAGES, ["early = other:Early"], "class Early: ..."):
+            assert names(STAGES) == sorted(entry_points(group=STAGES).names)
+            assert {"early", "late"} & set(names(STAGES)) == {"early"}
+        assert "late" in names(STAGES)
