@@ -52,7 +52,7 @@ _GROUPS = {"sources", "languages"}
 class Parameters(BaseModel):
     """Base of the parameters of a stage: frozen, unknown keys refused, and what JSON has no number for."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, defer_build=True)
 
     @property
     def cascades(self) -> bool:

@@ -21,7 +21,7 @@ UNQUOTED = frozenset(("jsonl", "parquet", "text", "html", "warc"))
 
 
 class _Strict(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, defer_build=True)
 
 
 class FieldNames(_Strict):

@@ -21,7 +21,7 @@ _WIDTH = 120
 
 
 class _Strict(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
 
 class CorpusFile(_Strict):
