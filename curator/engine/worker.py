@@ -4,7 +4,6 @@ import gc
 import os
 from pathlib import Path
 
-import numba
 import numpy
 import pyarrow
 import pyarrow.compute
@@ -17,7 +16,7 @@ from curator.collector import collect_seldom
 from curator.engine.local import RECIPE_VARIABLE
 from curator.run.warm import warm_up
 
-__all__ = ["curator", "numba", "numpy", "pyarrow"]
+__all__ = ["curator", "numpy", "pyarrow"]
 
 collect_seldom()
 keep_pandas_out()

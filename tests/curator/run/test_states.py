@@ -10,10 +10,11 @@ from hypothesis.extra.numpy import arrays, scalar_dtypes, unicode_string_dtypes
 
 from curator.run.states import load_state, write_state
 
+NAMES = st.text(st.characters(exclude_characters="\0", codec="utf-8"), max_size=6)
 ARRAYS = arrays(scalar_dtypes() | unicode_string_dtypes(max_len=5), st.lists(st.integers(0, 3), max_size=3).map(tuple))
 
 
-@given(state=st.dictionaries(st.text(max_size=6), ARRAYS, max_size=4), is_fortran=st.booleans())
+@given(state=st.dictionaries(NAMES, ARRAYS, max_size=4), is_fortran=st.booleans())
 def test_a_state_comes_back_as_it_was(
     tmp_path_factory: pytest.TempPathFactory, state: dict[str, np.ndarray], is_fortran: bool
 ) -> None:
@@ -35,13 +36,13 @@ def test_a_state_that_was_cut_short_is_an_error(tmp_path: Path, cut: int) -> Non
     whole = path.read_bytes()
     load_state(str(path))
     path.write_bytes(whole[:cut])
-    with pytest.raises(ValueError):  # noqa: PT011 (NumPy's or JSON's, whichever sees it first)
+    with pytest.raises(ValueError):  # noqa: PT011 (NumPy says it in several ways)
         load_state(str(path))
     path.write_bytes(whole + b"\0")
-    with pytest.raises(ValueError, match="is no whole state"):
+    with pytest.raises(ValueError, match="goes on behind its last array"):
         load_state(str(path))
 
 
 def test_an_array_of_objects_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(TypeError, match="of objects"):
+    with pytest.raises(ValueError, match="Object arrays cannot be saved"):
         write_state(tmp_path / "a.state", {"a": np.array([None])})
