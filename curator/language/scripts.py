@@ -214,7 +214,7 @@ def _count_scripts(
         place, end = np.uint64(begins[span]), np.uint64(ends[span])
         row = np.uint64(rows[span])
         # ASCII letters: the bit that tells lowercase from uppercase set, then one range. A loop of vector code.
-        latin = 0
+        latin = np.int64(0)
         ascii_only = np.uint8(0)
         for byte in data[place:end]:
             latin += np.uint8(np.uint8(byte | 0x20) - np.uint8(0x61)) < 26

@@ -144,16 +144,16 @@ def _embed(
             filled[used] = bucket
             times[used] = count
             used += np.uint64(count != 0)
-        for place in range(used, used + _THREE):
-            filled[place] = 0
-            times[place] = 0
+        for entry in range(used, used + _THREE):
+            filled[entry] = 0
+            times[entry] = 0
         for dimension in range(np.uint64(DIMENSIONS)):
             sums[dimension] = 0
-        for place in range(np.uint64(0), used, _FOUR):
-            first, second = times[place], times[place + _ONE]
-            third, fourth = times[place + _TWO], times[place + _THREE]
-            first_row, second_row = filled[place], filled[place + _ONE]
-            third_row, fourth_row = filled[place + _TWO], filled[place + _THREE]
+        for entry in range(np.uint64(0), used, _FOUR):
+            first, second = times[entry], times[entry + _ONE]
+            third, fourth = times[entry + _TWO], times[entry + _THREE]
+            first_row, second_row = filled[entry], filled[entry + _ONE]
+            third_row, fourth_row = filled[entry + _TWO], filled[entry + _THREE]
             for dimension in range(np.uint64(DIMENSIONS)):
                 sums[dimension] += (
                     first * projection[first_row, dimension]
