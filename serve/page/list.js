@@ -47,13 +47,13 @@ export async function showList(main, signal) {
 
 function runTable(runs) {
   return table(null, [
-    ["run", "", (run) => h("a", { href: `#/runs/${run.id}` }, run.id)],
+    ["run", "id", (run) => h("a", { href: `#/runs/${run.id}` }, run.id)],
     ["state", "", (run) => state(run.state)],
     ["recipe", "wide", (run) => run.recipe],
     ["phase", "wide", (run) => phase(run)],
     ["documents read", "n wide", (run) => (run.progress.documents ? count(run.progress.documents) : "")],
     ["submitted", "wide", (run) => when(run.created)],
-    ["by", "wide", (run) => run.owner],
+    ["by", "owner wide", (run) => run.owner],
     ["output", "", (run) => run.output.split("/").pop()],
   ], runs, { class: "cards" });
 }

@@ -41,13 +41,13 @@ export async function showTrainings(main, signal) {
 
 function trainingTable(trainings) {
   return table(null, [
-    ["training", "", (one) => h("a", { href: `#/trainings/${one.id}` }, one.id)],
+    ["training", "id", (one) => h("a", { href: `#/trainings/${one.id}` }, one.id)],
     ["state", "", (one) => state(one.state)],
     ["step", "n wide", (one) => (one.progress.steps ? `${count(one.progress.step)} of ${count(one.progress.steps)}` : "")],
     ["loss", "n wide", (one) => loss(one.progress.loss)],
     ["validation", "n wide", (one) => loss(one.progress.validation_loss)],
     ["submitted", "wide", (one) => when(one.created)],
-    ["by", "wide", (one) => one.owner],
+    ["by", "owner wide", (one) => one.owner],
     ["model", "", (one) => one.output.split("/").pop()],
   ], trainings, { class: "cards" });
 }

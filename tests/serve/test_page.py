@@ -231,6 +231,22 @@ def test_a_run_is_submitted_from_the_form_with_the_keyboard_and_followed(
         assert client.run(run.id).state == State.CANCELLED
 
 
+def test_ids_and_owners_stay_whole_beside_a_long_message(plain: Page, served: tuple[Running, list[str]]) -> None:
+    server, runs = served
+    write_jsonl(server.settings.state.parent / "in" / "fails" / "texts.jsonl", [{"content": "a"}] * 200)
+    with server.client() as client:
+        body = small_request(server.settings.state.parent, "fails")
+        body["inputs"] = [str(server.settings.state.parent / "in" / "fails")]
+        failed = client.submit(RunRequest.model_validate(body))
+        assert await_state(client, failed.id).state == State.FAILED
+    sign_in(plain, server)
+    expect(plain.get_by_text("records could not be read")).to_be_visible()
+    # Boxes of a text are as many as its lines.
+    for text in (*(plain.get_by_role("link", name=run) for run in runs), plain.locator("td.owner").first):
+        lines = "one => { const all = new Range(); all.selectNodeContents(one); return all.getClientRects().length }"
+        assert text.evaluate(lines) == 1
+
+
 def test_who_uses_the_keyboard_stays_where_they_are_when_the_list_is_drawn_anew(
     plain: Page, served: tuple[Running, list[str]]
 ) -> None:
