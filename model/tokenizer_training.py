@@ -11,7 +11,7 @@ import io
 import itertools
 import re
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -85,12 +85,13 @@ def train_on(sample: Sample, section: TokenizerSection) -> bytes:
         raise UserError("the package sentencepiece is not installed", hint=INSTALL) from error
     read = words_of if section.kind == "unigram" else lines_of
     model = io.BytesIO()
+    stopped: list[BaseException] = []
     with tempfile.TemporaryDirectory() as folder:
         rules = Path(folder) / "nfc.tsv"
         rules.write_text(nfc_rules(), encoding="ascii")
         try:
             SentencePieceTrainer.train(
-                sentence_iterator=read(sample, section.vocabulary),
+                sentence_iterator=_noting(read(sample, section.vocabulary), stopped),
                 model_writer=model,
                 input_format="tsv",
                 vocab_size=section.vocabulary,
@@ -110,6 +111,8 @@ def train_on(sample: Sample, section: TokenizerSection) -> bytes:
                 minloglevel=2,
             )
         except (RuntimeError, OSError) as error:
+            if stopped:
+                raise stopped[0] from None
             found = _LIMIT.search(str(error))
             room = f"{int(found[1]):,} tokens at most" if found else "fewer tokens"
             raise UserError(
@@ -118,3 +121,15 @@ def train_on(sample: Sample, section: TokenizerSection) -> bytes:
                 hint=f"make the vocabulary smaller ({room}), or give more text",
             ) from error
     return finish_training(model.getvalue())
+
+
+def _noting(lines: Iterator[str], stopped: list[BaseException]) -> Iterator[str]:
+    """The same lines. What is raised while they are read, Ctrl-C above all, is noted: SentencePiece makes an error of
+    its own of it, as it does of too little text."""
+    try:
+        yield from lines
+    except GeneratorExit:
+        raise
+    except BaseException as error:
+        stopped.append(error)
+        raise

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import re
+import signal
 import unicodedata
+from collections import UserList
+from collections.abc import Iterator
 from pathlib import Path
+from typing import cast
 
 import pytest
 from hypothesis import given
@@ -16,9 +21,10 @@ from curator.run.events import Event
 from curator.tokenize import Tokenizer, read_tokenizer
 from curator.training import TokenizerSection
 from model.data.shards import open_corpus
-from model.tokenizer_training import train_tokenizer
+from model.tokenizer_training import train_on, train_tokenizer
 from model.vocabulary.nfc import nfc_rules
 from model.vocabulary.pieces import read_pieces
+from model.vocabulary.sample import Sample
 from tests.model.corpora import make_documents, write_run
 
 SECTION = TokenizerSection(vocabulary=400, sample_bytes=20_000)
@@ -28,6 +34,25 @@ def test_the_same_run_gives_the_same_bytes(place: str) -> None:
     first, second = (train_tokenizer([open_corpus(place)], SECTION, 3) for _ in range(2))
     assert first == second
     assert first.data != train_tokenizer([open_corpus(place)], SECTION, 4).data
+
+
+def test_ctrl_c_while_sentencepiece_reads_is_no_lack_of_text() -> None:
+    class Interrupted(UserList[str]):
+        """Texts during which Ctrl-C is pressed once their characters are counted, when they are read again."""
+
+        readings = 0
+
+        def __iter__(self) -> Iterator[str]:
+            self.readings += 1
+            yield self.data[0]
+            if self.readings == 2:
+                os.kill(os.getpid(), signal.SIGINT)
+            yield from self.data[1:]
+
+    texts = [str(document["text"]) for document in make_documents(60)]
+    sample = Sample(cast("list[str]", Interrupted(texts)), ["en"] * len(texts), {"en": 9_000}, {"en": 1})
+    with pytest.raises(KeyboardInterrupt):
+        train_on(sample, SECTION)
 
 
 def test_what_is_read_and_learned_from_is_told(tmp_path: Path) -> None:
