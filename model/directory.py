@@ -31,6 +31,7 @@ from model.config import ModelConfig
 if TYPE_CHECKING:
     import torch
 
+    from model.data.shards import Corpus
     from model.decoder import Decoder
 
 FORMAT = 1
@@ -115,6 +116,13 @@ class Description:
     tokenizer_file: str
     tokenizer_sha256: str
     sources: tuple[Source, ...]
+
+    def is_of(self, corpus: Corpus) -> bool:
+        """Whether the model is trained on a run. One of which documents were forgotten since has other shards, and the
+        fingerprint that it had."""
+        return any(
+            source.shards == corpus.identity or source.fingerprint == corpus.fingerprint for source in self.sources
+        )
 
 
 class _WrittenTokenizer(BaseModel):

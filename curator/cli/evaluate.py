@@ -103,8 +103,8 @@ def _read(on: str, description: Description) -> Iterable[TextDocument]:
 
     if is_run(on):
         corpus = open_corpus(on)
-        taught = corpus.identity in {source.shards for source in description.sources}
-        return documents_of_run(corpus, description.config.data.validation_share if taught else None)
+        share = description.config.data.validation_share if description.is_of(corpus) else None
+        return documents_of_run(corpus, share)
     documents, failed = documents_of_files([on])
     if failed:
         print_note(f"curator: {failed:,} records could not be read and are left out")

@@ -23,7 +23,8 @@ from curator.run.events import Event, read_events
 from curator.tokenize import Tokenizer
 from curator.training import MOST, TrainingConfig
 from model.checkpoint import CheckpointWriter, checkpoints, latest
-from model.directory import ModelDirectory, load_decoder
+from model.data.shards import open_corpus
+from model.directory import ModelDirectory, load_decoder, read_description
 from model.ranks import Alone
 from model.state import training_state
 from model.train import Outcome, Request, train
@@ -476,6 +477,16 @@ def test_dead_experts_stop_a_training(tmp_path: Path, place: str) -> None:
     with pytest.raises(CuratorError, match="without a token for 2 steps"):
         train(Request((place,), tmp_path / "model", config))
     assert latest(tmp_path / "model").step >= 2
+
+
+def test_a_model_knows_its_run_also_after_documents_were_forgotten(trained: Path, place: str, tmp_path: Path) -> None:
+    description = read_description(ModelDirectory(trained))
+    before = open_corpus(place)
+    # `curator forget` leaves the fingerprint as it was.
+    after = replace(before, shards=before.shards[1:], groups=before.groups[1:])
+    assert before.identity != after.identity
+    other = open_corpus(write_run(tmp_path / "other", make_documents(20), name="other"))
+    assert [description.is_of(corpus) for corpus in (before, after, other)] == [True, True, False]
 
 
 def test_a_model_that_was_trained_is_loaded(trained: Path) -> None:
