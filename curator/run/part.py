@@ -10,7 +10,7 @@ import bisect
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 
 import numpy as np
@@ -79,11 +79,14 @@ class Edits:
 
     def within(self, begin: int, end: int) -> Edits:
         """The edits of rows [begin, end), with rows counted from `begin`."""
+        if len(self.rows) == 0:
+            return self
         first, last = np.searchsorted(self.rows, [begin, end])
         part = slice(first, last)
         return Edits(self.rows[part] - begin, self.texts[first:last], self.measures.within(part.start, part.stop))
 
     @staticmethod
+    @cache
     def none() -> Edits:
         """No edits."""
         return Edits.of(EDITED_SCHEMA.empty_table())
@@ -282,7 +285,7 @@ class Part:
             for folder, verdicts in zip(self.judged, self._judgements, strict=True)
             if EDITED in (verdicts.schema.metadata or {})
         ]
-        return Edits.of(pa.concat_tables([EDITED_SCHEMA.empty_table(), *tables]))
+        return Edits.of(pa.concat_tables(tables)) if tables else Edits.none()
 
     def measures(self) -> Measures:
         """The measures of every document, as edited so far."""

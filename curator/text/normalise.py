@@ -92,6 +92,8 @@ _CONTROL_MAP: dict[int, str | None] = {
 _CONTROLS = re.compile(
     "[" + "".join(re.escape(chr(point)) for point in _CONTROL_MAP if point not in (0x09, 0x0A)) + "]"
 )
+_SUSPECT = re.compile("[^\x00-\x7f]{2}|[\x80-\x9fÂÃŒœ]")
+"""What every line has that ftfy takes for damaged: two characters side by side, or one of these."""
 _BYTE_ORDER_MARK = "\ufeff"
 _MAX_STRAY_SHARE = 0.2
 """Western European text in Windows-1252 has under a tenth of its letters outside ASCII; Cyrillic text has most."""
@@ -160,8 +162,10 @@ def repair_mojibake(text: str) -> str:
     import ftfy
     from ftfy.badness import is_bad  # what `fix_encoding` asks first, at a fifth of the cost of the rest
 
-    lines = text.splitlines(keepends=True)
-    return "".join(ftfy.fix_encoding(line) if not line.isascii() and is_bad(line) else line for line in lines)
+    def mend(line: str) -> str:
+        return ftfy.fix_encoding(line) if _SUSPECT.search(line) and is_bad(line) else line
+
+    return "".join(map(mend, text.splitlines(keepends=True)))
 
 
 def scan(text: pa.BinaryArray) -> NDArray[np.uint8]:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import unicodedata
 
+import ftfy
 import numpy as np
 import pyarrow as pa
 import pytest
+from ftfy.badness import is_bad
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from curator.text.normalise import (
+    _SUSPECT,
     INVALID_UTF8,
     MARK_CONTROL,
     MARK_INVALID,
@@ -19,6 +22,7 @@ from curator.text.normalise import (
     Normalised,
     clean,
     normalise,
+    repair_mojibake,
     scan,
 )
 from curator.text.tables import tables
@@ -309,6 +313,19 @@ def test_mojibake_is_found_and_repaired(language: str, encoding: str) -> None:
 )
 def test_mojibake_of_other_encodings_is_found(encoding: str, language: str) -> None:
     assert scan(binary(misread(SENTENCES[language], encoding).encode()))[0] & MARK_MOJIBAKE
+
+
+def test_no_line_is_damaged_to_ftfy_that_is_not_looked_at() -> None:
+    points = [chr(point) for point in range(0x80, 0x3000)]
+    for before in ("", "a", "A", "1", " ", ".", "$"):
+        for behind in ("", "a", "A", "1", " ", ".", "$"):
+            lines = [f"{before}{point}{behind}" for point in points]
+            assert [line for line in lines if is_bad(line) and not _SUSPECT.search(line)] == []
+
+
+@given(misread_text | nasty_text)
+def test_lines_are_repaired_as_ftfy_repairs_them(text: str) -> None:
+    assert repair_mojibake(text) == "".join(map(ftfy.fix_encoding, text.splitlines(keepends=True)))
 
 
 def test_damage_in_one_line_leaves_the_others_alone() -> None:
