@@ -233,6 +233,7 @@ class _Driver:
 
     def __post_init__(self) -> None:
         self.recipe = self.request.recipe.model_dump_json()
+        self._tasks = f"{self.directory.tasks}/"
         self.executor = self._engine()
 
     def _engine(self) -> Executor:
@@ -285,8 +286,8 @@ class _Driver:
             self._inline_s += spent.cpu_s
         self.log.emit(
             "task.done",
-            phase=Path(commit.folder).name,
-            step=commit.folder.removeprefix(f"{self.directory.tasks}/"),
+            phase=commit.folder.rpartition("/")[2],
+            step=commit.folder.removeprefix(self._tasks),
             name=commit.name,
             reused=reused,
             rows=commit.result.get("rows"),

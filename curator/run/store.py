@@ -70,6 +70,7 @@ class Outputs:
         self._target = folder
         self._folder = local_folder(folder)
         self._name = name
+        self._prefix = f"{self._folder}/.{_writer()}-{name}."
         self._suffixes: list[str] = []
         self._scratch: list[Path] = []
         self.clock = TaskClock()
@@ -97,7 +98,7 @@ class Outputs:
         for suffix in self._suffixes:
             source = self._temporary(suffix)
             sizes[suffix] = source.stat().st_size
-            source.replace(self._folder / f"{self._name}.{suffix}")
+            source.replace(f"{self._folder}/{self._name}.{suffix}")
         if isinstance(self._target, StoragePath):
             from curator.storage.objects import put_files
 
@@ -118,7 +119,7 @@ class Outputs:
             path.unlink(missing_ok=True)
 
     def _temporary(self, suffix: str) -> Path:
-        return self._folder / f".{_writer()}-{self._name}.{suffix}"
+        return Path(self._prefix + suffix)
 
 
 def _writer() -> str:

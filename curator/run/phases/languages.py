@@ -113,10 +113,15 @@ def _script_share(scripts: NDArray[np.int32] | None, tags: pa.StringArray) -> pa
     from curator.language.scripts import script_table, scripts_of
 
     encoded = encode(tags)
-    names = script_table().names
+    columns = {name: column for column, name in enumerate(script_table().names) if column}
     known = [scripts_of(tag) for tag in encoded.names]
-    written = np.array([[name in found for name in names] for found in known]).reshape(-1, len(names))
-    inside = np.where(written[encoded.codes, 1:], scripts[:, 1:], 0).sum(axis=1)
+    written = [sorted(columns[name] for name in found if name in columns) for found in known]
+    inside = np.zeros(len(tags), dtype=np.int64)
+    for place in range(max(map(len, written), default=0)):  # a language has a few scripts of some 160
+        has_one = np.array([len(found) > place for found in written], dtype=np.bool_)
+        column = np.array([found[place] if len(found) > place else 0 for found in written], dtype=np.int64)
+        counts = scripts[np.arange(len(tags)), column[encoded.codes]]
+        inside += np.where(has_one[encoded.codes], counts, 0)
     share = round_score(inside / np.maximum(scripts[:, 0], 1))
     is_known = np.array([bool(found) for found in known], dtype=np.bool_)
     says = is_known[encoded.codes] & (scripts[:, 0] >= SURE_LETTERS)
