@@ -97,13 +97,15 @@ class ParagraphEnds(RecordEnds):
 @dataclass(frozen=True)
 class Block:
     """Whole records, and what could not be one. `buffer` stands for bytes [end - len(buffer), end) of the file and
-    begins at line `line` (None: not known); failures before or behind it cover the rest from `begin` on."""
+    begins at line `line` (None: not known); failures before or behind it cover the rest from `begin` on. `covered` are
+    the bytes of the split, where all of them were read for this block."""
 
     begin: int
     end: int
     line: int | None
     buffer: bytes | memoryview
     failures: tuple[Failure, ...] = ()
+    covered: memoryview | None = None
 
     @cached_property
     def data(self) -> bytes:
@@ -354,7 +356,9 @@ def line_blocks(split: Split, options: ReadOptions) -> Iterator[Block]:
     begin = first.find(b"\n") + 1 if split.begin else 0
     end = first.find(b"\n", stop - 1) + 1
     if (begin or not split.begin) and begin < end <= begin + options.max_document_bytes:
-        yield Block(_entry(split) + begin, _entry(split) + end, split.first_line, memoryview(first)[begin:end])
+        view = memoryview(first)
+        covered = view[split.begin - _entry(split) : stop]
+        yield Block(_entry(split) + begin, _entry(split) + end, split.first_line, view[begin:end], covered=covered)
         return
     place, chunks = _enter_file(split, LineEnds(), _resume(first, chunks))
     if place is None or place >= split.end:

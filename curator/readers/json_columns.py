@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from curator.readers.base import RECORD_SCHEMA, Records
-from curator.readers.json_lines import FIELDS, LEAST_LINE, MAX_DEPTH, read_lines
+from curator.readers.json_lines import FIELDS, FULL, MAX_DEPTH, read_lines
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -25,6 +25,13 @@ MAX_BLOCK_BYTES = 1 << 30
 
 MAX_REFUSED = 2
 """After so many blocks in a row that were refused, the rest of a split is not tried: it is of another kind."""
+
+
+TYPICAL_LINE, TYPICAL_SHARE = 256, 10
+"""Room is made for lines of so many bytes, and for labels of one in so many bytes of a block; where that is too little,
+the block is read again with room for any."""
+LEAST_LINE = 8
+"""Bytes of the shortest line with a text: `{"":""}` and its end."""
 
 
 class ColumnParser:
@@ -49,15 +56,18 @@ class ColumnParser:
         return records
 
     def _read(self, data: NDArray[np.uint8], begin: int) -> Records | None:
-        most = len(data) // LEAST_LINE + 1
         texts = pa.allocate_buffer(len(data))
-        labels = np.empty((FIELDS - 1, len(data)), dtype=np.uint8)
-        offsets = np.empty((FIELDS, most + 1), dtype=np.int32)
-        starts = np.empty(most, dtype=np.int64)
-        offsets[:, 0] = 0
-        nested = np.empty(MAX_DEPTH, dtype=np.bool_)
         written = np.frombuffer(texts, dtype=np.uint8)
-        rows = read_lines(data, self._names, self._bounds, written, labels, offsets, starts, nested)
+        nested = np.empty(MAX_DEPTH, dtype=np.bool_)
+        for line, share in ((TYPICAL_LINE, TYPICAL_SHARE), (LEAST_LINE, 1)):
+            most = len(data) // line + 1
+            labels = np.empty((FIELDS - 1, len(data) // share), dtype=np.uint8)
+            offsets = np.empty((FIELDS, most + 1), dtype=np.int32)
+            offsets[:, 0] = 0
+            starts = np.empty(most, dtype=np.int64)
+            rows = read_lines(data, self._names, self._bounds, written, labels, offsets, starts, nested)
+            if rows != FULL:
+                break
         if rows < 0:
             return None
         of_text, *of_labels = (row[: rows + 1].copy() for row in offsets)

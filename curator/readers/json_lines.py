@@ -21,8 +21,8 @@ MAX_DEPTH = 500
 FIELDS = 4
 """Wanted fields: the text, which every record must have, and three labels, which may be null or missing."""
 
-LEAST_LINE = 8
-"""Bytes of the shortest line with a text: `{"":""}` and its end."""
+FULL = -2
+"""There is no room for so many records, or for labels of so many bytes."""
 
 _BLOCK = 16
 """Bytes of a string that are looked at together."""
@@ -235,13 +235,13 @@ def read_lines(
     starts: NDArray[np.int64],
     nested: NDArray[np.bool_],
 ) -> int:
-    """The number of records, one a line; -1 where a line is no record, names a field twice, or has something else than
-    a string in one (or null in a label).
+    """The number of records, one a line; FULL where there is no room; -1 where a line is no record, has a field twice,
+    or has something else than a string in one (or null in a label).
 
     `data` uint8[bytes] are whole lines; names[bounds[i]:bounds[i + 1]] is the name of field i. Written are texts to
-    `texts` (uint8[bytes]), labels to `labels` (uint8[3, bytes]), an empty one where there is none, where each ends to
-    `offsets` (int32[4, records + 1], of which the first column is 0), where each line begins to `starts`. There is room
-    for bytes // LEAST_LINE + 1 records. `nested` (bool[MAX_DEPTH]) is for this function alone.
+    `texts` (uint8[bytes]), labels to `labels` (uint8[3, room]), an empty one where there is none, where each ends to
+    `offsets` (int32[4, records + 1], of which the first column is 0), where each line begins to `starts`.
+    `nested` (bool[MAX_DEPTH]) is for this function alone.
     """
     size = data.size
     place = np.int64(0)
@@ -249,8 +249,10 @@ def read_lines(
     target = np.int64(0)
     ends = np.zeros(FIELDS, dtype=np.int64)
     while place < size:
-        if at(data, place) != _OPEN or rows >= starts.size:
+        if at(data, place) != _OPEN:
             return _BAD
+        if rows == starts.size:
+            return FULL
         starts[rows] = place
         place += 1
         depth = 1
@@ -287,6 +289,8 @@ def read_lines(
                     if depth == 1 and field == 0:
                         target = end
                     elif depth == 1 and field < FIELDS:
+                        if ends[field] + end - target > labels.shape[1]:
+                            return FULL
                         for step in range(end - target):
                             labels[field - 1, ends[field] + step] = at(texts, target + step)
                         ends[field] += end - target

@@ -55,6 +55,10 @@ class JsonlReader:
 
     name = "jsonl"
 
+    def __init__(self) -> None:
+        self._hashed: tuple[Split, str] | None = None
+        """The split that was read last, and its digest, where its bytes were at hand."""
+
     def splits(self, file: InputFile, options: ReadOptions, split_bytes: int) -> Iterator[Split]:
         """See `Reader.splits`. UserError, at once, for a file that is one JSON array or not UTF-8 but UTF-16."""
         if check_text_head(file).lstrip().startswith(b"["):
@@ -75,6 +79,8 @@ class JsonlReader:
         parser = _Parser(options.fields, repair=options.repair)
         columns = ColumnParser(parser.paths)
         for block in line_blocks(split, options):
+            if block.covered is not None:
+                self._hashed = split, digest_data(block.covered)
             if block.failures:
                 yield only_failures(block.failures)
             if block.buffer:
@@ -85,6 +91,8 @@ class JsonlReader:
         """See `Reader.digest`."""
         if split.data is not None:
             return digest_data(split.data, split.failures)
+        if self._hashed is not None and self._hashed[0] is split:
+            return self._hashed[1]
         return digest_range(split.file, split.begin, split.end)
 
 

@@ -202,7 +202,7 @@ def _hash_range(file: InputFile, begin: int, end: int, digest: blake3.blake3 | h
     return digest.hexdigest()
 
 
-def digest_data(data: bytes, failures: tuple[Failure, ...] = ()) -> str:
+def digest_data(data: bytes | memoryview, failures: tuple[Failure, ...] = ()) -> str:
     """BLAKE3 (hex) of a block of a stream, and of what its failures say of bytes that are not in it."""
     digest = blake3.blake3(data)
     for failure in failures:

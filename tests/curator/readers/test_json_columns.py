@@ -104,6 +104,15 @@ def test_strings_of_every_length_are_read_to_their_end(size: int, sign: str) -> 
         assert fast.records.equals(slow.records)
 
 
+@pytest.mark.parametrize("text", ["", "x" * 1000])
+@pytest.mark.parametrize("label", ["", "x", "y" * 500])
+def test_short_lines_and_long_labels_have_room(text: str, label: str) -> None:
+    line = json.dumps({"text": text, "id": label, "source": label, "lang": label}).encode()
+    fast, slow = both(b"\n".join([line] * 50 + [b'{"text":""}'] * 3))
+    assert fast is not None
+    assert fast.records.equals(slow.records)
+
+
 def test_damage_in_a_text_alone_and_escapes_in_names_are_read_the_fast_way() -> None:
     fast, slow = both(b'{"text":"a\xff","x":"\xfe"}\n{"t\\u0065xt":"b"}\n')
     assert fast is not None

@@ -379,6 +379,24 @@ def test_a_two_gigabyte_file_is_cut_without_being_read(tmp_path: Path) -> None:
     assert all(split.data is None for split in splits)
 
 
+def test_what_was_read_is_what_is_hashed_and_is_not_read_again(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_bytes(b"".join(b'{"text": "%d"}\n' % number for number in range(100)))
+    reader, other = JsonlReader(), JsonlReader()
+    splits = list(reader.splits(input_file(path), ReadOptions(), 400))
+    expected = [other.digest(split) for split in splits]
+    assert len(set(expected)) == len(splits) > 2
+    found = []
+    for split in splits:
+        list(reader.read(split, ReadOptions()))
+        whole = path.read_bytes()
+        path.write_bytes(whole.swapcase())
+        found.append(reader.digest(split))
+        path.write_bytes(whole)
+    assert found == expected
+    assert reader.digest(splits[0]) == expected[0]
+
+
 def test_digests_of_splits_change_with_the_bytes_that_they_cover(tmp_path: Path) -> None:
     path = tmp_path / "data.jsonl"
     path.write_bytes(b'{"text": "a"}\n' * 10)
