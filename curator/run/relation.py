@@ -108,7 +108,7 @@ class Answers:
                 flat = np.fromfile(answers, dtype=np.uint64, count=count, offset=offset)
                 pieces.append(flat.reshape(-1, self.width))
         rows = np.concatenate(pieces)
-        return rows[np.argsort(rows[:, 0], kind="stable")]
+        return rows.take(np.argsort(rows[:, 0], kind="stable"), axis=0)
 
 
 def write_ids(part: Part, outputs: Outputs) -> None:

@@ -103,8 +103,9 @@ class _ReadAnchors:
             begin = end
         rows = np.concatenate(pieces)
         if self.query is not None:
-            rows = rows[np.isin(rows[:, 0], np.load(local_file(self.query), allow_pickle=False))]
-        rows = rows[np.argsort(rows[:, 0], kind="stable")]
+            rows = rows.compress(np.isin(rows[:, 0], np.load(local_file(self.query), allow_pickle=False)), axis=0)
+        # Rows of two are taken, not indexed: a sixth of the time.
+        rows = rows.take(np.argsort(rows[:, 0], kind="stable"), axis=0)
         rows.tofile(outputs.path("rows"))
         write_ids(part, outputs)
         return {"anchors": len(rows)}
@@ -128,7 +129,7 @@ def _emit(item: _Anchors) -> NDArray[np.uint64]:
     begins[1:] = rows[1:, 0] != rows[:-1, 0]
     starts = np.flatnonzero(begins)
     rank = np.arange(len(rows)) - starts[np.cumsum(begins) - 1] if len(rows) else starts
-    return rows[rank < item.limit]
+    return rows.compress(rank < item.limit, axis=0)
 
 
 @dataclass(frozen=True)
@@ -152,7 +153,7 @@ class _Answer:
             _answer(rows, parts, self.limit, self.within, answers[-1], asked[-1])
         every = np.concatenate(asked)
         order = np.argsort(every, kind="stable")
-        write_answers(outputs, every[order], np.concatenate(answers)[order])
+        write_answers(outputs, every[order], np.concatenate(answers).take(order, axis=0))
         return {"answers": len(every)}
 
 
