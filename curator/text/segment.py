@@ -88,8 +88,8 @@ def segment(data: NDArray[np.uint8], offsets: NDArray[np.int64]) -> Units:
     table = tables()
     total = int(offsets[-1] - offsets[0])
     texts = len(offsets) - 1
-    # Pages that are never written take no memory, so the guess may be high, and the rest is not given back (which took a
-    # tenth of the time); two bytes a unit is the most there can be.
+    # Pages that are never written take no memory, so the guess may be high, and the rest is not given back (which took
+    # a tenth of the time); two bytes a unit is the most there can be.
     for size in (total // 3 + texts, (total + texts) // 2):
         unit_offsets = np.zeros(texts + 1, dtype=np.int64)
         hashes = np.empty(size, dtype=np.uint64)
