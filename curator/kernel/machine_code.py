@@ -4,23 +4,19 @@ To load Numba and its types takes a third of a CPU second, which is a third of w
 is needed to run code that Numba made is a tenth of that: LLVM, to link an object file into the process, and three of
 Numba's extension modules, which have the functions that the code calls (to look into an array, to make one).
 
-A file is a hash of the rest, a line of JSON (`Code`) and the object file. It lies beside the source, in `__pycache__`,
-or in a folder of `NUMBA_CACHE_DIR`, as Numba's own do. Its name says for which function, types of arguments, CPU and
-versions it is; the stamp in it, from which source. What is damaged, of another source, or made by a version of Numba
-for which this was not tried is as if it were not there: the compiler is asked, which keeps files of its own. Whoever
-may write there says what is run, as with Numba's files.
+A file (see `files`) is a line of JSON (`Code`) and the object file. Its name says for which function, types of
+arguments, CPU and versions it is; the stamp in it, from which source. What is damaged, of another source, or made by a
+version of Numba for which this was not tried is as if it were not there: the compiler is asked, which keeps files of
+its own.
 """
 
 from __future__ import annotations
 
 import builtins
-import contextlib
 import ctypes
-import hashlib
 import os
 import platform
 import sys
-import uuid
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cache
@@ -33,6 +29,8 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from curator.kernel.files import digest, folder_beside, read_kept, write_kept
+
 _TRIED = ("0.68.",)
 """Versions of Numba whose code is known to run so."""
 
@@ -40,7 +38,6 @@ _HARMLESS = frozenset({"NUMBA_CACHE_DIR", "NUMBA_CACHE_LOCATOR_CLASSES", "NUMBA_
 """Variables of Numba's that do not change what it compiles."""
 
 _EXTENSIONS = ("_dynfunc", "_helperlib", "core.runtime._nrt_python")
-_DIGEST_BYTES = 16
 
 
 class Code(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
@@ -94,18 +91,16 @@ def place(source: Path, name: str, signature: str) -> Path | None:
     machine = _machine()
     if machine is None:
         return None
-    digest = _digest(f"{machine}\n{signature}".encode()).decode()
-    return _folder(source.absolute().parent) / f"{source.stem}.{name}-{digest}.kernel"
+    made_for = digest(f"{machine}\n{signature}".encode())
+    return folder_beside(source) / f"{source.stem}.{name}-{made_for}.kernel"
 
 
 def load(path: Path, stamp: str, function: FunctionType) -> Callable[..., Any] | None:
     """The machine code of a function, linked into this process; None where there is none that is right."""
+    header, _, objects = bytes(read_kept(path)).partition(b"\n")
     try:
-        content = path.read_bytes()
-        digest, _, rest = content.partition(b"\n")
-        header, _, objects = rest.partition(b"\n")
-        code = msgspec.json.decode(header, type=Code) if digest == _digest(rest) else None
-    except (OSError, msgspec.DecodeError):
+        code = msgspec.json.decode(header, type=Code) if header else None
+    except msgspec.DecodeError:
         return None
     engine = _engine() if code is not None and code.stamp == stamp else None
     return None if code is None or engine is None else engine.link(code, objects, function)
@@ -117,24 +112,7 @@ def save(path: Path, code: Code, objects: bytes, version: str, calls: Iterable[s
     engine = _engine() if version.startswith(_TRIED) else None
     if engine is None or not all(map(engine.knows, calls)):
         return
-    rest = msgspec.json.encode(code) + b"\n" + objects
-    beside = path.with_suffix(f".{uuid.uuid4().hex}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        beside.write_bytes(_digest(rest) + b"\n" + rest)
-        beside.replace(path)
-    except OSError:
-        with contextlib.suppress(OSError):
-            beside.unlink()
-
-
-def _digest(content: bytes) -> bytes:
-    return hashlib.blake2b(content, digest_size=_DIGEST_BYTES).hexdigest().encode()
-
-
-def _folder(sources: Path) -> Path:
-    kept = os.environ.get("NUMBA_CACHE_DIR")
-    return Path(kept, f"{sources.name}_{_digest(bytes(sources)).decode()}") if kept else sources / "__pycache__"
+    write_kept(path, msgspec.json.encode(code) + b"\n" + objects)
 
 
 @cache

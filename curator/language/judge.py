@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from curator.kernel import inline_kernel, kernel
+from curator.kernel.tables import kept
 from curator.language.confusable import GROUPS, TABLE_PATH
 from curator.text.segment import read_only
 
@@ -94,6 +95,7 @@ def hash_words(groups: Sequence[int], words: Sequence[str]) -> NDArray[np.uint64
 
 
 @lru_cache(maxsize=1)
+@kept(WordTable)
 def word_table(path: Path = TABLE_PATH) -> WordTable:
     """The table that the package carries, read once per process."""
     most = max(len(group.judged) for group in GROUPS)

@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from curator.kernel import inline_kernel, kernel
+from curator.kernel.tables import kept
 from curator.language.dictionary import FNV_BASIS, Words, extend, fill_slots, find_word
 from curator.language.model import END_OF_SENTENCE, LABEL_PREFIX, FastTextModel
 from curator.text.segment import read_only
@@ -108,6 +109,7 @@ class PreparedModel:
 
 
 @lru_cache(maxsize=4)
+@kept(PreparedModel, FastTextModel, Loss, Words, Ngrams, Paths)
 def load_prepared(path: Path) -> PreparedModel:
     """The model at `path`, prepared; once per process. Raises UserError as `load_model` does."""
     from curator.language.model import load_model

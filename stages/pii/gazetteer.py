@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.csv
 
 from curator.kernel import inline_kernel, kernel
+from curator.kernel.tables import kept
 from curator.text.fold import HASH_START, finish, hash_terms_flat, mix
 from curator.text.segment import segment
 
@@ -107,6 +107,7 @@ class Gazetteer:
 
 
 @lru_cache(maxsize=1)
+@kept(Gazetteer)
 def gazetteer() -> Gazetteer:
     """The table of this installation, read once a process."""
     names = _read("names.tsv", ("name", "first", "last", "also"))
@@ -156,6 +157,8 @@ def gazetteer() -> Gazetteer:
 
 def _read(name: str, columns: tuple[str, ...]) -> pa.Table:
     """A tab-separated data file without quotes; lines that begin with # are comments."""
+    import pyarrow.csv
+
     data = resources.files("stages.pii").joinpath("data", name).read_bytes()
     lines = 0
     while data.startswith(b"#"):

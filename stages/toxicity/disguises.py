@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from curator.kernel import inline_kernel, kernel
+from curator.kernel.tables import kept
 from curator.text.fold import HASH_START, finish, fold, hash_terms_flat, hash_unit, mix
 from curator.text.segment import read_only
 from curator.text.tables import CLASS_MASK, EXTEND, IGNORABLE, UNSPACED_CLASS, tables
@@ -118,6 +119,7 @@ class DisguiseTable:
 
 
 @cache
+@kept(DisguiseTable)
 def disguise_table(lowest_tier: int, path: Path = TERMS_PATH) -> DisguiseTable:
     """The skeletons of the terms of tier 1 to `lowest_tier`, made once a process."""
     return compile_disguises(*listed_terms(lowest_tier, path))

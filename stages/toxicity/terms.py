@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from curator.errors import UserError
+from curator.kernel.tables import kept
 from curator.storage.parquet import parquet_table
 from curator.text.fold import hash_terms_flat, hash_unit
 
@@ -103,6 +104,7 @@ def listed_terms(lowest_tier: int, path: Path = TERMS_PATH) -> tuple[list[str], 
 
 
 @cache
+@kept(TermTable)
 def term_table(lowest_tier: int, path: Path = TERMS_PATH) -> TermTable:
     """The terms of tier 1 to `lowest_tier`, ready to match; made once a process."""
     return compile_terms(*listed_terms(lowest_tier, path))

@@ -9,7 +9,7 @@ from pathlib import Path
 
 NOT_NEEDED = (
     *("numba", "pandas", "langcodes", "phonenumbers.geocoder", "sqlite3", "pyarrow.acero", "pyarrow.dataset"),
-    *("stages.augmentation.apertium", "stages.augmentation.substitution.english", "ray", "torch"),
+    *("pyarrow.csv", "stages.augmentation.apertium", "stages.augmentation.substitution.english", "ray", "torch"),
 )
 """Modules that a recipe without translators, over labels of every day, has no use for: each takes 1 to 200 ms."""
 
