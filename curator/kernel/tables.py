@@ -64,9 +64,13 @@ def kept(*classes: type) -> Callable[[Callable[_Parameters, _Table]], Callable[_
 
 def _stamp(folder: Path) -> bytes:
     """A hash of all that tables of a folder are made from and by."""
-    places = (folder, *_OF_UNITS)
-    files = [path for place in places for path in (files_below(place) if place.is_dir() else [place])]
-    return digest(f"{hash_files(files)} {sys.version} {np.__version__} {pa.__version__}".encode()).encode()
+    hashes = [_hash(place) for place in (folder, *_OF_UNITS)]
+    return digest(f"{hashes} {sys.version} {np.__version__} {pa.__version__}".encode()).encode()
+
+
+@cache
+def _hash(place: Path) -> str:
+    return hash_files(files_below(place) if place.is_dir() else [place])
 
 
 class _Head(msgspec.Struct, frozen=True):
