@@ -105,7 +105,7 @@ def _unpack(content: memoryview, known: Mapping[str, type]) -> object:
     return _made(head.table, known, arrays)
 
 
-def _plain(value: Any, known: Mapping[str, type], arrays: list[np.ndarray[Any, Any]]) -> object:  # noqa: PLR0911
+def _plain(value: Any, known: Mapping[str, type], arrays: list[np.ndarray[Any, Any]]) -> object:
     """A value of a table as MessagePack has it: lists that begin with what they are. Arrays are gathered. TypeError for
     what is neither known nor plain."""
     kind = type(value)
@@ -115,7 +115,7 @@ def _plain(value: Any, known: Mapping[str, type], arrays: list[np.ndarray[Any, A
         else:
             parts = [value.value] if isinstance(value, enum.Enum) else list(value)
         return [kind.__name__, *(_plain(part, known, arrays) for part in parts)]
-    if isinstance(value, np.ndarray):
+    if isinstance(value, np.ndarray) and not value.dtype.hasobject:
         arrays.append(value)
         return ["array", len(arrays) - 1]
     if isinstance(value, np.generic):

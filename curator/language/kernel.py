@@ -29,7 +29,7 @@ import numpy as np
 from curator.kernel import inline_kernel, kernel
 from curator.kernel.tables import kept
 from curator.language.dictionary import FNV_BASIS, Words, extend, fill_slots, find_word
-from curator.language.model import END_OF_SENTENCE, LABEL_PREFIX, FastTextModel
+from curator.language.model import END_OF_SENTENCE, LABEL_PREFIX, FastTextModel, Loss
 from curator.text.segment import read_only
 
 if TYPE_CHECKING:

@@ -111,6 +111,12 @@ def test_a_damaged_file_is_as_if_it_were_not_there(maker: Callable[[], ModuleTyp
     assert file.read_bytes() == whole
 
 
+def test_what_is_no_plain_value_is_not_kept() -> None:
+    for value in (object(), Path(), {"a": {1, 2}}, np.array([None])):
+        with pytest.raises(TypeError, match="a table that is kept has"):
+            tables._pack(value, {})
+
+
 def test_a_table_of_files_elsewhere_is_made_each_time(maker: Callable[[], ModuleType], tmp_path: Path) -> None:
     module = maker()
     for _ in range(2):
