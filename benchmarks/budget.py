@@ -22,8 +22,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from pipeline import floor_seconds, text_bytes
-
 BUDGET = {
     "read and write": 20,
     "language": 15,
@@ -55,6 +53,8 @@ def main() -> None:
     if arguments.child:
         print(json.dumps(run_with_clocks(arguments.corpus, arguments.recipe, arguments.child)))
         return
+    from pipeline import floor_seconds, text_bytes  # loads what a run does not
+
     megabytes = text_bytes(arguments.corpus) / 1e6
     command = [sys.executable, __file__, str(arguments.corpus), "--recipe", arguments.recipe, "--child"]
     with tempfile.TemporaryDirectory() as folder:
@@ -109,7 +109,7 @@ class Clock:
 
 def run_with_clocks(corpus: Path, recipe: str, output: Path) -> dict[str, float]:
     """CPU seconds by piece of a run in this process. Everything until the run begins is start-up."""
-    from curator.cli.process import process_command
+    from curator.cli.main import run
     from curator.document import Batch
     from curator.recipe import load_recipe
     from curator.report import build
@@ -129,8 +129,10 @@ def run_with_clocks(corpus: Path, recipe: str, output: Path) -> dict[str, float]
     units: Any = Batch.__dict__["units"]
     units.func = clock.around("units and signatures", units.func)
     build.write_report = clock.around(START, build.write_report)
-    process_command([str(corpus)], str(output), recipe, None, 1, "4GB", [], False, False, None, True)
+    code = run(["process", str(corpus), "-o", str(output), "-r", recipe, "--workers", "1", "--memory", "4GB", "--json"])
     clock.charge()
+    if code:
+        raise SystemExit(code)
     return dict(clock.spent)
 
 

@@ -504,7 +504,7 @@ def run(arguments: Sequence[str]) -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
-    code = _exit_code(named_alone(app, arguments))
+    code = _exit_code(lambda: named_alone(app, arguments)(list(arguments)))
     return _exit_code(_flush) or code
 
 

@@ -23,11 +23,11 @@ def count(**options):
     return build(**options)
 typer.main.get_command_from_info = count
 from curator.cli.main import run
-run(["process", *sys.argv[1:], "-r", "web", "--workers", "1", "--json"])
+code = run(["process", *sys.argv[1:], "-r", "web", "--workers", "1", "--json"])
 from curator.recipe.overlay import Fitted
 from pydantic.plugin import _loader
 loaded = [name for name in {names!r} if name in sys.modules]
-print(loaded, built, _loader._plugins, Fitted.__pydantic_complete__, file=sys.stderr)
+print(code, loaded, built, _loader._plugins, Fitted.__pydantic_complete__, file=sys.stderr)
 """
 
 
@@ -43,4 +43,4 @@ def test_a_run_loads_and_builds_nothing_that_it_does_not_need(tmp_path: Path) ->
     # The first run may have kernels to compile, with Numba.
     for name in ("first", "second"):
         done = subprocess.run([*command, str(tmp_path / name)], capture_output=True, text=True, check=True)
-    assert done.stderr.splitlines()[-1] == "[] ['process'] None False"
+    assert done.stderr.splitlines()[-1] == "0 [] ['process'] None False"
