@@ -1,6 +1,6 @@
 """`python -m curator` is the command `curator`."""
 
-from curator.cli.main import start
+from curator.cli.main import main
 
 if __name__ == "__main__":
-    start()
+    main()

@@ -487,14 +487,9 @@ app.add_typer(tokens_app, name="tokens")
 app.add_typer(audit_app, name="audit")
 
 
-def start() -> NoReturn:
+def main() -> NoReturn:
     """What the command `curator` does: run the command line, and end the process."""
     leave(run(sys.argv[1:]))
-
-
-def main() -> NoReturn:
-    """Run the command line within a process that has more to do: its end is a SystemExit."""
-    sys.exit(run(sys.argv[1:]))
 
 
 def run(arguments: Sequence[str]) -> int:
