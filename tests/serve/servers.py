@@ -127,7 +127,7 @@ class Command:
         arguments += [f"--input-root={root}" for root in settings.places.input_roots]
         arguments += [f"--output-root={root}" for root in settings.places.output_roots]
         code = self.prelude if prelude is None else prelude
-        script = f"import sys\n{code}\nfrom curator.cli.main import run\nsys.argv[0] = 'curator'\nsys.exit(run(sys.argv[1:]))"
+        script = f"import sys\n{code}\nfrom curator.cli.main import run\nsys.exit(run(sys.argv[1:]))"
         command = [sys.executable, "-c", script, *arguments] if code else [EXECUTABLE, *arguments]
         with (settings.state.parent / "server.log").open("a") as log:
             self.process = subprocess.Popen(
