@@ -57,7 +57,6 @@ _OTHER_ARCHIVES = (
     (b"\x04\x22\x4d\x18", "compressed with LZ4"),
     (b"Rar!", "a RAR archive"),
 )
-_UNPACK = "which is not read: unpack it first"
 _LINE_FORMATS = ("jsonl", "text", "csv", "tsv")
 _SNIFF_BYTES = 1024
 _JSON_START = re.compile(rb"\[?\s*\{\s*[\"}]")
@@ -371,15 +370,15 @@ def _tell_format(found: _Found, file: InputFile, head: bytes, format: str) -> In
         if found.in_directory:
             return reason
         formats = f"say which it is with --set input.format=NAME: {', '.join(reader_names())}"
-        raise UserError(reason, file=found.path, hint=None if reason.endswith(_UNPACK) else formats)
+        raise UserError(reason, file=found.path, hint=None if _archive(head) else formats)
     return replace(file, format=chosen)
 
 
 def _choose_format(found: _Found, head: bytes, format: str) -> tuple[str | None, str]:  # noqa: A002
     told = EXTENSIONS.get(extension_of(found.path))
-    archive = next((what for magic, what in _OTHER_ARCHIVES if head.startswith(magic)), None)
+    archive = _archive(head)
     if archive is not None:
-        return None, f"is {archive}, {_UNPACK}"
+        return None, f"is {archive}, which is not read: unpack it first"
     if found.in_directory and Path(found.path).name in _BOOKKEEPING:
         return None, _IS_BOOKKEEPING
     if format == AUTO:
@@ -392,6 +391,11 @@ def _choose_format(found: _Found, head: bytes, format: str) -> tuple[str | None,
         if format in _LINE_FORMATS and b"\0" in head and wide_encoding(head) is None:
             return None, f"is binary, not {format}"
     return format, ""
+
+
+def _archive(head: bytes) -> str | None:
+    """What a file is that begins like an archive which is not read."""
+    return next((what for magic, what in _OTHER_ARCHIVES if head.startswith(magic)), None)
 
 
 def _look(path: str, name: str) -> InputFile | None:

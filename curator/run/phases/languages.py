@@ -110,19 +110,13 @@ def _script_share(scripts: NDArray[np.int32] | None, tags: pa.StringArray) -> pa
     if scripts is None:
         return pa.nulls(len(tags), pa.float64())
     from curator.language.identify import SURE_LETTERS
-    from curator.language.scripts import script_table, scripts_of
+    from curator.language.scripts import script_shares, script_table, scripts_of
 
     encoded = encode(tags)
-    columns = {name: column for column, name in enumerate(script_table().names) if column}
+    names = script_table().names
     known = [scripts_of(tag) for tag in encoded.names]
-    written = [sorted(columns[name] for name in found if name in columns) for found in known]
-    inside = np.zeros(len(tags), dtype=np.int64)
-    for place in range(max(map(len, written), default=0)):  # a language has a few scripts of some 160
-        has_one = np.array([len(found) > place for found in written], dtype=np.bool_)
-        column = np.array([found[place] if len(found) > place else 0 for found in written], dtype=np.int64)
-        counts = scripts[np.arange(len(tags)), column[encoded.codes]]
-        inside += np.where(has_one[encoded.codes], counts, 0)
-    share = round_score(inside / np.maximum(scripts[:, 0], 1))
+    written = np.array([[name in found for name in names] for found in known], dtype=np.bool_).reshape(-1, len(names))
+    share = round_score(script_shares(scripts, np.arange(len(tags)), written, encoded.codes))
     is_known = np.array([bool(found) for found in known], dtype=np.bool_)
     says = is_known[encoded.codes] & (scripts[:, 0] >= SURE_LETTERS)
     return pa.array(share, mask=~says)

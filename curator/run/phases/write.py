@@ -127,26 +127,25 @@ class _Files:
     def __init__(self, pipeline: Pipeline, outputs: Outputs) -> None:
         compression = pipeline.recipe.output.compression
 
-        def table_file(kind: str, schema: pa.Schema) -> _LazyFile:
-            return _LazyFile(outputs, kind, schema, compression)
+        def file(kind: str, schema: pa.Schema, full: int = TABLE_ROW_GROUP) -> _GroupedFile:
+            return _GroupedFile(outputs, kind, schema, compression, full)
 
-        self._scores_schema = _score_schema(pipeline)
-        self._shards = _ShardFile(table_file("shards", SHARD_SCHEMA))
-        self._held_out = _ShardFile(table_file("heldout", SHARD_SCHEMA))
+        self._shards = file("shards", SHARD_SCHEMA, ROW_GROUP_BYTES)
+        self._held_out = file("heldout", SHARD_SCHEMA, ROW_GROUP_BYTES)
         self._holds_out = pipeline.recipe.holdout is not None
-        self._scores = _RowFile(table_file("scores", self._scores_schema))
-        self._decisions = _RowFile(table_file("decisions", DECISION_SCHEMA))
-        self._failed = _RowFile(table_file("failed", FAILED_SCHEMA))
+        self._scores = file("scores", _score_schema(pipeline))
+        self._decisions = file("decisions", DECISION_SCHEMA)
+        self._failed = file("failed", FAILED_SCHEMA)
 
     def add(self, part: Part) -> None:
         """Write what a part has of each kind, behind the parts before it."""
         documents = list(part.documents())
-        self._shards.add(part, documents, np.where(part.held_out, 0, part.copies))
+        _add_shard_rows(self._shards, part, documents, np.where(part.held_out, 0, part.copies))
         if self._holds_out and part.holds_out:
-            self._held_out.add(part, documents, np.where(part.held_out, part.copies, 0))
-        self._scores.add(_scores_of(part, documents, self._scores_schema))
-        self._decisions.add(_decisions_of(part, documents))
-        self._failed.add(_failed_of(part))
+            _add_shard_rows(self._held_out, part, documents, np.where(part.held_out, part.copies, 0))
+        self._scores.add_rows(_scores_of(part, documents, self._scores.schema))
+        self._decisions.add_rows(_decisions_of(part, documents))
+        self._failed.add_rows(_failed_of(part))
 
     def close(self) -> dict[str, object]:
         """Finish the files; describes each by its kind."""
@@ -155,25 +154,43 @@ class _Files:
         return {kind: found for kind, found in described.items() if found is not None}
 
 
-class _LazyFile:
-    """A file of a task that there is once it has rows."""
+class _GroupedFile:
+    """A file of a task that there is once it has rows, which are gathered until a row group is full."""
 
-    def __init__(self, outputs: Outputs, kind: str, schema: pa.Schema, compression: str) -> None:
+    def __init__(self, outputs: Outputs, kind: str, schema: pa.Schema, compression: str, full: int) -> None:
         self.kind = kind
         self.schema = schema
+        self.filled = 0
+        """How full the row group is, as the sizes of what was added say."""
         self._outputs = outputs
         self._compression = compression
+        self._full = full
+        self._pending: list[pa.Table] = []
         self._file: TableFile | None = None
 
-    def write(self, tables: Sequence[pa.Table]) -> None:
-        """Add a row group."""
-        if self._file is None:
-            self._file = TableFile(self._outputs.path(self.kind), self.schema, self._compression)
-        self._file.write(pa.concat_tables(tables))
+    def add(self, table: pa.Table, size: int) -> None:
+        """Add rows of some size."""
+        self._pending.append(table)
+        self.filled += size
+        if self.filled >= self._full:
+            self._flush()
+
+    def add_rows(self, table: pa.Table) -> None:
+        """Add rows, each of which counts one."""
+        if len(table):
+            self.add(table.cast(self.schema), len(table))
 
     def close(self) -> dict[str, object] | None:
-        """Finish the file; describes it (see `TableFile`)."""
+        """Finish the file; describes it (see `TableFile`), None where there is none."""
+        if self._pending:
+            self._flush()
         return None if self._file is None else self._file.close()
+
+    def _flush(self) -> None:
+        if self._file is None:
+            self._file = TableFile(self._outputs.path(self.kind), self.schema, self._compression)
+        self._file.write(pa.concat_tables(self._pending))
+        self._pending, self.filled = [], 0
 
 
 class TableFile:
@@ -219,50 +236,30 @@ def file_sha256(path: AnyPath) -> str:
     return digest.hexdigest()
 
 
-class _ShardFile:
-    """A shard, or a file of documents that are held out: kept documents in input order, copies beside each other."""
-
-    def __init__(self, file: _LazyFile) -> None:
-        self.kind = file.kind
-        self._file = file
-        self._pending: list[pa.Table] = []
-        self._pending_bytes = 0
-
-    def add(self, part: Part, documents: Sequence[pa.RecordBatch], written: NDArray[np.int64]) -> None:
-        """Add the documents of a part, each as often as `written` says (int64[rows])."""
-        if not written.any():
-            return
-        measures = part.measures()
-        tokens, size = measures.tokens, measures.size
-        weights = part.weights()
-        begin = 0
-        for batch in documents:
-            end = begin + batch.num_rows
-            copies = written[begin:end]
-            rows = np.repeat(np.arange(len(copies)), copies)
-            edited = part.edits.within(begin, end).apply(batch) if len(rows) else batch
-            copy = (np.arange(len(rows)) - (np.cumsum(copies) - copies)[rows]).astype(np.int32)
-            # Many copies of long texts are cut before they are made: a string column holds 2 GiB at most.
-            filled = (self._pending_bytes + np.cumsum(size[begin:end][rows])) // ROW_GROUP_BYTES
-            for piece in np.split(np.arange(len(rows)), np.flatnonzero(np.diff(filled)) + 1):
-                if len(piece):
-                    self._pending.append(
-                        _shard_rows(edited, rows[piece], copy[piece], tokens[begin:end], weights[begin:end])
-                    )
-                    self._pending_bytes += int(size[begin:end][rows[piece]].sum())
-                if self._pending_bytes >= ROW_GROUP_BYTES:
-                    self._flush()
-            begin = end
-
-    def close(self) -> dict[str, object] | None:
-        """Finish the file; describes it, None where there is none."""
-        self._flush()
-        return self._file.close()
-
-    def _flush(self) -> None:
-        if self._pending:
-            self._file.write(self._pending)
-        self._pending, self._pending_bytes = [], 0
+def _add_shard_rows(
+    file: _GroupedFile, part: Part, documents: Sequence[pa.RecordBatch], written: NDArray[np.int64]
+) -> None:
+    """Add the documents of a part, in input order, each as often as `written` says (int64[rows]), copies beside each
+    other."""
+    if not written.any():
+        return
+    measures = part.measures()
+    tokens, size = measures.tokens, measures.size
+    weights = part.weights()
+    begin = 0
+    for batch in documents:
+        end = begin + batch.num_rows
+        copies = written[begin:end]
+        rows = np.repeat(np.arange(len(copies)), copies)
+        edited = part.edits.within(begin, end).apply(batch) if len(rows) else batch
+        copy = (np.arange(len(rows)) - (np.cumsum(copies) - copies)[rows]).astype(np.int32)
+        # Many copies of long texts are cut before they are made: a string column holds 2 GiB at most.
+        filled = (file.filled + np.cumsum(size[begin:end][rows])) // ROW_GROUP_BYTES
+        for piece in np.split(np.arange(len(rows)), np.flatnonzero(np.diff(filled)) + 1):
+            if len(piece):
+                table = _shard_rows(edited, rows[piece], copy[piece], tokens[begin:end], weights[begin:end])
+                file.add(table, int(size[begin:end][rows[piece]].sum()))
+        begin = end
 
 
 def _shard_rows(
@@ -380,32 +377,6 @@ def _failed_of(part: Part) -> pa.Table:
         "sha256": pa.array([digest_record(text.encode()) for text in named["text"].to_pylist()], pa.string()),
     }
     return pa.concat_tables([unread, pa.table(values, schema=FAILED_SCHEMA)])
-
-
-class _RowFile:
-    """A file whose row groups have TABLE_ROW_GROUP rows or a little more."""
-
-    def __init__(self, file: _LazyFile) -> None:
-        self.kind = file.kind
-        self._file = file
-        self._pending: list[pa.Table] = []
-
-    def add(self, table: pa.Table) -> None:
-        """Add rows."""
-        if len(table):
-            self._pending.append(table.cast(self._file.schema))
-        if sum(len(piece) for piece in self._pending) >= TABLE_ROW_GROUP:
-            self._flush()
-
-    def close(self) -> dict[str, object] | None:
-        """Finish the file; describes it, None where there is none."""
-        self._flush()
-        return self._file.close()
-
-    def _flush(self) -> None:
-        if self._pending:
-            self._file.write(self._pending)
-        self._pending = []
 
 
 def _choose(examples: Sequence[Example], taken: Counter[tuple[str, str, str]]) -> Iterator[Example]:
