@@ -35,10 +35,10 @@ from curator.engine.cluster import Cluster
 from curator.engine.ray import begin_worker, connect
 from curator.readers.base import Fields, ReadOptions
 from curator.readers.detect import discover
-from curator.readers.registry import load_reader
 from curator.recipe import load_recipe
 from curator.run.driver import MAX_SPLIT_BYTES, Request, run
-from curator.run.phases.read import ReadInput, ReadTask
+from curator.run.phases.inputs import ReadInput, read_inputs
+from curator.run.phases.read import ReadTask
 from curator.run.store import Outputs, make_folder
 from curator.sizes import parse_size
 
@@ -155,8 +155,7 @@ def _reader(arguments: argparse.Namespace, *, through_data: bool) -> Callable[[P
     task = ReadTask(recipe.model_dump_json(), options)
 
     def splits() -> Iterator[ReadInput]:
-        for split in load_reader(file.format).splits(file, options, MAX_SPLIT_BYTES):
-            yield ReadInput(0, split)
+        return read_inputs([file], options, MAX_SPLIT_BYTES)
 
     def by_tasks(output: Path) -> None:
         from curator.engine.ray import RayExecutor

@@ -2,12 +2,15 @@
 time; and which process of several runs which tests, in an order in which they end together."""
 
 import signal
+from collections.abc import Iterator
 from pathlib import PurePath
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
 from xdist.scheduler import LoadFileScheduling
+
+from curator.run.phases import inputs
 
 settings.register_profile(
     "curator", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow], print_blob=True
@@ -65,3 +68,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put the longest files first; the others keep their order."""
     places = {name: place for place, name in enumerate((*ON_RAY, *LONGEST))}
     items.sort(key=lambda item: places.get(item.path.name, len(places)))
+
+
+@pytest.fixture(autouse=True, scope="session")
+def part_for_each_file() -> Iterator[None]:
+    """The small files of a test are parts of their own, as the large ones of a corpus are. Only runs in the process of
+    the test are cut so; what is gathered elsewhere, `tests/curator/run/test_inputs.py` looks at."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(inputs, "LEAST_WEIGHT", 1 << 30)
+        yield

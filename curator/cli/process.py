@@ -172,7 +172,7 @@ class _Bar:
         self._task = self._progress.add_task("starting", total=None, rate="")
         self._progress.start()
         self._total = 0
-        self._places: dict[str, int] = {}
+        self._read = 0
         self._tasks = 0
         self._previous = 0
         self._started = time.monotonic()
@@ -190,19 +190,16 @@ class _Bar:
             self._previous = max(self._previous, self._tasks)
             total = self._total if reading else self._previous or None
             self._tasks = 0
-            self._places.clear()
+            self._read = 0
             self._started = time.monotonic()
             self._progress.reset(self._task, description=description, total=total, rate="")
         elif event["kind"] == "task.done":
             self._tasks += 1
             consumed = event["consumed"]
             if isinstance(consumed, int):
-                # Splits come back in any order; the farthest place in each file is what is read.
-                file = str(event["name"]).split("-")[0]
-                self._places[file] = max(self._places.get(file, 0), consumed)
-                read = sum(self._places.values())
-                rate = read / max(time.monotonic() - self._started, 1e-9)
-                self._progress.update(self._task, completed=read, rate=f"{format_size(rate)}/s")
+                self._read = max(self._read, consumed)  # tasks end in any order
+                rate = self._read / max(time.monotonic() - self._started, 1e-9)
+                self._progress.update(self._task, completed=self._read, rate=f"{format_size(rate)}/s")
             else:
                 self._progress.update(self._task, completed=self._tasks, rate=f"{self._tasks} tasks")
 

@@ -72,7 +72,8 @@ class Split:
 
     `consumed` tells progress: the bytes of the file as it lies that had been read when the split was cut, None where
     the reader cannot tell. `failures` are records that the producer of a stream could not put into a block (a document
-    over the limit, the torn end of a truncated file).
+    over the limit, the torn end of a truncated file). `size` is about how many bytes there are to read, where neither
+    `data` nor `begin` and `end` show it.
     """
 
     file: InputFile
@@ -83,6 +84,14 @@ class Split:
     data: bytes | None = None
     failures: tuple[Failure, ...] = ()
     consumed: int | None = None
+    size: int | None = None
+
+    @property
+    def weight(self) -> int:
+        """About how many bytes there are to read."""
+        if self.size is not None:
+            return self.size
+        return self.end - self.begin if self.data is None else len(self.data)
 
 
 @dataclass(frozen=True)

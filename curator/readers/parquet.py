@@ -19,7 +19,8 @@ import errno
 import hashlib
 import io
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import IO
 
 import pyarrow as pa
@@ -81,41 +82,48 @@ class ParquetReader:
         return digest_range(split.file, ranges[0][0], ranges[-1][1])
 
 
-def _row_group_ranges(metadata: pq.FileMetaData, split_bytes: int) -> list[tuple[int, int, bool]]:
-    """Row groups [begin, end) that make a split together, and whether it is one group that is too large for a split."""
-    ranges: list[tuple[int, int, bool]] = []
+@dataclass(frozen=True)
+class _Range:
+    """Row groups [begin, end) that make a split together, of so many bytes; or one that is too `large` for a split."""
+
+    begin: int
+    end: int
+    size: int
+    large: bool = False
+
+
+def _row_group_ranges(metadata: pq.FileMetaData, split_bytes: int) -> list[_Range]:
+    ranges: list[_Range] = []
     begin = size = 0
     for group in range(metadata.num_row_groups):
         own = metadata.row_group(group).total_byte_size
         if own > LARGE_GROUP * split_bytes:
             if group > begin:
-                ranges.append((begin, group, False))
-            ranges.append((group, group + 1, True))
+                ranges.append(_Range(begin, group, size))
+            ranges.append(_Range(group, group + 1, own, large=True))
             begin, size = group + 1, 0
             continue
         size += own
         if size >= split_bytes or group + 1 == metadata.num_row_groups:
-            ranges.append((begin, group + 1, False))
+            ranges.append(_Range(begin, group + 1, size))
             begin, size = group + 1, 0
     if begin < metadata.num_row_groups:
-        ranges.append((begin, metadata.num_row_groups, False))
+        ranges.append(_Range(begin, metadata.num_row_groups, size))
     return ranges
 
 
-def _range_splits(
-    file: InputFile, ranges: list[tuple[int, int, bool]], options: ReadOptions, split_bytes: int
-) -> Iterator[Split]:
+def _range_splits(file: InputFile, ranges: Sequence[_Range], options: ReadOptions, split_bytes: int) -> Iterator[Split]:
     """A split for each range; a large row group is read here, once, and its splits carry their rows."""
     index = 0
-    for begin, end, large in ranges:
-        if not large:
-            yield Split(file, index, begin, end)
+    for each in ranges:
+        if not each.large:
+            yield Split(file, index, each.begin, each.end, size=each.size)
             index += 1
             continue
         with open_input(file) as handle, pq.ParquetFile(handle, buffer_size=_BUFFER_BYTES) as parquet:
             columns = Columns.find(parquet.schema_arrow, options.fields, file.name)
-            first_row = sum(parquet.metadata.row_group(group).num_rows for group in range(begin))
-            for split in _group_splits(file, parquet, columns, begin, first_row, index, split_bytes):
+            first_row = sum(parquet.metadata.row_group(group).num_rows for group in range(each.begin))
+            for split in _group_splits(file, parquet, columns, each.begin, first_row, index, split_bytes):
                 yield split
                 index += 1
 

@@ -32,6 +32,9 @@ from curator.readers.blocks import (
 from curator.readers.head import UTF8_BOM, check_text_head
 from curator.readers.streams import DamagedStreamError, digest_data, digest_range, read_chunks
 
+COMPRESSED = 4
+"""How many times as much a compressed text is taken to be before it is read."""
+
 SAMPLE_BY = ("line", "paragraph", "document")
 
 
@@ -83,7 +86,8 @@ class TextReader:
 def whole_file_split(file: InputFile) -> Iterator[Split]:
     """The one split of a file that is one document; none for an empty file."""
     if file.size:
-        yield Split(file, 0, 0, file.size, first_line=1)
+        size = file.size if file.compression == "none" else file.size * COMPRESSED
+        yield Split(file, 0, 0, file.size, first_line=1, consumed=file.size, size=size)
 
 
 def read_whole(file: InputFile, limit: int) -> bytes | Failure:

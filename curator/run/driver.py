@@ -49,8 +49,9 @@ from curator.run.phases.derive import (
     stays,
 )
 from curator.run.phases.fit import FitInput, FitTask, merge_all
+from curator.run.phases.inputs import ReadInput, read_inputs
 from curator.run.phases.judge import JudgeTask
-from curator.run.phases.read import FAILED_SCHEMA, ReadInput, ReadTask
+from curator.run.phases.read import FAILED_SCHEMA, ReadTask
 from curator.run.phases.write import Group, WriteTask, file_sha256, write_parquet
 from curator.run.pipeline import Pipeline, make_pipeline
 from curator.run.repeated import find_repeated_ids
@@ -304,17 +305,8 @@ class _Driver:
         split_bytes = min(MAX_SPLIT_BYTES, max(MIN_SPLIT_BYTES, total // SPLITS_WANTED))
         folder = self.directory.phase("read")
 
-        def splits() -> Iterator[ReadInput]:
-            for index, file in enumerate(self.files):
-                reader = load_reader(file.format)
-                for split in reader.splits(file, options, split_bytes):
-                    item = ReadInput(index, split)
-                    before = committed(folder, item.name) if split.data is not None else None
-                    if before is not None and before.result["digest"] != reader.digest(split):
-                        raise DataError("is not what it was when the run began", file=file.name, hint=START_AGAIN)
-                    yield item
-
-        commits = self.executor.map(folder, ReadTask(self.recipe, options), splits())
+        inputs = self._as_before(folder, read_inputs(self.files, options, split_bytes))
+        commits = self.executor.map(folder, ReadTask(self.recipe, options), inputs)
         self.parts = parts_of(commits, 0, derived=False)
         for commit in commits:
             self.tally.add(_tally_rows(commit))
@@ -335,25 +327,28 @@ class _Driver:
             self.warnings.append(
                 f"{have} an id that an earlier one has, such as {example!r}; all are kept, and told apart by key"
             )
-        by_file: dict[int, list[str]] = {}
+        by_file: dict[str, list[str]] = {file.name: [] for file in self.files}
         for commit in commits:
-            by_file.setdefault(int(commit.name.split("-")[0]), []).append(cast("str", commit.result["digest"]))
-        self.digests = {
-            file.name: fingerprint.digest({"splits": by_file.get(index, [])}) for index, file in enumerate(self.files)
-        }
+            for file, digest in _digests(commit):
+                by_file[file].append(digest)
+        self.digests = {file: fingerprint.digest({"splits": digests}) for file, digests in by_file.items()}
+
+    def _as_before(self, folder: AnyPath, inputs: Iterator[ReadInput]) -> Iterator[ReadInput]:
+        """Inputs of a phase that an attempt before may have read. DataError where a stream is another since."""
+        for item in inputs:
+            before = committed(folder, item.name) if item.held_bytes else None
+            for split, known in zip(item.splits, [] if before is None else _digests(before), strict=False):
+                if split.data is not None and known[1] != load_reader(split.file.format).digest(split):
+                    raise DataError("is not what it was when the run began", file=split.file.name, hint=START_AGAIN)
+            yield item
 
     def _note_reading(self, commits: Sequence[Commit]) -> None:
         """Count documents that are not all that stands in the input, or not what stands there."""
-        files = [self.files[int(commit.name.split("-")[0])].name for commit in commits]
-        noted = merge_notes(
-            [
-                (file, cast("dict[str, list[int]]", commit.result["noted"]))
-                for file, commit in zip(files, commits, strict=True)
-            ]
-        )
+        found = (cast("list[tuple[str, dict[str, list[int]]]]", commit.result["noted"]) for commit in commits)
+        noted = merge_notes([each for noted in found for each in noted])
         if noted:
-            self.facts["reading"] = {code: found.documents for code, found in noted.items()}
-            self.warnings.extend(found.describe(code) for code, found in noted.items())
+            self.facts["reading"] = {code: each.documents for code, each in noted.items()}
+            self.warnings.extend(each.describe(code) for code, each in noted.items())
 
     def _note_languages(self, commits: Sequence[Commit]) -> None:
         """Count what documents say of their language against their tag."""
@@ -582,6 +577,11 @@ def _list_language(tag: str) -> str:
     from curator.language.tags import list_language
 
     return list_language(tag)
+
+
+def _digests(commit: Commit) -> list[tuple[str, str]]:
+    """The splits that a task read: their files and digests."""
+    return cast("list[tuple[str, str]]", commit.result["digests"])
 
 
 def _tally_rows(commit: Commit) -> list[list[object]]:

@@ -36,13 +36,11 @@ class ProgressFold:
     reached: Reached = field(default_factory=Reached)
     counts: Counts = field(default_factory=dict)
     languages: dict[str, Counts] = field(default_factory=dict)
-    _places: dict[str, int] = field(default_factory=dict)
 
     def add(self, event: Event) -> None:
         """Take in the next event."""
         kind = event["kind"]
         if kind == "run.started":
-            self._places.clear()
             self.counts, self.languages = {}, {}
             self.reached = Reached(bytes_total=_integer(event["bytes"]), began=_number(event["time"]))
         elif kind == "phase.started":
@@ -68,13 +66,10 @@ class ProgressFold:
         consumed = event["consumed"]
         if not isinstance(consumed, int):
             return
-        # Splits come back in any order; the farthest place in each file is what is read.
-        file = str(event["name"]).split("-")[0]
-        self._places[file] = max(self._places.get(file, 0), consumed)
         self.reached = replace(
             self.reached,
             documents=self.reached.documents + _integer(event["rows"]),
-            bytes_read=sum(self._places.values()),
+            bytes_read=max(self.reached.bytes_read, consumed),  # tasks end in any order
         )
 
 

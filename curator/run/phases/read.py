@@ -1,4 +1,4 @@
-"""Phase `read`: from a split of a file to documents with their annotations, in one pass over the text."""
+"""Phase `read`: from splits of files to documents with their annotations, in one pass over the text."""
 
 from __future__ import annotations
 
@@ -12,8 +12,7 @@ import pyarrow.compute as pc
 
 from curator.document import DOCUMENT_SCHEMA, Batch, Codes, encode
 from curator.keys import file_keys
-from curator.readers.base import Failure, ReadOptions, Records, Split
-from curator.readers.batches import digest_record
+from curator.readers.base import Failure, ReadOptions
 from curator.readers.registry import load_reader
 from curator.run.clock import TaskClock
 from curator.run.fields import has_language
@@ -21,6 +20,8 @@ from curator.run.holdout import members
 from curator.run.journal import CRASH, Journal
 from curator.run.notes import count_notes
 from curator.run.part import BatchWriter, write_table
+from curator.run.phases.gathering import Gathering, Raw
+from curator.run.phases.inputs import ReadInput
 from curator.run.phases.languages import count_contradictions, identify_languages
 from curator.run.pipeline import HELD_OUT, UNITS, AnyStage, Pipeline, is_matrix, pipeline_of
 from curator.run.store import Outputs
@@ -44,26 +45,8 @@ FAILED_SCHEMA = pa.schema(
 
 
 @dataclass(frozen=True)
-class ReadInput:
-    """One split; the name puts parts in input order."""
-
-    file_index: int
-    split: Split
-
-    @property
-    def name(self) -> str:
-        """The name of the task."""
-        return f"{self.file_index:06d}-{self.split.index:06d}"
-
-    @property
-    def held_bytes(self) -> int:
-        """Data that travels with it, of a file that one producer reads."""
-        return len(self.split.data or b"")
-
-
-@dataclass(frozen=True)
 class ReadTask:
-    """Reads a split. Writes documents, columns, matrices, and failures if there are any; counts what came in."""
+    """Reads splits. Writes documents, columns, matrices, and failures if there are any; counts what came in."""
 
     recipe: str
     options: ReadOptions
@@ -76,38 +59,92 @@ class ReadTask:
     def __call__(self, item: ReadInput, outputs: Outputs) -> dict[str, object]:
         """Run the task."""
         journal = Journal(outputs.beside("journal")) if self.careful else None
-        pipeline = pipeline_of(self.recipe)
-        split = item.split
-        reader = load_reader(split.file.format)
-        writer = PartWriter(pipeline, outputs)
-        failures = list(split.failures)
-        noted: dict[str, list[int]] = {}
-        tagged = False
-        for records in reader.read(split, self.options):
-            failures.extend(records.failures)
-            if journal is not None:
-                records, poison = sift(records, split, pipeline, journal, outputs.clock)
-                failures.extend(poison)
-            documents, found, languages = ingest(records, split, pipeline, outputs.clock)
-            failures.extend(found)
-            tagged = tagged or has_language(records.records.column("lang"))
-            if records.notes:
-                count_notes(noted, records.notes, set(documents.column("position").to_pylist()))
-            writer.write(documents, languages, IN)
-        writer.close()
+        taken = _Part(pipeline_of(self.recipe), outputs, journal)
+        gathered = Gathering(self.options.batch_bytes)
+        digests = []
+        for split in item.splits:
+            reader, file = load_reader(split.file.format), split.file.name
+            taken.fail(file, split.failures)
+            for records in reader.read(split, self.options):
+                taken.fail(file, records.failures)
+                for full in gathered.add(file, records):
+                    taken.take(full)
+            digests.append((file, reader.digest(split)))
+        for rest in gathered.close():
+            taken.take(rest)
         if journal is not None:
             journal.close()
+        return {**taken.close(), "digests": digests, "consumed": item.consumed}
+
+
+class _Part:
+    """What a task of `read` leaves: a part, what could not be read, and what it says of both."""
+
+    def __init__(self, pipeline: Pipeline, outputs: Outputs, journal: Journal | None) -> None:
+        self._pipeline = pipeline
+        self._outputs = outputs
+        self._journal = journal
+        self._writer = PartWriter(pipeline, outputs)
+        self._failures: dict[str, list[Failure]] = {}
+        self._noted: dict[str, dict[str, list[int]]] = {}
+        self._tagged = False
+        self._seen = 0
+
+    def fail(self, file: str, failures: Sequence[Failure]) -> None:
+        """Count records of a file that could not be read."""
         if failures:
-            write_table(outputs.path("failed"), failed_table(split.file.name, failures))
-        writer.tally.count_failed(split.file.name, len(failures))
+            self._failures.setdefault(file, []).extend(failures)
+
+    def take(self, raw: Raw) -> None:
+        """Make documents of records, and write them."""
+        seen, self._seen = self._seen, self._seen + len(raw)
+        if self._journal is not None:
+            raw = self._sift(raw, seen, self._journal)
+        documents, languages = self._ingest(raw)
+        self._tagged = self._tagged or has_language(raw.records.column("lang"))
+        for file, notes in raw.notes.items():
+            own = documents.filter(pc.equal(documents.column("file"), file))
+            count_notes(self._noted.setdefault(file, {}), notes, set(own.column("position").to_pylist()))
+        self._writer.write(documents, languages, IN)
+
+    def close(self) -> dict[str, object]:
+        """Finish the files; returns what the commit record says of them."""
+        self._writer.close()
+        if self._failures:
+            tables = [failed_table(file, failures) for file, failures in self._failures.items()]
+            write_table(self._outputs.path("failed"), pa.concat_tables(tables))
+        for file, failures in self._failures.items():
+            self._writer.tally.count_failed(file, len(failures))
         return {
-            **writer.result(),
-            "digest": reader.digest(split),
-            "failed": len(failures),
-            "noted": noted,
-            "tagged": tagged,
-            "consumed": split.consumed,
+            **self._writer.result(),
+            "failed": sum(map(len, self._failures.values())),
+            "noted": list(self._noted.items()),
+            "tagged": self._tagged,
         }
+
+    def _ingest(self, raw: Raw) -> tuple[pa.RecordBatch, dict[str, pa.Array]]:
+        """The documents of records and their columns `language.*`; takes down those that become none."""
+        documents, failures, languages = ingest(raw, self._pipeline, self._outputs.clock)
+        for file, failure in failures:
+            self.fail(file, (failure,))
+        return documents, languages
+
+    def _sift(self, raw: Raw, seen: int, journal: Journal) -> Raw:
+        """The records without those that kill this process, and these as failures. Each is taken through everything
+        alone first."""
+        pipeline, clock = self._pipeline, self._outputs.clock
+        harmless = np.ones(len(raw), dtype=np.bool_)
+        for row in range(len(raw)):
+            one = raw.only(slice(row, row + 1))
+            if seen + row in journal.poison:
+                harmless[row] = False
+                self.fail(one.file_of(0), (one.failure(0, CRASH),))
+                continue
+            with journal.about(seen + row):
+                documents, _, languages = ingest(one, pipeline, clock)
+                if documents.num_rows:
+                    annotate(Batch(documents, languages), languages, pipeline.recipe.tokenizer, pipeline.early(), clock)
+        return raw if harmless.all() else raw.only(harmless)
 
 
 class PartWriter:
@@ -187,26 +224,6 @@ def annotate(
     return columns
 
 
-def sift(
-    records: Records, split: Split, pipeline: Pipeline, journal: Journal, clock: TaskClock
-) -> tuple[Records, list[Failure]]:
-    """The records without those that kill this process, and these as failures. Each is taken through everything alone
-    first."""
-    raw = records.records
-    positions = raw.column("position").to_pylist()
-    harmless = np.array([position not in journal.poison for position in positions], dtype=np.bool_)
-    failures = []
-    for row, position in enumerate(positions):
-        if not harmless[row]:
-            failures.append(Failure(position, None, CRASH, digest_record(raw.column("text")[row].as_py())))
-            continue
-        with journal.about(position):
-            documents, _, languages = ingest(Records(raw.slice(row, 1), ()), split, pipeline, clock)
-            if documents.num_rows:
-                annotate(Batch(documents, languages), languages, pipeline.recipe.tokenizer, pipeline.early(), clock)
-    return (records if harmless.all() else replace(records, records=raw.filter(pa.array(harmless)))), failures
-
-
 def dimensions(documents: pa.RecordBatch) -> dict[str, Codes]:
     """What documents are counted by: language as tagged, source group, file."""
     return {
@@ -217,44 +234,40 @@ def dimensions(documents: pa.RecordBatch) -> dict[str, Codes]:
 
 
 def ingest(
-    records: Records, split: Split, pipeline: Pipeline, clock: TaskClock
-) -> tuple[pa.RecordBatch, list[Failure], dict[str, pa.Array]]:
-    """Documents of records: text repaired and normalised, language settled, keys given. Also the failures, and the
-    columns `language.*`."""
+    raw: Raw, pipeline: Pipeline, clock: TaskClock
+) -> tuple[pa.RecordBatch, list[tuple[str, Failure]], dict[str, pa.Array]]:
+    """Documents of records: text repaired and normalised, language settled, keys given. Also the failures with their
+    files, and the columns `language.*`."""
     from curator.text.normalise import normalise
 
     recipe = pipeline.recipe
-    raw = records.records
-    normalised = normalise(raw.column("text"), repair=recipe.input.repair)
-    failures = [
-        Failure(raw.column("position")[row].as_py(), None, code, digest_record(raw.column("text")[row].as_py()))
-        for row, code in enumerate(normalised.codes)
-        if code is not None
-    ]
-    good = np.array([code is None for code in normalised.codes], dtype=np.bool_)
+    normalised = normalise(raw.records.column("text"), repair=recipe.input.repair)
     text = normalised.text
+    failures = [
+        (raw.file_of(row), raw.failure(row, code)) for row, code in enumerate(normalised.codes) if code is not None
+    ]
     if failures:
-        raw, text = raw.filter(pa.array(good)), text.filter(pa.array(good))
+        good = np.array([code is None for code in normalised.codes], dtype=np.bool_)
+        raw, text = raw.only(good), text.filter(pa.array(good))
+    records, files = raw.records, raw.file_column()
     count = len(text)
     with clock.charge("language"):
         identified = identify_languages(text, recipe.language)
-    tags = _languages(raw.column("lang"), identified.detected)
-    positions = raw.column("position")
-    name = split.file.name
-    keys = file_keys(name, positions.to_numpy(zero_copy_only=False).astype(np.int64))
+    tags = _languages(records.column("lang"), identified.detected)
+    positions = records.column("position")
     documents = pa.RecordBatch.from_arrays(
         [
-            binary16(keys),
-            pc.coalesce(raw.column("id"), pc.binary_join_element_wise(name, positions.cast(pa.string()), ":")),
+            binary16(raw.keys()),
+            pc.coalesce(records.column("id"), pc.binary_join_element_wise(files, positions.cast(pa.string()), ":")),
             text,
-            pc.coalesce(raw.column("source"), recipe.input.source),
+            pc.coalesce(records.column("source"), recipe.input.source),
             tags,
-            pa.repeat(pa.scalar(name, pa.string()), count),
+            files,
             positions,
             pa.nulls(count, pa.string()),
             pa.nulls(count, pa.string()),
             pa.nulls(count, pa.string()),
-            raw.column("metadata"),
+            records.column("metadata"),
         ],
         schema=DOCUMENT_SCHEMA,
     )

@@ -12,6 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from curator.run.driver import MIN_SPLIT_BYTES
 from tests.runs import hashes, make_texts, recipe_text, write_jsonl
 
 STAGES = ("dedup: {index: true}", "entropy: {min_bits: 3}", "outliers: {min_documents: 20}", "sampling: {alpha: 0.5}")
@@ -48,13 +49,16 @@ class Scene:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.source = folder / "input"
-        for number in range(6):
-            write_jsonl(self.source / f"{number}.jsonl", make_texts(900, seed=number, units=(60, 240)))
+        for number in range(4):  # each fills a part
+            file = write_jsonl(self.source / f"{number}.jsonl", make_texts(900, seed=number, units=(200, 800)))
+            assert file.stat().st_size > MIN_SPLIT_BYTES // 2
         self.recipe = folder / "recipe.yaml"
         self.recipe.write_text(recipe_text(*STAGES))
         self.script = folder / "killed.py"
         self.script.write_text(KILLED_AT_EVENT)
+        began = time.monotonic()
         self.expected = hashes(self.run_through("whole", workers=1))
+        self.seconds = time.monotonic() - began
         events = sorted((folder / "whole" / "events").iterdir())
         self.events = sum(len(path.read_bytes().splitlines()) for path in events)
 
@@ -125,7 +129,7 @@ def test_a_run_killed_at_any_moment_leaves_no_worker_and_resumes(scene: Scene) -
     for number in range(12):
         if number >= 4 and with_workers:
             break  # a slow machine takes longer until there are any
-        code, children = scene.kill_after("clock", 2, chosen.uniform(0.5, 4.0 + number))
+        code, children = scene.kill_after("clock", 2, chosen.uniform(0.2, 1 + number / 12) * scene.seconds)
         kills += code == -signal.SIGKILL
         with_workers += len(children) > 1
         assert psutil.wait_procs(children, timeout=30)[1] == []

@@ -51,30 +51,31 @@ def packages(folder: Path) -> dict[str, str]:
 
 
 def write_inputs(folder: Path) -> tuple[list[Path], dict[str, int]]:
-    """Two files, the first with a text for `early` and one for `late`; and where each of its lines begins, in bytes."""
-    documents = make_texts(400, seed=1)
-    for number, name in ((37, "early"), (111, "late")):
-        documents[number]["text"] = f"this will kill-{name} it, and is long enough to be kept number {number}"
-    first = write_jsonl(folder / "a.jsonl", documents)
-    positions, begin = {}, 0
-    for number, line in enumerate(first.read_bytes().splitlines(keepends=True)):
-        positions[f"d{number}"] = begin
-        begin += len(line)
-    others = [{**document, "id": f"b-{document['id']}"} for document in make_texts(300, seed=2)]
-    return [first, write_jsonl(folder / "b.jsonl", others)], positions
+    """Two files that are read together, the first with a text for `late`, the second with one for `early`; and where
+    each line begins in its file, in bytes."""
+    files, positions = [], {}
+    for name, count, number, killed in (("a", 400, 111, "late"), ("b", 300, 37, "early")):
+        documents = [{**each, "id": f"{name}-{each['id']}"} for each in make_texts(count, seed=count)]
+        documents[number]["text"] = f"this will kill-{killed} it, and is long enough to be kept number {number}"
+        files.append(write_jsonl(folder / f"{name}.jsonl", documents))
+        begin = 0
+        for document, line in zip(documents, files[-1].read_bytes().splitlines(keepends=True), strict=True):
+            positions[document["id"]] = begin
+            begin += len(line)
+    return files, positions
 
 
 def check(run: Path, positions: dict[str, int]) -> None:
     """That both are named in failed/, one never read, one dropped; and that the run verifies."""
     failed = {(row["file"], row["position"], row["stage"], row["code"]) for row in rows(run, "failed")}
     assert failed == {
-        ("a.jsonl", positions["d37"], "read", "crash"),
-        ("a.jsonl", positions["d111"], "late", "crash"),
+        ("b.jsonl", positions["b-d37"], "read", "crash"),
+        ("a.jsonl", positions["a-d111"], "late", "crash"),
     }
     kept = {row["id"] for row in rows(run, "shards")}
-    assert not kept & {"d37", "d111"}
+    assert not kept & {"b-d37", "a-d111"}
     crashed = [row["id"] for row in rows(run, "decisions") if row["rule"] == "late.crash"]
-    assert crashed == ["d111"]
+    assert crashed == ["a-d111"]
     assert curator("verify", run).returncode == 0
 
 
@@ -101,9 +102,9 @@ def test_documents_that_kill_their_worker_are_left_out_and_named(
     assert done.returncode == 0, done.stderr
     failures = json_of(done)["failed"]
     assert isinstance(failures, list)
-    assert [(each["code"], each["records"]) for each in failures] == [("crash", 2)]
+    assert [(each["code"], each["records"]) for each in failures] == [("crash", 1)] * 2
     check(run, positions)
-    told = curator("explain", run, "d111", env=environment).stdout
+    told = curator("explain", run, "a-d111", env=environment).stdout
     assert "dropped by late" in told
     assert "the process that worked on it ended each time" in told
 

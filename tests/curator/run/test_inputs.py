@@ -1,0 +1,160 @@
+"""Small files share tasks: what is read together, and that nothing else changes by it."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from itertools import pairwise
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from curator.readers.base import InputFile, ReadOptions
+from curator.readers.detect import discover
+from curator.run.events import iterate_events
+from curator.run.phases import inputs as inputs_module
+from curator.run.phases.inputs import ReadInput, read_inputs
+from curator.run.progress import ProgressFold
+from tests.runs import hashes, make_texts, rows, run_stages, write_jsonl
+
+LEAST_WEIGHT = 1 << 12
+LIMIT = 40 * LEAST_WEIGHT
+STAGES = ("dedup", "entropy: {min_bits: 3}", "outliers: {min_documents: 20}", "pii", "sampling")
+
+
+@pytest.fixture(autouse=True)
+def small_files_together(part_for_each_file: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(inputs_module, "LEAST_WEIGHT", LEAST_WEIGHT)
+
+
+def gather(files: list[InputFile], limit: int = LIMIT) -> list[ReadInput]:
+    return list(read_inputs(files, ReadOptions(), limit))
+
+
+def parquet_files(folder: Path, sizes: list[int]) -> list[InputFile]:
+    """Files of so many rows each, of some 800 bytes a row."""
+    folder.mkdir(exist_ok=True)
+    for number, size in enumerate(sizes):
+        table = pa.table({"text": [f"{number}.{row}" * 200 for row in range(size)]})
+        pq.write_table(table, folder / f"{number:03d}.parquet", use_dictionary=False, compression="none")
+    return discover([str(folder)])
+
+
+@given(
+    st.lists(
+        st.one_of(st.integers(0, 3 * LEAST_WEIGHT), st.integers(0, 3 * LIMIT), st.just(LIMIT), st.just(1)), max_size=90
+    )
+)
+def test_every_split_is_read_once_in_order_and_small_ones_together(sizes: list[int]) -> None:
+    files = [InputFile(f"/in/{n}.json", f"{n}.json", size, 0, "plain", "none") for n, size in enumerate(sizes)]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(inputs_module, "load_reader", lambda name: PlainReader())
+        gathered = gather(files)
+        alone = [split for file in files for split in PlainReader().splits(file, ReadOptions(), LIMIT)]
+    assert [split for item in gathered for split in item.splits] == alone
+    names = [item.name for item in gathered]
+    assert names == sorted(set(names))
+    weights = [[max(split.weight, LEAST_WEIGHT) for split in item.splits] for item in gathered]
+    assert all(len(each) == 1 or sum(each) <= LIMIT for each in weights)
+    assert all(sum(first) + second[0] > LIMIT for first, second in pairwise(weights))  # none could have been larger
+    reached = [item.consumed for item in gathered]
+    assert [place for place in reached if place is None] == []
+    assert reached == sorted(reached)  # type: ignore[type-var]
+    assert reached[-1:] == ([sum(sizes)] if sum(sizes) else [])
+
+
+class PlainReader:
+    """Splits as those of a plain file, without a file."""
+
+    def splits(self, file: InputFile, options: ReadOptions, split_bytes: int):  # type: ignore[no-untyped-def]
+        from curator.readers.blocks import plain_splits
+
+        return plain_splits(file, split_bytes)
+
+
+def test_row_groups_count_by_their_bytes(tmp_path: Path) -> None:
+    small = parquet_files(tmp_path / "small", [1] * 60)
+    assert [len(item.splits) for item in gather(small)] == [40, 20]
+    large = parquet_files(tmp_path / "large", [300, 300, 1])
+    assert [len(item.splits) for item in gather(large)] == [1, 1, 1]
+
+
+def test_compressed_pages_and_documents_count_for_more_than_they_take(tmp_path: Path) -> None:
+    for number in range(40):
+        (tmp_path / f"{number:02d}.html.gz").write_bytes(gzip.compress(b"<p>" + bytes(4 * LEAST_WEIGHT), 0))
+    files = discover([str(tmp_path)])
+    assert {len(item.splits) for item in gather(files)} == {2}
+
+
+def write_inputs(folder: Path) -> Path:
+    """Small files of every format, among them broken records, empty files, notes, and ids that repeat."""
+    documents = make_texts(260, seed=5, units=(10, 40))
+    folder.mkdir()
+    texts = [document["text"] for document in documents]
+    for number in range(60):
+        (folder / f"a{number:03d}.txt").write_text(texts[number] + "\n")
+    (folder / "b-empty.txt").write_bytes(b"")
+    for number in range(10):
+        lines = [json.dumps(document, ensure_ascii=False) for document in documents[60 + 10 * number :][:10]]
+        lines.insert(number, "broken")
+        if number == 4:
+            lines.append('{"id": "half", "text": "an emoji cut in two \\ud83d is one character of no text"}')
+        data = "\n".join(lines).encode()
+        plain = number % 2 == 0
+        (folder / f"c{number}.jsonl{'' if plain else '.gz'}").write_bytes(data if plain else gzip.compress(data))
+    for number in range(20):
+        (folder / f"d{number:02d}.html").write_text(f"<html><body><p>{texts[160 + number]}</p></body></html>")
+    for number in range(20):
+        pq.write_table(pa.table({"text": [texts[180 + number]], "id": [number]}), folder / f"e{number:02d}.parquet")
+    (folder / "e-broken.parquet").write_bytes(b"PAR1 this is none PAR1")
+    (folder / "f.csv").write_text("id,text\n" + "".join(f'{n},"{texts[200 + n]}"\n' for n in range(20)) + "1,2,3\n")
+    (folder / "g.txt").write_bytes(b"not \xff\xfe\xfd UTF-8 \xc3\x28 at all \x80\x81\n")
+    return folder
+
+
+def test_files_that_are_read_together_give_what_they_give_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = write_inputs(tmp_path / "in")
+    together = run_stages([source], tmp_path / "together", *STAGES, max_error_rate=0.5)
+    tasks = [event["name"] for event in iterate_events(together.directory.events) if event["kind"] == "task.done"]
+    assert sum(name == "000000-000000" for name in tasks) > 1
+    assert set(tasks) & {"000001-000000", "000061-000000"} == set()  # all files are one part
+    monkeypatch.setattr(inputs_module, "LEAST_WEIGHT", 1 << 30)
+    alone = run_stages([source], tmp_path / "alone", *STAGES, max_error_rate=0.5)
+    tasks = [event["name"] for event in iterate_events(alone.directory.events) if event["kind"] == "task.done"]
+    assert {"000001-000000", "000059-000000"} < set(tasks)
+    for kind in ("shards", "scores", "decisions", "failed"):
+        assert rows(tmp_path / "together", kind) == rows(tmp_path / "alone", kind), kind
+    assert len(rows(tmp_path / "together", "scores")) == 60 + 101 + 20 + 20 + 20
+    for key in ("input", "funnel", "warnings", "facts", "coverage"):
+        assert together.manifest[key] == alone.manifest[key], key  # type: ignore[literal-required]
+    assert any(
+        "half a surrogate pair" in warning and "c4.jsonl at" in warning for warning in alone.manifest["warnings"]
+    )
+    failed = [(row["file"], row["code"]) for row in rows(tmp_path / "together", "failed")]
+    assert len(failed) == len(set(failed)) == 13
+
+
+def test_progress_reaches_the_whole_input(tmp_path: Path) -> None:
+    for number in range(30):
+        write_jsonl(tmp_path / "in" / f"{number:02d}.jsonl", make_texts(3, seed=number))
+    outcome = run_stages([tmp_path / "in"], tmp_path / "run", "dedup")
+    fold = ProgressFold()
+    for event in iterate_events(outcome.directory.events):
+        fold.add(event)
+    assert fold.reached.documents == 90
+    assert fold.reached.bytes_read == fold.reached.bytes_total > 0
+
+
+def test_workers_and_attempts_do_not_change_what_is_read_together(tmp_path: Path) -> None:
+    source = write_inputs(tmp_path / "in")
+    for number in range(3):  # enough for workers
+        write_jsonl(source / f"x{number}.jsonl", make_texts(700, seed=20 + number, units=(60, 240)))
+    one = run_stages([source], tmp_path / "one", *STAGES, max_error_rate=0.5)
+    two = run_stages([source], tmp_path / "two", *STAGES, max_error_rate=0.5, workers=2)
+    assert hashes(one.directory.root) == hashes(two.directory.root)
