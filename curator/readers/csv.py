@@ -38,8 +38,9 @@ from curator.readers.csv_fields import (
     field_places,
     record_ends,
 )
+from curator.readers.digests import Digests
 from curator.readers.head import UTF8_BOM, check_text_head
-from curator.readers.streams import digest_data, digest_range, read_head
+from curator.readers.streams import read_head
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -66,6 +67,9 @@ class CsvReader:
     name = "csv"
     delimiter = b","
 
+    def __init__(self) -> None:
+        self._digests = Digests()
+
     def splits(self, file: InputFile, options: ReadOptions, split_bytes: int) -> Iterator[Split]:
         """See `Reader.splits`. UserError, at once, when there is no column for the text, or lines end with CR alone."""
         self._header(file, options)
@@ -82,6 +86,8 @@ class CsvReader:
             return
         dialect = self._dialect(options)
         for block in self._blocks(split, options, dialect):
+            if block.covered is not None:
+                self._digests.know(split, block.covered)
             if block.failures:
                 yield only_failures(block.failures)
             if block.data:
@@ -89,9 +95,7 @@ class CsvReader:
 
     def digest(self, split: Split) -> str:
         """See `Reader.digest`."""
-        if split.data is not None:
-            return digest_data(split.data, split.failures)
-        return digest_range(split.file, split.begin, split.end)
+        return self._digests.of(split)
 
     def _dialect(self, options: ReadOptions) -> Dialect:
         return Dialect(self.delimiter[0], QUOTE if options.quotes == "enclose" else NO_QUOTE)

@@ -13,7 +13,6 @@ import re
 import stat
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import groupby, islice
 from pathlib import Path, PurePosixPath
@@ -25,6 +24,7 @@ from curator.readers.head import UTF8_BOM, wide_encoding
 from curator.readers.registry import reader_names
 from curator.readers.streams import compression_of, read_head
 from curator.storage.path import StoragePath, as_path, is_url
+from curator.storage.together import each
 
 AUTO = "auto"
 
@@ -70,9 +70,6 @@ _IS_BOOKKEEPING = "bookkeeping of another system"
 FILES_TOGETHER = 1000
 """Files whose first bytes are asked for, and held, together."""
 
-OBJECTS_TOGETHER = 16
-"""Objects that are looked at at once."""
-
 
 @dataclass(frozen=True)
 class Skipped:
@@ -93,7 +90,7 @@ class Inventory:
 def read_heads(files: Sequence[InputFile]) -> Iterator[bytes]:
     """The first (decompressed) bytes of each file, by which its format is told. DataError where one has changed,
     UserError where one needs too much memory. The files are all on a disk, or all in storage."""
-    return _each(_read_head, files)
+    return each(_read_head, files, remote=bool(files) and is_url(files[0].path))
 
 
 Heads = Callable[[Sequence[InputFile]], Iterable[bytes]]
@@ -193,7 +190,6 @@ class _Found:
     is_last: bool = False
 
 
-_Item = TypeVar("_Item", _Found, InputFile)
 _Result = TypeVar("_Result")
 
 
@@ -315,21 +311,12 @@ def _inspect(
     format: str,  # noqa: A002 (the recipe's word)
     heads: Heads,
 ) -> Iterator[tuple[_Found, InputFile | str]]:
-    looked, error = _until_error(_each(_look_at, entries))
+    looked, error = _until_error(each(_look_at, entries, remote=is_url(entries[0].path)))
     read = iter(heads([file for file in looked if file is not None]))
     for found, file in zip(entries, looked, strict=False):  # there are fewer where one will not do
         yield found, "is not a regular file" if file is None else _tell_format(found, file, next(read), format)
     if error is not None:
         raise error
-
-
-def _each(function: Callable[[_Item], _Result], items: Sequence[_Item]) -> Iterator[_Result]:
-    """The function of each, in their order; of objects several at a time, since each takes requests."""
-    if not items or not is_url(items[0].path):
-        yield from map(function, items)
-        return
-    with ThreadPoolExecutor(OBJECTS_TOGETHER) as pool:
-        yield from pool.map(function, items)
 
 
 def _until_error(items: Iterable[_Result]) -> tuple[list[_Result], CuratorError | None]:

@@ -21,9 +21,9 @@ import numpy as np
 
 from curator.readers.base import Failure, InputFile, ReadOptions, Records, Split
 from curator.readers.batches import RecordBuilder, only_failures
+from curator.readers.digests import Digests
 from curator.readers.head import UTF8_BOM, wide_encoding
-from curator.readers.streams import digest_range
-from curator.readers.text import read_whole, whole_file_split
+from curator.readers.whole import read_whole, whole_file_split
 
 MALFORMED = "html.malformed"
 
@@ -54,13 +54,16 @@ class HtmlReader:
 
     name = "html"
 
+    def __init__(self) -> None:
+        self._digests = Digests()
+
     def splits(self, file: InputFile, options: ReadOptions, split_bytes: int) -> Iterator[Split]:
         """See `Reader.splits`: one split a file."""
         return whole_file_split(file)
 
     def read(self, split: Split, options: ReadOptions) -> Iterator[Records]:
         """See `Reader.read`."""
-        page = read_whole(split.file, options.max_document_bytes)
+        page = read_whole(split, options.max_document_bytes, self._digests)
         if isinstance(page, Failure):
             yield only_failures((page,))
             return
@@ -74,7 +77,7 @@ class HtmlReader:
 
     def digest(self, split: Split) -> str:
         """See `Reader.digest`."""
-        return digest_range(split.file, split.begin, split.end)
+        return self._digests.of(split)
 
 
 def page_text(page: bytes, charset: str | None = None) -> str:

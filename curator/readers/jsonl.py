@@ -28,6 +28,7 @@ from curator.errors import UserError
 from curator.readers.base import Failure, Fields, InputFile, Note, ReadOptions, Records, Split
 from curator.readers.batches import digest_record, make_records, only_failures
 from curator.readers.blocks import Block, LineEnds, line_blocks, plain_splits, stream_splits
+from curator.readers.digests import Digests
 from curator.readers.head import UTF8_BOM, check_text_head
 from curator.readers.json_fields import (
     UNSET,
@@ -41,7 +42,6 @@ from curator.readers.json_fields import (
     walk,
     without_halves,
 )
-from curator.readers.streams import digest_data, digest_range
 
 _Columns: TypeAlias = "tuple[list[object], list[str | None], list[str | None], list[str | None], list[str | None]]"
 
@@ -56,8 +56,7 @@ class JsonlReader:
     name = "jsonl"
 
     def __init__(self) -> None:
-        self._hashed: tuple[Split, str] | None = None
-        """The split that was read last, and its digest, where its bytes were at hand."""
+        self._digests = Digests()
 
     def splits(self, file: InputFile, options: ReadOptions, split_bytes: int) -> Iterator[Split]:
         """See `Reader.splits`. UserError, at once, for a file that is one JSON array or not UTF-8 but UTF-16."""
@@ -80,7 +79,7 @@ class JsonlReader:
         columns = ColumnParser(parser.paths)
         for block in line_blocks(split, options):
             if block.covered is not None:
-                self._hashed = split, digest_data(block.covered)
+                self._digests.know(split, block.covered)
             if block.failures:
                 yield only_failures(block.failures)
             if block.buffer:
@@ -89,11 +88,7 @@ class JsonlReader:
 
     def digest(self, split: Split) -> str:
         """See `Reader.digest`."""
-        if split.data is not None:
-            return digest_data(split.data, split.failures)
-        if self._hashed is not None and self._hashed[0] is split:
-            return self._hashed[1]
-        return digest_range(split.file, split.begin, split.end)
+        return self._digests.of(split)
 
 
 class _Row(NamedTuple):

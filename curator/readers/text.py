@@ -10,7 +10,6 @@ Failures: document.too_large.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
 
 import numpy as np
@@ -19,7 +18,6 @@ from curator.errors import UserError
 from curator.readers.base import Failure, InputFile, ReadOptions, Records, Split
 from curator.readers.batches import RecordBuilder, make_records, only_failures
 from curator.readers.blocks import (
-    TOO_LARGE,
     Block,
     LineEnds,
     ParagraphEnds,
@@ -29,11 +27,9 @@ from curator.readers.blocks import (
     split_blocks,
     stream_splits,
 )
+from curator.readers.digests import Digests
 from curator.readers.head import UTF8_BOM, check_text_head
-from curator.readers.streams import DamagedStreamError, digest_data, digest_range, read_chunks
-
-COMPRESSED = 4
-"""How many times as much a compressed text is taken to be before it is read."""
+from curator.readers.whole import read_whole, whole_file_split
 
 SAMPLE_BY = ("line", "paragraph", "document")
 
@@ -42,6 +38,9 @@ class TextReader:
     """Reads plain text."""
 
     name = "text"
+
+    def __init__(self) -> None:
+        self._digests = Digests()
 
     def splits(self, file: InputFile, options: ReadOptions, split_bytes: int) -> Iterator[Split]:
         """See `Reader.splits`. UserError, at once, for UTF-16 or a `sample_by` that does not exist."""
@@ -58,9 +57,11 @@ class TextReader:
     def read(self, split: Split, options: ReadOptions) -> Iterator[Records]:
         """See `Reader.read`."""
         if options.sample_by == "document":
-            yield _read_document(split, options)
+            yield self._read_document(split, options)
             return
         for block in self._blocks(split, options):
+            if block.covered is not None:
+                self._digests.know(split, block.covered)
             if block.failures:
                 yield only_failures(block.failures)
             if block.data:
@@ -68,9 +69,16 @@ class TextReader:
 
     def digest(self, split: Split) -> str:
         """See `Reader.digest`."""
-        if split.data is not None:
-            return digest_data(split.data, split.failures)
-        return digest_range(split.file, split.begin, split.end)
+        return self._digests.of(split)
+
+    def _read_document(self, split: Split, options: ReadOptions) -> Records:
+        data = read_whole(split, options.max_document_bytes, self._digests)
+        if isinstance(data, Failure):
+            return only_failures((data,))
+        builder = RecordBuilder()
+        if data:
+            builder.add(0, data.removeprefix(UTF8_BOM))
+        return builder.build()
 
     def _blocks(self, split: Split, options: ReadOptions) -> Iterator[Block]:
         if options.sample_by == "line":
@@ -81,40 +89,6 @@ class TextReader:
             ParagraphEnds,
             entering=lambda: ParagraphEnds(in_text=in_text_at(split.file, max(split.begin - 1, 0))),
         )
-
-
-def whole_file_split(file: InputFile) -> Iterator[Split]:
-    """The one split of a file that is one document; none for an empty file."""
-    if file.size:
-        size = file.size if file.compression == "none" else file.size * COMPRESSED
-        yield Split(file, 0, 0, file.size, first_line=1, consumed=file.size, size=size)
-
-
-def read_whole(file: InputFile, limit: int) -> bytes | Failure:
-    """The (decompressed) bytes of a file that is one document, or why they cannot be had: it is over the limit (hashed
-    as it passes) or its stream is damaged."""
-    data, digest, length = bytearray(), hashlib.sha256(), 0
-    try:
-        for chunk in read_chunks(file):
-            digest.update(chunk)
-            length += len(chunk)
-            if length <= limit:
-                data += chunk
-            else:
-                data.clear()
-    except DamagedStreamError as error:
-        return Failure(length, None, error.code, digest.hexdigest())
-    return Failure(0, 1, TOO_LARGE, digest.hexdigest()) if length > limit else bytes(data)
-
-
-def _read_document(split: Split, options: ReadOptions) -> Records:
-    data = read_whole(split.file, options.max_document_bytes)
-    if isinstance(data, Failure):
-        return only_failures((data,))
-    builder = RecordBuilder()
-    if data:
-        builder.add(0, data.removeprefix(UTF8_BOM))
-    return builder.build()
 
 
 def _read_lines(block: Block) -> Records:

@@ -13,7 +13,6 @@ import pyarrow.compute as pc
 from curator.document import DOCUMENT_SCHEMA, Batch, Codes, encode
 from curator.keys import file_keys
 from curator.readers.base import Failure, ReadOptions
-from curator.readers.registry import load_reader
 from curator.run.clock import TaskClock
 from curator.run.fields import has_language
 from curator.run.holdout import members
@@ -21,7 +20,7 @@ from curator.run.journal import CRASH, Journal
 from curator.run.notes import count_notes
 from curator.run.part import BatchWriter, write_table
 from curator.run.phases.gathering import Gathering, Raw
-from curator.run.phases.inputs import ReadInput
+from curator.run.phases.inputs import ReadInput, read_splits
 from curator.run.phases.languages import count_contradictions, identify_languages
 from curator.run.pipeline import HELD_OUT, UNITS, AnyStage, Pipeline, is_matrix, pipeline_of
 from curator.run.store import Outputs
@@ -62,14 +61,14 @@ class ReadTask:
         taken = _Part(pipeline_of(self.recipe), outputs, journal)
         gathered = Gathering(self.options.batch_bytes)
         digests = []
-        for split in item.splits:
-            reader, file = load_reader(split.file.format), split.file.name
-            taken.fail(file, split.failures)
-            for records in reader.read(split, self.options):
+        for reading in read_splits(item.splits, self.options):
+            file = reading.split.file.name
+            taken.fail(file, reading.split.failures)
+            for records in reading.records:
                 taken.fail(file, records.failures)
                 for full in gathered.add(file, records):
                     taken.take(full)
-            digests.append((file, reader.digest(split)))
+            digests.append((file, reading.digest()))
         for rest in gathered.close():
             taken.take(rest)
         if journal is not None:

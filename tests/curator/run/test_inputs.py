@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import json
 from itertools import pairwise
 from pathlib import Path
 
@@ -19,9 +18,9 @@ from curator.run.events import iterate_events
 from curator.run.phases import inputs as inputs_module
 from curator.run.phases.inputs import ReadInput, read_inputs
 from curator.run.progress import ProgressFold
+from tests.curator.run.small_files import LEAST_WEIGHT, write_small_files
 from tests.runs import hashes, make_texts, rows, run_stages, write_jsonl
 
-LEAST_WEIGHT = 1 << 12
 LIMIT = 40 * LEAST_WEIGHT
 STAGES = ("dedup", "entropy: {min_bits: 3}", "outliers: {min_documents: 20}", "pii", "sampling")
 
@@ -90,36 +89,10 @@ def test_compressed_pages_and_documents_count_for_more_than_they_take(tmp_path: 
     assert {len(item.splits) for item in gather(files)} == {2}
 
 
-def write_inputs(folder: Path) -> Path:
-    """Small files of every format, among them broken records, empty files, notes, and ids that repeat."""
-    documents = make_texts(260, seed=5, units=(10, 40))
-    folder.mkdir()
-    texts = [document["text"] for document in documents]
-    for number in range(60):
-        (folder / f"a{number:03d}.txt").write_text(texts[number] + "\n")
-    (folder / "b-empty.txt").write_bytes(b"")
-    for number in range(10):
-        lines = [json.dumps(document, ensure_ascii=False) for document in documents[60 + 10 * number :][:10]]
-        lines.insert(number, "broken")
-        if number == 4:
-            lines.append('{"id": "half", "text": "an emoji cut in two \\ud83d is one character of no text"}')
-        data = "\n".join(lines).encode()
-        plain = number % 2 == 0
-        (folder / f"c{number}.jsonl{'' if plain else '.gz'}").write_bytes(data if plain else gzip.compress(data))
-    for number in range(20):
-        (folder / f"d{number:02d}.html").write_text(f"<html><body><p>{texts[160 + number]}</p></body></html>")
-    for number in range(20):
-        pq.write_table(pa.table({"text": [texts[180 + number]], "id": [number]}), folder / f"e{number:02d}.parquet")
-    (folder / "e-broken.parquet").write_bytes(b"PAR1 this is none PAR1")
-    (folder / "f.csv").write_text("id,text\n" + "".join(f'{n},"{texts[200 + n]}"\n' for n in range(20)) + "1,2,3\n")
-    (folder / "g.txt").write_bytes(b"not \xff\xfe\xfd UTF-8 \xc3\x28 at all \x80\x81\n")
-    return folder
-
-
 def test_files_that_are_read_together_give_what_they_give_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    source = write_inputs(tmp_path / "in")
+    source = write_small_files(tmp_path / "in")
     together = run_stages([source], tmp_path / "together", *STAGES, max_error_rate=0.5)
     tasks = [event["name"] for event in iterate_events(together.directory.events) if event["kind"] == "task.done"]
     assert sum(name == "000000-000000" for name in tasks) > 1
@@ -152,7 +125,7 @@ def test_progress_reaches_the_whole_input(tmp_path: Path) -> None:
 
 
 def test_workers_and_attempts_do_not_change_what_is_read_together(tmp_path: Path) -> None:
-    source = write_inputs(tmp_path / "in")
+    source = write_small_files(tmp_path / "in")
     for number in range(3):  # enough for workers
         write_jsonl(source / f"x{number}.jsonl", make_texts(700, seed=20 + number, units=(60, 240)))
     one = run_stages([source], tmp_path / "one", *STAGES, max_error_rate=0.5)
