@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from curator.readers.base import InputFile
     from curator.run.pipeline import Pipeline
 
+FILES_SHOWN = 20
+"""Files that are listed by name."""
+
 MINUTE, HOUR, DAY, YEAR = 60.0, 3600.0, 86400.0, 365.25 * 86400.0
 
 
@@ -82,8 +85,11 @@ def plan_command(
         print_line(f"{number:2}. {phase.describe()}")
     if files:
         print_line()
-        rows = [[file.name, file.format, file.compression, format_size(file.size)] for file in files]
+        rows = [[file.name, file.format, file.compression, format_size(file.size)] for file in files[:FILES_SHOWN]]
         print_table(["input", "format", "compression", "size"], rows, left=3)
+        if len(files) > FILES_SHOWN:
+            size = format_size(sum(file.size for file in files))
+            print_line(f"and {len(files) - FILES_SHOWN:,} more; {size} in all (--json names every file)")
     for line in describe_skipped(inventory.skipped):
         print_note(f"curator: {line}")
     if asked.wants_estimate:

@@ -7,7 +7,17 @@ from dataclasses import dataclass
 
 from curator.estimate.exchange import MOST_GROUPS, partition_memory
 from curator.estimate.limits import NeedEstimate, driver_memory, estimate_needs
-from curator.estimate.model import HOUR, PhaseEstimate, Question, estimate_phases, parts_of, quantities_of, unmeasured
+from curator.estimate.model import (
+    FILE_DRIVER_S,
+    FILE_TASK_S,
+    HOUR,
+    PhaseEstimate,
+    Question,
+    estimate_phases,
+    parts_of,
+    quantities_of,
+    unmeasured,
+)
 from curator.run.driver import MAX_SPLIT_BYTES, MIN_SPLIT_BYTES
 from curator.run.memory import WORKER_BYTES
 from curator.sizes import format_size
@@ -99,6 +109,8 @@ def _assumptions(question: Question) -> Iterator[str]:
         f"input is cut into splits of {format_size(MIN_SPLIT_BYTES)} to {format_size(MAX_SPLIT_BYTES)}: "
         f"{parts_of(corpus):,.0f} tasks in read and in each judge"
     )
+    if corpus.files > parts_of(corpus):
+        yield f"{corpus.files:,.0f} files are opened, {1000 * (FILE_TASK_S + FILE_DRIVER_S):.1f} ms of CPU each"
     if corpus.stream_share:
         yield f"{corpus.stream_share:.0%} of the input is compressed or a stream: the driver alone reads and cuts it"
     else:

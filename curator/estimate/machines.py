@@ -23,7 +23,7 @@ MAX_DOCUMENTS = 1e18
 class CorpusSize:
     """A corpus: bytes of its text, documents, bytes of the files that hold it when they are not compressed, bytes as
     they lie, the share that lies in streams which the driver reads, and the mean bytes of an id. `origin` says where
-    the numbers come from."""
+    the numbers come from. In how many `files` it lies counts where they are many; 0 where it is not known."""
 
     text_bytes: float
     documents: float
@@ -32,6 +32,7 @@ class CorpusSize:
     stream_share: float
     id_bytes: float
     origin: str
+    files: float = 0.0
 
     def scaled(self, factor: float) -> CorpusSize:
         """A corpus of the same kind, so many times as large."""
@@ -43,6 +44,7 @@ class CorpusSize:
             self.stream_share,
             self.id_bytes,
             self.origin,
+            self.files * factor,
         )
 
 

@@ -18,11 +18,17 @@ from curator.estimate.machines import Cluster, CorpusSize
 from curator.estimate.rates import EngineCost, Rate, Rates
 from curator.plan import Phase
 from curator.run.driver import MAX_SPLIT_BYTES, MIN_SPLIT_BYTES, SPLITS_WANTED
+from curator.run.phases.inputs import LEAST_WEIGHT
 from curator.run.pipeline import AnyStage, Pipeline
 from curator.run.repeated import GROUP_ROWS, PARTITION_ROWS
 from curator.scaling import Exchange, Quantities, Scaling, Work
 
 HOUR = 3600.0
+
+FILE_TASK_S = 0.0003
+FILE_DRIVER_S = 0.0001
+"""CPU seconds of opening a file, of a task and of the driver (`benchmarks/small_files.py`, decision 53)."""
+
 IDS_ROW_BYTES = 16
 
 IDS = Exchange(
@@ -102,7 +108,7 @@ def quantities_of(question: Question, corpus: CorpusSize | None = None) -> Quant
 def parts_of(corpus: CorpusSize) -> float:
     """Splits of the input, as the driver cuts it: at least one."""
     split_bytes = min(MAX_SPLIT_BYTES, max(MIN_SPLIT_BYTES, corpus.stored_bytes / SPLITS_WANTED))
-    return max(1.0, corpus.plain_bytes / split_bytes)
+    return max(1.0, corpus.plain_bytes / split_bytes, corpus.files * LEAST_WEIGHT / split_bytes)
 
 
 def estimate_phases(question: Question) -> list[PhaseEstimate]:
@@ -125,6 +131,9 @@ def _phase(question: Question, given: Quantities, phase: Phase) -> PhaseEstimate
             tasks += count
             tasks_cpu_s += cost
         work_bytes += _at(rates.work.get(step, Rate()), given) * factor
+    if phase.kind == "read":
+        tasks_cpu_s += question.corpus.files * FILE_TASK_S
+        driver += question.corpus.files * FILE_DRIVER_S
     tasks_cpu_s += sum(_at(rates.parts.get(part, Rate()), given) for part in _parts(question, phase))
     scaling = _scaling(question, phase)
     extra: list[Work] = list(scaling.work)

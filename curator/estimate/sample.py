@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -19,9 +19,14 @@ from curator.run.driver import MIN_SPLIT_BYTES
 from curator.run.options import read_options
 from curator.sizes import format_size
 
-FILES_READ = 8
+LARGEST_READ = 8
 PIECES_READ = 2
 """Of the largest files, the first pieces of MIN_SPLIT_BYTES are read."""
+
+OTHERS_READ = 64
+OTHERS_BYTES = 32 << 20
+"""Of the other files, these many, spread evenly over the input, or fewer where so many bytes are enough: the first
+piece of each."""
 
 
 @dataclass
@@ -41,6 +46,10 @@ class _Found:
         self.documents += other.documents
         self.ids += other.ids
 
+    def times(self, factor: float) -> _Found:
+        """So many times as much."""
+        return _Found(*(getattr(self, each.name) * factor for each in fields(self)))
+
 
 def told_size(text_bytes: float | None, documents: float | None, rates: Rates, *, compressed: bool) -> CorpusSize:
     """A corpus of so many bytes of text, or documents, or both: what is not told is as in the corpus of the rates."""
@@ -57,34 +66,53 @@ def told_size(text_bytes: float | None, documents: float | None, rates: Rates, *
 
 
 def measured_size(files: Sequence[InputFile], recipe: Recipe, rates: Rates) -> CorpusSize:
-    """The corpus of these files, told from the first pieces of the largest ones. UserError where they have no text."""
-    found = _Found()
-    read = sorted(files, key=lambda file: (-file.size, file.name))[:FILES_READ]
-    stream = 0.0
-    for file in read:
-        begun, is_stream = _read_begin(file, recipe)
-        found.add(begun)
-        stream += begun.plain if is_stream else 0.0
+    """The corpus of these files, told from the first pieces of the largest and of some of the others. UserError where
+    they have no text."""
+    by_size = sorted(files, key=lambda file: (-file.size, file.name))
+    largest, others = by_size[:LARGEST_READ], sorted(by_size[LARGEST_READ:], key=lambda file: file.name)
+    found, read, stream = _Found(), _Found(), 0.0
+    count = 0
+    for group, chosen, pieces in ((largest, largest, PIECES_READ), (others, _spread(others), 1)):
+        seen, in_streams = _Found(), 0.0
+        for file in chosen:
+            begun, is_stream = _read_begin(file, recipe, pieces)
+            seen.add(begun)
+            in_streams += begun.plain if is_stream else 0.0
+        if seen.stored:
+            factor = sum(file.size for file in group) / seen.stored
+            found.add(seen.times(factor))
+            stream += in_streams * factor
+        read.add(seen)
+        count += len(chosen)
     if found.documents == 0 or found.stored == 0:
         raise UserError("no text was found in the input", hint="give --size or --documents instead of files")
-    factor = sum(file.size for file in files) / found.stored
     return CorpusSize(
-        found.text * factor,
-        found.documents * factor,
-        found.plain * factor,
-        found.stored * factor,
+        found.text,
+        found.documents,
+        found.plain,
+        found.stored,
         stream / found.plain,
         found.ids / found.documents or rates.id_bytes,
-        f"from the first {format_size(found.plain)} of {len(read)} of {len(files)} files",
+        f"from the first {format_size(read.plain)} of {count:,} of {len(files):,} files",
+        float(len(files)),
     )
 
 
-def _read_begin(file: InputFile, recipe: Recipe) -> tuple[_Found, bool]:
+def _spread(files: Sequence[InputFile]) -> list[InputFile]:
+    """Some of the files, evenly spread."""
+    if not files:
+        return []
+    mean = sum(min(file.size, MIN_SPLIT_BYTES) for file in files) / len(files)
+    count = min(len(files), OTHERS_READ, int(OTHERS_BYTES // max(mean, 1.0)))
+    return [files[(2 * place + 1) * len(files) // (2 * count)] for place in range(count)]
+
+
+def _read_begin(file: InputFile, recipe: Recipe, pieces: int) -> tuple[_Found, bool]:
     """The first pieces of a file, and whether it is a stream."""
     options = read_options(recipe)
     reader = load_reader(file.format)
     splits = reader.splits(file, options, MIN_SPLIT_BYTES)
-    read = list(itertools.islice(splits, PIECES_READ))
+    read = list(itertools.islice(splits, pieces))
     found = _Found()
     for split in read:
         for records in reader.read(split, options):

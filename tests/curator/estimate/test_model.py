@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from curator.estimate.estimate import make_estimate
-from curator.estimate.model import estimate_phases, parts_of, unmeasured
+from curator.estimate.model import FILE_DRIVER_S, FILE_TASK_S, estimate_phases, parts_of, unmeasured
 from curator.estimate.rates import load_rates
 from tests.curator.estimate.questions import ask
 
@@ -110,6 +110,15 @@ def test_a_small_input_is_cut_into_splits_of_four_mebibytes_and_a_large_one_of_e
     assert parts_of(ask(20e6).corpus) == pytest.approx(ask(20e6).corpus.plain_bytes / (4 << 20))
     assert parts_of(ask(1e12).corpus) == pytest.approx(ask(1e12).corpus.plain_bytes / (8 << 20))
     assert parts_of(ask(5000).corpus) == 1
+
+
+def test_many_small_files_cost_their_opening() -> None:
+    question = ask(1e9)
+    many = dataclasses.replace(question, corpus=dataclasses.replace(question.corpus, files=1e6))
+    opened = make_estimate(many).cpu_s - make_estimate(question).cpu_s
+    assert opened == pytest.approx(1e6 * (FILE_TASK_S + FILE_DRIVER_S), rel=0.5)  # and some more tasks
+    assert parts_of(many.corpus) > 2 * parts_of(question.corpus)
+    assert any(line.startswith("1,000,000 files are opened") for line in make_estimate(many).assumptions)
 
 
 def test_parameters_other_than_those_measured_are_named() -> None:

@@ -11,6 +11,7 @@ import pytest
 import zstandard
 
 from curator.errors import UserError
+from curator.estimate import sample
 from curator.estimate.rates import load_rates
 from curator.estimate.sample import measured_size, told_size
 from curator.readers.detect import discover
@@ -50,11 +51,31 @@ def test_small_plain_files_are_measured_exactly(tmp_path: Path) -> None:
 
 
 def test_files_that_are_not_read_count_by_their_size(tmp_path: Path) -> None:
-    for number in range(20):
+    for number in range(100):
         write_jsonl(tmp_path / f"{number}.jsonl", TEXTS)
     found = measured_size(discover([str(tmp_path)]), load_recipe("web"), RATES)
-    assert found.documents == pytest.approx(8000)
-    assert "8 of 20 files" in found.origin
+    assert found.documents == pytest.approx(40_000)
+    assert "72 of 100 files" in found.origin
+    assert found.files == 100
+
+
+def test_the_largest_files_do_not_speak_for_the_small_ones(tmp_path: Path) -> None:
+    for number, document in enumerate(TEXTS):
+        long = {**document, "text": document["text"] * (200 if number < 8 else 1)}
+        write_jsonl(tmp_path / f"{number:03d}.jsonl", [long])
+    files = discover([str(tmp_path)])
+    found = measured_size(files, load_recipe("web"), RATES)
+    assert found.documents == pytest.approx(400, rel=0.2)
+    assert found.stored_bytes == pytest.approx(sum(file.size for file in files))
+
+
+def test_many_files_are_estimated_without_reading_most(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(60):
+        write_jsonl(tmp_path / f"{number:02d}.jsonl", TEXTS)
+    monkeypatch.setattr(sample, "OTHERS_BYTES", 5 * (tmp_path / "00.jsonl").stat().st_size)
+    found = measured_size(discover([str(tmp_path)]), load_recipe("web"), RATES)
+    assert found.documents == pytest.approx(24_000)
+    assert f"{8 + 5} of 60 files" in found.origin
 
 
 def test_a_compressed_file_is_a_stream_with_the_size_of_its_content(tmp_path: Path) -> None:
