@@ -32,7 +32,7 @@ from curator.run.examples import mask_text
 from curator.run.failures import count_failures
 from curator.run.fields import describe_absent_fields
 from curator.run.funnel import event_counts, language_counts
-from curator.run.manifest import FORMAT, Manifest, dump_manifest, load_manifest, run_name
+from curator.run.manifest import FORMAT, Manifest, dump_manifest, load_manifest, parse_manifest, run_name
 from curator.run.memory import STORAGE_BYTES, worker_bytes, workers_within
 from curator.run.notes import merge_notes
 from curator.run.options import read_options
@@ -496,12 +496,11 @@ class _Driver:
             self.directory.keep_only(kind, [f"part-{index:05d}.parquet" for index in range(number)])
         files.extend(self._leave())
         examples = [example for commit in commits for example in cast("list[object]", commit.result["examples"])]
-        manifest = self._manifest(files, examples)
+        data = dump_manifest(self._manifest(files, examples))
         from curator.report.build import write_report
 
-        data = dump_manifest(manifest)
-        # As it will be read: `curator report` writes the same bytes again.
-        write_report(self.directory, json.loads(data))
+        manifest = parse_manifest(data)  # as it will be read: `curator report` writes the same bytes again
+        write_report(self.directory, manifest)
         put(self.directory.manifest, data)
         if not self.request.keep_work:
             self.directory.remove_work()

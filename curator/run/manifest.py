@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TypeAlias, cast
 
+import msgspec
+
 from curator.errors import DataError, UserError
 from curator.storage.path import AnyPath
 
@@ -22,9 +24,14 @@ def run_name(recipe: str, fingerprint: str) -> str:
     return f"{recipe}-{fingerprint[:8]}"
 
 
+def parse_manifest(data: bytes) -> Manifest:
+    """The manifest of the bytes that `dump_manifest` made."""
+    return cast("Manifest", msgspec.json.decode(data))
+
+
 def dump_manifest(manifest: Mapping[str, object]) -> bytes:
     """The manifest as bytes, the same for the same values."""
-    return (json.dumps(manifest, indent=1, sort_keys=True, ensure_ascii=False) + "\n").encode()
+    return msgspec.json.format(msgspec.json.encode(manifest, order="sorted"), indent=1) + b"\n"
 
 
 def load_manifest(path: AnyPath) -> Manifest:
