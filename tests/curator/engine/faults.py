@@ -16,6 +16,7 @@ from typing import Any, Literal
 import psutil
 from ray.cluster_utils import Cluster
 
+from curator.run.driver import MIN_SPLIT_BYTES
 from tests.cluster import OBJECT_STORE_BYTES, soon, workers_of
 from tests.runs import hashes, make_texts, recipe_text, write_jsonl
 
@@ -83,8 +84,9 @@ class Scene:
 
     def __post_init__(self) -> None:
         self.source = self.folder / "input"
-        for number in range(6):
-            write_jsonl(self.source / f"{number}.jsonl", make_texts(500, seed=number, units=(60, 240)))
+        for number in range(6):  # each fills a part
+            file = write_jsonl(self.source / f"{number}.jsonl", make_texts(500, seed=number, units=(300, 1200)))
+            assert file.stat().st_size > MIN_SPLIT_BYTES // 2
         self.recipe = self.folder / "recipe.yaml"
         self.recipe.write_text(recipe_text(*self.stages))
         self.script = self.folder / "driver.py"
