@@ -133,9 +133,10 @@ class Client:
         """End a run."""
         return self._post(Run, _path(run, "cancel"))
 
-    def resume(self, run: str) -> Run:
-        """Go on with a run that has ended without success."""
-        return self._post(Run, _path(run, "resume"))
+    def resume(self, run: str, max_error_rate: float | None = None) -> Run:
+        """Go on with a run that has ended without success, where given with another `max_error_rate`."""
+        body = None if max_error_rate is None else {"max_error_rate": max_error_rate}
+        return self._post(Run, _path(run, "resume"), body)
 
     def train(self, request: TrainingRequest, key: str | None = None) -> Training:
         """Make a training; the one that this key made before, if it did."""

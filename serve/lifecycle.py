@@ -103,8 +103,15 @@ class Lifecycle(Generic[Shown]):
         service.runner.wake()
         return shown
 
-    def resume(self, id: str, service: Service, principal: Principal) -> Shown:  # noqa: A002 (as users call it)
-        """Go on with it in another attempt. ProblemError where it has succeeded, or has not ended."""
+    def resume(
+        self,
+        id: str,  # noqa: A002 (as users call it)
+        service: Service,
+        principal: Principal,
+        change: Callable[[WorkRequest], WorkRequest] | None = None,
+    ) -> Shown:
+        """Go on with it in another attempt, which is asked with what `change` makes of its request. ProblemError where
+        it has succeeded, or has not ended."""
         with service.runs.write() as writer:
             row = self._own(writer, id, principal)
             state = State(row.state)
@@ -113,7 +120,11 @@ class Lifecycle(Generic[Shown]):
             if not state.is_terminal:
                 raise ProblemError(f"{self.kind}.not_ended", f"it is {state}")
             self._need_output(writer, row.output)
-            writer.try_again(row, "resumed", principal.name, request_of(self.asked, id, row.request).attempts - 1)
+            asked = request_of(self.asked, id, row.request)
+            if change is not None:
+                asked = change(asked)
+                writer.ask_anew(row, asked, principal.name)
+            writer.try_again(row, "resumed", principal.name, asked.attempts - 1)
             return self.show(row, writer.attempt_of(row))
 
     def _need_output(self, writer: Writer, output: str, hint: str | None = None) -> None:

@@ -107,6 +107,14 @@ class RunRequest(RecipeChoice, WorkRequest):
     )
 
 
+class ResumeRequest(Given):
+    """With what else a run goes on than before."""
+
+    max_error_rate: float | None = Field(
+        None, ge=0, le=1, description="share of records that may fail; as before if not given", examples=[0.02]
+    )
+
+
 class Progress(Told):
     """How far an attempt is, by the events of its run: phase `number` of `phases`, `tasks` of it done; `documents` and
     `bytes_read` of `bytes_total` read from the input."""

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from pydantic import ValidationError
+
 from curator.cli.packages import require
 from curator.errors import DataError, UserError
 from curator.recipe import Recipe, load_overlay_text, load_recipe, load_recipe_text, packaged_recipes
@@ -19,6 +21,7 @@ from curator.run.checks import check_place
 from curator.run.directory import RunDirectory
 from curator.run.memory import workers_within
 from curator.storage.path import as_path, is_url
+from curator.validation import first_problem
 from serve.guarded.call import Guard
 from serve.guarded.heads import read_guarded_heads
 from serve.guarded.recipes import check_guarded_stages
@@ -111,6 +114,16 @@ def check_training(request: TrainingRequest, settings: Settings, runs: Sequence[
         raise ProblemError("training.refused", _said(error), hint=error.hint) from error
     model = request.config.model
     return Checked(model.size if model.depth is None else f"depth {model.depth}", output)
+
+
+def allow_failures(request: WorkRequest, rate: float) -> RunRequest:
+    """The request of a run, to go on with another `max_error_rate`. ProblemError where it has too many overrides."""
+    values = request.model_dump()
+    others = [one for one in values["overrides"] if one.partition("=")[0].strip() != "max_error_rate"]
+    try:
+        return RunRequest.model_validate({**values, "overrides": [*others, f"max_error_rate={rate}"]})
+    except ValidationError as error:
+        raise ProblemError("request.invalid", first_problem(error), hint="submit it to another output") from error
 
 
 def _check_room(directory: RunDirectory, places: Places) -> None:

@@ -218,6 +218,9 @@ def runs_cancel(
 @runs_app.command("resume")
 def runs_resume(
     run: SubmittedArgument,
+    max_error_rate: Annotated[
+        float | None, typer.Option(min=0, max=1, help="Another share of records that may fail.")
+    ] = None,
     wait: WaitOption = False,
     server: ServerOption = None,
     token_file: TokenOption = None,
@@ -227,11 +230,11 @@ def runs_resume(
     if server is not None:
         from curator.cli.remote import Remote, remote_resume
 
-        remote_resume(Remote(server, token_file), run, wait, as_json)
+        remote_resume(Remote(server, token_file), run, max_error_rate, wait, as_json)
         return
     from curator.cli.runs import runs_resume_command
 
-    runs_resume_command(run, wait, as_json)
+    runs_resume_command(run, max_error_rate, wait, as_json)
 
 
 @app.command()

@@ -19,6 +19,7 @@ from curator.errors import INTERRUPTED
 from curator.recipe import load_with_origins
 from curator.run.directory import RunDirectory
 from curator.run.driver import Request, run
+from curator.run.error_rate import KEPT
 from curator.run.events import Event
 from curator.run.failures import Failures, describe_failures, failures_of
 from curator.run.funnel import funnel_json
@@ -44,8 +45,10 @@ def process_command(
     keep_work: bool,
     ray: str | None,
     as_json: bool,
+    allowing: str = KEPT,
 ) -> None:
-    """Run a recipe on files of this machine, here or on the Ray cluster at the address `ray`."""
+    """Run a recipe on files of this machine, here or on the Ray cluster at the address `ray`. `allowing` tells who
+    asked how to go on where too many records failed."""
     memory_bytes = None if memory is None else parse_memory(memory)
     with loading():
         loaded, origins = load_with_origins(recipe, overrides, overlay)
@@ -60,6 +63,7 @@ def process_command(
         keep_work=keep_work,
         origins=origins,
         cluster=None if ray is None else Cluster(ray, workers or None, memory_bytes),
+        allowing=allowing,
     )
     progress = show_progress(as_json=as_json)
     started = time.monotonic()

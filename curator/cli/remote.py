@@ -108,10 +108,10 @@ def remote_cancel(remote: Remote, run: str, as_json: bool) -> None:
         print_note(f"curator: run {found.id} {_stands(found)}")
 
 
-def remote_resume(remote: Remote, run: str, wait: bool, as_json: bool) -> None:
-    """Go on with a run of a service."""
+def remote_resume(remote: Remote, run: str, max_error_rate: float | None, wait: bool, as_json: bool) -> None:
+    """Go on with a run of a service, where given with another `max_error_rate`."""
     with client_of(remote) as client:
-        _tell(client, client.resume(run), wait, as_json)
+        _tell(client, client.resume(run, max_error_rate), wait, as_json)
 
 
 def remote_submit(remote: Remote, submission: Submission, wait: bool, as_json: bool) -> None:

@@ -127,15 +127,14 @@ def runs_cancel_command(run: str, as_json: bool) -> None:
     print_note(f"curator: run {record.id} {said}{go_on}")
 
 
-def runs_resume_command(run: str, wait: bool, as_json: bool) -> None:
-    """Submit a run again, to go on where it stopped."""
+def runs_resume_command(run: str, max_error_rate: float | None, wait: bool, as_json: bool) -> None:
+    """Submit a run again, to go on where it stopped, where given with another `max_error_rate`."""
     from curator.cli.submit import submit_and_tell
     from curator.cluster.submit import renew
 
     record = find_record(run)
-    submit_and_tell(
-        record.address, renew(record.specification), record.id, install=record.install, wait=wait, as_json=as_json
-    )
+    specification = renew(record.specification, max_error_rate)
+    submit_and_tell(record.address, specification, record.id, install=record.install, wait=wait, as_json=as_json)
 
 
 def _await_end(dashboard: Dashboard, record: RunRecord) -> SubmittedJob:

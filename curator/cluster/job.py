@@ -84,6 +84,7 @@ def execute(specification: Specification, driver: Driver) -> None:
         resume=specification.resume,
         origins=specification.origins,
         cluster=Cluster("auto", specification.workers, specification.memory_bytes),
+        allowing=specification.allowing,
     )
     run(request, [driver.note])
 

@@ -89,12 +89,13 @@ def make_specification(
     )
 
 
-def renew(specification: Specification) -> Specification:
-    """The same run, to be resumed with what is installed here now."""
+def renew(specification: Specification, max_error_rate: float | None = None) -> Specification:
+    """The same run, to be resumed with what is installed here now, where given with another `max_error_rate`."""
+    changes = {} if max_error_rate is None else {"max_error_rate": max_error_rate}
     return make_specification(
         specification.inputs,
         specification.output,
-        specification.recipe,
+        specification.recipe.model_copy(update=changes),
         specification.origins,
         specification.workers,
         specification.memory_bytes,

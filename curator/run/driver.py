@@ -26,7 +26,7 @@ from curator.run.checks import check_place, check_quotes, check_recipe
 from curator.run.clock import peak_memory_bytes
 from curator.run.corpus import Corpus, parts_of
 from curator.run.directory import RunDirectory, RunLock
-from curator.run.error_rate import describe_unread_files, is_exceeded, make_refusal
+from curator.run.error_rate import KEPT, describe_unread_files, is_exceeded, make_refusal
 from curator.run.events import Event, EventLog, iterate_events
 from curator.run.examples import mask_text
 from curator.run.failures import count_failures
@@ -78,7 +78,8 @@ WRITTEN = ("shards", "heldout", "scores", "decisions", "failed")
 
 @dataclass(frozen=True)
 class Request:
-    """What to run, where, and with how much of the machine. Where a Ray cluster is given, that says with how much."""
+    """What to run, where, and with how much of the machine. Where a Ray cluster is given, that says with how much.
+    `allowing` is how whoever asked goes on where too many records failed (see `curator.run.error_rate`)."""
 
     inputs: tuple[str, ...]
     output: AnyPath
@@ -89,6 +90,7 @@ class Request:
     keep_work: bool = False
     origins: Origins | None = None
     cluster: Cluster | None = None
+    allowing: str = KEPT
 
 
 @dataclass(frozen=True)
@@ -372,7 +374,7 @@ class _Driver:
             written = local_folder(self.directory.phase("failed")) / "part-00000.parquet"
             write_parquet(written, FAILED_SCHEMA, iter(tables), "zstd")
             publish(written, make_folder(self.directory.failed) / written.name)
-            raise make_refusal(self.tally, limit, count_failures(tables), self.files)
+            raise make_refusal(self.tally, limit, count_failures(tables), self.files, self.request.allowing)
         self.warnings.extend(describe_unread_files(self.tally, self.files))
 
     def _relate(self, name: str, parts: list[Part], *, children: bool = False) -> list[Part]:

@@ -20,14 +20,20 @@ ERROR_FLOOR = 100
 """Failed records up to this number never stop a run, whatever their share."""
 
 
+KEPT = "or go on with what could be read, which is kept: --resume --set max_error_rate={share:.2f}"
+"""How to go on for who runs a command. Who asks otherwise names another way in `Request.allowing`."""
+
+
 def is_exceeded(tally: Tally, limit: float) -> bool:
     """Whether more records failed than the share `limit` allows, once all input is read."""
     failed, read = tally.documents(FAILED), tally.documents(IN)
     return failed > ERROR_FLOOR and failed > limit * (failed + read)
 
 
-def make_refusal(tally: Tally, limit: float, found: Sequence[Failures], files: Sequence[InputFile]) -> DataError:
-    """What stops the run on these files: what failed where, and how to go on."""
+def make_refusal(
+    tally: Tally, limit: float, found: Sequence[Failures], files: Sequence[InputFile], allowing: str = KEPT
+) -> DataError:
+    """What stops the run on these files: what failed where, and how to go on (`allowing`, with the `share` in it)."""
     failed, read = tally.documents(FAILED), tally.documents(IN)
     records = failed + read
     share = failed / records
@@ -36,8 +42,7 @@ def make_refusal(tally: Tally, limit: float, found: Sequence[Failures], files: S
     return DataError(
         f"{failed:,} of {records:,} records could not be read ({share:.2%}, allowed {limit:.2%}): "
         f"{describe_failures(found)}",
-        hint=f"{why}{found[0].meaning.advice}; or go on with what could be read, which is kept: "
-        f"--resume --set max_error_rate={min(share + 0.005, 1):.2f}",
+        hint=f"{why}{found[0].meaning.advice}; {allowing.format(share=min(share + 0.005, 1))}",
     )
 
 

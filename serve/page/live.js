@@ -1,11 +1,12 @@
 // One run: live while it works, with its results when it has succeeded.
 
 import { follow, get, post, runPath } from "./client.js";
-import { bytes, count, duration, fill, h, say, state, told } from "./elements.js";
+import { bytes, count, duration, field, fill, h, say, state, told } from "./elements.js";
 import { failuresView, funnelView, resultsView } from "./results.js";
 import { ENDED, actions, figure, logView, recordView, tell } from "./work.js";
 
 const LOOK_MILLISECONDS = 700;
+const BROKEN_INPUT = 3; // the exit code of a run in which too many records could not be read
 
 export async function showRun(main, signal, id) {
   document.title = `Run ${id} · Curator`;
@@ -15,6 +16,8 @@ export async function showRun(main, signal, id) {
   let run = await get(runPath(id), signal);
   const wrong = tell(signal);
   let pending = null, recorded = null;
+  const rate = h("input", { type: "number", min: "0", max: "1", step: "any" });
+  const rateField = field("Share of records that may fail", rate, "max_error_rate; as before where this is empty");
   render();
   await refresh();
   listen();
@@ -22,7 +25,8 @@ export async function showRun(main, signal, id) {
   function render() {
     fill(head, h("h1", {}, `${run.recipe} `, h("span", { class: "muted small" }, run.id)), h("p", {}, state(run.state),
       run.attempt > 1 ? h("span", { class: "muted" }, ` attempt ${run.attempt}`) : null), actions(run.state, act),
-      run.message && ENDED.includes(run.state) ? h("div", { class: "warnings" }, h("p", {}, `${run.error || ""}: ${run.message}`)) : null);
+      run.message && ENDED.includes(run.state) ? h("div", { class: "warnings" }, h("p", {}, `${run.error || ""}: ${run.message}`)) : null,
+      run.state === "failed" && run.exit_code === BROKEN_INPUT ? rateField : null);
     fill(progress, figures());
     if (run.version !== recorded) fill(record, recordView(run));
     recorded = run.version;
@@ -30,7 +34,8 @@ export async function showRun(main, signal, id) {
 
   async function act(what) {
     try {
-      await post(runPath(id, what));
+      await post(runPath(id, what), what === "resume" && rate.value ? { max_error_rate: Number(rate.value) } : undefined);
+      rate.value = "";
       await refresh();
       if (what === "resume") listen();
     } catch (error) {

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from fastapi import Response
 
 from serve.context import PrincipalOf, ServiceOf, unknown_run
@@ -17,10 +19,10 @@ from serve.listing import (
     StatesQuery,
     make_filter,
 )
-from serve.models import Run, RunDetails, RunPage, RunRequest
+from serve.models import ResumeRequest, Run, RunDetails, RunPage, RunRequest
 from serve.routing import Routes
 from serve.store.runs import run_model
-from serve.submission import check_run
+from serve.submission import allow_failures, check_run
 
 ROUTES = Routes("runs")
 
@@ -113,9 +115,13 @@ def cancel_run(run: str, service: ServiceOf, principal: PrincipalOf) -> Run:
         "run.not_ended",
         "run.output_in_use",
         "request.invalid",
+        "request.malformed",
+        "request.too_large",
         "request.media_type",
     ),
 )
-def resume_run(run: str, service: ServiceOf, principal: PrincipalOf) -> Run:
-    """Go on with a run that failed, was cancelled or lost, in another attempt. What was finished is not done again."""
-    return RUNS.resume(run, service, principal)
+def resume_run(run: str, service: ServiceOf, principal: PrincipalOf, changes: ResumeRequest | None = None) -> Run:
+    """Go on with a run that failed, was cancelled or lost, in another attempt. What was finished is not done again.
+    After too many failed records it goes on with a larger `max_error_rate`."""
+    rate = None if changes is None else changes.max_error_rate
+    return RUNS.resume(run, service, principal, None if rate is None else partial(allow_failures, rate=rate))

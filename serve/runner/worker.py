@@ -34,6 +34,9 @@ from serve.runner.task import (
     read_task,
 )
 
+ALLOWING = "or resume the run with max_error_rate {share:.2f}: it goes on with what could be read, which is kept"
+"""How a client goes on where too many records failed: it types no option of `curator process`."""
+
 _RECIPE = "recipe.yaml"
 _CONFIG = "training.json"
 _OVERLAY = "overlay"
@@ -95,6 +98,7 @@ def _run(task: Task, folder: Path) -> None:
         keep_work=False,
         ray=task.ray,
         as_json=False,
+        allowing=ALLOWING,
     )
 
 
@@ -107,7 +111,8 @@ def _run_as_job(task: Task, address: str, folder: Path) -> Outcome | None:
     specification = make_specification(
         task.inputs, task.output, loaded, origins, task.workers or None, task.memory_bytes, resume=task.resume
     )
-    return run_as_job(address, task.run, specification, folder)
+    asked = specification.model_copy(update={"allowing": ALLOWING})
+    return run_as_job(address, task.run, asked, folder)
 
 
 def _prepare(task: Task, folder: Path) -> tuple[str, Path | None]:

@@ -152,6 +152,11 @@ class Writer:
         )
         return True
 
+    def ask_anew(self, run: RunRow, request: WorkRequest, actor: str) -> None:
+        """What the next attempts of a run are asked with."""
+        before, run.request = run.request, request.model_dump(mode="json")
+        self.auditor.append(self.session, actor, f"{run.kind}.request", run.id, before, run.request)
+
     def try_again(self, run: RunRow, why: str, actor: str, retries_left: int, not_before: float = 0.0) -> None:
         """A new attempt of a run whose last one has ended, queued. Bug where it has not."""
         before = State(self.attempt_of(run).state)

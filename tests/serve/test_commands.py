@@ -87,7 +87,10 @@ def test_a_run_is_cancelled_and_resumed(tmp_path: Path) -> None:
         made = invoke(server, "submit", str(tmp_path / "in"), "-o", "x", "--set", "dedup.threshold=0.9")
         run = made.strip().splitlines()[-1]
         assert json.loads(invoke(server, "runs", "cancel", run, "--json"))["state"] == "cancelled"
-        assert json.loads(invoke(server, "runs", "resume", run, "--json"))["state"] == "queued"
+        allowing = ("--max-error-rate", "0.5", "--json")
+        assert json.loads(invoke(server, "runs", "resume", run, *allowing))["state"] == "queued"
+        asked = json.loads(invoke(server, "runs", "show", run, "--json"))["request"]
+        assert asked["overrides"] == ["dedup.threshold=0.9", "max_error_rate=0.5"]
         assert run in invoke(server, "runs", "list")
 
 

@@ -20,7 +20,7 @@ from serve.states import State
 from serve.training_models import TrainingRequest
 from tests.command import installed_package
 from tests.runs import make_texts, write_jsonl
-from tests.serve.servers import Running, await_state, await_that, make_settings, running, small_request
+from tests.serve.servers import SMALL, Running, await_state, await_that, make_settings, running, small_request
 from tests.serve.test_trainings import TINY
 
 expect.set_options(timeout=20_000)
@@ -229,6 +229,24 @@ def test_a_run_is_submitted_from_the_form_with_the_keyboard_and_followed(
         plain.keyboard.press("Enter")
         expect(plain.get_by_role("button", name="Resume")).to_be_visible()
         assert client.run(run.id).state == State.CANCELLED
+
+
+def test_a_run_with_too_many_broken_records_is_resumed_with_another_rate(
+    plain: Page, served: tuple[Running, list[str]]
+) -> None:
+    server, _ = served
+    broken = server.settings.state.parent / "in" / "broken" / "broken.jsonl"
+    broken.parent.mkdir(exist_ok=True)
+    broken.write_text('{"text": "A line that is whole."}\n' + "{\n" * 101)
+    with server.client() as client:
+        run = client.submit(RunRequest(inputs=(str(broken),), output="broken", recipe=SMALL))
+        await_state(client, run.id, State.FAILED)
+        sign_in(plain, server)
+        plain.goto(f"{server.url}/#/runs/{run.id}")
+        plain.get_by_label("Share of records that may fail").fill("0.995")
+        plain.get_by_role("button", name="Resume").click()
+        await_state(client, run.id, State.SUCCEEDED)
+        expect(plain.get_by_label("Share of records that may fail")).to_have_count(0)
 
 
 def test_ids_and_owners_stay_whole_beside_a_long_message(plain: Page, served: tuple[Running, list[str]]) -> None:

@@ -368,6 +368,41 @@ def test_a_run_whose_time_is_up_fails_and_says_so(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_after_too_many_failed_records_a_run_is_resumed_with_another_rate_as_its_message_says(tmp_path: Path) -> None:
+    with running(make_settings(tmp_path)) as server, server.client() as client:
+        broken = tmp_path / "in" / "broken.jsonl"
+        broken.write_text("".join(f'{{"text": "Line {number} of a file."}}\n{{\n' for number in range(150)))
+        asked = request_of(
+            server, "half", inputs=[str(broken)], overrides=["dedup.threshold=0.9", "max_error_rate=0.1"]
+        )
+        run = client.submit(asked)
+        ended = await_state(client, run.id)
+        assert (ended.state, ended.exit_code) == (State.FAILED, DataError.exit_code)
+        told = "or resume the run with max_error_rate 0.51: it goes on with what could be read, which is kept)"
+        assert ended.message is not None
+        assert ended.message.endswith(told)
+        client.resume(run.id, max_error_rate=0.51)
+        assert await_state(client, run.id).state == State.SUCCEEDED
+        asked_anew = client.run(run.id).request
+        assert asked_anew.overrides == ("dedup.threshold=0.9", "max_error_rate=0.51")
+        assert client.funnel(run.id).all["failed"].documents == 150
+        store = server.server.service.runs
+        with store.database.read() as session:
+            changed = [entry.after for entry in store.auditor.read(session) if entry.action == "run.request"]
+    assert changed == [asked_anew.model_dump(mode="json")]
+
+
+def test_a_run_with_as_many_overrides_as_there_may_be_is_not_resumed_with_one_more(resting: Running) -> None:
+    with resting.client() as client:
+        run = client.submit(request_of(resting, "many", overrides=[f"seed={number}" for number in range(100)]))
+        client.cancel(run.id)
+        with pytest.raises(ServiceRefusalError, match="100 items") as refused:
+            client.resume(run.id, max_error_rate=0.5)
+        assert refused.value.code == "request.invalid"
+        assert client.resume(run.id).attempt == 2
+
+
+@pytest.mark.slow
 def test_a_run_that_its_recipe_fails_has_the_exit_code_and_the_words_of_the_command(tmp_path: Path) -> None:
     with running(make_settings(tmp_path), work=False) as server, server.client() as client:
         run = client.submit(request_of(server, "x"))

@@ -17,6 +17,7 @@ from curator.cluster.job import Report, reports_of, without_reports
 from curator.cluster.records import RunRecord, find_record, read_records, save_record
 from curator.cluster.specification import Specification
 from curator.cluster.state import Progress, exit_code_of, is_worked_in, progress_of
+from curator.cluster.submit import renew, run_id
 from curator.errors import DataError, UserError
 from curator.recipe import load_recipe_text
 from curator.recipe.overlay import Origins
@@ -62,6 +63,15 @@ def make_record(output: Path, run: str = "0123456789ab") -> RunRecord:
 
 def run_here(output: Path, documents: int = 20) -> None:
     run_stages([write_jsonl(output.parent / "in.jsonl", make_texts(documents))], output, "entropy")
+
+
+def test_a_run_that_is_resumed_with_another_rate_of_errors_is_the_same_run(home: Path) -> None:
+    specification = make_record(home / "run").specification
+    renewed = renew(specification, 0.5)
+    assert (renewed.recipe.max_error_rate, renewed.resume) == (0.5, True)
+    assert run_id(renewed, None) == run_id(specification, None)
+    other = specification.model_copy(update={"recipe": specification.recipe.model_copy(update={"seed": 1})})
+    assert run_id(other, None) != run_id(specification, None)
 
 
 def test_a_finished_run_is_shown_without_its_cluster(home: Path) -> None:
