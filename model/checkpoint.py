@@ -66,15 +66,21 @@ class Checkpoint:
         return tensors
 
 
+_GO_ON = "make room, then go on with --resume: the checkpoint before is whole"
+_BEGIN_ANEW = "make room, then begin anew with --resume: there is no checkpoint before it"
+"""What to do about one that cannot be written."""
+
 EARLIER = "remove this checkpoint's folder to go on from an earlier one"
 """What to do about a checkpoint that cannot be used."""
 
 
 def checkpoints(model: Path) -> list[Checkpoint]:
     """The checkpoints of a model, by step. DataError when one's state cannot be read."""
-    folder = model / CHECKPOINTS
-    found = [path for path in (folder.iterdir() if folder.is_dir() else ()) if _NAME.fullmatch(path.name)]
-    return [_read(path) for path in sorted(found)]
+    return [_read(path) for path in _paths(model / CHECKPOINTS)]
+
+
+def _paths(folder: Path) -> list[Path]:
+    return sorted(path for path in (folder.iterdir() if folder.is_dir() else ()) if _NAME.fullmatch(path.name))
 
 
 def latest(model: Path) -> Checkpoint:
@@ -128,10 +134,11 @@ class CheckpointWriter:
             self._thread = None
         if self._failed is not None:
             error, self._failed = self._failed, None
+            is_first = not _paths(self._folder)
             raise TransientError(
                 f"a checkpoint cannot be written: {error.strerror}",
                 file=str(self._folder),
-                hint="make room, then go on with --resume: the checkpoint before is whole",
+                hint=_BEGIN_ANEW if is_first else _GO_ON,
             ) from error
 
     def _write(self, step: int, tensors: Tensors, text: str, keep: set[int] | None) -> None:

@@ -429,10 +429,16 @@ def test_a_checkpoint_that_finds_no_memory_is_said(tmp_path: Path) -> None:
             raise MemoryError
 
     writer = CheckpointWriter(tmp_path)
+    told = r"a checkpoint cannot be written: out of memory \(make room, then "
     writer.write(1, {"model": Full()}, {})
-    with pytest.raises(TransientError, match="a checkpoint cannot be written: out of memory"):
+    with pytest.raises(TransientError, match=told + "begin anew with --resume: there is no checkpoint before it"):
         writer.wait()
     assert not checkpoints(tmp_path)
+    writer.write(2, {"model": {"weight": torch.zeros(1)}}, {})
+    writer.write(3, {"model": Full()}, {})
+    with pytest.raises(TransientError, match=told + "go on with --resume: the checkpoint before is whole"):
+        writer.wait()
+    assert [found.step for found in checkpoints(tmp_path)] == [2]
 
 
 def test_no_memory_is_said_and_leaves_nothing(tmp_path: Path, place: str) -> None:
