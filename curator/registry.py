@@ -71,8 +71,8 @@ def load(group: str, name: str) -> object:
     entries = _entries(group)
     if name not in entries:
         noun = group.removeprefix("curator.").removesuffix("s")
-        known = ", ".join(entries) or "none; is the package installed?"
-        raise UserError(f"no {noun} is named {name!r}", hint=nearest(name, entries) or f"known: {known}")
+        hint = nearest_or_known(name, entries) or "none is known; is the package installed?"
+        raise UserError(f"no {noun} is named {name!r}", hint=hint)
     try:
         return entries[name].load()
     except (ImportError, SyntaxError, AttributeError) as error:
@@ -123,3 +123,9 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
     """'did you mean X?' for the nearest known name, None where nothing is near."""
     matches = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
     return f"did you mean {matches[0]!r}?" if matches else None
+
+
+def nearest_or_known(name: str, known: Iterable[str]) -> str | None:
+    """The same, and where nothing is near all that is known; None where nothing is."""
+    names = list(known)
+    return nearest(name, names) or (f"known: {', '.join(names)}" if names else None)

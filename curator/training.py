@@ -15,7 +15,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from curator.errors import UserError
-from curator.registry import nearest
+from curator.registry import nearest_or_known
 from curator.validation import first_problem, known_keys
 
 MOST = 1 << 20
@@ -222,8 +222,8 @@ def parse_training_config(values: object, file: str | None = None) -> TrainingCo
         if first["type"] == "extra_forbidden":
             *above, key = first["loc"]
             known = known_keys(TrainingConfig, above)
-            hint = nearest(str(key), known) or f"known: {', '.join(known)}"
-            raise UserError(f"unknown key {'.'.join(map(str, first['loc']))!r}", file=file, hint=hint) from error
+            name = ".".join(map(str, first["loc"]))
+            raise UserError(f"unknown key {name!r}", file=file, hint=nearest_or_known(str(key), known)) from error
         raise UserError(first_problem(error), file=file, hint="see docs/training.md") from error
 
 

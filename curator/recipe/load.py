@@ -16,7 +16,7 @@ from curator.code import hash_files, stage_files
 from curator.errors import UserError
 from curator.recipe.model import Recipe, StageEntry
 from curator.recipe.overlay import OVERLAY_KEYS, Calibration, Origin, Origins, OverlayOrigin
-from curator.registry import nearest, stage_class
+from curator.registry import nearest, nearest_or_known, stage_class
 from curator.validation import known_keys
 
 Value: TypeAlias = "bool | int | float | str | list[Value] | dict[str, Value] | None"
@@ -107,7 +107,7 @@ def load_overlay_text(raw: bytes, name: str, label: str) -> Overlay:
         raise UserError("an overlay is a mapping with `stages`, a list", file=label, hint="written as in a recipe")
     for key in data:
         if key not in OVERLAY_KEYS:
-            hint = nearest(key, OVERLAY_KEYS) or f"known: {', '.join(OVERLAY_KEYS)}"
+            hint = nearest_or_known(key, OVERLAY_KEYS)
             raise UserError(f"{_line(places, (key,))}unknown key {key!r}", file=label, hint=hint)
     stages: dict[str, dict[str, Value]] = {}
     found: dict[Location, Place] = {}
@@ -393,7 +393,7 @@ def _explain(
     where = _line(lines, (*at, *location))
     if first["type"] == "extra_forbidden":
         known = known_keys(model, location[:-1])
-        hint = nearest(str(location[-1]), known) or f"known: {', '.join(known)}"
+        hint = nearest_or_known(str(location[-1]), known)
         return UserError(f"{where}unknown key {name!r}", file=label, hint=hint)
     if first["type"] == "missing":
         return UserError(f"{where}{name!r} is required", file=label)

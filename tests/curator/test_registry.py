@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from curator.errors import UserError
-from curator.registry import READERS, STAGES, load, names, stage_class
+from curator.registry import READERS, STAGES, load, names, nearest_or_known, stage_class
 from curator.stage import Stage
 from stages.dedup.relate import HOLDOUT
 from tests.command import installed_package
@@ -44,6 +44,12 @@ def test_each_stage_says_what_it_is(name: str) -> None:
 def test_an_unknown_name_gets_the_nearest() -> None:
     with pytest.raises(UserError, match="did you mean 'dedup'"):
         load(STAGES, "dedupe")
+
+
+def test_where_nothing_is_near_all_that_is_known_is_named() -> None:
+    with pytest.raises(UserError, match=r"\(known: augmentation, boilerplate, decontamination, "):
+        load(STAGES, "qqq")
+    assert nearest_or_known("qqq", ()) is None
 
 
 def test_entry_points_are_those_that_python_finds() -> None:

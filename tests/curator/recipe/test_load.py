@@ -54,6 +54,14 @@ def test_language_off_is_off() -> None:
         ("name: [x\n", ["line", "not valid YAML"]),
         ("name: x\nstages:\n\t- dedup\n", ["line 3", "not valid YAML", "(indent with blanks, not with tabs)"]),
         ("name: x\nstage: [dedup]\n", ["line 2: unknown key 'stage' (did you mean 'stages'?)"]),
+        (
+            "name: x\nstages:\n  - quality: {languages: {de: {max_wrds: 1}}}\n",
+            ["line 3: unknown key 'languages.de.max_wrds' (did you mean 'max_words'?)"],
+        ),
+        (
+            "name: x\nstages:\n  - augmentation: {translators: [{name: apertium, zz: 1}]}\n",
+            ["line 3: unknown key 'translators.0.zz' (known: name, pivots, pivot_text, round_trip, options)"],
+        ),
         ("name: x\n", ["`stages` is a list of stages"]),
         ("", ["empty"]),
         ("- a\n", ["a mapping"]),
