@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from curator.cli.local import need_local
-from curator.cli.output import print_json, print_line, print_note, print_table
+from curator.cli.output import counted, print_json, print_line, print_note, print_table
 from curator.cli.packages import require
 from curator.errors import UserError
 
@@ -98,6 +98,7 @@ def _tell(output: Path, parameters: int, as_json: bool) -> None:
 
 def _read(on: str, description: Description) -> Iterable[TextDocument]:
     """The documents of files; or of a run, those alone that the model never saw if it was trained on the run."""
+    from curator.run.failures import describe_failures
     from model.data.documents import documents_of_files, documents_of_run, is_run
     from model.data.shards import open_corpus
 
@@ -105,9 +106,10 @@ def _read(on: str, description: Description) -> Iterable[TextDocument]:
         corpus = open_corpus(on)
         share = description.config.data.validation_share if description.is_of(corpus) else None
         return documents_of_run(corpus, share)
-    documents, failed = documents_of_files([on])
-    if failed:
-        print_note(f"curator: {failed:,} records could not be read and are left out")
+    documents, failures = documents_of_files([on])
+    if failures:
+        records = counted(sum(found.records for found in failures), "record")
+        print_note(f"curator: {records} could not be read: {describe_failures(failures)}; the rest is asked about")
     return documents
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
+from curator.readers.base import Failure
 from curator.run.journal import CRASH
 from curator.storage.parquet import parquet_table
 from curator.storage.path import AnyPath, matching
@@ -82,7 +83,7 @@ def failures_of(folder: AnyPath) -> list[Failures]:
 
 
 def count_failures(tables: Sequence[pa.Table]) -> list[Failures]:
-    """The failures of tables of FAILED_SCHEMA, the most frequent first."""
+    """The failures of tables with the columns `code`, `file`, `position` and `line`, the most frequent first."""
     if not tables:
         return []
     groups = pa.concat_tables(tables).group_by(["code", "file"], use_threads=False)
@@ -92,6 +93,17 @@ def count_failures(tables: Sequence[pa.Table]) -> list[Failures]:
         for row in counted.to_pylist()
     ]
     return sorted(found, key=lambda failures: (-failures.records, failures.file, failures.code))
+
+
+def failures_of_records(found: Sequence[tuple[str, Failure]]) -> list[Failures]:
+    """The failures that readers told, each with the name of its file, the most frequent first."""
+    columns = {
+        "code": pa.array([failure.code for _, failure in found], pa.string()),
+        "file": pa.array([file for file, _ in found], pa.string()),
+        "position": pa.array([failure.position for _, failure in found], pa.int64()),
+        "line": pa.array([failure.line for _, failure in found], pa.int64()),
+    }
+    return count_failures([pa.table(columns)])
 
 
 def describe_failures(found: Sequence[Failures]) -> str:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 
 import pyarrow as pa
 
-from curator.readers.base import Fields, ReadOptions
+from curator.readers.base import Failure, Fields, ReadOptions
 from curator.readers.detect import discover
 from curator.readers.registry import load_reader
+from curator.run.failures import Failures, failures_of_records
+from curator.text.normalise import INVALID_UTF8
 from model.data.order import Selection, held
 from model.data.shards import Corpus
 
@@ -28,30 +31,35 @@ class TextDocument:
     text: str
 
 
-def documents_of_files(paths: Sequence[str]) -> tuple[list[TextDocument], int]:
-    """The documents of files, in order, and how many records could not be read. UserError when there is no file."""
+def documents_of_files(paths: Sequence[str]) -> tuple[list[TextDocument], list[Failures]]:
+    """The documents of files, in order, and which records could not be read, and why. UserError when there is no
+    file."""
     options = ReadOptions(fields=Fields())
     documents: list[TextDocument] = []
-    failed = 0
+    failed: list[tuple[str, Failure]] = []
     for file in discover(paths):
         reader = load_reader(file.format)
         for split in reader.splits(file, options, SPLIT_BYTES):
-            failed += len(split.failures)
+            failed += ((file.name, failure) for failure in split.failures)
             for found in reader.read(split, options):
-                read = list(_documents(found.records, file.name))
-                failed += len(found.failures) + found.records.num_rows - len(read)
-                documents.extend(read)
-    return documents, failed
+                failed += ((file.name, failure) for failure in found.failures)
+                for document in _documents(found.records, file.name):
+                    if isinstance(document, Failure):
+                        failed.append((file.name, document))
+                    else:
+                        documents.append(document)
+    return documents, failures_of_records(failed)
 
 
-def _documents(records: pa.RecordBatch, file: str) -> Iterator[TextDocument]:
+def _documents(records: pa.RecordBatch, file: str) -> Iterator[TextDocument | Failure]:
     columns = (records.column(name).to_pylist() for name in ("text", "id", "lang", "position"))
     for text, given, lang, position in zip(*columns, strict=True):
         try:
             decoded = text.decode("utf-8")
         except UnicodeDecodeError:
-            continue
-        yield TextDocument(given or f"{file}:{position}", lang or UNKNOWN, decoded)
+            yield Failure(position, None, INVALID_UTF8, sha256(text).hexdigest())
+        else:
+            yield TextDocument(given or f"{file}:{position}", lang or UNKNOWN, decoded)
 
 
 def documents_of_run(corpus: Corpus, validation_share: float | None) -> Iterator[TextDocument]:

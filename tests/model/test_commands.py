@@ -64,9 +64,11 @@ def test_a_model_is_asked_about_its_run_and_about_files(model: Path, run: str, t
     scores = json_of(curator("eval", model, "--on", run, "--json"))["scores"]
     assert isinstance(scores, list)
     assert 5 < scores[0]["documents"] < 60  # what it was not taught
-    (tmp_path / "text.jsonl").write_text('{"text": "the house", "lang": "en"}\n{"text": "le chat", "lang": "fr"}\n')
+    (tmp_path / "text.jsonl").write_text('{"text": "the house", "lang": "en"}\n{"text": "le chat", "lang": "fr"}\n{\n')
     done = curator("eval", model, "--on", tmp_path / "text.jsonl", "--lang", "fr")
     assert [line.split()[0] for line in done.stdout.splitlines()] == ["lang", "all", "fr"]
+    unread = "1 record could not be read: text.jsonl in line 3: the line is not valid JSON; the rest is asked about"
+    assert done.stderr == f"curator: {unread}\n"
 
 
 @pytest.mark.long

@@ -135,11 +135,15 @@ def test_a_run_gives_what_a_model_of_it_never_saw(place: str) -> None:
     assert {document.name for document in kept} < {document.name for document in everything}
 
 
-def test_files_of_any_format_are_read_and_failures_counted(tmp_path: Path) -> None:
-    (tmp_path / "a.jsonl").write_text('{"text": "one", "lang": "en"}\nbroken\n{"text": "two"}\n')
+def test_files_of_any_format_are_read_and_failures_told(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text('{"text": "one", "lang": "en"}\nbroken\n{"text": "two"}\nbroken\n')
+    (tmp_path / "b.txt").write_bytes(b"three\n\xff\xfe\xff four\n")
     found, failed = documents_of_files([str(tmp_path)])
-    assert [(document.text, document.lang) for document in found] == [("one", "en"), ("two", "und")]
-    assert failed == 1
+    assert [(document.text, document.lang) for document in found] == [("one", "en"), ("two", "und"), ("three", "und")]
+    assert [failures.describe() for failures in failed] == [
+        "2 in a.jsonl, the first in line 2: the line is not valid JSON",
+        "b.txt at 6: the text is not valid UTF-8, and could not surely be repaired",
+    ]
 
 
 def test_a_document_that_goes_on_like_another_is_not_told_from_it(decoder: Decoder, tokenizer: Tokenizer) -> None:
