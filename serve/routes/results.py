@@ -8,10 +8,8 @@ from typing import Annotated, cast
 from fastapi import Query
 from fastapi.responses import Response
 
-from curator.errors import DataError, UserError
-from curator.run.directory import RunDirectory
 from curator.run.funnel import funnel_json
-from curator.run.manifest import Manifest, load_manifest
+from curator.run.manifest import Manifest
 from curator.run.progress import Counts
 from serve.context import ServiceOf
 from serve.guarded.read import DecisionsQuestion, ExplainQuestion, FailuresQuestion, PreviewQuestion
@@ -47,7 +45,7 @@ def show_funnel(run: str, service: ServiceOf) -> Funnel:
     found = service.run(run)
     if found.state != State.SUCCEEDED:
         return _forming(service.runs.counted(run))
-    manifest = _manifest(service.finished(run))
+    manifest = service.finished(run).manifest
     recipe = cast("dict[str, list[dict[str, str]]]", manifest["recipe"])
     stages = tuple(stage["name"] for stage in recipe["stages"])
     return Funnel.model_validate(
@@ -77,7 +75,7 @@ def list_decisions(
     file, row = map(int, (cursor or "0:0").split(":"))
     given = {"stage": stage, "rule": rule, "action": action, "lang": lang, "id": id}
     equal = {name: value for name, value in given.items() if value is not None}
-    directory = _whole(service.finished(run))
+    directory = service.finished(run).directory
     question = DecisionsQuestion(run=str(directory.root), equal=equal, file=file, row=row, limit=limit)
     return DecisionPage.model_validate(service.guard.ask(question))
 
@@ -85,7 +83,7 @@ def list_decisions(
 @ROUTES.add("GET", "/v1/runs/{run}/failures", "read", model=FailureList, problems=_GUARDED)
 def list_failures(run: str, service: ServiceOf) -> FailureList:
     """Which records could not be read, by reason and file, the 1,000 most frequent of these first, and what to do."""
-    directory = _whole(service.finished(run))
+    directory = service.finished(run).directory
     question = FailuresQuestion(run=str(directory.root), limit=FAILURES_SHOWN)
     return FailureList.model_validate(service.guard.ask(question))
 
@@ -99,7 +97,7 @@ def list_failures(run: str, service: ServiceOf) -> FailureList:
 )
 def explain_document(run: str, document: str, service: ServiceOf) -> Explanations:
     """What happened to a document, and why, in words; by its id, or its key in hexadecimal."""
-    directory = service.finished(run)
+    directory = service.finished(run).directory
     found = service.guard.ask(ExplainQuestion(run=str(directory.root), document=document))
     return Explanations.model_validate({"documents": found})
 
@@ -107,7 +105,7 @@ def explain_document(run: str, document: str, service: ServiceOf) -> Explanation
 @ROUTES.add("GET", "/v1/runs/{run}/shards", "read", model=ShardList, problems=_OF_FINISHED)
 def list_shards(run: str, service: ServiceOf) -> ShardList:
     """The shards, with rows, tokens, bytes and SHA-256."""
-    return ShardList(shards=_shards(_manifest(service.finished(run))))
+    return ShardList(shards=_shards(service.finished(run).manifest))
 
 
 @ROUTES.add(
@@ -121,11 +119,11 @@ def preview_shard(
     limit: Annotated[int, Query(ge=1, le=100)] = 20,
 ) -> ShardPreview:
     """Some documents of a shard, each cut at 2,000 characters, read by a process with limits."""
-    directory = service.finished(run)
-    if name not in {shard.name for shard in _shards(_manifest(directory))}:
+    finished = service.finished(run)
+    if name not in {shard.name for shard in _shards(finished.manifest)}:
         raise ProblemError("shard.unknown", f"the manifest has no shard {name!r}")
     question = PreviewQuestion(
-        path=str(directory.shards / name), offset=offset, limit=limit, characters=PREVIEW_CHARACTERS
+        path=str(finished.directory.shards / name), offset=offset, limit=limit, characters=PREVIEW_CHARACTERS
     )
     found = cast("dict[str, object]", service.guard.ask(question))
     return ShardPreview.model_validate({"name": name, "offset": offset, **found})
@@ -134,7 +132,7 @@ def preview_shard(
 @ROUTES.add("GET", "/v1/runs/{run}/report", "read", problems=(*_OF_FINISHED, "report.missing"), media_type="text/html")
 def show_report(run: str, service: ServiceOf) -> Response:
     """The report, one HTML file that loads nothing."""
-    directory = _whole(service.finished(run))
+    directory = service.finished(run).directory
     try:
         page = directory.report.read_bytes()
     except FileNotFoundError:
@@ -158,20 +156,6 @@ def _forming(counted: Mapping[str, object]) -> Funnel:
 
 def _counts(counts: Counts) -> dict[str, Count]:
     return {event: Count(documents=documents, tokens=tokens) for event, (documents, tokens) in counts.items()}
-
-
-def _whole(directory: RunDirectory) -> RunDirectory:
-    """The same directory, which has a manifest: of one that is gone, no file is there, and nothing must be told as if
-    it had none. ProblemError where it has none."""
-    _manifest(directory)
-    return directory
-
-
-def _manifest(directory: RunDirectory) -> Manifest:
-    try:
-        return load_manifest(directory.manifest)
-    except (UserError, DataError) as error:
-        raise ProblemError("run.damaged", error.message, hint=error.hint) from error
 
 
 def _shards(manifest: Manifest) -> tuple[Shard, ...]:

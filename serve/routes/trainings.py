@@ -23,7 +23,7 @@ from serve.listing import (
 )
 from serve.routing import Routes
 from serve.store.trainings import curve_of, list_trainings, training_details, training_model
-from serve.submission import check_training
+from serve.submission import Checked, check_training
 from serve.training_models import Curve, Training, TrainingDetails, TrainingPage, TrainingRequest
 
 ROUTES = Routes("trainings")
@@ -45,6 +45,7 @@ TRAININGS = Lifecycle(Kind.TRAINING, "/v1/trainings", Training, TrainingRequest,
         "training.refused",
         "run.unknown",
         "run.not_finished",
+        "run.damaged",
         "place.refused",
         "roots.missing",
         "run.output_in_use",
@@ -60,14 +61,14 @@ def submit_training(
     key: IdempotencyKey = None,
 ) -> Training:
     """Train a model on the shards of runs that have succeeded. It waits in the same queue as runs."""
-    return TRAININGS.submit(
-        request,
-        service,
-        principal,
-        response,
-        key,
-        lambda: check_training(request, service.settings, [service.run(run) for run in request.runs]),
-    )
+
+    def check() -> Checked:
+        checked = check_training(request, service.settings, [service.run(run) for run in request.runs])
+        for run in request.runs:
+            service.finished(run)
+        return checked
+
+    return TRAININGS.submit(request, service, principal, response, key, check)
 
 
 @ROUTES.add("GET", "/v1/trainings", "read", model=TrainingPage, problems=("request.invalid",))

@@ -30,7 +30,7 @@ from serve.store.tables import LAST_ATTEMPT, AttemptRow, EventRow, HistoryRow, L
 SERVICE = "service"
 """Who acts where no user does."""
 
-_LEFT_OUT = ("fingerprint", "origins")
+_LEFT_OUT = (("run.started", "fingerprint"), ("run.started", "origins"))
 """Fields of events that the stream does not carry: they grow with the input, and the manifest has them."""
 
 
@@ -284,6 +284,19 @@ class RunStore:
         with self.database.read() as session:
             return session.scalar(select(RunRow.counted).where(RunRow.id == id)) or {}
 
+    def fingerprint(self, id: str) -> str | None:  # noqa: A002 (as users call it)
+        """The fingerprint that a run told when it finished; None where it is not known to have told one."""
+        told = (
+            select(EventRow.fields)
+            .join(RunRow, RunRow.number == EventRow.run)
+            .where(RunRow.id == id, EventRow.origin == "run", EventRow.kind == "run.finished")
+            .order_by(EventRow.number.desc())
+            .limit(1)
+        )
+        with self.database.read() as session:
+            found = (session.scalar(told) or {}).get("fingerprint")
+        return found if isinstance(found, str) else None
+
     def outputs(self, ids: Sequence[str]) -> tuple[str, ...]:
         """The directories of these runs, in this order. Bug where there is no such run."""
         with self.database.read() as session:
@@ -399,7 +412,10 @@ def _change(row: HistoryRow) -> Change:
 
 
 def _event(run: RunRow, event: Event) -> dict[str, object]:
-    named = ("attempt", "seq", "time", "kind", *_LEFT_OUT)
+    named = ("attempt", "seq", "time", "kind")
+    kept = {
+        name: value for name, value in event.items() if name not in named and (event["kind"], name) not in _LEFT_OUT
+    }
     moment = event["time"]
     return {
         "run": run.number,
@@ -409,7 +425,7 @@ def _event(run: RunRow, event: Event) -> dict[str, object]:
         "seq": _integer(event["seq"]),
         "time": float(moment) if isinstance(moment, (int, float)) else 0.0,
         "kind": str(event["kind"])[:32],
-        "fields": {name: finite(value) for name, value in event.items() if name not in named},
+        "fields": {name: finite(value) for name, value in kept.items()},
     }
 
 

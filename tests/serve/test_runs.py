@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import shutil
 import threading
 import time
 from pathlib import Path
@@ -30,6 +31,16 @@ def request_of(server: Running, output: str, **more: object) -> RunRequest:
 
 def root_of(server: Running) -> Path:
     return server.settings.state.parent
+
+
+RESULTS = ("funnel", "decisions", "failures", "documents/nobody/explain", "shards", "report")
+OWN = [None, None, None, "document.unknown", None, None]
+
+
+def codes_of(http: httpx2.Client, run: str) -> list[str | None]:
+    """The codes of the problems that a run has instead of results."""
+    answers = [http.get(f"/v1/runs/{run}/{path}") for path in RESULTS]
+    return [None if answer.is_success else answer.json()["code"] for answer in answers]
 
 
 @pytest.fixture(scope="module")
@@ -103,13 +114,25 @@ def test_of_a_run_whose_directory_is_gone_nothing_is_told_as_if_it_had_none(work
     aside = output.rename(output.with_name("aside"))
     try:
         with working.http() as http:
-            told = [
-                http.get(f"/v1/runs/{finished}/{path}").json().get("code")
-                for path in ("funnel", "decisions", "failures", "documents/a/explain", "shards", "report")
-            ]
+            told = codes_of(http, finished)
     finally:
         aside.rename(output)
     assert told == ["run.damaged"] * 6
+
+
+@pytest.mark.slow
+def test_a_run_whose_directory_is_that_of_another_run_does_not_show_the_other_as_its_own(tmp_path: Path) -> None:
+    runs: list[str] = []
+    told = []
+    with running(make_settings(tmp_path)) as server, server.client() as client, server.http() as http:
+        for seed in (0, 0, 1):  # the second has the bytes of the first, the third has others
+            shutil.rmtree(tmp_path / "out" / "x", ignore_errors=True)
+            runs.append(client.submit(request_of(server, "x", overrides=[f"seed={seed}"])).id)
+            await_state(client, runs[-1], State.SUCCEEDED)
+            told.append([codes_of(http, run) for run in runs])
+        training = http.post("/v1/trainings", json={"runs": [runs[0]], "output": "model"})
+    assert told == [[OWN], [OWN, OWN], [["run.damaged"] * 6, ["run.damaged"] * 6, OWN]]
+    assert training.json()["detail"] == f"{tmp_path}/out/x holds another run than {runs[0]}"
 
 
 @pytest.mark.slow
