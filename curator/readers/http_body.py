@@ -12,6 +12,7 @@ import re
 import sys
 import zlib
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -32,6 +33,7 @@ _SAMPLE_BYTES = 1445
 _TRAILER_BYTES = 8
 """CRC-32 and length of what a gzip member holds (RFC 1952, section 2.3.1)."""
 _LENGTH_DIGITS = 18
+_PIECE_BYTES = 4096
 _WINDOWS = {"gzip": 16 + zlib.MAX_WBITS, "deflate": zlib.MAX_WBITS}
 
 
@@ -109,7 +111,8 @@ def _unzstd(body: bytes, limit: int) -> tuple[bytes, bool] | None:
 
 
 def _unbrotli(body: bytes, limit: int) -> tuple[bytes, bool] | None:
-    """Of Brotli, which begins with no magic. What does not end is taken for it only where it cannot be text."""
+    """Of Brotli, which begins with no magic. What does not end, or ends before the body does, is taken for it only
+    where it cannot be text."""
     import brotli
 
     stream = brotli.Decompressor()
@@ -117,11 +120,34 @@ def _unbrotli(body: bytes, limit: int) -> tuple[bytes, bool] | None:
     try:
         found: bytes = stream.process(body, limit + 1)[: limit + 1]
     except brotli.error as error:
-        if is_binary:
+        if not is_binary:
+            return None
+        found = _before_end(body)
+        if not found:
             raise OSError(str(error)) from error
-        return None
+        return found, True
     has_ended = stream.is_finished() or len(found) > limit
     return (found, has_ended) if has_ended or is_binary else None
+
+
+def _before_end(body: bytes) -> bytes:
+    """What a stream of Brotli holds that ends before the body does, which browsers and FastWARC read so; nothing where
+    it is damaged. What is within the limit of the body: its stream refuses bytes behind the end, but has then lost what
+    it had unpacked of the same call."""
+    import brotli
+
+    searched, stream = 0, brotli.Decompressor()
+    with suppress(brotli.error):
+        for searched in range(0, len(body), _PIECE_BYTES):
+            stream.process(body[searched : searched + _PIECE_BYTES])
+    stream = brotli.Decompressor()
+    parts = [stream.process(body[:searched])]
+    with suppress(brotli.error):
+        for place in range(searched, len(body)):
+            if stream.is_finished():
+                return b"".join(parts)
+            parts.append(stream.process(body[place : place + 1]))
+    return b""
 
 
 class _Stream(Protocol):

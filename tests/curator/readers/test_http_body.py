@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import random
 import sys
 import zlib
 from contextlib import suppress
@@ -97,6 +98,24 @@ def test_what_is_damaged_within_is_refused(name: str) -> None:
     middle = len(packed) // 2
     with pytest.raises(OSError, match=r"brotli|Zstandard"):
         decode(packed[:middle] + bytes(range(256)) + packed[middle:], None, name, LIMIT)
+
+
+@pytest.mark.parametrize("name", ["gzip", "br", "zstd"])
+@pytest.mark.parametrize("words", [1, 300, 30_000])
+@pytest.mark.parametrize("behind", [b"\r\n", bytes(5), b"x" * 10_000, brotli.compress(b"another page" * 20)])
+def test_what_is_behind_its_end_is_passed_over(name: str, words: int, behind: bytes) -> None:
+    body = "".join(f"Würde {n} und Wort {n * n}. " for n in range(words)).encode()
+    packed = PACK[name](body)
+    assert decode(join([packed, behind], b";a=b"), "chunked", name, LIMIT) == Body(body, True, False)
+    if name == "br":  # the others it refuses, and they are decoded here
+        assert by_fastwarc(packed + behind, "Content-Encoding: br") == body
+
+
+@pytest.mark.parametrize("length", [4095, 4096, 4097, 8192])
+def test_a_stream_may_end_anywhere_in_the_body(length: int) -> None:
+    noise = random.Random(length).randbytes(length)
+    body = next(noise[:size] for size in range(length, 0, -1) if len(brotli.compress(noise[:size])) == length)
+    assert decode(brotli.compress(body) + b"\r\n", None, "br", LIMIT) == Body(body, True, False)
 
 
 @given(body=bodies, data=st.data())
