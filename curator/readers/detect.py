@@ -20,6 +20,7 @@ from typing import TypeVar
 
 from curator.errors import CuratorError, UserError
 from curator.readers.base import InputFile
+from curator.readers.foreign import describe_foreign
 from curator.readers.head import UTF8_BOM, wide_encoding
 from curator.readers.registry import reader_names
 from curator.readers.streams import compression_of, read_head
@@ -51,12 +52,6 @@ EXTENSIONS: Mapping[str, str] = {
 _PACKED_EXTENSIONS = (".gz", ".gzip", ".zst", ".zstd", ".bz2", ".xz")
 _BOOKKEEPING = ("_SUCCESS", "_metadata", "_common_metadata")
 """What Hadoop, Spark and Parquet writers leave beside data."""
-_OTHER_ARCHIVES = (
-    (b"PK\x03\x04", "a ZIP archive"),
-    (b"7z\xbc\xaf\x27\x1c", "a 7z archive"),
-    (b"\x04\x22\x4d\x18", "compressed with LZ4"),
-    (b"Rar!", "a RAR archive"),
-)
 _LINE_FORMATS = ("jsonl", "text", "csv", "tsv")
 _SNIFF_BYTES = 1024
 _JSON_START = re.compile(rb"\[?\s*\{\s*[\"}]")
@@ -66,6 +61,7 @@ SKIPPED_SHOWN = 3
 """Files that are not read for one reason, by name."""
 
 _IS_BOOKKEEPING = "bookkeeping of another system"
+_IS_UNKNOWN = "is of unknown format: neither its extension nor its content tells"
 
 FILES_TOGETHER = 1000
 """Files whose first bytes are asked for, and held, together."""
@@ -357,20 +353,20 @@ def _tell_format(found: _Found, file: InputFile, head: bytes, format: str) -> In
         if found.in_directory:
             return reason
         formats = f"say which it is with --set input.format=NAME: {', '.join(reader_names())}"
-        raise UserError(reason, file=found.path, hint=None if _archive(head) else formats)
+        raise UserError(reason, file=found.path, hint=None if describe_foreign(head) else formats)
     return replace(file, format=chosen)
 
 
 def _choose_format(found: _Found, head: bytes, format: str) -> tuple[str | None, str]:  # noqa: A002
     told = EXTENSIONS.get(extension_of(found.path))
-    archive = _archive(head)
-    if archive is not None:
-        return None, f"is {archive}, which is not read: unpack it first"
+    foreign = describe_foreign(head)
+    if foreign is not None:
+        return None, f"is {foreign}"
     if found.in_directory and Path(found.path).name in _BOOKKEEPING:
         return None, _IS_BOOKKEEPING
     if format == AUTO:
         chosen = told or sniff_format(head) or ("text" if not head and not found.in_directory else None)
-        return chosen, "is of unknown format: neither its extension nor its content tells"
+        return chosen, _IS_UNKNOWN
     if found.in_directory:
         seen = told or sniff_format(head)
         if seen not in (None, format):
@@ -378,11 +374,6 @@ def _choose_format(found: _Found, head: bytes, format: str) -> tuple[str | None,
         if format in _LINE_FORMATS and b"\0" in head and wide_encoding(head) is None:
             return None, f"is binary, not {format}"
     return format, ""
-
-
-def _archive(head: bytes) -> str | None:
-    """What a file is that begins like an archive which is not read."""
-    return next((what for magic, what in _OTHER_ARCHIVES if head.startswith(magic)), None)
 
 
 def _look(path: str, name: str) -> InputFile | None:
@@ -435,11 +426,11 @@ def _nothing_found(given: str, skipped: Sequence[Skipped]) -> UserError:
         return UserError("is an empty directory", file=given, hint="name files, directories or globs")
     seen = Counter(Path(entry.path).suffix or "no extension" for entry in skipped)
     listed = ", ".join(f"{suffix} ({count})" for suffix, count in sorted(seen.items()))
-    return UserError(
-        f"holds no file that can be read; extensions seen: {listed}",
-        file=given,
-        hint=f"formats are told by {' '.join(EXTENSIONS)}, else name one with --set input.format=NAME",
-    )
+    hint = f"formats are told by {' '.join(EXTENSIONS)}, else name one with --set input.format=NAME"
+    reasons = {entry.reason for entry in skipped} - {_IS_BOOKKEEPING}
+    if len(reasons) == 1 and _IS_UNKNOWN not in reasons:
+        hint = f"each {reasons.pop()}"
+    return UserError(f"holds no file that can be read; extensions seen: {listed}", file=given, hint=hint)
 
 
 def _refuse_repeats(files: Sequence[InputFile]) -> None:
