@@ -31,8 +31,8 @@ CREDENTIALS: Final = 2
 NUMBER: Final = 3
 """Digits with separators. Span: from the first sign, bracket or digit to the last digit (or trailing token)."""
 TOKEN: Final = 4
-"""Capitals and digits, digits and a small letter behind them, or letters of any case and digits behind them. Span: the
-token, and the digit in brackets that follows six digits."""
+"""Capitals and digits, digits and a small letter behind them (and `x`, `y` or `z` before seven), or letters of any case
+and digits behind them. Span: the token, and the digit in brackets that follows six digits."""
 IBAN: Final = 5
 """Two letters, two digits, and enough after them, in one token or in groups, perhaps right behind `IBAN`, which is left
 out. Span: as far as groups go."""
@@ -58,6 +58,8 @@ _MIN_IBAN: Final = 15  # Norway
 _MAX_IBAN_BYTES: Final = 48  # 34 characters (ISO 13616) in groups of four
 _MAX_ADDRESS6_BYTES: Final = 45  # RFC 4291, section 2.2, form 3
 _MIN_DIGITS: Final = 7
+_SMALL_X: Final = 120
+"""`x`; no small letters but `y` and `z` follow."""
 """The shortest telephone number that is looked at without a country code."""
 _MAX_DIGITS: Final = 24
 """A run of more digits is looked at token by token; the longest number looked for (a card) has 19."""
@@ -449,7 +451,11 @@ def _token(
             lettered = classes[data[at - 1]] != _DIGIT
             lone = lower == 1 and upper == 0 and 9 <= length <= 18 and lettered
             labelled = labelled or (lettered and 2 <= head <= _MAX_LABEL and head + digits == length - 1)
-            return token, at, TOKEN if lone or (labelled and digits >= _MIN_DIGITS) else 0, at
+            # `x1234567l`, `x1234567-l`: a Spanish number of foreigners.
+            foreign = upper == 0 and head == 1 and data[token] >= _SMALL_X and digits == _MIN_DIGITS and length <= 9
+            joined = at + 1 < end and data[at] == 45 and classes[data[at + 1]] == _LOWER
+            foreign = foreign and (lettered or joined)
+            return token, at, TOKEN if lone or foreign or (labelled and digits >= _MIN_DIGITS) else 0, at
         elif upper > 0:
             stop = _bracketed_end(data, at, end) if head <= _MAX_LABEL and digits == 6 and length == head + 6 else 0
             if stop > 0:

@@ -38,21 +38,26 @@ _TAILS: Final = tuple(
 )
 """What may follow the digits and belong to the number: `12345678 9 ZZ1`, `X1234567-L`, `15 070649 C 103`."""
 _LABEL: Final = re.compile(r"[A-Za-z]{2,}(?=\d)")
-_LABEL_BEFORE: Final = re.compile(r"(?:[A-Za-z]{2,24}|[A-Za-z](?:\.[A-Za-z]){1,4})[-.]\Z")
-"""A label that a hyphen or full stop joins to the number: `DNI-`, `T.C.`, `D.N.I.`."""
-_LABEL_CHARACTERS: Final = 25
+_LABEL_BEFORE: Final = re.compile(r"(?:[A-Za-z]{2,24}|[A-Za-z](?:\.[A-Za-z]){1,4})(?:\.?-|\.)\Z")
+"""A label that a hyphen or full stop joins to the number: `DNI-`, `T.C.`, `D.N.I.`, `D.N.I.-`."""
+_LABEL_CHARACTERS: Final = 26
 _LONG_LABEL: Final = 4
 """Letters of a label that is hardly anything else: `PESEL`, `CUIT`. `RUN`, `SIN` and `CF` begin other codes, too."""
 _NUMBER_WORDS: Final = frozenset(("no", "nr", "num"))
 """Labels that say no more than `number`: what number it is stands before them."""
 _SHORT_NAMES: Final = {
+    "es": re.compile(r"(?<![\w.-])(?i:D\.N\.I|N\.I\.[EF])\.?:?[ \t]{0,2}\Z"),
     "tr": re.compile(r"(?<![\w.-])(?:TC|T\.C\.)(?: ?N[Oo]\.?)?[ \t]?:?[ \t]{0,2}\Z"),
 }
-"""By country, names that are too short to count near a number in a language of another one: in capitals and right
+"""By country, names that are too short to count near a number in a language of another one, or have full stops: right
 before it, with a blank or colon between, they do. `TC10000000146` may be any code."""
 _SHORT_NAME_CHARACTERS: Final = 14
 """What one of `_SHORT_NAMES` can match, and the character before it."""
 _SMALL_LETTER: Final = re.compile(r"\d{8,17}[a-z]")
+_SMALL_BEFORE: Final = re.compile(r"(?<![A-Za-z0-9])[xyz]-?\Z")
+_SMALL_BEHIND: Final = re.compile(r"-?[a-z](?![A-Za-z0-9])")
+_SPANISH: Final = re.compile(r"(?:[XYZ]-?\d{7}|\d{8}|\d\d\.\d{3}\.\d{3})-?[A-Z]")
+"""A Spanish DNI or NIE, whose last letter is the check digit of what stands before it."""
 _OTHER_NUMBERS: Final = frozenset({NUMBER_CUE, VERSION_CUE, PHONE_CUE, CARD_CUE})
 _BETWEEN_BLANKS: Final = re.compile(r"[^ ]+")
 _LEAD: Final = re.compile(r"A*[ -]?")
@@ -156,6 +161,10 @@ def may_be(shape: str) -> bool:
 def find(context: Context) -> list[Span]:
     """The identity number that the body is, perhaps with letters of it before or after; in a run of several numbers
     each one between blanks."""
+    return _find(context) or _find_in_small_letters(context)
+
+
+def _find(context: Context) -> list[Span]:
     letters = _LETTERS_BEFORE.search(context.before[-_LETTERS_BEFORE_CHARACTERS:])
     if letters is not None:
         # `AB 12 34 56 C`, `X-1234567-L`.
@@ -167,13 +176,13 @@ def find(context: Context) -> list[Span]:
             return [span._replace(begin=span.begin - len(lead), end=span.end - len(lead)) for span in found]
     body = context.body
     if _SMALL_LETTER.fullmatch(body) is not None:
-        return find(Context(context.before, body.upper(), context.after, context.language))
+        return _find(Context(context.before, body.upper(), context.after, context.language))
     span = _find_at(context, 0, len(body)) if context.stands_alone else None
     if span is None:
         span = _with_tail(context)
     if span is not None:
         return [span]
-    if context.previous in ("-", ".") and not context.stands_alone:
+    if context.previous in ("-", ".") and (context.before.endswith(".-") or not context.stands_alone):
         return _find_behind_joint(context)
     if body[0].isalpha():
         return _find_behind_label(context)
@@ -185,6 +194,30 @@ def find(context: Context) -> list[Span]:
 
 def find_labelled(context: Context) -> list[Span]:
     """The identity number that the body is behind the letters right before it: `CPF123.456.789-09`."""
+    return _find_labelled(context) or _find_in_small_letters(context)
+
+
+def _find_in_small_letters(context: Context) -> list[Span]:
+    """A Spanish number in small letters, where it is named: `nie-x-1234567-l`, `dni 54.362.315-k`. Without a name, it
+    may be any code."""
+    lead, tail = _SMALL_BEFORE.search(context.before), _SMALL_BEHIND.match(context.after)
+    if tail is None and not context.body[-1].islower():
+        return []
+    begin = 0 if lead is None else lead.start() - lead.end()
+    end = 0 if tail is None else tail.end()
+    before = context.before[:begin] if begin else context.before
+    body = f"{context.before[len(before) :]}{context.body}{context.after[:end]}".upper()
+    # In no language, so that a name alone will do.
+    found = _find(Context(before, body, context.after[end:], "und"))
+    whole = before + body
+    return [
+        span._replace(begin=span.begin + begin, end=span.end + begin)
+        for span in found
+        if _SPANISH.fullmatch(whole.upper(), span.begin + len(before), span.end + len(before)) is not None
+    ]
+
+
+def _find_labelled(context: Context) -> list[Span]:
     letters = len(context.before) - len(context.before.rstrip(string.ascii_letters))
     label = context.before[-letters:]
     whole = Context(context.before[:-letters], label + context.body, context.after, context.language)
@@ -205,7 +238,8 @@ def _find_behind_joint(context: Context) -> list[Span]:
         return []
     lead = label.group()
     whole = Context(context.before[: -len(lead)], lead + context.body, context.after, context.language)
-    found = _find_named(whole, (len(lead),))
+    # The number may begin with a letter of its own: `NIEX-1234567-L`.
+    found = _find_named(whole, (len(lead), len(lead) - 2))
     return [span._replace(begin=span.begin - len(lead), end=span.end - len(lead)) for span in found]
 
 

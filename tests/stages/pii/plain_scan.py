@@ -110,6 +110,8 @@ def token(text: bytes, at: int) -> tuple[list[Candidate], int]:
         return number(text, at + len(body.rstrip(b"0123456789")))
     if re.fullmatch(rb"[0-9]{8,17}[a-z]", body) or LABELLED_SMALL.fullmatch(body):
         return [(at, end, TOKEN)], end
+    if re.match(rb"[xyz][0-9]{7}(?:[a-z](?![0-9A-Za-z])|-[a-z])", text[at : at + 10]):
+        return [(at, end, TOKEN)], end
     if digits == 0 or re.search(rb"[a-z]", body):
         return [], end
     if digits == len(body):
