@@ -1,13 +1,16 @@
-"""Disguised spellings of listed terms: signs for letters, letters of another script, stretched letters, hidden spaces.
+"""Disguised spellings of listed terms: signs for letters, letters of another script, letters in dark circles, in dark
+squares or in brackets, stretched letters, hidden spaces.
 
 A word is looked at only if something about it is odd: a digit or sign among its letters (`w0rd`, `w@rd`), letters of
-Latin beside such of Cyrillic or Greek, a letter three times in a row, a zero-width space inside. It is then brought to
+Latin beside such of Cyrillic or Greek, a letter of white in a dark circle or square or one in brackets (`w🅾rd`,
+`w⒪rd`), a letter three times in a row, a zero-width space inside. It is then brought to
 its skeleton (signs and letters that look alike are one, a stretched letter is single, or else double) and looked up
 among the skeletons of the terms of one word. What stands on the list as it is written is not counted again: the plain
-matcher has it. Other invisible characters, full-width and mathematical letters need nothing here: folding drops or
-replaces them before a unit is hashed, and here before letters are counted.
+matcher has it. Other invisible characters, full-width and mathematical letters and those in light circles or squares
+need nothing here: folding drops or replaces them before a unit is hashed, and here before letters are counted.
 
-Not seen through: a sign for any letter (`w*rd`), letters spelled one by one (`w o r d`), missing and swapped letters.
+Not seen through: a sign for any letter (`w*rd`), letters spelled one by one (`w o r d`), missing and swapped letters,
+and the letters that flags are made of, since the flags of Saint Helena and Italy are no word.
 """
 
 from __future__ import annotations
@@ -98,6 +101,7 @@ _ZERO_WIDTH_SPACE = 0x200B
 _LATIN, _CYRILLIC, _GREEK = 1, 2, 4
 _ZERO, _ONE, _TWO, _THREE = np.uint64(0), np.uint64(1), np.uint64(2), np.uint64(3)
 _FOUR, _FIVE, _SIX = np.uint64(4), np.uint64(5), np.uint64(6)
+_LETTERS = np.uint64(26)
 _SPACE = np.uint8(0x20)
 _CASE = np.uint8(0x20)
 """In what small letters of ASCII differ from capitals."""
@@ -245,14 +249,16 @@ def _is_odd(data: NDArray[np.uint8], place: np.uint64) -> bool:
     twos = (byte >= 0xC3) & (byte <= 0xDF) & (byte == second) & (byte == fourth) & (after == before) & (after == third)
     threes = (byte >= 0xE0) & (byte == third) & (byte == sixth) & (after == second) & (after == fifth)
     threes = threes & (second_after == before) & (second_after == fourth)
-    # Letters of four bytes are mathematical ones, or seldom met. From U+1F000 to U+1FFFF there are pictures.
-    rare = (byte >= 0xF0) & (after != 0x9F)
+    # Letters of four bytes are mathematical ones, or seldom met. From U+1F000 to U+1FFFF there are pictures, but for
+    # enclosed letters, from U+1F100 to U+1F1BF.
+    rare = (byte >= 0xF0) & ((after != 0x9F) | (second_after >= 0x84) & (second_after <= 0x86))
     # A letter of Greek or Cyrillic behind one of ASCII, or before one.
     mixed = (byte >= 0xCD) & (byte <= 0xD4) & _is_ascii_letter(before) | (second >= 0xCD) & (second <= 0xD4) & letter
     euro = (after == 0x82) & (second_after == 0xAC)
     hidden = (after == 0x80) & (second_after == 0x8B)
+    bracketed = (after == 0x92) & (second_after >= 0x9C) & (second_after <= 0xB5)
     stretched = stretched | twos | threes | rare
-    return bool(_is_sign(byte) & beside_word | stretched | mixed | (byte == 0xE2) & (euro | hidden))
+    return bool(_is_sign(byte) & beside_word | stretched | mixed | (byte == 0xE2) & (euro | hidden | bracketed))
 
 
 @inline_kernel
@@ -272,12 +278,21 @@ def _next_odd(data: NDArray[np.uint8], place: np.uint64, end: np.uint64) -> np.u
 
 
 @inline_kernel
+def _enclosed(point: np.uint64) -> np.uint64:
+    """The small letter that an enclosed one shows which folding leaves as it is, or writes with brackets; 0 without."""
+    for first in (np.uint64(0x249C), np.uint64(0x1F110), np.uint64(0x1F150), np.uint64(0x1F170)):
+        if first <= point < first + _LETTERS:
+            return np.uint64(0x61) + point - first
+    return _ZERO
+
+
+@inline_kernel
 def _is_part(point: np.uint64, classes: NDArray[np.uint8]) -> bool:
     """Whether a code point can stand in a word, disguised or not."""
     kind = classes[point]
     if kind & IGNORABLE or kind & CLASS_MASK == EXTEND or kind & CLASS_MASK > UNSPACED_CLASS:
         return True
-    return bool(point in (0x40, 0x24, 0x21, 0x7C, 0x20AC))
+    return bool(point in (0x40, 0x24, 0x21, 0x7C, 0x20AC)) or _enclosed(point) != _ZERO
 
 
 @inline_kernel
@@ -333,11 +348,12 @@ def _read_word(
 ) -> tuple[np.uint64, bool, np.uint64]:
     """The size of the skeleton of a word (0 where it is not disguised), put into `letters`, the folded characters being
     put into `written`; whether a letter is stretched; and the hash of the word as it is written, 0 where a hidden space
-    cuts it."""
+    cuts it or a letter is enclosed."""
     size = _ZERO
     signs = _ZERO
     scripts = np.int64(0)
     hidden = False
+    enclosed = False
     plain = HASH_START
     plain_word = HASH_START
     last_letter = _ZERO
@@ -350,7 +366,11 @@ def _read_word(
             if point == _ZERO_WIDTH_SPACE and size > 0:
                 hidden = True
             continue
+        letter = _enclosed(point)
         target = folds[point]
+        if letter != _ZERO:
+            enclosed = True
+            target = np.int32(letter)
         first = np.uint64(-target)
         count = _ONE
         if target < 0:
@@ -390,9 +410,9 @@ def _read_word(
         if written[item] == written[item - _ONE] and written[item] == written[item - _TWO]:
             stretched = True
     mixed = scripts not in (0, _LATIN, _CYRILLIC, _GREEK)
-    if size < LEAST_WRITTEN or _TWO * inside > size or not (inside > 0 or stretched or mixed or hidden):
+    if size < LEAST_WRITTEN or _TWO * inside > size or not (inside > 0 or stretched or mixed or hidden or enclosed):
         return _ZERO, False, _ZERO
-    return size, stretched, _ZERO if hidden else finish(plain_word)
+    return size, stretched, _ZERO if hidden or enclosed else finish(plain_word)
 
 
 @kernel

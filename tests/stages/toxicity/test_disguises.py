@@ -14,7 +14,7 @@ from tests.stages.toxicity.plain_disguises import count_disguises
 
 TERMS = ("zorblax", "quill", "boob", "mopsat", "зубал", "ზუბალ", "ߞߟߡߣ", "t1lta")
 """Invented words, so that the tests need none of the list."""
-LETTERS = "zorblaxquimpst зубалоахрზუბალߞߟߡߣ𝐳𝐨𝐫𝟎01378459@$!|€2.-\u200b\u00ad\u0301"
+LETTERS = "zorblaxquimpst зубалоахрზუბალߞߟߡߣ𝐳𝐨𝐫𝟎🄾🅾🅞⒪🄞🅰🅩🇴01378459@$!|€2.-\u200b\u00ad\u0301"
 
 
 def count(text: str, language: str = "en") -> int:
@@ -52,6 +52,14 @@ def count(text: str, language: str = "en") -> int:
         "𝐳𝐨𝐨𝐨𝐫𝐛𝐥𝐚𝐱",
         "zo\U0001d428\U0001d5c8rblax",
         "z\U0001d7cerblax",
+        "🅩🅞🅡🅑🅛🅐🅧",
+        "🆉🅾🆁🅱🅻🅰🆇",
+        "z🅾rblax",
+        "⒵⒪⒭⒝⒧⒜⒳",
+        "🄩🄞🄡🄑🄛🄐🄧",
+        "z⒪rblax",
+        "🅉🄾🅁🄱🄻🄰🄰🄰🅇",
+        "🅱00b",
         "zor\u200bblax",
         "zor\u200bb1ax",
         "say z0rblax.",
@@ -75,6 +83,9 @@ def test_a_disguised_term_is_found(text: str) -> None:
         "b0b",
         "8008",
         "2orblax",
+        "🅉🄾🅁🄱🄻🄰🅇 z🄾rblax ⓩⓞⓡⓑⓛⓐⓧ",
+        "🇿🇴🇷🇧🇱🇦🇽",
+        "🅰 🅱🅾🅱 ⒜ 🆗",
         "utf8 x86_64 mp3 10km H2O v1.2 A55 www",
         "0123456789" * 30,
         "",
@@ -106,7 +117,7 @@ def test_the_kernel_finds_what_the_plain_reference_finds(text: str) -> None:
         st.sampled_from(
             [
                 *TERMS,
-                *["z0rblax", "zorb|ax", "zоrblax", "quiiill", "зyбaл", "ზუუუბალ", "b00b"],
+                *["z0rblax", "z🅾rblax", "⒵orblax", "zorb|ax", "zоrblax", "quiiill", "зyбaл", "ზუუუბალ", "b00b"],
                 "!",
                 " ",
                 "a",
