@@ -243,9 +243,12 @@ def test_a_run_with_too_many_broken_records_is_resumed_with_another_rate(
         await_state(client, run.id, State.FAILED)
         sign_in(plain, server)
         plain.goto(f"{server.url}/#/runs/{run.id}")
+        expect(plain.get_by_text("Funnel, so far")).to_be_visible()  # behind which nothing is drawn anew
         plain.get_by_label("Share of records that may fail").fill("0.995")
         plain.get_by_role("button", name="Resume").click()
+        await_that(lambda: client.run(run.id).attempt == 2)
         await_state(client, run.id, State.SUCCEEDED)
+        assert client.run(run.id).request.overrides == ("max_error_rate=0.995",)
         expect(plain.get_by_label("Share of records that may fail")).to_have_count(0)
 
 

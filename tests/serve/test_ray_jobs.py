@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from curator.cluster.dashboard import Dashboard
+from curator.errors import DataError
 from curator.run.directory import RunDirectory
 from curator.run.events import read_events
 from curator.run.verify import verify
@@ -129,6 +130,26 @@ def test_a_cancelled_run_leaves_no_job_and_goes_on_when_it_is_resumed(cluster: D
     ended = {f"curator-{run}-1": "STOPPED", f"curator-{run}-2": "SUCCEEDED"}
     wait_until(lambda: jobs_of(cluster, run) == ended)  # a moment after its run
     assert starts(place, "x") == 2
+
+
+@pytest.mark.long
+def test_a_run_with_too_many_broken_records_goes_on_with_another_rate(cluster: DashboardCluster, place: Place) -> None:
+    broken = place.folder / "in" / "broken.jsonl"
+    broken.parent.mkdir(exist_ok=True)  # `serving` puts whole records beside it
+    broken.write_text("{\n" * 300)
+    place.gate.touch()
+    command = serving(place, cluster).start()
+    try:
+        with command.client() as client:
+            run = client.submit(request_of(place, "x")).id
+            failed = await_state(client, run)
+            assert (failed.state, failed.exit_code) == (State.FAILED, DataError.exit_code)
+            assert "or resume the run with max_error_rate 0." in str(failed.message)
+            client.resume(run, max_error_rate=0.99)
+            assert await_state(client, run).state == State.SUCCEEDED
+            assert client.funnel(run).all["failed"].documents == 300
+    finally:
+        assert command.stop() == 0
 
 
 @pytest.mark.long
