@@ -23,6 +23,17 @@ export function fill(element, ...children) {
   if (held) alike(element, held.called)[held.at]?.focus({ preventScroll: true });
 }
 
+const filled = new WeakMap();
+
+// Fill an element anew where it is about something else than when it was filled last: what lies under a pointer or has
+// been typed stays.
+export function refill(element, about, make) {
+  const now = JSON.stringify(about);
+  if (filled.get(element) === now) return;
+  filled.set(element, now);
+  fill(element, make());
+}
+
 const summed = (details) => details.querySelector("summary").textContent.replace(/[\d,]+/g, "");
 const calling = (one) => `${one.tagName} ${one.getAttribute("href") || one.getAttribute("aria-label") || (one.id ? "" : one.textContent.slice(0, 100))}`;
 const alike = (element, called) => [...element.querySelectorAll("a, button, summary, pre")].filter((one) => calling(one) === called);

@@ -1,7 +1,7 @@
 // One run: live while it works, with its results when it has succeeded.
 
 import { follow, get, post, runPath } from "./client.js";
-import { bytes, count, duration, field, fill, h, say, state, told } from "./elements.js";
+import { bytes, count, duration, field, fill, h, refill, say, state, told } from "./elements.js";
 import { failuresView, funnelView, resultsView } from "./results.js";
 import { ENDED, actions, figure, logView, recordView, tell } from "./work.js";
 
@@ -15,7 +15,7 @@ export async function showRun(main, signal, id) {
   fill(main, head, progress, funnel, failures, results, logs.element, record);
   let run = await get(runPath(id), signal);
   const wrong = tell(signal);
-  let pending = null, recorded = null;
+  let pending = null;
   const rate = h("input", { type: "number", min: "0", max: "1", step: "any" });
   const rateField = field("Share of records that may fail", rate, "max_error_rate; as before where this is empty");
   render();
@@ -23,13 +23,13 @@ export async function showRun(main, signal, id) {
   listen();
 
   function render() {
-    fill(head, h("h1", {}, `${run.recipe} `, h("span", { class: "muted small" }, run.id)), h("p", {}, state(run.state),
-      run.attempt > 1 ? h("span", { class: "muted" }, ` attempt ${run.attempt}`) : null), actions(run.state, act),
+    refill(head, [run.state, run.attempt, run.error, run.message, run.exit_code], () => [
+      h("h1", {}, `${run.recipe} `, h("span", { class: "muted small" }, run.id)), h("p", {}, state(run.state),
+        run.attempt > 1 ? h("span", { class: "muted" }, ` attempt ${run.attempt}`) : null), actions(run.state, act),
       run.message && ENDED.includes(run.state) ? h("div", { class: "warnings" }, h("p", {}, `${run.error || ""}: ${run.message}`)) : null,
-      run.state === "failed" && run.exit_code === BROKEN_INPUT ? rateField : null);
+      run.state === "failed" && run.exit_code === BROKEN_INPUT ? rateField : null]);
     fill(progress, figures());
-    if (run.version !== recorded) fill(record, recordView(run));
-    recorded = run.version;
+    refill(record, run.version, () => recordView(run));
   }
 
   async function act(what) {

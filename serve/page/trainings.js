@@ -1,7 +1,7 @@
 // Trainings: the list, one live with its losses, and the form for a new one.
 
 import { follow, get, post, trainingPath } from "./client.js";
-import { count, digest, duration, field, fill, h, labelsOf, say, state, table, told, when } from "./elements.js";
+import { count, digest, duration, field, fill, h, labelsOf, refill, say, state, table, told, when } from "./elements.js";
 import { ENDED, actions, figure, logView, recordView, tell } from "./work.js";
 
 const LOOK_MILLISECONDS = 700;
@@ -59,19 +59,20 @@ export async function showTraining(main, signal, id) {
   fill(main, head, progress, curve, logs.element, record);
   let training = await get(trainingPath(id), signal);
   const wrong = tell(signal);
-  let pending = null, recorded = null;
+  let pending = null;
   await refresh();
   listen();
 
   function render() {
-    fill(head, h("h1", {}, "Training ", h("span", { class: "muted small" }, training.id)), h("p", {}, state(training.state),
-      training.attempt > 1 ? h("span", { class: "muted" }, ` attempt ${training.attempt}`) : null), actions(training.state, act),
-      training.message && ENDED.includes(training.state) ? h("div", { class: "warnings" }, h("p", {}, `${training.error || ""}: ${training.message}`)) : null,
-      h("p", { class: "muted small" }, "on ", training.runs.map((run, place) => [place ? ", " : "", h("a", { href: `#/runs/${run}` }, run)]),
-        training.progress.shape ? ` · ${training.progress.shape}` : ""));
+    const { state: now, attempt, error, message, runs, progress: { shape } } = training;
+    refill(head, [now, attempt, error, message, shape], () => [
+      h("h1", {}, "Training ", h("span", { class: "muted small" }, training.id)), h("p", {}, state(now),
+        attempt > 1 ? h("span", { class: "muted" }, ` attempt ${attempt}`) : null), actions(now, act),
+      message && ENDED.includes(now) ? h("div", { class: "warnings" }, h("p", {}, `${error || ""}: ${message}`)) : null,
+      h("p", { class: "muted small" }, "on ", runs.map((run, place) => [place ? ", " : "", h("a", { href: `#/runs/${run}` }, run)]),
+        shape ? ` · ${shape}` : "")]);
     fill(progress, figures());
-    if (training.version !== recorded) fill(record, recordView(training));
-    recorded = training.version;
+    refill(record, training.version, () => recordView(training));
   }
 
   async function act(what) {
