@@ -10,7 +10,7 @@ from typing import cast
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from curator.errors import DataError, UserError
+from curator.errors import UserError
 from curator.recipe.model import Recipe
 from curator.registry import stage_class
 from curator.run.directory import RunDirectory
@@ -18,7 +18,7 @@ from curator.run.failures import MEANINGS, Meaning
 from curator.run.journal import CRASH_SENTENCE, is_crash
 from curator.run.manifest import load_manifest
 from curator.run.tally import FAILED
-from curator.storage.parquet import parquet_tables
+from curator.storage.parquet import parquet_tables, read_of_run
 from curator.storage.path import AnyPath, matching
 from curator.verdict import DROP, EDIT, FLAG, REPEAT
 
@@ -143,11 +143,9 @@ def _find_key(folder: AnyPath, key: str) -> list[dict[str, object]]:
 def _rows(folder: AnyPath, condition: pc.Expression, columns: list[str] | None = None) -> list[dict[str, object]]:
     found: list[dict[str, object]] = []
     for path in matching(folder, "*.parquet"):
-        try:
+        with read_of_run(path):
             for table in parquet_tables(path, columns, condition):
                 found.extend(table.to_pylist())
-        except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-            raise DataError("cannot be read", file=str(path), hint="`curator verify` tells what is damaged") from error
     return found
 
 

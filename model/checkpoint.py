@@ -95,7 +95,7 @@ def _read(folder: Path) -> Checkpoint:
     path = folder / STATE
     try:
         values = json.loads(path.read_bytes())
-    except (OSError, ValueError) as error:
+    except (FileNotFoundError, ValueError) as error:
         raise DataError("the state of a checkpoint cannot be read", file=str(path), hint=EARLIER) from error
     if not isinstance(values, dict) or values.get("format") != FORMAT:
         raise DataError(f"is no checkpoint of format {FORMAT}", file=str(path), hint="made by another version?")

@@ -159,6 +159,8 @@ def read_description(directory: ModelDirectory) -> Description:
     except (FileNotFoundError, NotADirectoryError) as error:
         hint = "is this a model? `curator train RUN -o MODEL` makes one"
         raise UserError("there is no training.json", file=str(directory.root), hint=hint) from error
+    except PermissionError:
+        raise
     except (OSError, ValueError) as error:
         raise DataError("cannot be read", file=str(path)) from error
     if not isinstance(values, dict) or values.get("format") != FORMAT:
@@ -181,7 +183,7 @@ def read_own_tokenizer(directory: ModelDirectory, description: Description) -> T
     path = directory.root / description.tokenizer_file
     try:
         tokenizer = read_tokenizer(path.read_bytes(), str(path))
-    except OSError as error:
+    except FileNotFoundError as error:
         raise DataError("the tokenizer of the model is missing", file=str(path)) from error
     if tokenizer.sha256 != description.tokenizer_sha256:
         raise DataError(

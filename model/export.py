@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from curator.errors import CuratorError, DataError, TransientError, UserError
-from curator.run.store import make_folder, put
+from curator.run.store import make_folder, put, storage_error
 from curator.tokenize import Tokenizer, load_tokenizer
 from curator.training import MOST, parse_training_config
 from model.checkpoint import CheckpointWriter
@@ -43,7 +43,10 @@ def export_model(directory: ModelDirectory, output: Path, *, best: bool = False)
     make_folder(output.absolute().parent)
     beside = output.absolute().parent / f".{os.getpid()}-{output.name}"
     try:
-        beside.mkdir()
+        try:
+            beside.mkdir()
+        except OSError as error:
+            raise storage_error(error, output) from error
         # Loaders ask for the framework in the header.
         try:
             save_file(tensors, beside / WEIGHTS, metadata={"format": "pt"})

@@ -25,14 +25,13 @@ from curator.run.pipeline import AnyStage, Pipeline, make_pipeline
 from curator.run.tally import IN, Tally
 from curator.sizes import format_size
 from curator.stage import Column, Columns
+from curator.storage.parquet import read_of_run
 from curator.storage.path import AnyPath, matching, readable
 
 Grouping: TypeAlias = Literal["source", "language"]
 
 GROUPS = ("source", "lang")
 """The columns of `scores/` that say to which group a document belongs."""
-
-DAMAGED = "`curator verify` tells what is damaged"
 
 BATCH_ROWS = 65_536
 MEMORY_SHARE = 0.5
@@ -269,18 +268,14 @@ def _scoring(stage: AnyStage) -> dict[str, object]:
 
 
 def _schema(path: AnyPath) -> pa.Schema:
-    try:
+    with read_of_run(path):
         return pq.read_schema(readable(path))
-    except (pa.ArrowException, OSError) as error:
-        raise DataError("cannot be read", file=str(path), hint=DAMAGED) from error
 
 
 def _read(directory: RunDirectory, columns: list[str]) -> Iterator[pa.RecordBatch]:
     for path in matching(directory.scores, "*.parquet"):
-        try:
+        with read_of_run(path):
             yield from pq.ParquetFile(readable(path)).iter_batches(BATCH_ROWS, columns=columns, use_threads=False)
-        except (pa.ArrowException, OSError) as error:
-            raise DataError("cannot be read", file=str(path), hint=DAMAGED) from error
 
 
 def _scores_of(directory: RunDirectory, stages: Sequence[AnyStage], documents: int) -> Scores:

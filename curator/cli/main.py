@@ -522,14 +522,22 @@ def _exit_code(command: Callable[[], None]) -> int:
     except SystemExit as ended:
         return ended.code if isinstance(ended.code, int) else int(ended.code is not None)
     except CuratorError as error:
-        if error.exit_code == Bug.exit_code:
-            traceback.print_exc()
-        else:
-            from curator.cli.output import print_note
+        return _tell(error)
+    except OSError as error:
+        from curator.cli.refused import refusal
 
-            print_note(f"curator: {error}")
-        return error.exit_code
+        return _tell(refusal(error))
     except Exception:  # noqa: BLE001 (the outermost frame: whatever comes up to here is a bug, and has its exit code)
+        return _tell(None)
+    return 0
+
+
+def _tell(error: CuratorError | None) -> int:
+    """Tell of the error that is being handled, in a line if it is one of ours and no fault; its exit code."""
+    if error is None or error.exit_code == Bug.exit_code:
         traceback.print_exc()
         return Bug.exit_code
-    return 0
+    from curator.cli.output import print_note
+
+    print_note(f"curator: {error}")
+    return error.exit_code

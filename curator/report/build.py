@@ -50,7 +50,7 @@ from curator.run.tally import (
     parse_event,
 )
 from curator.stage import Column, Parameters, Stage
-from curator.storage.parquet import parquet_table
+from curator.storage.parquet import parquet_table, read_of_run
 from curator.storage.path import matching
 from curator.text.tokens import UNIT
 from curator.verdict import DROP, REPEAT
@@ -353,9 +353,9 @@ def _fact(value: object) -> str:
 def _failures(directory: RunDirectory) -> list[Failure]:
     counts: dict[tuple[str, str], int] = {}
     for path in matching(directory.failed, "*.parquet"):
-        for row in (
-            parquet_table(path, ["code", FILE]).group_by(["code", FILE]).aggregate([([], "count_all")]).to_pylist()
-        ):
+        with read_of_run(path):
+            table = parquet_table(path, ["code", FILE])
+        for row in table.group_by(["code", FILE]).aggregate([([], "count_all")]).to_pylist():
             key = (row["code"], row[FILE])
             counts[key] = counts.get(key, 0) + row["count_all"]
     words = {code: meaning.words for code, meaning in MEANINGS.items()}

@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from curator.storage.parquet import read_of_run
 from curator.storage.path import AnyPath, matching, readable
 
 BINS = 48
@@ -59,4 +60,5 @@ def count_scores(
 
 def _batches(scores: AnyPath, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
     for path in matching(scores, "*.parquet"):
-        yield from pq.ParquetFile(readable(path)).iter_batches(columns=list(columns), use_threads=False)
+        with read_of_run(path):
+            yield from pq.ParquetFile(readable(path)).iter_batches(columns=list(columns), use_threads=False)

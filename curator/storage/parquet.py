@@ -3,12 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from curator.errors import DataError
 from curator.storage.path import AnyPath, readable
+
+
+@contextmanager
+def read_of_run(path: AnyPath) -> Iterator[None]:
+    """What reads a file that a run wrote: DataError where it is damaged. A file that may not be read is another matter,
+    and PermissionError."""
+    try:
+        yield
+    except PermissionError:
+        raise
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+        raise DataError("cannot be read", file=str(path), hint="`curator verify` tells what is damaged") from error
 
 
 def open_parquet(path: AnyPath) -> pq.ParquetFile:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -12,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from curator.cli.output import printable
-from tests.command import EXECUTABLE, curator, json_of, told
+from tests.command import EXECUTABLE, curator, json_of, told, unprivileged
 from tests.model.corpora import make_documents, tiny_config, write_run
 
 pytestmark = pytest.mark.slow
@@ -69,6 +70,30 @@ def test_a_model_is_asked_about_its_run_and_about_files(model: Path, run: str, t
     assert [line.split()[0] for line in done.stdout.splitlines()] == ["lang", "all", "fr"]
     unread = "1 record could not be read: text.jsonl in line 3: the line is not valid JSON; the rest is asked about"
     assert done.stderr == f"curator: {unread}\n"
+
+
+def test_what_may_not_be_read_or_written_is_one_line_and_no_reason_to_remove_a_checkpoint(
+    model: Path, run: str, tmp_path: Path
+) -> None:
+    copy = Path(shutil.copytree(model, tmp_path / "model"))
+    for name in ("training.json", "checkpoints/*/state.json", "checkpoints/*/model.safetensors", "tokenizer.model"):
+        path = max(copy.glob(name))
+        path.chmod(0)
+        done = unprivileged("generate", copy, "the house")
+        assert told(done) == f"curator: {path}: cannot be opened: Permission denied (check its permissions)"
+        assert done.returncode == 2
+        path.chmod(0o644)
+    shard = min(Path(shutil.copytree(run, tmp_path / "run")).glob("shards/*.parquet"))
+    shard.chmod(0)
+    done = unprivileged("eval", copy, "--on", tmp_path / "run")
+    assert told(done) == f"curator: {shard}: cannot be opened: Permission denied (check its permissions)"
+    closed = tmp_path / "closed"
+    closed.mkdir(mode=0o555)
+    done = unprivileged("export", copy, "-o", closed / "mixtral")
+    assert told(done) == (
+        f"curator: {closed / 'mixtral'}: cannot be written: Permission denied (choose another output folder)"
+    )
+    assert done.returncode == 2
 
 
 @pytest.mark.long
