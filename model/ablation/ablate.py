@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -11,9 +12,12 @@ from pathlib import Path
 
 import numpy as np
 
-from curator.errors import UserError
+from curator.errors import DataError, UserError
+from curator.plan import make_plan
 from curator.recipe.model import Recipe
+from curator.run.checks import check_recipe
 from curator.run.events import Event
+from curator.run.pipeline import make_pipeline
 from curator.run.store import make_folder, put
 from curator.training import TrainingConfig
 from model.ablation.arms import (
@@ -30,7 +34,7 @@ from model.ablation.arms import (
     train_and_score,
 )
 from model.ablation.compare import Comparison, compare
-from model.ablation.held_out import Split, split_input
+from model.ablation.held_out import Split, check_input, split_input
 from model.ablation.reading import of_lines, reading_of
 from model.data.documents import documents_of_files
 
@@ -78,9 +82,21 @@ def ablate(request: Request, listener: Callable[[Event], None]) -> Outcome:
     reading = reading_of([recipe for _, recipe in request.recipes])
     recipes = [(name, of_lines(recipe)) for name, recipe in request.recipes]
     arms = make_arms(of_lines(reading), recipes, by_stage=request.by_stage, each_stage=request.each_stage)
-    _begin(request, arms, budgets[0].config)
+    for arm in arms:
+        pipeline = make_pipeline(arm.recipe)
+        make_plan(pipeline)
+        check_recipe(pipeline)
+    check_input(request.inputs, reading)
+    is_new = _begin(request, arms, budgets[0].config)
     output = request.output
-    split = split_input(request.inputs, output, reading, request.held_out_share, request.config.seed, request.workers)
+    share = request.held_out_share
+    try:
+        split = split_input(request.inputs, output, reading, share, request.config.seed, request.workers)
+    except (UserError, DataError):
+        # What is to be changed makes another request of it, which would be refused in this folder.
+        if is_new:
+            shutil.rmtree(output, ignore_errors=True)
+        raise
     documents, _ = documents_of_files([str(split.held_out)])
     runs = {}
     for arm in arms:
@@ -139,8 +155,8 @@ def _budgets(request: Request) -> list[Budget]:
     return budgets
 
 
-def _begin(request: Request, arms: Sequence[Arm], config: TrainingConfig) -> None:
-    """Note what is asked for; or hold it against what was asked for before."""
+def _begin(request: Request, arms: Sequence[Arm], config: TrainingConfig) -> bool:
+    """Note what is asked for; or hold it against what was asked for before. Whether it is new."""
     output = request.output
     folders = [folder_of(arm.name) for arm in arms]
     if len(set(folders)) < len(folders):
@@ -165,9 +181,10 @@ def _begin(request: Request, arms: Sequence[Arm], config: TrainingConfig) -> Non
                 file=str(output),
                 hint="repeat the first, or choose another output",
             )
-        return
+        return False
     if output.exists() and (not output.is_dir() or any(output.iterdir())):
         hint = "choose another output" if request.resume else "go on with --resume, or choose another output"
         raise UserError("the output is not empty", file=str(output), hint=hint)
     make_folder(output)
     put(path, (json.dumps(asked, indent=1) + "\n").encode())
+    return True

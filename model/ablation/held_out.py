@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,12 +13,13 @@ import numpy as np
 
 from curator.errors import CuratorError, UserError
 from curator.keys import random_fractions
+from curator.readers.detect import discover
 from curator.recipe import load_recipe_text
 from curator.recipe.model import Recipe
 from curator.run.driver import Request, run
 from curator.run.store import put
 from curator.storage.parquet import parquet_table
-from curator.storage.path import as_path
+from curator.storage.path import as_path, matching
 from model.ablation.reading import with_metadata
 from model.data.shards import Corpus, open_corpus
 
@@ -54,14 +56,14 @@ def split_input(inputs: tuple[str, ...], output: Path, reading: Recipe, share: f
         counts: dict[str, int] = json.loads(record.read_bytes())
         return Split(split.raw, split.held_out, **counts)
     work = output / "work"
-    try:
+    with _told_of_recipes():
         _run(inputs, work / "read", reading, workers)
-    except CuratorError as error:
-        if error.hint is not None and "--set" in error.hint:
-            error.hint = READ_BY_RECIPES
-        raise
+    if not any(matching(work / "read" / "shards", "*.parquet")):
+        raise UserError("there is no document", file=", ".join(inputs), hint="give text to compare the recipes on")
     corpus = open_corpus(str(work / "read"))
     drawn = _draw(corpus, share, seed)
+    if not drawn:
+        raise UserError("no document is held out: no language has two", file=", ".join(inputs), hint="give more input")
     _write(work / "drawn.jsonl", (row for row in _rows(corpus) if row["id"] in drawn))
     _write(work / "rest.jsonl", (row for row in _rows(corpus) if row["id"] not in drawn))
     # The draw may hold a text twice; the run with the index keeps one of them.
@@ -81,6 +83,23 @@ def split_input(inputs: tuple[str, ...], output: Path, reading: Recipe, share: f
     counts = {"raw_documents": raw, "held_out_documents": len(kept), "too_similar": len(similar)}
     put(record, json.dumps(counts).encode())
     return Split(split.raw, split.held_out, **counts)
+
+
+def check_input(inputs: tuple[str, ...], reading: Recipe) -> None:
+    """UserError for an input that is not there, or whose format cannot be told."""
+    with _told_of_recipes():
+        discover(inputs, reading.input.format)
+
+
+@contextmanager
+def _told_of_recipes() -> Iterator[None]:
+    """What to do about the input, in words of `curator ablate`."""
+    try:
+        yield
+    except CuratorError as error:
+        if error.hint is not None and "--set" in error.hint:
+            error.hint = READ_BY_RECIPES
+        raise
 
 
 def _run(inputs: tuple[str, ...], output: Path, recipe: Recipe, workers: int) -> None:

@@ -122,6 +122,36 @@ def test_an_input_that_cannot_be_read_is_told_with_what_recipes_can_say(tmp_path
     assert "input: {fields: {text: NAME}}" in told.value.hint
 
 
+@pytest.mark.parametrize(
+    ("documents", "told"),
+    [
+        (None, "raw.jsonl: does not exist"),
+        ([], r"raw\.jsonl: there is no document"),
+        ([{"text": "the house", "lang": "en"}, {"text": "la maison", "lang": "fr"}], "no language has two"),
+        ([{"content": f"text {number}"} for number in range(200)], "there is no text field"),
+    ],
+    ids=["no file", "no document", "too few", "not read"],
+)
+def test_a_comparison_that_could_not_begin_leaves_its_folder_to_the_next(
+    tmp_path: Path, documents: list[dict[str, str]] | None, told: str
+) -> None:
+    raw = tmp_path / "raw.jsonl"
+    if documents is not None:
+        write_jsonl(raw, documents)
+    with pytest.raises((UserError, DataError), match=told):
+        ablate(request(raw, tmp_path / "out"), lambda event: None)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_recipe_that_cannot_run_is_refused_before_text_is_read(raw: Path, tmp_path: Path) -> None:
+    recipe = load_recipe_text(recipe_text("dedup: {against: [nowhere]}"), "next.yaml")
+    events: list[Event] = []
+    with pytest.raises(UserError, match="nowhere: there is no index"):
+        ablate(request(raw, tmp_path / "out", recipes=(("next", recipe),)), events.append)
+    assert events == []
+    assert not (tmp_path / "out").exists()
+
+
 def test_what_was_done_is_not_done_again(raw: Path, tmp_path: Path) -> None:
     first = ablate(request(raw, tmp_path / "out"), lambda event: None)
     (tmp_path / "out" / "ablation.json").unlink()
