@@ -54,7 +54,7 @@ function runTable(runs) {
     ["documents read", "n wide", (run) => (run.progress.documents ? count(run.progress.documents) : "")],
     ["submitted", "wide", (run) => when(run.created)],
     ["by", "owner wide", (run) => run.owner],
-    ["output", "", (run) => run.output.split("/").pop()],
+    ["output", "place", (run) => run.output.split("/").pop()],
   ], runs, { class: "cards" });
 }
 

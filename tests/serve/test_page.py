@@ -252,7 +252,7 @@ def test_a_run_with_too_many_broken_records_is_resumed_with_another_rate(
         expect(plain.get_by_label("Share of records that may fail")).to_have_count(0)
 
 
-def test_ids_and_owners_stay_whole_beside_a_long_message(plain: Page, served: tuple[Running, list[str]]) -> None:
+def test_ids_times_and_names_stay_whole_beside_a_long_message(plain: Page, served: tuple[Running, list[str]]) -> None:
     server, runs = served
     write_jsonl(server.settings.state.parent / "in" / "fails" / "texts.jsonl", [{"content": "a"}] * 200)
     with server.client() as client:
@@ -263,7 +263,9 @@ def test_ids_and_owners_stay_whole_beside_a_long_message(plain: Page, served: tu
     sign_in(plain, server)
     expect(plain.get_by_text("records could not be read")).to_be_visible()
     # Boxes of a text are as many as its lines.
-    for text in (*(plain.get_by_role("link", name=run) for run in runs), plain.locator("td.owner").first):
+    words = (plain.locator(f"td {kind}").first for kind in ("time", ".state"))
+    cells = (plain.locator(f"td.{kind}").first for kind in ("owner", "place"))
+    for text in (*(plain.get_by_role("link", name=run) for run in runs), *words, *cells):
         lines = "one => { const all = new Range(); all.selectNodeContents(one); return all.getClientRects().length }"
         assert text.evaluate(lines) == 1
 
