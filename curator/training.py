@@ -15,8 +15,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from curator.errors import UserError
-from curator.registry import nearest_or_known
-from curator.validation import first_problem, known_keys
+from curator.validation import first_problem, misspelling
 
 MOST = 1 << 20
 """Of a width, or of what a batch has: no machine can hold more, and products of these do not overflow."""
@@ -210,21 +209,20 @@ def load_training_config(path: Path | None, overrides: Sequence[str] = ()) -> Tr
         if not found:
             raise UserError(f"cannot use --set {override}", hint="expected KEY=VALUE, such as model.size=small")
         _set(values, key.split("."), text, override)
-    return parse_training_config(values, None if path is None else str(path))
+    return parse_training_config(values, None if path is None else str(path), overrides)
 
 
-def parse_training_config(values: object, file: str | None = None) -> TrainingConfig:
-    """The configuration that these values are. UserError names the first key that is wrong, and why."""
+def parse_training_config(values: object, file: str | None = None, overrides: Sequence[str] = ()) -> TrainingConfig:
+    """The configuration that these values are. UserError names the first key that is wrong, why, and where it was
+    given: in the file, or by the last of the overrides that are for it."""
     try:
         return TrainingConfig.model_validate(values)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        if first["type"] == "extra_forbidden":
-            *above, key = first["loc"]
-            known = known_keys(TrainingConfig, above)
-            name = ".".join(map(str, first["loc"]))
-            raise UserError(f"unknown key {name!r}", file=file, hint=nearest_or_known(str(key), known)) from error
-        raise UserError(first_problem(error), file=file, hint="see docs/training.md") from error
+        key = ".".join(str(part) for part in error.errors(include_url=False, include_input=False)[0]["loc"])
+        given = [each for each in overrides if f"{key}.".startswith(f"{each.partition('=')[0]}.")]
+        place = f"--set {given[-1]}" if given else file
+        said, hint = misspelling(error, TrainingConfig) or (first_problem(error), "see docs/training.md")
+        raise UserError(said, file=place, hint=hint) from error
 
 
 def dump_training_config(config: TrainingConfig) -> str:

@@ -5,18 +5,48 @@ from __future__ import annotations
 from types import UnionType
 from typing import TYPE_CHECKING, Annotated, Union, get_args, get_origin
 
+from curator.registry import nearest_or_known
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pydantic import BaseModel, ValidationError
+    from pydantic_core import ErrorDetails
+
+_A_LIST = "expected a list, as in [one, two]"
+_A_MAPPING = "expected a mapping, as in {key: value}"
+_WORDS = {
+    **dict.fromkeys(("tuple_type", "list_type"), _A_LIST),
+    **dict.fromkeys(("dict_type", "mapping_type", "model_type", "model_attributes_type"), _A_MAPPING),
+    "extra_forbidden": "there is no such key",
+    "missing": "is required",
+}
+"""Ours for what pydantic tells in words of Python, by the types of its errors."""
+
+
+def words_of(problem: ErrorDetails) -> str:
+    """Why a value will not do, without its key."""
+    context = problem.get("ctx", {})
+    if problem["type"] == "too_short":
+        return f"expected {context['min_length']} or more, not {context['actual_length']}"
+    return _WORDS.get(problem["type"]) or problem["msg"].removeprefix("Value error, ")
 
 
 def first_problem(error: ValidationError) -> str:
     """The first key that is wrong, and why, without the value: `model.depth: Input should be less than …`."""
     first = error.errors(include_url=False, include_input=False)[0]
     key = ".".join(str(part) for part in first["loc"])
-    what = first["msg"].removeprefix("Value error, ")
-    return f"{key}: {what}" if key else what
+    return f"{key}: {words_of(first)}" if key else words_of(first)
+
+
+def misspelling(error: ValidationError, model: type[BaseModel]) -> tuple[str, str | None] | None:
+    """Of a first problem that is a key which nobody knows: that, and the nearest key or all that there are."""
+    first = error.errors(include_url=False, include_input=False)[0]
+    if first["type"] != "extra_forbidden":
+        return None
+    *above, key = first["loc"]
+    name = ".".join(str(part) for part in first["loc"])
+    return f"unknown key {name!r}", nearest_or_known(str(key), known_keys(model, above))
 
 
 def known_keys(model: type[BaseModel], location: Sequence[int | str]) -> list[str]:

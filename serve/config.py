@@ -18,14 +18,15 @@ streams:
 
 from __future__ import annotations
 
-from ipaddress import IPv4Network, IPv6Network
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
+from typing import Annotated
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
 
 from curator.errors import UserError
-from curator.validation import first_problem
+from curator.validation import first_problem, misspelling
 from serve.places import Allowances
 from serve.states import TERMINAL, State
 from serve.webhooks.addresses import check_url
@@ -65,7 +66,9 @@ class WebhookSection(_Strict):
     secrets: tuple[Path, ...] = Field((), description="files with secrets; a message is signed with each")
     targets: tuple[WebhookTarget, ...] = Field((), description="told of every run and training")
     allow: tuple[str, ...] = Field((), description="what submissions may name: addresses that begin so")
-    networks: tuple[IPv4Network | IPv6Network, ...] = Field((), description="reached though they are not public")
+    networks: tuple[Annotated[IPv4Network | IPv6Network, BeforeValidator(ip_network)], ...] = Field(
+        (), description="reached though they are not public"
+    )
 
     @field_validator("allow")
     @classmethod
@@ -104,7 +107,8 @@ def load_config(path: Path) -> ServiceConfig:
     try:
         config = ServiceConfig.model_validate(values)
     except ValidationError as error:
-        raise UserError(first_problem(error), file=str(path), hint="see docs/service.md") from error
+        said, hint = misspelling(error, ServiceConfig) or (first_problem(error), "see docs/service.md")
+        raise UserError(said, file=str(path), hint=hint) from error
     if config.webhooks.is_used and not config.webhooks.secrets:
         hint = "name a file with at least 24 random bytes in base64"
         raise UserError("webhooks.secrets: webhooks are signed, and no secret is given", file=str(path), hint=hint)

@@ -22,6 +22,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp
 
 from curator.errors import DataError, TransientError, UserError
+from curator.validation import words_of
 from serve.audit import open_auditor
 from serve.context import Service
 from serve.feed import MOST_EVENTS, Feed, News
@@ -192,7 +193,7 @@ def _invalid(_request: Request, error: Exception) -> Response:
     if any(each["type"] == "json_invalid" for each in found):
         return _answer(ProblemError("request.malformed", "the body is not valid JSON"))
     errors = tuple(
-        Violation(place=_plain(".".join(map(str, each["loc"]))), message=_plain(each["msg"])) for each in found
+        Violation(place=_plain(".".join(map(str, each["loc"]))), message=_plain(words_of(each))) for each in found
     )
     detail = "; ".join(f"{each.place}: {each.message}" for each in errors[:3])
     return _answer(ProblemError("request.invalid", detail, errors=errors[:50]))

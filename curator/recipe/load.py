@@ -17,7 +17,7 @@ from curator.errors import UserError
 from curator.recipe.model import Recipe, StageEntry
 from curator.recipe.overlay import OVERLAY_KEYS, Calibration, Origin, Origins, OverlayOrigin
 from curator.registry import nearest, nearest_or_known, stage_class
-from curator.validation import known_keys
+from curator.validation import known_keys, words_of
 
 Value: TypeAlias = "bool | int | float | str | list[Value] | dict[str, Value] | None"
 Location: TypeAlias = "tuple[str | int, ...]"
@@ -402,7 +402,7 @@ def _explain(
         return UserError(
             f"{where}{name} is not a mapping", file=label, hint=f"with {', '.join(known)}" if known else None
         )
-    message = first["msg"].removeprefix("Value error, ")
+    message = words_of(first)
     given = first["input"]
     is_key = first["loc"][-1:] == ("[key]",)  # which the place has named
     shown = f" (got {given!r})" if isinstance(given, (str, int, float, bool)) and not is_key else ""

@@ -218,10 +218,10 @@ def test_an_alignment_that_is_none_is_refused(
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ('{"origin": null, "groups": []}', "tied: Field required"),
-        ('{"origin": {"place": "/m"}, "groups": [], "tied": []}', "origin.step: Field required"),
-        ('{"origin": null, "groups": [3], "tied": []}', "groups.0: Input should be a valid array"),
-        ("[]", "Input should be an object"),
+        ('{"origin": null, "groups": []}', "tied: is required"),
+        ('{"origin": {"place": "/m"}, "groups": [], "tied": []}', "origin.step: is required"),
+        ('{"origin": null, "groups": [3], "tied": []}', "groups.0: expected a list"),
+        ("[]", "expected a mapping"),
         ("{", "Invalid JSON"),
     ],
 )

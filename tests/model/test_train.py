@@ -312,17 +312,17 @@ def test_a_state_without_one_of_its_parts_is_refused_by_name(
     values = json.loads(path.read_text())
     del values["state"][key]
     path.write_text(json.dumps(values))
-    with pytest.raises(DataError, match=f"is no state of a training: {key}: Field required"):
+    with pytest.raises(DataError, match=f"is no state of a training: {key}: is required"):
         train(Request((place,), output, tiny_config(steps=9), resume=True))
 
 
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        ({"shape": {}}, r"shape\.vocabulary: Field required"),
+        ({"shape": {}}, r"shape\.vocabulary: is required"),
         ({"tokenizer": {"file": "../../secret", "sha256": ""}}, r"tokenizer\.file: Input should be 'tokenizer\.model'"),
-        ({"sources": [{}]}, r"sources\.0\.place: Field required"),
-        ({"config": []}, "config: Input should be a valid dictionary"),
+        ({"sources": [{}]}, r"sources\.0\.place: is required"),
+        ({"config": []}, "config: expected a mapping"),
         ({"config": {"step": 1}}, r"unknown key 'step' \(did you mean 'steps'\?\)"),
     ],
 )
