@@ -93,7 +93,8 @@ class Lifecycle(Generic[Shown]):
             row = self._own(writer, id, principal)
             state = State(row.state)
             if state.is_terminal:
-                raise ProblemError(f"{self.kind}.ended", f"it is {state}")
+                verb = "has" if state in (State.SUCCEEDED, State.FAILED) else "is"
+                raise ProblemError(f"{self.kind}.ended", f"it {verb} {state}")
             attempt = writer.attempt_of(row)
             if state == State.QUEUED:
                 writer.take(row, row.attempt, CancelQueued(), principal.name)

@@ -38,6 +38,8 @@ class ServeOptions:
 def serve_command(options: ServeOptions, as_json: bool) -> None:
     """Serve until the process is told to end."""
     check_installed()
+    from curator.recipe.model import Input
+    from curator.run.memory import workers_within
     from serve.config import ServiceConfig, load_config
     from serve.places import Places, root_of
     from serve.server import build, check_exposure, listen, run
@@ -46,6 +48,9 @@ def serve_command(options: ServeOptions, as_json: bool) -> None:
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     for name in ("alembic", "uvicorn.error"):
         logging.getLogger(name).setLevel(logging.WARNING)
+    workers, memory_bytes = options.workers or len(os.sched_getaffinity(0)), parse_memory(options.memory)
+    if options.ray_jobs is None:
+        workers_within(workers, memory_bytes, Input().max_document_bytes)  # a run that asks for nothing has this
     state = (options.state or default_state()).absolute()
     config = ServiceConfig() if options.config is None else load_config(options.config)
     places = Places(
@@ -60,8 +65,8 @@ def serve_command(options: ServeOptions, as_json: bool) -> None:
         port=options.port,
         places=places,
         concurrency=options.runs,
-        workers=options.workers or len(os.sched_getaffinity(0)),
-        memory_bytes=parse_memory(options.memory),
+        workers=workers,
+        memory_bytes=memory_bytes,
         hosts=options.hosts,
         origins=options.origins,
         audit_key=options.audit_key,
@@ -98,4 +103,4 @@ def _jobs_address(options: ServeOptions) -> str | None:
     from curator.cluster.dashboard import cluster_address
 
     require("ray", extra="ray")
-    return cluster_address(options.ray_jobs)
+    return cluster_address(options.ray_jobs, "--ray-jobs")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy.exc import DBAPIError
 
-from curator.errors import TransientError, UserError
+from curator.errors import UserError
 
 if TYPE_CHECKING:
     from serve.audit import Auditor
@@ -34,7 +34,8 @@ def open_store(
     url: str | None, state: Path | None, audit_key: Path | None, *, create: bool = False
 ) -> Iterator[OpenStore]:
     """The store of a service, made where it is not there and `create`. TransientError where it does not answer,
-    UserError where it is not there, or its audit log has another key."""
+    UserError where it is not there, may not be opened, or its audit log has another key, DataError where it is
+    damaged."""
     check_installed()
     from serve.audit import open_auditor
     from serve.settings import Settings, default_state, default_store
@@ -53,7 +54,7 @@ def open_store(
             auditor = open_auditor(session, settings.audit_key_file)
         yield OpenStore(database, auditor, Tokens(database, auditor), f"shell:{getpass.getuser()}")
     except DBAPIError as error:
-        raise TransientError("the store does not answer", file=database.shown, hint="is the database up?") from error
+        raise database.problem(error) from error
     finally:
         database.close()
 

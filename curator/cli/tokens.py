@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 
 from curator.cli.output import print_json, print_line, print_note, print_table
-from curator.cli.store import open_store
+from curator.cli.store import check_installed, open_store
 from curator.errors import UserError
 
 _DAY_SECONDS = 86_400.0
@@ -24,13 +24,16 @@ def tokens_create_command(
     as_json: bool,
 ) -> None:
     """Make a token and print it."""
+    check_installed()
+    from serve.tokens import SCOPES
+
+    chosen = next((known for known in SCOPES if known == scope), None)
+    if chosen is None:
+        raise UserError(f"there is no scope {scope!r}", hint=f"one of: {', '.join(SCOPES)}")
+    if days == 0:
+        raise UserError("--days 0: such a token is never good", hint="leave it out for a token without end")
     expires = None if days is None else time.time() + days * _DAY_SECONDS
     with open_store(store, state, audit_key, create=True) as opened:
-        from serve.tokens import SCOPES
-
-        chosen = next((known for known in SCOPES if known == scope), None)
-        if chosen is None:
-            raise UserError(f"there is no scope {scope!r}", hint=f"one of: {', '.join(SCOPES)}")
         token = opened.tokens.create(name, chosen, expires, opened.actor)
     if as_json:
         print_json({"name": name, "scope": scope, "expires": expires, "token": token})

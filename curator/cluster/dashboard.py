@@ -185,24 +185,25 @@ _OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 _PACKAGES = "/api/packages/gcs"
 
-_HINT = "--address is http://HOST:8265 of the cluster's head; `ray status` there tells whether it is up"
+_HINT = "the address is http://HOST:8265 of the cluster's head; `ray status` there tells whether it is up"
 
 
-def cluster_address(given: str) -> str:
-    """The address in one form. UserError where it is no HTTP address, or has a password in it."""
+def cluster_address(given: str, option: str = "--address") -> str:
+    """The address in one form. UserError where it is no HTTP address, or has a password in it; `option` is that which
+    has it."""
     text = given.rstrip("/")
     text = text if "://" in text else f"http://{text}"
     try:
         parts = urlsplit(text)
         port = parts.port
     except ValueError as error:
-        raise UserError(f"--address {given}: {error}", hint=_HINT) from error
+        raise UserError(f"{option} {given}: {error}", hint=_HINT) from error
     if parts.username is not None or parts.password is not None:
-        raise UserError("--address has a name or password in it", hint="a token goes into RAY_AUTH_TOKEN")
+        raise UserError(f"{option} has a name or password in it", hint="a token goes into RAY_AUTH_TOKEN")
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
-        raise UserError(f"--address {given} is no address of a Ray dashboard", hint=_HINT)
+        raise UserError(f"{option} {given} is no address of a Ray dashboard", hint=_HINT)
     if port is None:
-        raise UserError(f"--address {given} has no port", hint=_HINT)
+        raise UserError(f"{option} {given} has no port", hint=_HINT)
     return text
 
 

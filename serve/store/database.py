@@ -10,6 +10,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib.resources import files
 from pathlib import Path
+from sqlite3 import (
+    SQLITE_CANTOPEN,
+    SQLITE_CORRUPT,
+    SQLITE_FULL,
+    SQLITE_NOTADB,
+    SQLITE_PERM,
+    SQLITE_READONLY,
+)
 
 from alembic import command
 from alembic.config import Config
@@ -21,7 +29,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from curator.errors import TransientError, UserError
+from curator.errors import CuratorError, DataError, TransientError, UserError
 from curator.run.store import OWNER_ONLY, make_folder
 
 BUSY_SECONDS = 10.0
@@ -36,6 +44,9 @@ _LOCK = 7_226_183_001
 """The advisory lock of writers on PostgreSQL: any number that nobody else uses."""
 
 _READ_ONLY = "curator_read_only"
+
+NO_URL = "--store is not the URL of a store"
+URLS = "sqlite:///FILE or postgresql://USER@HOST/NAME"
 
 
 class Database:
@@ -65,9 +76,24 @@ class Database:
                 command.upgrade(configuration, revision)
                 connection.commit()
         except DBAPIError as error:
-            raise TransientError(
-                f"the store does not answer: {_first_line(error)}", file=self.shown, hint="is the database up?"
-            ) from error
+            raise self.problem(error) from error
+
+    def problem(self, error: DBAPIError) -> CuratorError:
+        """What stands in the way of the store: a file that is none or may not be opened, or a database that does not
+        answer, which may go well when tried again."""
+        said = _first_line(error)
+        if not self.is_sqlite:
+            return TransientError(f"the store does not answer: {said}", file=self.shown, hint="is the database up?")
+        # The lower byte is the code of which the whole is a kind.
+        code = getattr(error.orig, "sqlite_errorcode", 0) & 0xFF
+        if code in (SQLITE_NOTADB, SQLITE_CORRUPT):
+            hint = "restore it from a copy, or name another with --state or --store"
+            return DataError(f"the store is damaged, or none: {said}", file=self.shown, hint=hint)
+        if code in (SQLITE_CANTOPEN, SQLITE_READONLY, SQLITE_PERM):
+            hint = "check the permissions of the file and its folder, or name another with --state or --store"
+            return UserError(f"the store cannot be opened: {said}", file=self.shown, hint=hint)
+        hint = "free some space, then try again" if code == SQLITE_FULL else "try again"
+        return TransientError(f"the store does not answer: {said}", file=self.shown, hint=hint)
 
     @property
     def shown(self) -> str:
@@ -121,11 +147,11 @@ def parse_url(url: str) -> URL:
         parsed = make_url(url)
         backend = parsed.get_backend_name()
     except (ArgumentError, NoSuchModuleError, ValueError) as error:
-        raise UserError("is not the URL of a store", hint="sqlite:///FILE or postgresql://USER@HOST/NAME") from error
+        raise UserError(NO_URL, hint=URLS) from error
     if backend == "postgresql":
         return parsed.set(drivername="postgresql+psycopg")
     if backend != "sqlite" or not parsed.database or parsed.database == ":memory:":
-        raise UserError("is not the URL of a store", hint="sqlite:///FILE or postgresql://USER@HOST/NAME")
+        raise UserError(NO_URL, hint=URLS)
     return parsed.set(drivername="sqlite+pysqlite")
 
 

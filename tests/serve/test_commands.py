@@ -45,6 +45,8 @@ def test_a_run_is_submitted_followed_listed_and_shown(working: Running, tmp_path
     shown = invoke(working, "runs", "show", found["id"])
     assert [line.split()[3] for line in shown.splitlines()[-4:]] == ["queued", "starting", "running", "succeeded"]
     assert "[4/4] write" in invoke(working, "runs", "logs", found["id"])
+    with pytest.raises(UserError, match="the run has ended: it has succeeded"):
+        invoke(working, "runs", "cancel", found["id"])
 
 
 @pytest.mark.slow

@@ -309,7 +309,8 @@ def test_others_runs_are_ended_by_admins_alone_and_high_priorities_are_theirs(re
         assert (urgent.status_code, urgent.json()["code"]) == (403, "token.scope")
         assert user.post(f"/v1/runs/{own}/cancel").json()["state"] == "cancelled"
         assert admin.post(f"/v1/runs/{run}/cancel").json()["state"] == "cancelled"
-        assert admin.post(f"/v1/runs/{run}/cancel").json()["code"] == "run.ended"
+        ended = admin.post(f"/v1/runs/{run}/cancel").json()
+        assert (ended["code"], ended["detail"]) == ("run.ended", "it is cancelled")
 
 
 def test_a_queued_run_that_was_cancelled_is_resumed_in_another_attempt(resting: Running) -> None:

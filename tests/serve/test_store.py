@@ -268,9 +268,13 @@ def test_a_url_that_names_no_store_is_refused(url: str) -> None:
         Database(url)
 
 
-def test_a_database_that_is_down_is_told(tmp_path: Path) -> None:
+def test_a_database_that_is_down_may_be_up_again_and_a_folder_is_none(tmp_path: Path) -> None:
     (tmp_path / "service.db").mkdir()
-    database = Database(f"sqlite:///{tmp_path}/service.db")
-    with pytest.raises(TransientError):
-        database.upgrade()
-    database.close()
+    for url, kind in (
+        ("postgresql://nobody@127.0.0.1:9/nothing", TransientError),
+        (f"sqlite:///{tmp_path}/service.db", UserError),
+    ):
+        database = Database(url)
+        with pytest.raises(kind):
+            database.upgrade()
+        database.close()

@@ -18,7 +18,7 @@ from serve.server import check_exposure
 from serve.settings import Settings, is_loopback
 from serve.store import Database
 from serve.tokens import Tokens
-from tests.command import curator, told
+from tests.command import curator, told, unprivileged
 
 
 @pytest.fixture
@@ -146,8 +146,33 @@ def test_what_the_commands_refuse_is_one_line(tmp_path: Path) -> None:
         assert "there is no store of a service here" in told(curator(*command, *state))
     assert not (tmp_path / "state").exists()
     assert "there is no scope 'all'" in told(curator("tokens", "create", "x", "--scope", "all", *state))
+    assert "such a token is never good" in told(curator("tokens", "create", "x", "--days", "0", *state))
+    assert "--memory 1 MB is too little" in told(curator("serve", "--memory", "1MB", "--port", "0", *state))
+    assert "--ray-jobs head has no port" in told(curator("serve", "--ray-jobs", "head", "--port", "0", *state))
+    assert not (tmp_path / "state").exists()
     endless = CliRunner().invoke(app, ["tokens", "create", "x", "--days", "inf", *state])
     assert endless.exit_code == 2
     exposed = curator("serve", "--host", "0.0.0.0", "--port", "0", *state)  # noqa: S104 (what is refused)
     assert exposed.returncode == 2
     assert "no token is configured" in told(exposed)
+
+
+@pytest.mark.slow
+def test_a_store_that_cannot_be_opened_is_no_database_that_is_away(tmp_path: Path) -> None:
+    garbage = tmp_path / "garbage.db"
+    garbage.write_text("not a database, by far " * 100)
+    closed = tmp_path / "closed"
+    closed.mkdir(mode=0o555)
+    for command in (("serve", "--port", "0"), ("tokens", "list")):
+        done = curator(*command, "--state", tmp_path / "state", "--store", f"sqlite:///{garbage}")
+        assert done.returncode == 3
+        assert "garbage.db: the store is damaged, or none: file is not a database (restore it" in told(done)
+    done = unprivileged("serve", "--port", "0", "--state", closed)
+    assert done.returncode == 2
+    assert "service.db: the store cannot be opened: unable to open database file (check the perm" in told(done)
+    done = curator("serve", "--port", "0", "--state", tmp_path / "state", "--store", "postgresql://a:b@127.0.0.1:9/x")
+    assert done.returncode == 75
+    assert "(is the database up?)" in told(done)
+    done = curator("serve", "--port", "0", "--state", tmp_path / "state", "--store", "mysql://a:swordfish@h/x")
+    assert told(done).startswith("curator: --store is not the URL of a store (")
+    assert "swordfish" not in told(done)

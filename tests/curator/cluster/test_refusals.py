@@ -56,7 +56,7 @@ def refused(address: str, folder: Path) -> str:
 
 def test_an_address_where_nothing_listens(tmp_path: Path) -> None:
     address = f"http://127.0.0.1:{free_port()}"
-    assert f"no Ray dashboard answers at {address} (--address is http://HOST:8265" in refused(address, tmp_path)
+    assert f"no Ray dashboard answers at {address} (the address is http://HOST:8265" in refused(address, tmp_path)
 
 
 @pytest.mark.parametrize(("answer", "status"), [(b"<html>", 200), (b"", 404), (b"[]", 200), (b'{"a": 1}', 200)])
@@ -91,5 +91,7 @@ def test_an_address_has_one_form(given: str, expected: str) -> None:
     "given", ["", "head", "ray://head:10001", "http://head:x", "http://u:p@head:1", "http://h:1/?a"]
 )
 def test_what_is_no_address_is_refused(given: str) -> None:
-    with pytest.raises(UserError, match="--address"):
-        cluster_address(given)
+    for option in ("--address", "--ray-jobs"):
+        with pytest.raises(UserError, match=f"^{option} ") as caught:
+            cluster_address(given, option)
+        assert not caught.value.hint or "--" not in caught.value.hint
