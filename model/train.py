@@ -23,7 +23,7 @@ from model.beginning import Beginning, choose_beginning
 from model.build import describe_shape
 from model.checkpoint import CheckpointWriter, checkpoints, latest, sweep_unfinished
 from model.data.batch import Batch
-from model.data.loader import Loader
+from model.data.loader import Loader, shares_of
 from model.data.shards import Corpus, need_languages, open_corpus
 from model.data.validation import validation_batches
 from model.directory import (
@@ -103,6 +103,7 @@ def train(
         _refuse_used(directory, request)
     corpora = [open_corpus(run) for run in request.runs]
     need_languages(corpora, request.config.data.languages)
+    shares_of(corpora, request.config.data)  # weights that will not do are told before a tokenizer is trained
     # Every rank trains the same one; the first tells of it.
     tokenizer = _tokenizer(request, directory, corpora, () if ranks.rank else listeners, resuming=resuming)
     beginning = choose_beginning(request.initialise_from, request.alignment, directory, tokenizer, resuming=resuming)

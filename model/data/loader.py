@@ -29,7 +29,8 @@ def shares_of(corpora: Sequence[Corpus], section: DataSection) -> list[float]:
     """The share of tokens of each corpus: as given, else by size. They sum to 1."""
     weights = list(section.weights) or [float(corpus.text_bytes) for corpus in corpora]
     if len(weights) != len(corpora):
-        raise UserError(f"{len(corpora)} runs and {len(weights)} weights", hint="data.weights has one number for each")
+        said = f"weights in data.weights: {len(weights)}, runs: {len(corpora)}"
+        raise UserError(said, hint="give one for each run, in their order")
     if min(weights) <= 0:
         raise UserError("a run has a weight that is not above 0", hint="leave out a run that is not to be trained on")
     return [weight / sum(weights) for weight in weights]

@@ -258,6 +258,19 @@ def test_an_empty_language_is_said_before_anything_is_written(
     assert not (tmp_path / "model").exists()
 
 
+@pytest.mark.parametrize(
+    ("weights", "told"), [((1, 2), "weights in data.weights: 2, runs: 1"), ((0,), "a weight that is not above 0")]
+)
+def test_weights_that_will_not_do_are_said_before_a_tokenizer_is_trained(
+    tmp_path: Path, place: str, weights: tuple[float, ...], told: str
+) -> None:
+    events: list[Event] = []
+    with pytest.raises(UserError, match=told):
+        train(Request((place,), tmp_path / "model", tiny_config(data__weights=weights)), (events.append,))
+    assert events == []
+    assert not (tmp_path / "model").exists()
+
+
 def test_a_checkpoint_with_nan_is_refused_and_left(tmp_path: Path, place: str, trained: Path) -> None:
     output = tmp_path / "model"
     shutil.copytree(trained, output)
