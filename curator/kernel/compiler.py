@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping
+from functools import cache
 from pathlib import Path
 from types import FunctionType
 from typing import Any
@@ -57,6 +59,7 @@ class _Cache(FunctionCache):
 
     def _save_overload(self, types: object, result: Any) -> None:
         super()._save_overload(types, result)  # type: ignore[no-untyped-call]
+        _tell()
         self._export(self._impl.reduce(result))
 
     def _export(self, kept: Any) -> None:
@@ -76,3 +79,12 @@ class _Cache(FunctionCache):
             {name: [dtype.str for dtype in each] for name, each in constants.items()},
         )
         machine_code.save(self.path, code, objects, numba.__version__, calls)
+
+
+@cache
+def _tell() -> None:
+    """Say on a terminal, once, why so little happens: to compile what a recipe needs takes most of a minute."""
+    if sys.stderr.isatty():
+        # Over the line of a progress bar, which is drawn again below it.
+        sys.stderr.write("\r\x1b[Kcurator: loops are compiled for this machine; later runs find them\n")
+        sys.stderr.flush()

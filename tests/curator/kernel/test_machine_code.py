@@ -2,6 +2,8 @@
 
 import json
 import os
+import pty
+import select
 import subprocess
 import sys
 from pathlib import Path
@@ -93,6 +95,21 @@ def run(folder: Path, **variables: str) -> dict[str, object]:
     )
     said: dict[str, object] = json.loads(done.stdout)
     return said
+
+
+def test_a_terminal_is_told_once_that_something_is_compiled(folder: Path) -> None:
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])}
+    command = [sys.executable, str(folder / "use.py")]
+    terminal, stderr = pty.openpty()
+    told = []
+    for _ in range(2):
+        subprocess.run(command, env=environment, check=True, stdout=subprocess.DEVNULL, stderr=stderr)
+        is_told, _, _ = select.select([terminal], [], [], 0)
+        told.append(os.read(terminal, 10_000) if is_told else b"")
+    os.close(terminal)
+    os.close(stderr)
+    assert told[0].count(b"curator: loops are compiled for this machine") == 1
+    assert b"compiled" not in told[1]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="machine code is kept on Linux alone")
