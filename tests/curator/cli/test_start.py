@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tests.command import curator
+
 NOT_NEEDED = (
     *("numba", "pandas", "langcodes", "phonenumbers.geocoder", "sqlite3", "pyarrow.acero", "pyarrow.dataset"),
     *("pyarrow.csv", "stages.augmentation.apertium", "stages.augmentation.substitution.english", "ray", "torch"),
@@ -44,3 +46,9 @@ def test_a_run_loads_and_builds_nothing_that_it_does_not_need(tmp_path: Path) ->
     for name in ("first", "second"):
         done = subprocess.run([*command, str(tmp_path / name)], capture_output=True, text=True, check=True)
     assert done.stderr.splitlines()[-1] == "0 [] ['process'] None False"
+
+
+def test_ctrl_c_while_modules_are_loaded_ends_quietly(tmp_path: Path) -> None:
+    (tmp_path / "typer.py").write_text("raise KeyboardInterrupt\n")
+    done = curator("--help", env={"PYTHONPATH": str(tmp_path)})
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
