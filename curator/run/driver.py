@@ -338,7 +338,7 @@ class _Driver:
     def _as_before(self, folder: AnyPath, inputs: Iterator[ReadInput]) -> Iterator[ReadInput]:
         """Inputs of a phase that an attempt before may have read. DataError where a stream is another since."""
         for item in inputs:
-            before = committed(folder, item.name) if item.held_bytes else None
+            before = committed(folder, item.name) if any(split.data is not None for split in item.splits) else None
             for split, known in zip(item.splits, [] if before is None else _digests(before), strict=False):
                 if split.data is not None and known[1] != load_reader(split.file.format).digest(split):
                     raise DataError("is not what it was when the run began", file=split.file.name, hint=START_AGAIN)

@@ -75,7 +75,7 @@ def _splits_of(
     """Each file with its splits."""
 
     def begin(file: InputFile) -> tuple[InputFile, Iterable[Split]]:
-        splits = load_reader(file.format).splits(file, options, split_bytes)
+        splits = iter(load_reader(file.format).splits(file, options, split_bytes))
         begun = itertools.islice(splits, 1) if _is_small_object(file) else ()
         return file, itertools.chain([*begun], splits)
 
