@@ -126,6 +126,9 @@ def _wait(submitted: Submitted, as_json: bool) -> Progress:
         progress.close()
 
 
+_UNSEEN = "is not seen from here; where it was removed, --resume makes it anew"
+
+
 def _tell(sentence: str) -> None:
     print_note(f"curator: {sentence}")
 
@@ -140,7 +143,7 @@ def _note(submitted: Submitted) -> None:
     }
     _tell(said[submitted.standing])
     if submitted.standing == "finished" and not sees(record.directory):
-        _tell(f"{record.directory} is not seen from here; where it was removed, --resume makes it anew")
+        _tell(f"{record.directory} {_UNSEEN}")
 
 
 def _print_submitted(submitted: Submitted, as_json: bool) -> None:
@@ -186,7 +189,7 @@ def _print_end(record: RunRecord, progress: Progress, as_json: bool) -> None:
         _tell(f"run {record.id}: {what}; {go_on} with `curator runs {command} {record.id}`")
         return
     if manifest is None:
-        _tell(f"run {record.id} is finished; {directory.root} is not seen from here")
+        _tell(f"run {record.id} is finished; {directory.root} {_UNSEEN}")
         return
     print_funnel(manifest)
     print_line()

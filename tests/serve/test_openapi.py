@@ -147,7 +147,7 @@ def test_whatever_is_sent_is_answered_as_the_document_says(unbounded: Running, s
         answer = client.request(method, sent.path, params=sent.query, headers=sent.headers, json=sent.body)
     known = dig(operation, "responses")
     status = str(answer.status_code)
-    if status not in known:
+    if status not in known or ("%2F" in sent.path and answer.json().get("code") == "route.unknown"):
         # A path that a part of itself has turned into another.
         assert answer.json()["code"] in ("route.unknown", "route.method", "token.missing"), answer.text
     elif answer.headers["content-type"] == "application/problem+json":
