@@ -15,8 +15,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from measure import Measured, measure
-from pipeline import first_lines
+from measure import Measured
+from pipeline import first_lines, run
 
 FOLDER_FILES = 1000
 
@@ -29,6 +29,7 @@ def main() -> None:
     parser.add_argument("--recipe", default="web")
     parser.add_argument("--repeat", type=int, default=3)
     arguments = parser.parse_args()
+    options = argparse.Namespace(recipe=arguments.recipe, workers=1, memory="4GB")
     records = first_lines(arguments.corpus, arguments.documents)
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
@@ -40,8 +41,8 @@ def main() -> None:
             path.write_bytes(record)
         one, many = [], []
         for number in range(arguments.repeat):
-            one.append(process(together, root / f"one-{number}", arguments.recipe))
-            many.append(process(apart, root / f"many-{number}", arguments.recipe))
+            one.append(run(options, together, root, 2 * number))
+            many.append(run(options, apart, root, 2 * number + 1))
         read = {documents_read(done) for done in (*one, *many)}
         if read != {len(records)}:
             sys.exit(f"not every document was read: {sorted(read)}")
@@ -50,15 +51,6 @@ def main() -> None:
         f"{len(records):,} documents, {sum(map(len, records)) / 1e6:.1f} MB: {in_one:.2f} CPU s in one file, "
         f"{in_many:.2f} in as many files, {1e3 * (in_many - in_one) / len(records):.2f} ms a file"
     )
-
-
-def process(source: Path, run: Path, recipe: str) -> Measured:
-    """One `curator process`; ends the benchmark when it fails."""
-    options = ["-o", str(run), "-r", recipe, "--workers", "1", "--json"]
-    done = measure([sys.executable, "-m", "curator", "process", str(source), *options])
-    if done.returncode:
-        sys.exit(done.stderr)
-    return done
 
 
 def documents_read(done: Measured) -> int:

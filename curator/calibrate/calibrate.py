@@ -25,7 +25,7 @@ from curator.run.pipeline import AnyStage, Pipeline, make_pipeline
 from curator.run.tally import IN, Tally
 from curator.sizes import format_size
 from curator.stage import Column, Columns
-from curator.storage.parquet import read_of_run
+from curator.storage.parquet import batches_of_run, read_of_run
 from curator.storage.path import AnyPath, matching, readable
 
 Grouping: TypeAlias = Literal["source", "language"]
@@ -33,7 +33,6 @@ Grouping: TypeAlias = Literal["source", "language"]
 GROUPS = ("source", "lang")
 """The columns of `scores/` that say to which group a document belongs."""
 
-BATCH_ROWS = 65_536
 MEMORY_SHARE = 0.5
 """Of `--memory`, for the scores that are kept: they are copied while they are sorted."""
 
@@ -272,12 +271,6 @@ def _schema(path: AnyPath) -> pa.Schema:
         return pq.read_schema(readable(path))
 
 
-def _read(directory: RunDirectory, columns: list[str]) -> Iterator[pa.RecordBatch]:
-    for path in matching(directory.scores, "*.parquet"):
-        with read_of_run(path):
-            yield from pq.ParquetFile(readable(path)).iter_batches(BATCH_ROWS, columns=columns, use_threads=False)
-
-
 def _scores_of(directory: RunDirectory, stages: Sequence[AnyStage], documents: int) -> Scores:
     """The first `documents` rows of `scores/`: children, which nobody wrote, come after what was read. Where the run
     named no tokenizer, its tokens are the units."""
@@ -289,7 +282,7 @@ def _scores_of(directory: RunDirectory, stages: Sequence[AnyStage], documents: i
 
     def batches() -> Iterator[tuple[Batch, Columns]]:
         left = documents
-        for batch in _read(directory, list(dict.fromkeys([*GROUPS, *stored.values()]))):
+        for batch in batches_of_run(directory.scores, list(dict.fromkeys([*GROUPS, *stored.values()]))):
             if left == 0:
                 return
             batch = batch.slice(0, left)

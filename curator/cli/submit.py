@@ -17,6 +17,8 @@ from curator.cluster.submit import Submitted
 from curator.errors import INTERRUPTED, UserError
 from curator.run.funnel import funnel_json
 
+_UNSEEN = "is not seen from here; where it was removed, --resume makes it anew"
+
 
 def submit_command(
     inputs: Sequence[str],
@@ -124,9 +126,6 @@ def _wait(submitted: Submitted, as_json: bool) -> Progress:
         return follow(submitted.record, submitted.attempt, progress, _tell)
     finally:
         progress.close()
-
-
-_UNSEEN = "is not seen from here; where it was removed, --resume makes it anew"
 
 
 def _tell(sentence: str) -> None:

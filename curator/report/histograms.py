@@ -5,16 +5,15 @@ The files of `scores/` are read twice, batch by batch and all columns at once: f
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from curator.storage.parquet import read_of_run
-from curator.storage.path import AnyPath, matching, readable
+from curator.storage.parquet import batches_of_run
+from curator.storage.path import AnyPath
 
 BINS = 48
 
@@ -24,7 +23,7 @@ def bin_edges(scores: AnyPath, columns: Sequence[str]) -> dict[str, NDArray[np.f
     any score has none."""
     lows: dict[str, float] = {}
     highs: dict[str, float] = {}
-    for batch in _batches(scores, columns):
+    for batch in batches_of_run(scores, columns):
         for name in columns:
             found = pc.min_max(batch.column(name))
             low, high = found["min"].as_py(), found["max"].as_py()
@@ -43,7 +42,7 @@ def count_scores(
     those in each language. A bin takes its lower edge, the last one both."""
     counts = {name: np.zeros((1 + len(languages), BINS), dtype=np.int64) for name in edges}
     listed = pa.array(languages, pa.string())
-    for batch in _batches(scores, [*edges, "lang"]):
+    for batch in batches_of_run(scores, [*edges, "lang"]):
         rows = pc.index_in(batch.column("lang"), listed).fill_null(-1).to_numpy() + 1
         for name, found in counts.items():
             column = batch.column(name)
@@ -56,9 +55,3 @@ def count_scores(
             found[0] += by_language.sum(axis=0)
             found[1:] += by_language[1:]
     return counts
-
-
-def _batches(scores: AnyPath, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
-    for path in matching(scores, "*.parquet"):
-        with read_of_run(path):
-            yield from pq.ParquetFile(readable(path)).iter_batches(columns=list(columns), use_threads=False)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TypeAlias, cast
@@ -25,7 +24,7 @@ def run_name(recipe: str, fingerprint: str) -> str:
 
 
 def parse_manifest(data: bytes) -> Manifest:
-    """The manifest of the bytes that `dump_manifest` made."""
+    """The manifest of the bytes that `dump_manifest` made. ValueError where they are no JSON."""
     return cast("Manifest", msgspec.json.decode(data))
 
 
@@ -37,7 +36,7 @@ def dump_manifest(manifest: Mapping[str, object]) -> bytes:
 def load_manifest(path: AnyPath) -> Manifest:
     """The manifest of a run. UserError when the run has none, DataError when it cannot be read."""
     try:
-        manifest = json.loads(path.read_bytes())
+        manifest = parse_manifest(path.read_bytes())
     except (FileNotFoundError, NotADirectoryError) as error:
         unfinished = (path.parent / "events").is_dir()
         hint = "finish it with `curator process … --resume`" if unfinished else "is this a run directory?"
@@ -54,4 +53,4 @@ def load_manifest(path: AnyPath) -> Manifest:
     missing = sorted(_KEYS - set(manifest))
     if missing:
         raise DataError(f"lacks {', '.join(missing)}", file=str(path), hint="it is not as it was written")
-    return cast("Manifest", manifest)
+    return manifest

@@ -10,19 +10,27 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from curator.errors import DataError
-from curator.storage.path import AnyPath, readable
+from curator.storage.path import AnyPath, matching, readable
 
 
 @contextmanager
 def read_of_run(path: AnyPath) -> Iterator[None]:
-    """What reads a file that a run wrote: DataError where it is damaged. A file that may not be read is another matter,
-    and PermissionError."""
+    """What reads a file that a run wrote: DataError where it is damaged. A file that may not be read, or that memory is
+    too small for, is another matter."""
     try:
         yield
-    except PermissionError:
+    except (PermissionError, pa.ArrowMemoryError):
         raise
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise DataError("cannot be read", file=str(path), hint="`curator verify` tells what is damaged") from error
+
+
+def batches_of_run(folder: AnyPath, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+    """Some columns of the files that a run wrote into a folder, in batches of at most 65,536 rows. DataError where one
+    is damaged."""
+    for path in matching(folder, "*.parquet"):
+        with read_of_run(path):
+            yield from pq.ParquetFile(readable(path)).iter_batches(columns=list(columns), use_threads=False)
 
 
 def open_parquet(path: AnyPath) -> pq.ParquetFile:

@@ -99,7 +99,9 @@ class _Part:
         seen, self._seen = self._seen, self._seen + len(raw)
         if self._journal is not None:
             raw = self._sift(raw, seen, self._journal)
-        documents, languages = self._ingest(raw)
+        documents, failures, languages = ingest(raw, self._pipeline, self._outputs.clock)
+        for file, failure in failures:
+            self.fail(file, (failure,))
         self._tagged = self._tagged or has_language(raw.records.column("lang"))
         for file, notes in raw.notes.items():
             own = documents.filter(pc.equal(documents.column("file"), file))
@@ -120,13 +122,6 @@ class _Part:
             "noted": list(self._noted.items()),
             "tagged": self._tagged,
         }
-
-    def _ingest(self, raw: Raw) -> tuple[pa.RecordBatch, dict[str, pa.Array]]:
-        """The documents of records and their columns `language.*`; takes down those that become none."""
-        documents, failures, languages = ingest(raw, self._pipeline, self._outputs.clock)
-        for file, failure in failures:
-            self.fail(file, (failure,))
-        return documents, languages
 
     def _sift(self, raw: Raw, seen: int, journal: Journal) -> Raw:
         """The records without those that kill this process, and these as failures. Each is taken through everything
