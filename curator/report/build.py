@@ -45,6 +45,7 @@ from curator.run.tally import (
     IN,
     KEPT,
     LANGUAGE,
+    OTHERS,
     SOURCE,
     Tally,
     parse_event,
@@ -206,14 +207,15 @@ def _row(tally: Tally, dimension: str, name: str, coverage: Mapping[str, Mapping
 
 def _sources(tally: Tally) -> list[Row]:
     """The largest groups of sources, the rest as one row."""
-    ordered = _by_size(tally, SOURCE)
+    ordered = [name for name in _by_size(tally, SOURCE) if name != OTHERS]
+    others = [OTHERS] if OTHERS in tally.names(SOURCE) else []
     shown = [_row(tally, SOURCE, name, {}) for name in ordered[:SOURCES_SHOWN]]
-    rest = [_row(tally, SOURCE, name, {}) for name in ordered[SOURCES_SHOWN:]]
+    rest = [_row(tally, SOURCE, name, {}) for name in ordered[SOURCES_SHOWN:] + others]
     if rest:
         stages = {stage for row in rest for stage in row.dropped}
         shown.append(
             Row(
-                tag=f"{len(rest)} others",
+                tag="all others" if others else f"{len(rest)} others",
                 name="",
                 documents_in=sum(row.documents_in for row in rest),
                 tokens_in=sum(row.tokens_in for row in rest),

@@ -25,6 +25,7 @@ from curator.run import fingerprint
 from curator.run.checks import check_place, check_quotes, check_recipe
 from curator.run.clock import peak_memory_bytes
 from curator.run.corpus import Corpus, parts_of
+from curator.run.counted import describe_other_sources, run_tally, tally_rows, totals
 from curator.run.directory import RunDirectory, RunLock
 from curator.run.error_rate import KEPT, describe_unread_files, is_exceeded, make_refusal
 from curator.run.events import Event, EventLog, iterate_events
@@ -57,7 +58,6 @@ from curator.run.pipeline import Pipeline, make_pipeline
 from curator.run.repeated import find_repeated_ids
 from curator.run.states import load_state, write_state
 from curator.run.store import Commit, Outputs, committed, hand_over, make_folder, publish, put, storage_error
-from curator.run.tally import ALL, Tally
 from curator.run.verify import unbalanced, verify
 from curator.storage.path import AnyPath, as_path, is_url
 from curator.storage.spool import local_file, local_folder, place_of, release
@@ -226,7 +226,6 @@ class _Driver:
     parts: list[Part] = field(default_factory=list)
     states: dict[str, str] = field(default_factory=dict)
     facts: dict[str, object] = field(default_factory=dict)
-    tally: Tally = field(default_factory=Tally)
     digests: dict[str, str] = field(default_factory=dict)
     passes: int = 0
     warnings: list[str] = field(default_factory=list)
@@ -236,6 +235,7 @@ class _Driver:
 
     def __post_init__(self) -> None:
         self.recipe = self.request.recipe.model_dump_json()
+        self.tally = run_tally(self.pipeline)
         self._tasks = f"{self.directory.tasks}/"
         self.executor = self._engine()
 
@@ -284,7 +284,7 @@ class _Driver:
         return manifest  # of the phase `write`, with which a plan ends
 
     def _task_done(self, commit: Commit, reused: bool) -> None:
-        spent = commit.spent
+        spent, counted = commit.spent, totals(commit)
         if spent is not None and spent.process == os.getpid():
             self._inline_s += spent.cpu_s
         self.log.emit(
@@ -298,7 +298,7 @@ class _Driver:
             bytes=sum(commit.files.values()),
             cpu_s=None if spent is None else round(spent.cpu_s, 6),
             parts_cpu_s=None if spent is None else {name: round(cpu_s, 6) for name, cpu_s in spent.parts.items()},
-            counts=event_counts(_totals(commit)) if "tally" in commit.result else None,
+            counts=None if counted is None else event_counts(counted),
         )
 
     def _read(self) -> None:
@@ -311,7 +311,8 @@ class _Driver:
         commits = self.executor.map(folder, ReadTask(self.recipe, options), inputs)
         self.parts = parts_of(commits, 0, derived=False)
         for commit in commits:
-            self.tally.add(_tally_rows(commit))
+            self.tally.add(tally_rows(commit))
+        self.warnings.extend(describe_other_sources(self.tally))
         self._judge_errors()
         self._note_reading(commits)
         self._note_languages(commits)
@@ -395,7 +396,7 @@ class _Driver:
         task = JudgeTask(self.recipe, phase.stages, phase.observers, states, closes)
         commits = self.executor.map(folder, task, parts, self.pipeline.resources((*phase.stages, *phase.observers)))
         for commit in commits:
-            self.tally.add(_tally_rows(commit))
+            self.tally.add(tally_rows(commit))
         if closes:
             self._kept_bytes = {commit.name: commit.integer("kept_bytes") for commit in commits}
         self._summaries = {name: [commit.path(f"{name}.summary") for commit in commits] for name in phase.observers}
@@ -436,7 +437,7 @@ class _Driver:
         inputs = [AdmitInput(part, commit.place("made")) for part, commit in zip(originals, made, strict=True)]
         commits = self.executor.map(folder / "admit", AdmitTask(self.recipe, name, states, stops), inputs)
         for commit in commits:
-            self.tally.add(_tally_rows(commit))
+            self.tally.add(tally_rows(commit))
         refused = refusals([cast("dict[str, dict[str, int]]", commit.result["refused"]) for commit in made])
         counted = {
             "in_another_language": sum(reasons.get(IN_ANOTHER_LANGUAGE, 0) for reasons in refused.values()),
@@ -583,13 +584,3 @@ def _list_language(tag: str) -> str:
 def _digests(commit: Commit) -> list[tuple[str, str]]:
     """The splits that a task read: their files and digests."""
     return cast("list[tuple[str, str]]", commit.result["digests"])
-
-
-def _tally_rows(commit: Commit) -> list[list[object]]:
-    """What a task counted."""
-    return cast("list[list[object]]", commit.result["tally"])
-
-
-def _totals(commit: Commit) -> Tally:
-    """What a task counted of all documents together."""
-    return Tally(row for row in _tally_rows(commit) if row[0] == ALL)

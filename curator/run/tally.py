@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
@@ -20,17 +20,33 @@ FILE = "file"
 IN, CREATED, FAILED, KEPT, COPIES, ERASED = "in", "created", "failed", "kept", "copies", "erased"
 HELD = "held out"
 
+OTHERS = ":others"
+"""All source groups together that have no counts of their own: none can have this name, which holds a colon."""
+
+MOST_SOURCES = 10_000
+"""Source groups that have counts of their own in a run: the first ones, part by part, in a part by name. Where each
+document names another source (a domain, a page), all of them would take more memory than the text."""
+
 _EXACT = 1 << 53
 """All integers below it are floats of 64 bits."""
 
 
 class Tally:
     """Documents, tokens and bytes by (dimension, name, event). An event is `in`, `created`, `failed`, `kept`,
-    `held out`, `copies`, `erased`, or `stage/action/rule`. Documents are distinct ones; copies are counted apart."""
+    `held out`, `copies`, `erased`, or `stage/action/rule`. Documents are distinct ones; copies are counted apart.
 
-    def __init__(self, rows: Iterable[Sequence[object]] = ()) -> None:
+    With `most_sources`, source groups that come after so many, and are not among `named`, count together as `OTHERS`:
+    which ones hangs on the order in which they come. To a tally that began with rows of `OTHERS`, no group is added."""
+
+    def __init__(
+        self, rows: Iterable[Sequence[object]] = (), most_sources: int | None = None, named: Collection[str] = ()
+    ) -> None:
         self._counts: dict[str, dict[str, dict[str, list[int]]]] = {}
+        self._most_sources = most_sources
+        self._named = frozenset(named)
+        self._is_full = False
         self.add(rows)
+        self._is_full = OTHERS in self._counts.get(SOURCE, ())
 
     def add(self, rows: Iterable[Sequence[object]]) -> None:
         """Add counts as `rows` gives them."""
@@ -113,8 +129,16 @@ class Tally:
             names = self._counts[dimension] = {}
         events = names.get(name)
         if events is None:
+            if dimension == SOURCE and self._is_other(name, names):
+                return names.setdefault(OTHERS, {})
             events = names[name] = {}
         return events
+
+    def _is_other(self, name: str, names: Collection[str]) -> bool:
+        """Whether a source group that has no counts yet gets none of its own."""
+        if name in self._named:
+            return False
+        return self._is_full or (self._most_sources is not None and len(names) >= self._most_sources)
 
 
 def _add(events: dict[str, list[int]], event: str, documents: int, tokens: int, size: int) -> None:

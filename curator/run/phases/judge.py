@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from curator.document import MIXTURE, Batch, string_buffer
+from curator.run.counted import put_tally
 from curator.run.journal import Journal, crash_rule
 from curator.run.part import EDITED, JUDGED_SCHEMA, WITHOUT_TEXT, Edits, Measures, Part, write_table
 from curator.run.phases.read import dimensions
@@ -76,7 +77,7 @@ class JudgeTask:
             journal.close()
         for stage in observers:
             write_table(outputs.path(f"{stage.name}.summary"), stage.merge(summaries[stage.name]))
-        return {"tally": record.tally.rows(), "kept_bytes": record.kept_bytes}
+        return {"tally": put_tally(record.tally, outputs), "kept_bytes": record.kept_bytes}
 
 
 @dataclass

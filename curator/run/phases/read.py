@@ -14,6 +14,7 @@ from curator.document import DOCUMENT_SCHEMA, Batch, Codes, encode
 from curator.keys import file_keys
 from curator.readers.base import Failure, ReadOptions
 from curator.run.clock import TaskClock
+from curator.run.counted import put_tally
 from curator.run.fields import has_language
 from curator.run.holdout import members
 from curator.run.journal import CRASH, Journal
@@ -154,7 +155,7 @@ class PartWriter:
         self._columns = BatchWriter(outputs.path("columns"), self._schema)
         matrices = (column.name for column in declared if is_matrix(column))
         self._matrices = {name: outputs.path(name).open("wb") for name in matrices}
-        self._clock = outputs.clock
+        self._outputs = outputs
         self._rows = 0
         self._contradicted = self._mixed = 0
         self.tally = Tally()
@@ -164,7 +165,7 @@ class PartWriter:
         if documents.num_rows == 0:
             return
         batch = Batch(documents, languages)
-        columns = annotate(batch, languages, self._recipe.tokenizer, self._stages, self._clock)
+        columns = annotate(batch, languages, self._recipe.tokenizer, self._stages, self._outputs.clock)
         if self._recipe.holdout is not None:
             held_out = members(batch, self._recipe.holdout, self._recipe.seed)
             columns[HELD_OUT.name] = pa.array(held_out & (event != CREATED))
@@ -190,7 +191,7 @@ class PartWriter:
     def result(self) -> dict[str, object]:
         """What the commit record says of the part."""
         languages = {"contradicted": self._contradicted, "mixed": self._mixed}
-        return {"rows": self._rows, "tally": self.tally.rows(), "languages": languages}
+        return {"rows": self._rows, "tally": put_tally(self.tally, self._outputs), "languages": languages}
 
 
 def annotate(

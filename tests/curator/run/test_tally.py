@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from curator.document import Codes
-from curator.run.tally import Tally
+from curator.run.tally import OTHERS, Tally
 
 NAMES = ("a", "b", "c", "d")
 DOCUMENTS = st.lists(
@@ -41,3 +41,24 @@ def test_a_hundred_thousand_sources_are_counted_in_a_moment() -> None:
     tally.count("in", ones.astype(np.bool_), {"source": Codes(np.arange(count, dtype=np.int32), names)}, ones, ones)
     assert sum(tally.events("source", name)["in"][0] for name in tally.names("source")) == count
     assert time.process_time() - started < 5
+
+
+def test_source_groups_beyond_the_limit_count_together_and_named_ones_alone() -> None:
+    tally = Tally(most_sources=2, named=("late",))
+    for number, name in enumerate(("b", "a", "c", "late", "a", "d")):
+        tally.add([["source", name, "in", 1, 10 + number, 0], ["lang", name, "in", 1, 10 + number, 0]])
+    assert tally.names("source") == [OTHERS, "a", "b", "late"]
+    assert tally.events("source", OTHERS) == {"in": (2, 12 + 15, 0)}
+    assert tally.events("source", "a") == {"in": (2, 11 + 14, 0)}
+    assert tally.names("lang") == ["a", "b", "c", "d", "late"]
+
+
+def test_a_tally_that_is_read_again_knows_which_source_groups_count_together() -> None:
+    tally = Tally(most_sources=1)
+    tally.add([["source", name, "kept", 1, 5, 7] for name in ("zebra", "1st", "ant")])
+    again = Tally(tally.rows())
+    assert again.rows() == tally.rows() == [["source", OTHERS, "kept", 2, 10, 14], ["source", "zebra", "kept", 1, 5, 7]]
+    again.subtract(Tally([["source", "ant", "kept", 1, 5, 7]]))
+    assert again.rows() == [["source", OTHERS, "kept", 1, 5, 7], ["source", "zebra", "kept", 1, 5, 7]]
+    again.subtract(Tally([["source", "1st", "kept", 1, 5, 7], ["source", "zebra", "kept", 1, 5, 7]]))
+    assert again.rows() == []
