@@ -36,6 +36,8 @@ _CACHED_TAGS = 1 << 16
 _LONGEST_TAG = 128
 """Nothing longer is looked up: a tag is data from outside. RFC 5646 section 4.4.1 asks for room for 35 characters."""
 
+_SHOWN_TAG = 35
+
 _RESERVED_LENGTH, _ROOT = 4, "root"
 """Of no primary subtag but CLDR's `root`: RFC 5646 section 2.2.1 keeps four letters for later."""
 
@@ -114,6 +116,11 @@ def display_name(tag: str) -> str:
         return tag
     _, _, rest = found.canonical.partition("-")
     return f"{found.name} ({rest})" if rest else found.name
+
+
+def short_tag(tag: str) -> str:
+    """A tag for a line or a table: one that is longer than any in use, and so is none, is cut."""
+    return tag if len(tag) <= _SHOWN_TAG else f"{tag[: _SHOWN_TAG - 1]}…"
 
 
 @lru_cache(maxsize=_CACHED_TAGS)

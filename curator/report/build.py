@@ -180,8 +180,9 @@ def _by_size(tally: Tally, dimension: str) -> list[str]:
 
 
 def _row(tally: Tally, dimension: str, name: str, coverage: Mapping[str, Mapping[str, str]]) -> Row:
-    from curator.language.tags import display_name
+    from curator.language.tags import display_name, is_valid, short_tag
 
+    is_language = dimension == LANGUAGE
     events = tally.events(dimension, name)
     dropped: dict[str, int] = {}
     for event, found in events.items():
@@ -190,8 +191,8 @@ def _row(tally: Tally, dimension: str, name: str, coverage: Mapping[str, Mapping
             dropped[verdict[0]] = dropped.get(verdict[0], 0) + found[0]
     came, kept = events.get(IN, (0, 0, 0)), events.get(KEPT, (0, 0, 0))
     return Row(
-        tag=name,
-        name=display_name(name) if dimension == LANGUAGE else "",
+        tag=short_tag(name) if is_language else name,
+        name=display_name(name) if is_language and is_valid(name) else "",
         documents_in=came[0],
         tokens_in=came[1],
         kept=kept[0],

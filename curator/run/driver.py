@@ -25,7 +25,7 @@ from curator.run import fingerprint
 from curator.run.checks import check_place, check_quotes, check_recipe
 from curator.run.clock import peak_memory_bytes
 from curator.run.corpus import Corpus, parts_of
-from curator.run.counted import describe_other_sources, run_tally, tally_rows, totals
+from curator.run.counted import describe_other_sources, describe_unknown_tags, run_tally, tally_rows, totals
 from curator.run.directory import RunDirectory, RunLock
 from curator.run.error_rate import KEPT, describe_unread_files, is_exceeded, make_refusal
 from curator.run.events import Event, EventLog, iterate_events
@@ -355,6 +355,7 @@ class _Driver:
 
     def _note_languages(self, commits: Sequence[Commit]) -> None:
         """Count what documents say of their language against their tag."""
+        self.warnings.extend(describe_unknown_tags(self.tally))
         if self.request.recipe.language is None:
             return
         counted = [cast("dict[str, int]", commit.result["languages"]) for commit in commits]

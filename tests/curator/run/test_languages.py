@@ -13,6 +13,7 @@ import pytest
 from curator.errors import UserError
 from curator.run.driver import Outcome
 from curator.storage.path import AnyPath
+from tests.command import curator
 from tests.runs import run_stages, write_jsonl
 
 ENGLISH = "Everyone has the right to freedom of thought and religion, and this right includes freedom to change it. "
@@ -62,9 +63,30 @@ def test_a_tag_that_the_script_contradicts_is_kept_shown_and_counted(finished: O
     assert found["tagged"]["language.script_share"] == found["cyrillic"]["language.script_share"] == 1.0
     assert facts(finished)["language"]["tag_contradicted_by_script"] == 2
     warnings = cast("list[str]", finished.manifest["warnings"])
-    assert [warning.partition(";")[0] for warning in warnings] == [
+    assert [warning.partition(";")[0] for warning in warnings if "contradicts" in warning] == [
         "2 documents carry a language tag that the script contradicts"
     ]
+
+
+def test_a_tag_that_is_none_is_kept_and_told(finished: Outcome, tmp_path: Path) -> None:
+    assert rows(finished.directory.root)["strange"]["lang"] == "no such tag"
+    told = "1 document carries a language tag that is none, such as 'no such tag': "
+    for outcome in (finished, run_it(tmp_path)):  # with languages identified, and not
+        warnings = cast("list[str]", outcome.manifest["warnings"])
+        assert next(warning for warning in warnings if "that is none" in warning).startswith(told)
+    done = curator("report", str(finished.directory.root))
+    assert "no such tag" in done.stdout
+
+
+def test_a_field_that_holds_no_tag_at_all_makes_no_table_of_that_width(tmp_path: Path) -> None:
+    """A title in the place of the tag."""
+    title = "A title as long as titles are that stand where a tag should stand " * 5
+    file = write_jsonl(tmp_path / "in.jsonl", [{"id": "a", "text": ENGLISH * 3, "lang": title}])
+    done = curator("process", str(file), "-o", str(tmp_path / "run"), "--set", "language=off", "-r", "web")
+    assert done.returncode == 0, done.stderr
+    assert title not in done.stdout + done.stderr
+    assert f"{title[:34]}…  " in done.stdout
+    assert f"such as '{title[:34]}…'" in done.stdout + done.stderr
 
 
 def test_a_tag_without_known_script_and_a_text_of_a_few_letters_are_not_checked(finished: Outcome) -> None:
