@@ -64,11 +64,12 @@ class Settings:
 
 @dataclass(frozen=True)
 class Outcome:
-    """A calibration, how many documents it saw, and the thresholds of the recipe that its own take the place of (None
-    where they differ within the group)."""
+    """A calibration, how many documents it saw, how many of them (`unseen`) are in groups at which no rule looks, and
+    the thresholds of the recipe that its own take the place of (None where they differ within the group)."""
 
     calibration: Calibration
     documents: int
+    unseen: int
     before: Mapping[tuple[Group, Rule], float | None]
 
 
@@ -156,9 +157,10 @@ def calibrate(directory: RunDirectory, recipe: Recipe, settings: Settings) -> Ou
         fitted=tuple(fitted),
         unfitted=tuple(unfitted),
     )
-    return Outcome(
-        calibration, documents, {at: low if low == high else None for at, (low, high) in counts.limits.items()}
-    )
+    seen = {group for group, _ in counts.judged}
+    unseen = sum(number for group, number in counts.documents.items() if group not in seen)
+    before = {at: low if low == high else None for at, (low, high) in counts.limits.items()}
+    return Outcome(calibration, documents, unseen, before)
 
 
 def _allot(

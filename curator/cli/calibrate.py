@@ -14,7 +14,7 @@ from typing import cast
 from curator.calibrate import Grouping, Outcome, Settings, calibrate, measure
 from curator.calibrate.sample import Group, Rule
 from curator.cli.memory import parse_memory
-from curator.cli.output import print_json, print_line, print_note, print_table
+from curator.cli.output import counted, print_json, print_line, print_note, print_table
 from curator.cli.process import show_progress
 from curator.errors import INTERRUPTED, UserError
 from curator.recipe import Recipe, load_recipe, load_recipe_text
@@ -68,6 +68,8 @@ def calibrate_command(
         else:
             loaded = load_recipe(recipe, overrides) if recipe else _recipe_of(directory, overrides)
         outcome = calibrate(directory, loaded, settings)
+    if not outcome.calibration.fitted:
+        print_note("curator: no threshold was fitted: the overlay changes nothing")
     overlay = dump_overlay(loaded.name, outcome.calibration)
     if output is not None:
         put(output, overlay.encode())
@@ -112,6 +114,7 @@ def _as_json(outcome: Outcome, settings: Settings, output: Path | None) -> dict[
     return {
         "overlay": None if output is None else str(output),
         "documents": outcome.documents,
+        "unseen": outcome.unseen,
         "by": settings.by,
         "minimum": settings.least(),
         **calibration.model_dump(mode="json", exclude={"fitted"}),
@@ -153,9 +156,10 @@ def _summary(outcome: Outcome) -> str:
     fitted, unfitted = outcome.calibration.fitted, outcome.calibration.unfitted
     groups = len({(row.source, row.language) for row in fitted})
     left = len({(row.source, row.language) for row in unfitted if row.stage is None})
+    unseen = f", {counted(outcome.unseen, 'document')} in groups at which no rule looks" if outcome.unseen else ""
     return (
-        f"{outcome.documents:,} documents: {len(fitted)} thresholds fitted in {groups} groups, "
-        f"{left} groups not calibrated"
+        f"{counted(outcome.documents, 'document')}: {counted(len(fitted), 'threshold')} fitted in "
+        f"{counted(groups, 'group')}, {counted(left, 'group')} not calibrated{unseen}"
     )
 
 

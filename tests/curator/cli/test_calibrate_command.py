@@ -149,3 +149,15 @@ def test_what_cannot_be_calibrated_is_told_in_one_line(
     done = curator("calibrate", *arguments, cwd=folder)
     assert (done.returncode, problem in told(done)) == (code, True), done.stderr
     assert done.stdout == ""
+
+
+def test_text_at_which_no_rule_looks_is_told_and_so_is_an_overlay_without_a_threshold(folder: Path) -> None:
+    (folder / "short.jsonl").write_text("".join(f'{{"text": "word {number}", "lang": "en"}}\n' for number in range(30)))
+    done = curator("calibrate", "short.jsonl", "-r", "r.yaml", "--pass", "0.8", "-o", "s.yaml", cwd=folder)
+    assert done.returncode == 0
+    assert "0 groups not calibrated, 30 documents in groups at which no rule looks" in done.stdout
+    assert "no threshold was fitted: the overlay changes nothing" in done.stderr
+    assert (
+        json_of(curator("calibrate", "short.jsonl", "-r", "r.yaml", "--pass", "0.8", "--json", cwd=folder))["unseen"]
+        == 30
+    )
