@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TypeAlias, cast
 
 import msgspec
@@ -41,7 +40,7 @@ def load_manifest(path: AnyPath) -> Manifest:
         unfinished = (path.parent / "events").is_dir()
         hint = "finish it with `curator process … --resume`" if unfinished else "is this a run directory?"
         state = "the run is not finished: it has no manifest.json" if unfinished else "there is no manifest.json"
-        if isinstance(path, Path) and not path.parent.exists():
+        if not path.parent.exists():
             state, hint = "there is no such directory", "a run is in the directory that `-o` named"
         raise UserError(state, file=str(path.parent), hint=hint) from error
     except OSError as error:

@@ -77,10 +77,10 @@ class StoragePath:
         return self.is_file() or self.is_dir()
 
     def is_file(self) -> bool:
-        """Whether there is an object of this name: one request about it, no listing."""
+        """Whether there is an object of this name: one request about it, no listing. A bucket is none."""
         from curator.storage.objects import size_of
 
-        return size_of(self) is not None
+        return self.key != self.bucket and size_of(self) is not None
 
     def is_dir(self) -> bool:
         """Whether there is an object in this folder, as a listing tells."""

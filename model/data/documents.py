@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
-from pathlib import Path
 
 import pyarrow as pa
 
 from curator.readers.base import Failure, Fields, ReadOptions
 from curator.readers.detect import discover
 from curator.readers.registry import load_reader
+from curator.run.directory import RunDirectory
 from curator.run.failures import Failures, failures_of_records
+from curator.storage.path import as_path
 from curator.text.normalise import INVALID_UTF8
 from model.data.order import Selection, held
 from model.data.shards import Corpus
@@ -76,4 +77,4 @@ def documents_of_run(corpus: Corpus, validation_share: float | None) -> Iterator
 
 def is_run(place: str) -> bool:
     """Whether a place is a finished run, and not a file."""
-    return (Path(place) / "manifest.json").is_file()
+    return RunDirectory(as_path(place)).manifest.is_file()

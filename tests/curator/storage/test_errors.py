@@ -62,6 +62,11 @@ def test_a_bucket_that_is_not_there(bucket: StoragePath, local: Path, tmp_path: 
     assert "there is no bucket 'no-such-bucket'" in refusal(UserError, missing / "*.jsonl", tmp_path / "run")
 
 
+def test_a_run_that_is_nowhere_is_told_as_on_a_disk(bucket: StoragePath) -> None:
+    for place in (StoragePath("s3", "no-such-bucket") / "run", bucket / "run"):
+        assert f"curator: {place}: there is no such directory (" in told(curator("verify", str(place)))
+
+
 def test_an_input_that_is_not_there(bucket: StoragePath, tmp_path: Path) -> None:
     assert "does not exist" in refusal(UserError, bucket / "in" / "a.jsonl", tmp_path / "run")
     assert "matches no object" in refusal(UserError, bucket / "in" / "*.jsonl", tmp_path / "run")

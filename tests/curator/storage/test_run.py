@@ -26,6 +26,8 @@ from curator.run.store import Commit, make_folder, put
 from curator.run.verify import verify
 from curator.storage.objects import copy_object, put_object
 from curator.storage.path import StoragePath, matching, relative_name
+from model.data.documents import documents_of_run, is_run
+from model.data.shards import open_corpus
 from tests.curator.storage.conftest import KEY_ID, SECRET, STAGES, make_bucket, upload
 from tests.runs import hashes, recipe_text, rows, run_stages
 
@@ -53,6 +55,20 @@ def test_nothing_is_left_beside_a_finished_run(run: StoragePath, tmp_path: Path)
     folders = {path.relative_to(run).parts[0] for path in run.rglob("*")}
     assert folders == {"manifest.json", "report.html", "shards", "scores", "decisions", "index", "events"}
     assert [*(tmp_path / "spool").glob("*")] == []
+
+
+def test_a_whole_bucket_may_be_the_run(bucket: StoragePath, local: Path) -> None:
+    run_stages([local / "input"], bucket, *STAGES)
+    assert hashes(bucket) == hashes(local / "run")
+    assert verify(RunDirectory(bucket)).problems == []
+    with pytest.raises(UserError, match="the output is not empty"):
+        run_stages([local / "input"], bucket, *STAGES)
+
+
+def test_documents_to_ask_a_model_about_are_those_of_a_run_in_a_bucket(run: StoragePath, local: Path) -> None:
+    assert is_run(str(run))
+    assert not is_run(str(run / "shards"))
+    assert [*documents_of_run(open_corpus(str(run)), 0.2)] == [*documents_of_run(open_corpus(str(local / "run")), 0.2)]
 
 
 def test_no_secret_is_in_anything_that_a_run_writes(run: StoragePath) -> None:
@@ -199,7 +215,7 @@ def test_tasks_of_a_run_on_nodes_without_a_shared_disk_give_the_same_bytes(
 
 
 def test_a_manifest_that_is_not_there_tells_of_the_unfinished_run(bucket: StoragePath) -> None:
-    with pytest.raises(UserError, match="there is no manifest"):
+    with pytest.raises(UserError, match="there is no such directory"):
         load_manifest(RunDirectory(bucket / "nothing").manifest)
     EventLog(bucket / "run" / "events").emit("run.started")
     log = EventLog(bucket / "run" / "events")
