@@ -45,8 +45,9 @@ def _pattern(section: AttentionSection) -> AttentionPattern:
 def describe_shape(shape: ModelConfig) -> str:
     """The shape in one line, for people."""
     shared = f", a shared expert of {shape.shared_expert_width}" if shape.shared_expert_width else ""
+    layers = "1 layer" if shape.layers == 1 else f"{shape.layers} layers"
     return (
-        f"{shape.layers} layers of width {shape.width}, {shape.heads} query and {shape.key_value_heads} key/value "
+        f"{layers} of width {shape.width}, {shape.heads} query and {shape.key_value_heads} key/value "
         f"heads of {shape.head_width}, {shape.experts_per_token} of {shape.experts} experts of {shape.expert_width}"
         f"{shared}, {shape.pattern.kind} attention, {shape.vocabulary:,} tokens: "
         f"{shape.parameters / 1e6:.1f} M parameters, {shape.active_parameters / 1e6:.1f} M of them active"

@@ -22,7 +22,7 @@ def forget_command(run: str, documents: Sequence[str], indexes: Sequence[Path], 
         print_line("finished what an interrupted call had begun")
     for document in outcome.documents:
         place = "it was kept" if document["kept"] else "it had been dropped"
-        copies = f", with {document['copies']:,} copies" if document["copies"] else ""
+        copies = f", with {counted(document['copies'], 'copy', 'copies')}" if document["copies"] else ""
         child = f", a child of {document['parent']}" if "parent" in document else ""
         print_line(f"forgotten: {document['id']} ({document['key']}): {place}{copies}{child}")
     for change in outcome.changed:
