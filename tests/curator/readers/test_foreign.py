@@ -6,12 +6,14 @@ import io
 import pickle
 import sqlite3
 import tarfile
+import wave
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.orc
 import pytest
 
 from curator.errors import UserError
@@ -25,6 +27,8 @@ IMAGES = {
     "a.gif": b"GIF87a,\x01,\x01\x81\0\0",
     "a.webp": b"RIFF$\0\0\0WEBPVP8 ",
     "a.tif": b"II*\0\x08\0\0\0\n\0",
+    "a.bmp": b"BM\x46\0\0\0\0\0\0\0\x36\0\0\0\x28\0\0\0",
+    "a.heic": b"\0\0\0\x18ftypheic\0\0\0\0mif1heic",
 }
 
 
@@ -64,6 +68,20 @@ def array() -> bytes:
     return file.getvalue()
 
 
+def orc() -> bytes:
+    file = io.BytesIO()
+    pa.orc.write_table(pa.table({"text": ["one", "more"]}), file)
+    return file.getvalue()
+
+
+def sound() -> bytes:
+    file = io.BytesIO()
+    with wave.open(file, "wb") as sound:
+        sound.setparams((1, 2, 8000, 0, "NONE", ""))
+        sound.writeframes(bytes(16))
+    return file.getvalue()
+
+
 def arrow() -> bytes:
     file = io.BytesIO()
     pa.ipc.new_file(file, pa.schema([("text", pa.string())])).close()
@@ -82,6 +100,24 @@ FOREIGN: dict[str, tuple[Callable[[], bytes], str]] = {
     "a.npy": (array, "an array of NumPy, which"),
     "a.pkl": (lambda: pickle.dumps(["text"]), "a pickle of Python, which"),
     "b.pkl": (lambda: pickle.dumps(["text"], protocol=2), "a pickle of Python, which"),
+    "c.pkl": (lambda: pickle.dumps([{"text": "a"}], protocol=1), "a pickle of Python, which"),
+    "d.pkl": (lambda: pickle.dumps([{"text": "a"}], protocol=0), "a pickle of Python, which"),
+    "e.pkl": (lambda: pickle.dumps({"text": "a"}, protocol=0), "a pickle of Python, which"),
+    "f.pkl": (lambda: pickle.dumps(Path("a"), protocol=1), "a pickle of Python, which"),
+    "a.orc": (orc, "ORC, which is not read: write its documents as JSON lines or Parquet first"),
+    "a.wav": (sound, "audio, which is not read: write what is said in it to a file first, as whisper does"),
+    "a.mp3": (lambda: b"ID3\x04\0\0\0\0\0\x23TSSE", "audio, which"),
+    "b.mp3": (lambda: b"\xff\xfb\x90\x64" + bytes(32), "audio, which"),
+    "a.flac": (lambda: b"fLaC\0\0\0\x22", "audio, which"),
+    "a.ogg": (lambda: b"OggS\0\x02" + bytes(8), "audio, which"),
+    "a.aiff": (lambda: b"FORM\0\0\0\x2eAIFFCOMM", "audio, which"),
+    "a.m4a": (lambda: b"\0\0\0\x1cftypM4A \0\0\x02\0", "audio, which"),
+    "a.mp4": (lambda: b"\0\0\0\x20ftypisom\0\0\x02\0", "video, which"),
+    "a.avi": (lambda: b"RIFF\x24\0\0\0AVI LIST", "video, which"),
+    "a.webm": (lambda: b"\x1a\x45\xdf\xa3\x9f\x42\x86\x81", "video, which"),
+    "a.wmv": (lambda: b"\x30\x26\xb2\x75\x8e\x66\xcf\x11\xa6\xd9", "video, which"),
+    "a.mpg": (lambda: b"\0\0\x01\xba\x44\0", "video, which"),
+    "a.flv": (lambda: b"FLV\x01\x05\0\0\0\x09", "video, which"),
     "a.db": (database, "a database of SQLite, which"),
     "a.arrow": (arrow, "an Arrow IPC file, which"),
     "a.tar": (lambda: tarred(tarfile.PAX_FORMAT), "a tar archive, which is not read: unpack it first"),
@@ -118,6 +154,15 @@ def test_an_image_is_named_with_what_to_do(head: bytes) -> None:
         b"%PDF-1.7 is how such a file begins.",
         b"GIF89a is how an image begins.",
         b"RIFF is what a container of Microsoft begins with.",
+        b"RIFF is a WAVE of sound.",
+        b"BMW makes cars, and other things with wheels.",
+        b"ORC\nis a file format of Hadoop.",
+        b"ID3 is a tag, FORM a chunk, and fLaC a marker.",
+        b"(lp0 is a printer\n",
+        b"cinema\ntheatre\np\n",
+        b"]q",
+        "ящик".encode("cp1251"),
+        "ftyp".encode("utf-16-be"),
         "€ 5".encode("cp1252"),
         b'{"text": "{\\\\rtf1"}',
         b"-" * 257 + b"ustar is a format of archives",
