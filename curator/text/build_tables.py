@@ -97,6 +97,7 @@ APOSTROPHES = (0x2018, 0x2019, 0x201B, 0x02BC, 0x055A)
 
 GERSHAYIM = 0x05F4
 """Usually typed as a quotation mark, to which it is folded."""
+DOTTED_I = 0x0130
 
 
 def build() -> dict[str, NDArray[np.generic]]:
@@ -165,11 +166,14 @@ def _folds(ignorable: set[int]) -> tuple[NDArray[np.int64], NDArray[np.uint8], N
 
 
 def _fold(point: int) -> str:
-    """NFKC and casefold, repeated until nothing changes (toNFKC_Casefold of one code point, Unicode 3.13, R5)."""
+    """NFKC and casefold, repeated until nothing changes (toNFKC_Casefold of one code point, Unicode 3.13, R5). İ, which
+    Turkic languages alone have, is their i (CaseFolding.txt, status T), and not i with a second dot."""
     if point in APOSTROPHES:
         return "'"
     if point == GERSHAYIM:
         return '"'
+    if point == DOTTED_I:
+        return "i"
     text = chr(point)
     while True:
         folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())

@@ -48,7 +48,7 @@ def _table() -> dict[str, dict[str, frozenset[str]]]:
         for language in languages.split(","):
             entries = table.setdefault(language, {})
             for word in words.split(","):
-                cue = word.strip().casefold()
+                cue = _lower(word.strip())
                 entries[cue] = entries.get(cue, frozenset()) | frozenset(kinds.split(","))
     return table
 
@@ -95,6 +95,11 @@ def _entries(language: str) -> Iterator[tuple[str, frozenset[str]]]:
     yield from table.get(language, {}).items()
 
 
+def _lower(text: str) -> str:
+    """The text without case; İ, which is i with a mark to `casefold`, is the i that Turkish has there."""
+    return text.replace("İ", "i").casefold()
+
+
 def _words(text: str) -> list[str]:
     """The runs of letters in a text. In ASCII a translation finds them in half of the time."""
     return text.translate(_NO_LETTERS).split() if text.isascii() else _WORDS.findall(text)
@@ -103,8 +108,8 @@ def _words(text: str) -> list[str]:
 def is_counted(before: str, after: str, language: str) -> bool:
     """Whether the last word before a number or the first one after it says that it counts something."""
     cues = _cues(language)
-    words = _words(before.casefold())
-    last, first = words[-1] if words else "", after.casefold().lstrip()
+    words = _words(_lower(before))
+    last, first = words[-1] if words else "", _lower(after).lstrip()
     word = _WORDS.match(first)
     if COUNT in _word_kinds(last, language) or (word is not None and COUNT in _word_kinds(word.group(), language)):
         return True
@@ -114,7 +119,7 @@ def is_counted(before: str, after: str, language: str) -> bool:
 def find_cues(before: str, after: str, language: str) -> frozenset[str]:
     """The kinds of the cues in the text before and after a number, in this language and in none."""
     cues = _cues(language)
-    window = f"{before} | {after}".casefold()
+    window = _lower(f"{before} | {after}")
     found: set[str] = set()
     for word in _words(window):
         found |= _word_kinds(word, language)

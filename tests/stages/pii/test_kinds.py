@@ -345,3 +345,8 @@ def test_adversarial_text_is_finished(piece: str) -> None:
     for kind, value in find(text, "de"):
         assert kind
         assert len(value) < 300
+
+
+@pytest.mark.parametrize("word", ["iletişim", "İletişim", "İLETİŞİM"])
+def test_a_cue_of_turkish_is_found_in_its_capitals(word: str) -> None:
+    assert find_cues(f"{word}: ", "", "tr") == {"contact"}

@@ -26,6 +26,11 @@ def test_a_term_counts_as_a_whole_word_in_any_case_and_not_inside_another_word()
     assert match([("en", text) for text in documents]).matches.tolist() == [1, 1, 0, 0, 0, 0]
 
 
+def test_capitals_of_turkish_are_those_of_its_letters() -> None:
+    term = next(term for term in listed_terms("tr") if "i" in term)
+    assert match([("tr", f"HEP {term.replace('i', 'İ').upper()} DEDİ")]).matches.tolist() == [1]
+
+
 def test_no_term_is_found_in_place_names_that_contain_one() -> None:
     names = "Scunthorpe, Penistone, Cockermouth, Lightwater, Clitheroe, Middlesex, Essex, Arsenal, Dickson, Shitterton"
     assert match([("en", names), ("en-GB", names.upper())]).matches.tolist() == [0, 0]
