@@ -265,6 +265,10 @@ def plan(
     compressed: Annotated[
         bool, typer.Option("--compressed", help="The corpus of --size or --documents lies in compressed files.")
     ] = False,
+    files: Annotated[
+        str | None,
+        typer.Option("--files", metavar="COUNT", help="The corpus of --size or --documents lies in so many."),
+    ] = None,
     sampling: Annotated[
         str | None,
         typer.Option(
@@ -285,7 +289,7 @@ def plan(
 
         plan_sampling_command(recipe, sampling, overlay, overrides or [], as_json)
         return
-    asked = Asked(size, documents, tuple(nodes or ()), engine, like, compressed)
+    asked = Asked(size, documents, tuple(nodes or ()), engine, like, compressed, files)
     plan_command(recipe, inputs or [], overlay, overrides or [], asked, as_json)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -38,6 +38,7 @@ class Asked:
     engine: str | None = None
     like: Path | None = None
     compressed: bool = False
+    files: str | None = None
 
     @property
     def wants_estimate(self) -> bool:
@@ -99,7 +100,7 @@ def plan_command(
 def _question(pipeline: Pipeline, phases: tuple[Phase, ...], files: Sequence[InputFile], asked: Asked) -> Question:
     """What is asked. UserError for a size, a node, an engine or a run that makes no sense."""
     from curator.estimate.figures import figures_of
-    from curator.estimate.machines import parse_cluster, parse_documents, parse_text_bytes
+    from curator.estimate.machines import parse_cluster, parse_count, parse_text_bytes
     from curator.estimate.model import Question
     from curator.estimate.rates import like_run, load_rates
     from curator.estimate.sample import measured_size, told_size
@@ -114,12 +115,15 @@ def _question(pipeline: Pipeline, phases: tuple[Phase, ...], files: Sequence[Inp
     if asked.like is not None:
         rates = like_run(rates, figures_of(RunDirectory(asked.like)), asked.like.name)
     told = asked.size is not None or asked.documents is not None
-    if asked.compressed and not told:
-        raise UserError("--compressed: says how the corpus of --size or --documents lies", hint="give one of them")
+    for option, given in (("--compressed", asked.compressed), ("--files", asked.files is not None)):
+        if given and not told:
+            raise UserError(f"{option}: says how the corpus of --size or --documents lies", hint="give one of them")
     if told or not files:
         size = None if asked.size is None else float(parse_text_bytes(asked.size))
-        documents = None if asked.documents is None else parse_documents(asked.documents)
+        documents = None if asked.documents is None else parse_count("--documents", asked.documents)
         corpus = told_size(size, documents, rates, compressed=asked.compressed)
+        if asked.files is not None:
+            corpus = replace(corpus, files=parse_count("--files", asked.files))
     else:
         corpus = measured_size(files, pipeline.recipe, rates)
     return Question(pipeline, phases, corpus, cluster, cost, rates)

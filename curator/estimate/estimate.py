@@ -111,6 +111,8 @@ def _assumptions(question: Question) -> Iterator[str]:
     )
     if corpus.files > parts_of(corpus):
         yield f"{corpus.files:,.0f} files are opened, {1000 * (FILE_TASK_S + FILE_DRIVER_S):.1f} ms of CPU each"
+    elif not corpus.files:
+        yield "the corpus lies in large files (small ones cost their opening: --files says how many there are)"
     if corpus.stream_share:
         yield f"{corpus.stream_share:.0%} of the input is compressed or a stream: the driver alone reads and cuts it"
     else:

@@ -141,12 +141,12 @@ def parse_text_bytes(text: str) -> int:
     return size
 
 
-def parse_documents(text: str) -> float:
-    """`--documents`: a number such as 250000 or 1e11. UserError for anything else."""
+def parse_count(option: str, text: str) -> float:
+    """`--documents` or `--files`: a number such as 250000 or 1e11. UserError for anything else."""
     try:
-        documents = float(text)
+        count = float(text)
     except ValueError as error:
-        raise UserError(f"--documents {text}: expected a number such as 250000 or 1e11") from error
-    if not math.isfinite(documents) or not 1 <= documents <= MAX_DOCUMENTS:
-        raise UserError(f"--documents {text}: expected a number from 1 to {MAX_DOCUMENTS:.0e}")
-    return documents
+        raise UserError(f"{option} {text}: expected a number such as 250000 or 1e11") from error
+    if not math.isfinite(count) or not 1 <= count <= MAX_DOCUMENTS:
+        raise UserError(f"{option} {text}: expected a number from 1 to {MAX_DOCUMENTS:.0e}")
+    return count

@@ -84,6 +84,8 @@ def test_a_node_without_a_core_is_one_line() -> None:
         (Asked(size="1GB", engine="local", nodes=("2x4:64GB",)), "works on one node"),
         (Asked(size="1GB", like=Path("/nowhere")), "is not a finished run"),
         (Asked(compressed=True), "--compressed: says how"),
+        (Asked(files="3"), "--files: says how"),
+        (Asked(size="1GB", files="many"), "--files many: expected a number"),
     ],
 )
 def test_what_makes_no_sense_is_refused(asked: Asked, message: str, tmp_path: Path) -> None:
@@ -91,3 +93,10 @@ def test_what_makes_no_sense_is_refused(asked: Asked, message: str, tmp_path: Pa
     recipe.write_text(recipe_text("entropy"))
     with pytest.raises(UserError, match=message):
         plan_command(str(recipe), [], None, [], asked, as_json=True)
+
+
+def test_how_many_files_a_told_corpus_lies_in_counts() -> None:
+    one = curator("plan", "--size", "1GB", "--node", "1x4:8GB")
+    many = curator("plan", "--size", "1GB", "--node", "1x4:8GB", "--files", "1e6")
+    assert "the corpus lies in large files" in one.stdout
+    assert "1,000,000 files are opened, 0.4 ms of CPU each" in many.stdout

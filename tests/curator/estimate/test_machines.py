@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from curator.errors import UserError
-from curator.estimate.machines import Cluster, Node, parse_cluster, parse_documents, parse_node, parse_text_bytes
+from curator.estimate.machines import Cluster, Node, parse_cluster, parse_count, parse_node, parse_text_bytes
 
 
 def test_a_node_is_read_as_count_cores_memory_and_price() -> None:
@@ -54,9 +54,9 @@ def test_a_size_of_nothing_or_of_no_unit_is_refused(text: str) -> None:
 @pytest.mark.parametrize("text", ["0", "-1", "nan", "inf", "1e99", "many", ""])
 def test_documents_that_are_no_number_are_refused(text: str) -> None:
     with pytest.raises(UserError, match="--documents"):
-        parse_documents(text)
+        parse_count("--documents", text)
 
 
 def test_documents_are_read_in_both_forms() -> None:
-    assert parse_documents("1e11") == 100_000_000_000
-    assert parse_documents("250000") == 250_000
+    assert parse_count("--documents", "1e11") == 100_000_000_000
+    assert parse_count("--documents", "250000") == 250_000
