@@ -5,13 +5,9 @@ from __future__ import annotations
 from curator.plan import make_plan
 from curator.recipe import Recipe
 from curator.run.checks import check_recipe
-from curator.run.pipeline import make_pipeline
 
 
 def check_stages(recipe: Recipe) -> tuple[str, ...]:
     """The phases of a recipe that can run here, in words. UserError where it cannot. Files that it names are opened,
     some as a whole."""
-    pipeline = make_pipeline(recipe)
-    phases = tuple(phase.describe() for phase in make_plan(pipeline))
-    check_recipe(pipeline)
-    return phases
+    return tuple(phase.describe() for phase in make_plan(check_recipe(recipe)))

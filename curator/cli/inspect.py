@@ -130,14 +130,10 @@ def _as_written(recipe: Recipe) -> dict[str, object]:
 
 def recipe_validate_command(name: str, overlay: Path | None, overrides: Sequence[str], as_json: bool) -> None:
     """Check a recipe: names, types, the order of its stages, what they read, and that what it needs is installed."""
-    from curator.plan import make_plan
     from curator.run.checks import check_recipe
-    from curator.run.pipeline import make_pipeline
 
     loaded = load_recipe(name, overrides, overlay)
-    pipeline = make_pipeline(loaded)
-    make_plan(pipeline)
-    check_recipe(pipeline)
+    check_recipe(loaded)
     if as_json:
         print_json({"name": loaded.name, "valid": True})
     else:

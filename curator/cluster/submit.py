@@ -70,12 +70,9 @@ def make_specification(
     resume: bool,
 ) -> Specification:
     """The specification of a run on what is installed here. UserError where the recipe could not run here."""
-    from curator.plan import make_plan
     from curator.run.checks import check_recipe
 
-    pipeline = make_pipeline(recipe)
-    make_plan(pipeline)
-    check_recipe(pipeline)
+    pipeline = check_recipe(recipe)
     return Specification(
         inputs=tuple(absolute(path) for path in inputs),
         output=absolute(output),

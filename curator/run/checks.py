@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import cast
 
 from curator.errors import UserError
+from curator.plan import make_plan
 from curator.readers.base import InputFile
-from curator.recipe.model import UNQUOTED
+from curator.recipe.model import UNQUOTED, Recipe
 from curator.run.directory import RunDirectory
-from curator.run.pipeline import Pipeline
+from curator.run.pipeline import Pipeline, make_pipeline
 from curator.storage.path import StoragePath, as_path, is_url
 
 
@@ -47,12 +48,15 @@ def _check_bucket(root: StoragePath, inputs: Sequence[str]) -> None:
             )
 
 
-def check_recipe(pipeline: Pipeline) -> None:
-    """UserError where a recipe cannot run here, whatever its input: for what its stages need or read, or
-    what is held out."""
+def check_recipe(recipe: Recipe) -> Pipeline:
+    """The pipeline of a recipe. UserError where it cannot run here, whatever its input: for the order of its stages,
+    what they need or read, or what is held out."""
+    pipeline = make_pipeline(recipe)
+    make_plan(pipeline)
     check_requirements(pipeline)
     check_metadata(pipeline)
     check_holdout(pipeline)
+    return pipeline
 
 
 def check_requirements(pipeline: Pipeline) -> None:

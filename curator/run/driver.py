@@ -54,7 +54,7 @@ from curator.run.phases.inputs import ReadInput, read_inputs
 from curator.run.phases.judge import JudgeTask
 from curator.run.phases.read import FAILED_SCHEMA, ReadTask
 from curator.run.phases.write import Group, WriteTask, file_sha256, write_parquet
-from curator.run.pipeline import Pipeline, make_pipeline
+from curator.run.pipeline import Pipeline
 from curator.run.repeated import find_repeated_ids
 from curator.run.states import load_state, write_state
 from curator.run.store import Commit, Outputs, committed, hand_over, make_folder, publish, put, storage_error
@@ -113,9 +113,7 @@ def run(request: Request, listeners: Sequence[Callable[[Event], None]] = ()) -> 
 
 
 def _run(request: Request, listeners: Sequence[Callable[[Event], None]]) -> Outcome:
-    pipeline = make_pipeline(request.recipe)
-    make_plan(pipeline)
-    check_recipe(pipeline)
+    pipeline = check_recipe(request.recipe)
     if request.cluster is None:
         limit = request.recipe.input.max_document_bytes
         workers = workers_within(request.workers, request.memory_bytes, limit, _client_bytes(request))

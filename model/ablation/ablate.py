@@ -13,11 +13,9 @@ from pathlib import Path
 import numpy as np
 
 from curator.errors import DataError, UserError
-from curator.plan import make_plan
 from curator.recipe.model import Recipe
 from curator.run.checks import check_recipe
 from curator.run.events import Event
-from curator.run.pipeline import make_pipeline
 from curator.run.store import make_folder, put
 from curator.training import TrainingConfig
 from model.ablation.arms import (
@@ -83,9 +81,7 @@ def ablate(request: Request, listener: Callable[[Event], None]) -> Outcome:
     recipes = [(name, of_lines(recipe)) for name, recipe in request.recipes]
     arms = make_arms(of_lines(reading), recipes, by_stage=request.by_stage, each_stage=request.each_stage)
     for arm in arms:
-        pipeline = make_pipeline(arm.recipe)
-        make_plan(pipeline)
-        check_recipe(pipeline)
+        check_recipe(arm.recipe)
     check_input(request.inputs, reading)
     is_new = _begin(request, arms, budgets[0].config)
     output = request.output
