@@ -12,8 +12,22 @@ It never carries the content of a document: errors are logged, and the log holds
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
 INTERRUPTED = 130
 """The exit code of a command that Ctrl-C ended, as shells have it: 128 and the number of the signal."""
+
+AGAIN = "try again"
+AGAIN_CHANGED = "try again with that"
+"""What hints call it to do the same once more, or with other values. Where that goes on with what was done, whoever
+asked is told how instead (`CuratorError.reword`), the longer words first."""
+
+RESUME: Mapping[str, str] = {
+    AGAIN_CHANGED: "run the command with that and --resume",
+    AGAIN: "run the same command with --resume",
+}
+"""How a command goes on that has this option."""
 
 
 class CuratorError(Exception):
@@ -37,6 +51,12 @@ class CuratorError(Exception):
         self.file = file
         self.position = position
         self.hint = hint
+
+    def reword(self, words: Mapping[str, str]) -> CuratorError:
+        """The error itself, with other words in the place of those of its hint."""
+        for before, after in words.items():
+            self.hint = self.hint and self.hint.replace(before, after)
+        return self
 
     def __str__(self) -> str:
         where = self.file or ""
@@ -84,3 +104,13 @@ class Bug(CuratorError):  # noqa: N818 (the word that the docs use)
     """An invariant of Curator does not hold."""
 
     exit_code = 70
+
+
+@contextmanager
+def rewording(words: Mapping[str, str]) -> Iterator[None]:
+    """Put other words into the hints of errors that are raised within."""
+    try:
+        yield
+    except CuratorError as error:
+        error.reword(words)
+        raise

@@ -26,7 +26,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from curator.errors import DataError, TransientError, UserError
+from curator.errors import AGAIN, DataError, TransientError, UserError
 from model.directory import CHECKPOINTS
 
 STATE = "state.json"
@@ -66,8 +66,8 @@ class Checkpoint:
         return tensors
 
 
-_GO_ON = "make room, then go on with --resume: the checkpoint before is whole"
-_BEGIN_ANEW = "make room, then begin anew with --resume: there is no checkpoint before it"
+_GO_ON = f"make room, then {AGAIN}: the checkpoint before is whole"
+_BEGIN_ANEW = f"make room, then {AGAIN}: it begins anew, as there is no checkpoint before this one"
 """What to do about one that cannot be written."""
 
 EARLIER = "remove this checkpoint's folder to go on from an earlier one"

@@ -14,7 +14,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from curator.errors import CuratorError, DataError, TransientError, UserError
-from curator.run.store import make_folder, put, storage_error
+from curator.run.store import make_folder, put
+from curator.storage.refused import storage_error
 from curator.tokenize import Tokenizer, load_tokenizer
 from curator.training import MOST, parse_training_config
 from model.checkpoint import CheckpointWriter

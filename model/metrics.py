@@ -12,7 +12,7 @@ from pathlib import Path
 
 import torch
 
-from curator.run.store import storage_error
+from curator.storage.refused import storage_error
 from model.config import ModelConfig
 
 PEAK_SIZES = (128, 256, 512, 1024, 2048, 4096, 8192)

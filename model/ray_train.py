@@ -18,7 +18,7 @@ import ray
 import torch
 
 from curator.engine.ray import connect
-from curator.errors import CuratorError, TransientError, UserError
+from curator.errors import AGAIN, CuratorError, TransientError, UserError
 from curator.run.events import Event, Listener
 from model.parallel import TIMEOUT, Connected
 from model.train import Outcome, Request, noting, train
@@ -113,7 +113,7 @@ def _run(request: Request, workers: int, line: Handle, listeners: tuple[Listener
         raise TransientError(
             "a process of the training died",
             file=str(request.output),
-            hint="Ray's dashboard and logs tell of what; --resume goes on from the last checkpoint",
+            hint=f"Ray's dashboard and logs tell of what; {AGAIN}: it goes on from the last checkpoint",
         ) from (failed[0] if failed else None)
     return news.outcome
 

@@ -13,7 +13,7 @@ from typing import cast
 
 import torch
 
-from curator.errors import UserError
+from curator.errors import AGAIN, UserError
 from curator.run.directory import RunDirectory, RunLock
 from curator.run.events import EventLog, Listener
 from curator.run.store import make_folder
@@ -285,7 +285,7 @@ class _Training:
         first, best = self._trainer.first_doubtful, self._trainer.progress.best_step
         good = [step for step in there if step < first or step == best]
         self._writer.keep(set(good))
-        left = f"--resume goes on from step {good[-1]}, before it" if good else "no checkpoint is from before it"
+        left = f"{AGAIN}: it goes on from step {good[-1]}, before that" if good else "no checkpoint is from before it"
         error.hint = f"{left}; {error.hint}"
 
     def _save(self, emit: Callable[..., None]) -> None:
@@ -313,7 +313,7 @@ class _Training:
 
 def _refuse_used(directory: ModelDirectory, request: Request) -> None:
     if directory.is_used():
-        hint = "choose another output" if request.resume else "go on with --resume, or choose another output"
+        hint = "choose another output" if request.resume else f"choose another output, or {AGAIN}"
         raise UserError("the output is not empty", file=str(directory.root), hint=hint)
 
 

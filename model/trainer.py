@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from curator.errors import DataError, TransientError, UserError
+from curator.errors import AGAIN, AGAIN_CHANGED, DataError, TransientError, UserError
 from curator.training import TrainingConfig
 from model.alarms import Alarms, alarm_state
 from model.checkpoint import Checkpoint
@@ -35,7 +35,7 @@ FIRST_SCALE = 65_536.0
 SMALLEST_SCALE = 1.0
 LESS = "in another output, a smaller optimizer.learning_rate may help"
 """What to do about a loss that rose or is no number."""
-STORED = "the state is in a checkpoint; change the configuration and start anew, or --resume with other alarms"
+STORED = f"the state is in a checkpoint; change the configuration and start anew, or the alarms and {AGAIN_CHANGED}"
 """What to do about experts that got no token."""
 
 
@@ -261,7 +261,7 @@ class Trainer:
                 self._parameters[name].copy_(before)
 
 
-SMALLER = "make data.batch or data.sequence smaller, accumulation larger, or set recompute; --resume goes on"
+SMALLER = f"make data.batch or data.sequence smaller, accumulation larger, or set recompute; {AGAIN_CHANGED}"
 """What to do where a training has too little memory."""
 
 
@@ -289,6 +289,6 @@ def lost_process(error: RuntimeError | MemoryError) -> TransientError | None:
     if isinstance(error, torch.distributed.DistError) or "gloo" in str(error):
         return TransientError(
             "another process of the training is gone",
-            hint="what it told says why; --resume goes on from the last checkpoint",
+            hint=f"what it told says why; {AGAIN}: it goes on from the last checkpoint",
         )
     return None

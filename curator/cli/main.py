@@ -528,7 +528,7 @@ def _exit_code(command: Callable[[], None]) -> int:
     except CuratorError as error:
         return _tell(error)
     except OSError as error:
-        from curator.cli.refused import refusal
+        from curator.storage.refused import refusal
 
         return _tell(refusal(error))
     except Exception:  # noqa: BLE001 (the outermost frame: whatever comes up to here is a bug, and has its exit code)

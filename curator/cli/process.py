@@ -15,11 +15,11 @@ from curator.cli.memory import parse_memory
 from curator.cli.output import counted, one_line, print_json, print_line, print_note
 from curator.collector import loading
 from curator.engine.cluster import Cluster
-from curator.errors import INTERRUPTED
+from curator.errors import AGAIN, INTERRUPTED
 from curator.recipe import load_with_origins
 from curator.run.directory import RunDirectory
 from curator.run.driver import Request, run
-from curator.run.error_rate import KEPT
+from curator.run.error_rate import BY_COMMAND, Resuming
 from curator.run.events import Event
 from curator.run.failures import Failures, describe_failures, failures_of
 from curator.run.funnel import funnel_json
@@ -45,10 +45,10 @@ def process_command(
     keep_work: bool,
     ray: str | None,
     as_json: bool,
-    allowing: str = KEPT,
+    resuming: Resuming = BY_COMMAND,
 ) -> None:
-    """Run a recipe on files of this machine, here or on the Ray cluster at the address `ray`. `allowing` tells who
-    asked how to go on where too many records failed."""
+    """Run a recipe on files of this machine, here or on the Ray cluster at the address `ray`. `resuming` tells
+    how whoever asked goes on."""
     memory_bytes = None if memory is None else parse_memory(memory)
     with loading():
         loaded, origins = load_with_origins(recipe, overrides, overlay)
@@ -63,7 +63,7 @@ def process_command(
         keep_work=keep_work,
         origins=origins,
         cluster=None if ray is None else Cluster(ray, workers or None, memory_bytes),
-        allowing=allowing,
+        resuming=resuming,
     )
     progress = show_progress(as_json=as_json)
     started = time.monotonic()
@@ -71,9 +71,7 @@ def process_command(
         outcome = run(request, [progress])
     except KeyboardInterrupt:
         # typer would turn this into its own word; people need to know that their work is safe.
-        print_note(
-            f"curator: interrupted; what was finished is kept in {output}: go on with the same command and --resume"
-        )
+        print_note(f"curator: interrupted; what was finished is kept in {output}: to go on, {resuming.again[AGAIN]}")
         raise SystemExit(INTERRUPTED) from None
     finally:
         progress.close()

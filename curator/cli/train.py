@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import cast
@@ -12,7 +12,7 @@ from typing import cast
 from curator.cli.local import need_local
 from curator.cli.output import counted, print_json, print_line, print_note
 from curator.cli.packages import require
-from curator.errors import UserError
+from curator.errors import AGAIN, RESUME, UserError, rewording
 from curator.run.events import Event
 from curator.sizes import format_size
 from curator.training import load_training_config
@@ -34,8 +34,10 @@ def train_command(
     ray: str | None,
     workers: int,
     as_json: bool,
+    resuming: Mapping[str, str] = RESUME,
 ) -> None:
-    """Train a model, tell how it goes on standard error, and what came out on standard output."""
+    """Train a model, tell how it goes on standard error, and what came out on standard output. `resuming` is how
+    whoever asked goes on after it was stopped."""
     need_local(output)
     loaded = load_training_config(config, overrides)
     if steps is not None:
@@ -51,17 +53,15 @@ def train_command(
         require("ray", "pandas", "tensorboardX", extra="ray")
         from model.ray_train import train_on_ray
 
-        outcome = train_on_ray(request, ray, workers, (TrainingProgress(),))
+        with rewording(resuming):
+            outcome = train_on_ray(request, ray, workers, (TrainingProgress(),))
     else:
-        with connected(device) as ranks:
+        with rewording(resuming), connected(device) as ranks:
             outcome = train(request, (TrainingProgress(),), ranks)
         if ranks.rank:
             return  # the first rank tells
     if outcome.signal is not None:
-        print_note(
-            f"curator: stopped after step {outcome.step}; the state is in {output}: "
-            "go on with the same command and --resume"
-        )
+        print_note(f"curator: stopped after step {outcome.step}; the state is in {output}: to go on, {resuming[AGAIN]}")
         # As shells have it: 128 and the number of the signal.
         raise SystemExit(128 + int(signal.Signals(outcome.signal)))
     if as_json:

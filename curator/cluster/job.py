@@ -22,6 +22,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from curator.cluster.loose import add_loose_modules
 from curator.cluster.specification import Specification, shipped_specification
 from curator.errors import INTERRUPTED, Bug, CuratorError
+from curator.run.error_rate import BY_CLIENT
 from curator.run.events import Event
 from curator.storage.path import as_path
 
@@ -84,7 +85,7 @@ def execute(specification: Specification, driver: Driver) -> None:
         resume=specification.resume,
         origins=specification.origins,
         cluster=Cluster("auto", specification.workers, specification.memory_bytes),
-        allowing=specification.allowing,
+        resuming=BY_CLIENT,
     )
     run(request, [driver.note])
 
@@ -137,6 +138,7 @@ def main() -> int:
     except CuratorError as error:
         if error.exit_code == Bug.exit_code:
             traceback.print_exc()
+        error.reword(BY_CLIENT.again)
         return driver.end(error.exit_code, str(error))
     except Exception as error:  # noqa: BLE001 (the outermost frame: whatever comes up to here is a bug)
         traceback.print_exc()

@@ -12,7 +12,6 @@ from pydantic import BaseModel, ConfigDict
 from curator.cluster.wheels import Folder
 from curator.recipe.model import Recipe
 from curator.recipe.overlay import Origins
-from curator.run.error_rate import KEPT
 from curator.storage.path import is_url
 
 PACKAGE = "curator_submission"
@@ -26,8 +25,7 @@ class Specification(BaseModel):
 
     `inputs` and `output` are absolute. `workers` and `memory_bytes` None mean as much as the cluster has. `expected`
     has, by name, the versions of Python, Ray and the packages that the run depends on, and `models` the identity of the
-    models and programs, both as they are on the machine that submits. `allowing` tells who asked how to go on where too
-    many records failed (see `curator.run.error_rate`).
+    models and programs, both as they are on the machine that submits.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -41,7 +39,6 @@ class Specification(BaseModel):
     resume: bool
     expected: Mapping[str, str]
     models: Mapping[str, str]
-    allowing: str = KEPT
 
     def digest(self) -> str:
         """BLAKE3 of recipe (less `max_error_rate`), inputs and output: submissions with the same one are one run."""

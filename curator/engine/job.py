@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 from typing import Generic
 
 from curator.engine.executor import Careful, InputT, Task
-from curator.run.store import Commit, Outputs, committed, storage_error
+from curator.run.store import Commit, Outputs, committed
 from curator.storage.path import AnyPath, as_path
+from curator.storage.refused import storage_error
 
 TICK_SECONDS = 0.5
 """How long an engine waits for a task before it looks whether there is something else to do."""

@@ -29,7 +29,7 @@ from curator.engine.executor import ONE_CPU, Emit, Handle, InputT, Task, partiti
 from curator.engine.job import THREAD_VARIABLES, TICK_SECONDS, Job, ignore, uncommitted
 from curator.engine.merge import Piece
 from curator.engine.partition import sorted_blocks
-from curator.errors import TransientError
+from curator.errors import AGAIN, TransientError
 from curator.run.journal import CAREFUL_ATTEMPTS
 from curator.run.store import Commit, Outputs, make_folder
 from curator.stage import Resources
@@ -63,7 +63,7 @@ class _Attempt(Generic[InputT]):
             return _Attempt(self.index, careful, is_careful=True)
         raise TransientError(
             f"a worker process died {self.number} times on {self.job.input.name} (killed for memory?)",
-            hint="give fewer --workers or less --memory, then --resume",
+            hint=f"free some memory, or let fewer workers share it, then {AGAIN}",
         ) from error
 
 

@@ -25,7 +25,7 @@ from curator.collector import collect_seldom
 from curator.engine.cluster import Cluster
 from curator.engine.executor import ONE_CPU, Emit, Handle, InputT, Task
 from curator.engine.job import THREAD_VARIABLES, TICK_SECONDS, Job, ignore, uncommitted
-from curator.errors import TransientError, UserError
+from curator.errors import AGAIN, TransientError, UserError
 from curator.run.journal import CAREFUL_ATTEMPTS
 from curator.run.memory import DRIVER_BYTES
 from curator.run.store import Commit, committed, make_folder
@@ -303,7 +303,7 @@ class WorkerDiedError(TransientError):
         """Of a task by its name."""
         return WorkerDiedError(
             f"a worker process died {MAX_RETRIES + 1} times on {name} (killed for memory?)",
-            hint="give the nodes more memory, then --resume",
+            hint=f"give the nodes more memory, then {AGAIN}",
         )
 
 
@@ -409,5 +409,5 @@ def result_of(ref: Ref, name: str) -> Any:
         raise WorkerDiedError.on(name) from error
     except RayError as error:
         raise TransientError(
-            f"the cluster lost {name}: {type(error).__name__}", hint="when it is well again, --resume"
+            f"the cluster lost {name}: {type(error).__name__}", hint=f"when it is well again, {AGAIN}"
         ) from error

@@ -27,8 +27,9 @@ from curator.engine.job import Job
 from curator.engine.merge import Piece
 from curator.engine.partition import Source, sorted_blocks
 from curator.engine.ray import MAX_RETRIES, Flight, RayExecutor, Ref, begin_worker, resources_of_cluster
-from curator.run.store import Commit, Outputs, committed, make_folder, storage_error
+from curator.run.store import Commit, Outputs, committed, make_folder
 from curator.storage.path import AnyPath, as_path
+from curator.storage.refused import storage_error
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

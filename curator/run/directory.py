@@ -12,8 +12,9 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from curator.errors import Bug, UserError
-from curator.run.store import OWNER_ONLY, make_folder, storage_error
+from curator.run.store import OWNER_ONLY, make_folder
 from curator.storage.path import AnyPath, StoragePath, matching
+from curator.storage.refused import storage_error
 from curator.storage.spool import IDENTITY_DIGITS, release
 
 if TYPE_CHECKING:

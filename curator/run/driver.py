@@ -14,7 +14,7 @@ from typing import cast
 from curator.engine.cluster import Cluster
 from curator.engine.executor import Executor
 from curator.engine.local import LocalExecutor
-from curator.errors import CuratorError, DataError, TransientError, UserError
+from curator.errors import AGAIN, CuratorError, DataError, TransientError, UserError, rewording
 from curator.plan import Phase, make_plan
 from curator.readers.base import InputFile
 from curator.readers.detect import describe_skipped, take_inventory
@@ -27,7 +27,7 @@ from curator.run.clock import peak_memory_bytes
 from curator.run.corpus import Corpus, parts_of
 from curator.run.counted import describe_other_sources, describe_unknown_tags, run_tally, tally_rows, totals
 from curator.run.directory import RunDirectory, RunLock
-from curator.run.error_rate import KEPT, describe_unread_files, is_exceeded, make_refusal
+from curator.run.error_rate import BY_COMMAND, Resuming, describe_unread_files, is_exceeded, make_refusal
 from curator.run.events import Event, EventLog, iterate_events
 from curator.run.examples import mask_text
 from curator.run.failures import count_failures
@@ -57,9 +57,10 @@ from curator.run.phases.write import Group, WriteTask, file_sha256, write_parque
 from curator.run.pipeline import Pipeline
 from curator.run.repeated import find_repeated_ids
 from curator.run.states import load_state, write_state
-from curator.run.store import Commit, Outputs, committed, hand_over, make_folder, publish, put, storage_error
+from curator.run.store import Commit, Outputs, committed, hand_over, make_folder, publish, put
 from curator.run.verify import unbalanced, verify
 from curator.storage.path import AnyPath, as_path, is_url
+from curator.storage.refused import storage_error
 from curator.storage.spool import local_file, local_folder, place_of, release
 from curator.text.tokens import token_name
 
@@ -79,7 +80,7 @@ WRITTEN = ("shards", "heldout", "scores", "decisions", "failed")
 @dataclass(frozen=True)
 class Request:
     """What to run, where, and with how much of the machine. Where a Ray cluster is given, that says with how much.
-    `allowing` is how whoever asked goes on where too many records failed (see `curator.run.error_rate`)."""
+    `resuming` is how whoever asked goes on after an error."""
 
     inputs: tuple[str, ...]
     output: AnyPath
@@ -90,7 +91,7 @@ class Request:
     keep_work: bool = False
     origins: Origins | None = None
     cluster: Cluster | None = None
-    allowing: str = KEPT
+    resuming: Resuming = BY_COMMAND
 
 
 @dataclass(frozen=True)
@@ -106,10 +107,11 @@ class Outcome:
 def run(request: Request, listeners: Sequence[Callable[[Event], None]] = ()) -> Outcome:
     """Execute a recipe. Raises UserError, DataError (too many failed records) or TransientError (see
     `curator.errors`)."""
-    try:
-        return _run(request, listeners)
-    except OSError as error:
-        raise storage_error(error, as_path(str(error.filename or request.output))) from error
+    with rewording(request.resuming.again):
+        try:
+            return _run(request, listeners)
+        except OSError as error:
+            raise storage_error(error, as_path(str(error.filename or request.output))) from error
 
 
 def _run(request: Request, listeners: Sequence[Callable[[Event], None]]) -> Outcome:
@@ -127,7 +129,9 @@ def _run(request: Request, listeners: Sequence[Callable[[Event], None]]) -> Outc
     directory = directory.with_identity(fingerprint.digest(here))
     if directory.is_used() and not request.resume:
         raise UserError(
-            "the output is not empty", file=str(directory.root), hint="choose another, or go on with --resume"
+            "the output is not empty",
+            file=str(directory.root),
+            hint=f"choose another, or {AGAIN}",
         )
     begun = _previous(directory)
     before = None if begun is None else cast("fingerprint.Components", begun["fingerprint"])
@@ -169,7 +173,8 @@ def _run(request: Request, listeners: Sequence[Callable[[Event], None]]) -> Outc
             if driver is not None:
                 driver.executor.close(kill=True)
             with contextlib.suppress(TransientError, UserError):  # a full disk must not hide what happened
-                said = str(error) if isinstance(error, CuratorError) else None  # ours holds no content of documents
+                again = request.resuming.again
+                said = str(error.reword(again)) if isinstance(error, CuratorError) else None  # no content of documents
                 log.emit("run.stopped", error=type(error).__name__, message=said)
                 log.flush()
             if isinstance(error, UserError) and before is None and lock.is_held:
@@ -374,7 +379,7 @@ class _Driver:
             written = local_folder(self.directory.phase("failed")) / "part-00000.parquet"
             write_parquet(written, FAILED_SCHEMA, iter(tables), "zstd")
             publish(written, make_folder(self.directory.failed) / written.name)
-            raise make_refusal(self.tally, limit, count_failures(tables), self.files, self.request.allowing)
+            raise make_refusal(self.tally, limit, count_failures(tables), self.files, self.request.resuming)
         self.warnings.extend(describe_unread_files(self.tally, self.files))
 
     def _relate(self, name: str, parts: list[Part], *, children: bool = False) -> list[Part]:

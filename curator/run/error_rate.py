@@ -6,9 +6,10 @@ Files of which nothing could be read are named in a warning.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
-from curator.errors import DataError
+from curator.errors import AGAIN, RESUME, DataError
 from curator.readers.base import InputFile
 from curator.readers.detect import is_misnamed
 from curator.run.failures import SHOWN, Failures, describe_failures
@@ -20,8 +21,23 @@ ERROR_FLOOR = 100
 """Failed records up to this number never stop a run, whatever their share."""
 
 
-KEPT = "or go on with what could be read, which is kept: --resume --set max_error_rate={share:.2f}"
-"""How to go on for who runs a command. Who asks otherwise names another way in `Request.allowing`."""
+@dataclass(frozen=True)
+class Resuming:
+    """How whoever asked for a run goes on with it, in the words of hints: as it was, and where too many records failed,
+    with the `share` that did in it."""
+
+    again: Mapping[str, str]
+    allowing: str
+
+
+BY_COMMAND = Resuming(
+    RESUME, "or go on with what could be read, which is kept: --resume --set max_error_rate={share:.2f}"
+)
+BY_CLIENT = Resuming(
+    {AGAIN: "resume the run"},
+    "or resume the run with max_error_rate {share:.2f}: it goes on with what could be read, which is kept",
+)
+"""Of a service or of a cluster: by `curator runs resume`, over REST, or on the page."""
 
 
 def is_exceeded(tally: Tally, limit: float) -> bool:
@@ -31,9 +47,9 @@ def is_exceeded(tally: Tally, limit: float) -> bool:
 
 
 def make_refusal(
-    tally: Tally, limit: float, found: Sequence[Failures], files: Sequence[InputFile], allowing: str = KEPT
+    tally: Tally, limit: float, found: Sequence[Failures], files: Sequence[InputFile], resuming: Resuming = BY_COMMAND
 ) -> DataError:
-    """What stops the run on these files: what failed where, and how to go on (`allowing`, with the `share` in it)."""
+    """What stops the run on these files: what failed where, and how to go on."""
     failed, read = tally.documents(FAILED), tally.documents(IN)
     records = failed + read
     share = failed / records
@@ -42,7 +58,7 @@ def make_refusal(
     return DataError(
         f"{failed:,} of {records:,} records could not be read ({share:.2%}, allowed {limit:.2%}): "
         f"{describe_failures(found)}",
-        hint=f"{why}{found[0].meaning.advice}; {allowing.format(share=min(share + 0.005, 1))}",
+        hint=f"{why}{found[0].meaning.advice}; {resuming.allowing.format(share=min(share + 0.005, 1))}",
     )
 
 

@@ -9,7 +9,6 @@ read on the node that needs it through `Commit.path` or `curator.storage.spool.l
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 import socket
@@ -19,24 +18,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
-from curator.errors import TransientError, UserError
+from curator.errors import UserError
 from curator.run.clock import Spent, TaskClock
 from curator.storage.path import AnyPath, StoragePath, as_path
+from curator.storage.refused import ELSEWHERE, storage_error
 from curator.storage.spool import local_file, local_folder
 
 OWNER_ONLY = 0o700
-
-_OTHER_OUTPUT = "choose another output folder"
-_NEVER = (
-    errno.EACCES,
-    errno.EPERM,
-    errno.EROFS,
-    errno.ENOTDIR,
-    errno.EISDIR,
-    errno.ENAMETOOLONG,
-    errno.ELOOP,
-)
-"""What trying again does not mend."""
 
 
 @dataclass(frozen=True)
@@ -212,21 +200,9 @@ def make_folder(path: AnyPath, mode: int = 0o777) -> AnyPath:
         path.mkdir(mode=mode, parents=True, exist_ok=True)
     except FileNotFoundError as error:
         # Its parents were made a moment ago, or cannot be (as in /proc).
-        raise UserError("cannot be made a folder", file=str(path), hint=_OTHER_OUTPUT) from error
+        raise UserError("cannot be made a folder", file=str(path), hint=ELSEWHERE) from error
     except (NotADirectoryError, FileExistsError) as error:
-        raise UserError("cannot be made a folder: a file is in the way", file=str(path), hint=_OTHER_OUTPUT) from error
+        raise UserError("cannot be made a folder: a file is in the way", file=str(path), hint=ELSEWHERE) from error
     except OSError as error:
         raise storage_error(error, path) from error
     return path
-
-
-def storage_error(error: OSError, path: AnyPath) -> TransientError | UserError:
-    """The error of ours that an error of the file system is. One without a number is NumPy's for a short write."""
-    said = os.strerror(error.errno) if error.errno else "the disk takes no more"
-    if error.errno in _NEVER:
-        return UserError(f"cannot be written: {said}", file=str(path), hint=_OTHER_OUTPUT)
-    full = error.errno in (None, errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-    then = "run the same command with --resume"
-    return TransientError(
-        f"cannot be written: {said}", file=str(path), hint=f"free some space, then {then}" if full else then
-    )

@@ -6,7 +6,7 @@ import errno
 import re
 from typing import TYPE_CHECKING
 
-from curator.errors import DataError, TransientError, UserError
+from curator.errors import AGAIN, DataError, TransientError, UserError
 
 if TYPE_CHECKING:
     from curator.storage.path import StoragePath
@@ -29,7 +29,6 @@ _DENIED = frozenset(
     }
 )
 _GOES_BY = frozenset({"INTERNAL_FAILURE", "REQUEST_TIMEOUT", "SERVICE_UNAVAILABLE", "SLOW_DOWN", "THROTTLING"})
-_AGAIN = "run the same command with --resume"
 
 
 def storage_failure(error: OSError, path: StoragePath) -> UserError | TransientError:
@@ -54,12 +53,12 @@ def storage_failure(error: OSError, path: StoragePath) -> UserError | TransientE
         return TransientError(
             "the storage cannot be reached",
             file=place,
-            hint=f"check AWS_ENDPOINT_URL and the network, then {_AGAIN}",
+            hint=f"check AWS_ENDPOINT_URL and the network, then {AGAIN}",
         )
     if status == "301" or code == "PermanentRedirect":
         return UserError("the bucket lies in another region", file=place, hint="set AWS_REGION to the bucket's")
     if code in _GOES_BY or code == "" or (status or "").startswith("5"):
-        hint = _AGAIN if path.scheme == "s3" else f"check the credentials and the network, then {_AGAIN}"
+        hint = AGAIN if path.scheme == "s3" else f"check the credentials and the network, then {AGAIN}"
         return TransientError(f"the storage failed{f' ({code})' if code else ''}", file=place, hint=hint)
     return UserError(f"the storage refused ({code})", file=place, hint="check the name, the bucket and its policy")
 

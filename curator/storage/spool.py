@@ -26,7 +26,7 @@ from pathlib import Path
 
 from blake3 import blake3
 
-from curator.errors import Bug, DataError, UserError
+from curator.errors import AGAIN, Bug, DataError, UserError
 from curator.storage.path import AnyPath, StoragePath, as_path
 
 VARIABLE = "CURATOR_SPOOL"
@@ -40,7 +40,7 @@ _UNIT = re.compile(rf"(.+/{WORK}/[0-9a-f]{{{IDENTITY_DIGITS}}})(?:/(.+))?", re.D
 _LOCK = "lock"
 _FILES = "files"
 _PLACE = "place"
-_AGAIN = "go on with --resume: it is made again"
+_AGAIN = f"{AGAIN}: it is made again"
 _STRIPES = 32
 """Locks under which files are fetched: two processes that want one file fetch it once."""
 

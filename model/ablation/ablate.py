@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from curator.errors import DataError, UserError
+from curator.errors import AGAIN, DataError, UserError
 from curator.recipe.model import Recipe
 from curator.run.checks import check_recipe
 from curator.run.events import Event
@@ -179,7 +179,7 @@ def _begin(request: Request, arms: Sequence[Arm], config: TrainingConfig) -> boo
             )
         return False
     if output.exists() and (not output.is_dir() or any(output.iterdir())):
-        hint = "choose another output" if request.resume else "go on with --resume, or choose another output"
+        hint = "choose another output" if request.resume else f"choose another output, or {AGAIN}"
         raise UserError("the output is not empty", file=str(output), hint=hint)
     make_folder(output)
     put(path, (json.dumps(asked, indent=1) + "\n").encode())

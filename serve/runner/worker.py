@@ -17,9 +17,11 @@ from types import FrameType
 
 from curator.cli.process import process_command
 from curator.collector import collect_seldom
-from curator.errors import INTERRUPTED, Bug, CuratorError
+from curator.errors import AGAIN, AGAIN_CHANGED, INTERRUPTED, Bug, CuratorError
 from curator.recipe import load_recipe, load_with_origins
+from curator.run.error_rate import BY_CLIENT
 from curator.run.store import make_folder, put
+from curator.storage.refused import telling_refusals
 from curator.training import dump_training_config
 from serve.places import Places
 from serve.runner.task import (
@@ -34,8 +36,8 @@ from serve.runner.task import (
     read_task,
 )
 
-ALLOWING = "or resume the run with max_error_rate {share:.2f}: it goes on with what could be read, which is kept"
-"""How a client goes on where too many records failed: it types no option of `curator process`."""
+TRAINING_WORDS = {AGAIN_CHANGED: "submit another training with that", AGAIN: "resume the training"}
+"""How a client goes on, who types no option of `curator train`. What a training is resumed with stays as it was."""
 
 _RECIPE = "recipe.yaml"
 _CONFIG = "training.json"
@@ -66,15 +68,17 @@ def main(folder: Path, descriptor: int) -> None:
 
 def _work(task: AnyTask, folder: Path) -> Outcome | None:
     try:
-        if isinstance(task, TrainingTask):
-            _train(task, folder)
-        elif task.ray_jobs is not None:
-            return _run_as_job(task, task.ray_jobs, folder)
-        else:
-            _run(task, folder)
+        with telling_refusals():
+            if isinstance(task, TrainingTask):
+                _train(task, folder)
+            elif task.ray_jobs is not None:
+                return _run_as_job(task, task.ray_jobs, folder)
+            else:
+                _run(task, folder)
     except CuratorError as error:
         if error.exit_code == Bug.exit_code:
             traceback.print_exc()
+        error.reword(TRAINING_WORDS if isinstance(task, TrainingTask) else BY_CLIENT.again)
         return Outcome(exit_code=error.exit_code, error=type(error).__name__, message=str(error))
     except SystemExit as ended:
         code = ended.code if isinstance(ended.code, int) else 1
@@ -98,7 +102,7 @@ def _run(task: Task, folder: Path) -> None:
         keep_work=False,
         ray=task.ray,
         as_json=False,
-        allowing=ALLOWING,
+        resuming=BY_CLIENT,
     )
 
 
@@ -111,8 +115,7 @@ def _run_as_job(task: Task, address: str, folder: Path) -> Outcome | None:
     specification = make_specification(
         task.inputs, task.output, loaded, origins, task.workers or None, task.memory_bytes, resume=task.resume
     )
-    asked = specification.model_copy(update={"allowing": ALLOWING})
-    return run_as_job(address, task.run, asked, folder)
+    return run_as_job(address, task.run, specification, folder)
 
 
 def _prepare(task: Task, folder: Path) -> tuple[str, Path | None]:
@@ -158,6 +161,7 @@ def _train(task: TrainingTask, folder: Path) -> None:
         ray=None,
         workers=0,
         as_json=False,
+        resuming=TRAINING_WORDS,
     )
 
 

@@ -43,7 +43,7 @@ def model(run: str, config: Path, tmp_path_factory: pytest.TempPathFactory) -> P
     process.send_signal(signal.SIGTERM)
     _, notes = process.communicate(timeout=60)
     assert process.returncode == 128 + signal.SIGTERM, notes
-    assert "go on with the same command and --resume" in notes
+    assert "to go on, run the same command with --resume" in notes
     told = [line.partition(" ")[0] for line in notes.splitlines() if line.startswith("[")]
     assert told == ["[tokenizer]", "[train]"]
     reached = max(int(path.name.removeprefix("step-")) for path in output.glob("checkpoints/step-*"))
@@ -90,9 +90,7 @@ def test_what_may_not_be_read_or_written_is_one_line_and_no_reason_to_remove_a_c
     closed = tmp_path / "closed"
     closed.mkdir(mode=0o555)
     done = unprivileged("export", copy, "-o", closed / "mixtral")
-    assert told(done) == (
-        f"curator: {closed / 'mixtral'}: cannot be written: Permission denied (choose another output folder)"
-    )
+    assert told(done) == (f"curator: {closed / 'mixtral'}: cannot be written: Permission denied (choose another place)")
     assert done.returncode == 2
 
 

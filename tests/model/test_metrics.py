@@ -61,7 +61,7 @@ except TransientError as error:
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines() == [
-        "cannot be written: File too large free some space, then run the same command with --resume",
+        "cannot be written: File too large free some space, then try again",
         "cannot be written: File too large",
     ]
     assert done.stderr == ""

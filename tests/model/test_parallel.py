@@ -140,7 +140,7 @@ def test_torchrun_stops_with_a_checkpoint_and_goes_on(
             break
     running.send_signal(signal.SIGTERM)
     _, errors = running.communicate(timeout=PATIENCE_S)
-    assert "go on with the same command and --resume" in errors
+    assert "to go on, run the same command with --resume" in errors
     stopped = latest(several).step
     assert 0 < stopped < 100_000
     running = torchrun(*arguments, "--resume", "--steps", str(stopped + 3))

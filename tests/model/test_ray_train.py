@@ -84,7 +84,7 @@ def test_a_signal_ends_a_training_on_ray_with_a_checkpoint(tmp_path: Path, place
         running.send_signal(signal.SIGTERM)
         _, errors = running.communicate(timeout=PATIENCE_S)
         assert running.returncode == 143, errors
-        assert "go on with the same command and --resume" in errors
+        assert "to go on, run the same command with --resume" in errors
         step = latest(tmp_path / "model").step
         assert step > 0
         done = run(*arguments, "--ray", cluster.address, "--workers", "2", "--resume", "--steps", str(step + 2))

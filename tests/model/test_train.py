@@ -17,7 +17,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from curator.errors import CuratorError, DataError, TransientError, UserError
+from curator.errors import AGAIN, CuratorError, DataError, TransientError, UserError
 from curator.run.directory import RunDirectory, RunLock
 from curator.run.events import Event, read_events
 from curator.tokenize import Tokenizer
@@ -382,7 +382,7 @@ def test_a_training_that_diverged_goes_on_from_before_the_loss_rose(
     assert last - 3 - every <= good.step < last - 3
     state = training_state(good).alarms
     assert state.above == 0
-    assert error.hint == f"--resume goes on from step {good.step}, before it; {LESS}"
+    assert error.hint == f"{AGAIN}: it goes on from step {good.step}, before that; {LESS}"
     hotter = tiny_config(**RISING | {"alarms__divergence": 1e9}, checkpoint__every=every, checkpoint__keep_last=9)
     before = len(read_events(output / "events"))
     train_until(last + 2, Request((place,), output, hotter, resume=True))
@@ -408,7 +408,7 @@ def test_a_loss_that_is_no_number_leaves_no_checkpoint_of_the_state_that_gave_it
     assert found.step == last - 1
     assert found.tensors("model")
     assert error.hint is not None
-    assert f"--resume goes on from step {last - 1}" in error.hint
+    assert f"{AGAIN}: it goes on from step {last - 1}" in error.hint
     until_alarm(output, place, f"step {last + 1}: .* is no number", config, resume=True)
     assert latest(output).step == last - 1
 
@@ -444,12 +444,12 @@ def test_a_checkpoint_that_finds_no_memory_is_said(tmp_path: Path) -> None:
     writer = CheckpointWriter(tmp_path)
     told = r"a checkpoint cannot be written: out of memory \(make room, then "
     writer.write(1, {"model": Full()}, {})
-    with pytest.raises(TransientError, match=told + "begin anew with --resume: there is no checkpoint before it"):
+    with pytest.raises(TransientError, match=told + f"{AGAIN}: it begins anew, as there is no"):
         writer.wait()
     assert not checkpoints(tmp_path)
     writer.write(2, {"model": {"weight": torch.zeros(1)}}, {})
     writer.write(3, {"model": Full()}, {})
-    with pytest.raises(TransientError, match=told + "go on with --resume: the checkpoint before is whole"):
+    with pytest.raises(TransientError, match=told + f"{AGAIN}: the checkpoint before is whole"):
         writer.wait()
     assert [found.step for found in checkpoints(tmp_path)] == [2]
 

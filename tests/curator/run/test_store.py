@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from curator.errors import TransientError, UserError
-from curator.run.store import Outputs, committed, make_folder, put, storage_error
+from curator.run.store import Outputs, committed, make_folder, put
+from curator.storage.refused import storage_error
 
 
 def test_nothing_counts_before_the_commit(tmp_path: Path) -> None:
@@ -50,7 +51,7 @@ def test_a_full_disk_is_said_with_what_to_do() -> None:
         file.write(b"x")
     error = storage_error(caught.value, full)
     assert isinstance(error, TransientError)
-    assert "--resume" in str(error)
+    assert error.hint == "free some space, then try again"
 
 
 def test_a_folder_below_a_file_is_a_users_error(tmp_path: Path) -> None:

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from curator.cli.refused import refusal
 from curator.errors import TransientError, UserError
+from curator.storage.refused import refusal
 from tests.command import curator, told, unprivileged
 from tests.runs import make_texts, run_stages, write_jsonl
 
@@ -57,6 +57,11 @@ def test_a_full_disk_may_be_tried_again_and_a_disk_for_reading_may_not() -> None
     full = refusal(OSError(errno.ENOSPC, "No space left on device", "/runs/a"))
     assert isinstance(full, TransientError)
     assert str(full) == "/runs/a: cannot be written: No space left on device (free some space, then try again)"
+    large = refusal(
+        OSError(errno.EFBIG, "File too large")
+    )  # as a write to a file that is open tells it, without a name
+    assert isinstance(large, TransientError)
+    assert str(large) == "cannot be written: File too large (free some space, then try again)"
     fixed = refusal(OSError(errno.EROFS, "Read-only file system", b"/runs/a"))
     assert isinstance(fixed, UserError)
     assert str(fixed) == "/runs/a: cannot be opened: Read-only file system (choose another place)"
