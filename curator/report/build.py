@@ -32,7 +32,7 @@ from curator.report.model import (
 )
 from curator.report.thresholds import describe_overlay, thresholds
 from curator.run.directory import RunDirectory
-from curator.run.failures import MEANINGS
+from curator.run.failures import failures_of
 from curator.run.journal import CRASH_SENTENCE, is_crash
 from curator.run.store import put
 from curator.run.tally import (
@@ -40,7 +40,6 @@ from curator.run.tally import (
     CREATED,
     ERASED,
     FAILED,
-    FILE,
     HELD,
     IN,
     KEPT,
@@ -51,8 +50,6 @@ from curator.run.tally import (
     parse_event,
 )
 from curator.stage import Column, Parameters, Stage
-from curator.storage.parquet import parquet_table, read_of_run
-from curator.storage.path import matching
 from curator.text.tokens import UNIT
 from curator.verdict import DROP, REPEAT
 
@@ -354,15 +351,8 @@ def _fact(value: object) -> str:
 
 
 def _failures(directory: RunDirectory) -> list[Failure]:
-    counts: dict[tuple[str, str], int] = {}
-    for path in matching(directory.failed, "*.parquet"):
-        with read_of_run(path):
-            table = parquet_table(path, ["code", FILE])
-        for row in table.group_by(["code", FILE]).aggregate([([], "count_all")]).to_pylist():
-            key = (row["code"], row[FILE])
-            counts[key] = counts.get(key, 0) + row["count_all"]
-    words = {code: meaning.words for code, meaning in MEANINGS.items()}
-    return [Failure(code, words.get(code, ""), file, count) for (code, file), count in sorted(counts.items())]
+    found = sorted(failures_of(directory.failed), key=lambda failures: (failures.code, failures.file))
+    return [Failure(each.code, each.meaning.words, each.file, each.records) for each in found]
 
 
 def _token_unit(token: str) -> str:

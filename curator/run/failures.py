@@ -9,8 +9,8 @@ import pyarrow as pa
 
 from curator.readers.base import Failure
 from curator.run.journal import CRASH
-from curator.storage.parquet import parquet_table
-from curator.storage.path import AnyPath, matching
+from curator.storage.parquet import batches_of_run
+from curator.storage.path import AnyPath
 
 SHOWN = 3
 """Kinds of failures that a message names; the others are counted."""
@@ -77,9 +77,9 @@ class Failures:
 
 
 def failures_of(folder: AnyPath) -> list[Failures]:
-    """The failures in `failed/` of a run, the most frequent first."""
-    paths = matching(folder, "*.parquet")
-    return count_failures([parquet_table(path) for path in paths])
+    """The failures in `failed/` of a run, the most frequent first. DataError where a file there is damaged."""
+    batches = list(batches_of_run(folder, ["code", "file", "position", "line"]))
+    return count_failures([pa.Table.from_batches(batches)] if batches else [])
 
 
 def count_failures(tables: Sequence[pa.Table]) -> list[Failures]:
