@@ -65,7 +65,7 @@ class Gate:
         self._tokens = tokens
         self._body_bytes = settings.limits.body_bytes
         self._hosts = {host.lower() for host in (*_LOOPBACK_HOSTS, *settings.hosts)}
-        self._origins = {origin.lower() for origin in settings.origins}
+        self._origins = set(settings.origins)
         limits = settings.limits
         self._reads = Rate(limits.read_rate, limits.read_burst)
         self._writes = Rate(limits.submit_rate, limits.submit_burst)

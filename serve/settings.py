@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from curator.errors import UserError
 from serve.config import STREAMS, STREAMS_PER_TOKEN, WebhookSection
 from serve.places import Places
+
+_ORIGIN = re.compile(r"https?://(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(:[0-9]{1,5})?")
 
 STATE_VARIABLE = "CURATOR_STATE"
 
@@ -79,6 +83,13 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def origin_of(given: str) -> str:
+    """An origin as browsers send it (RFC 6454, section 6.2). UserError for what they never send."""
+    if not _ORIGIN.fullmatch(given.lower()):
+        raise UserError(f"--allow-origin {given!r} is not an origin", hint="https://HOST or https://HOST:PORT, no more")
+    return given.lower()
 
 
 def default_state() -> Path:

@@ -43,7 +43,7 @@ def serve_command(options: ServeOptions, as_json: bool) -> None:
     from serve.config import ServiceConfig, load_config
     from serve.places import Places, root_of
     from serve.server import build, check_exposure, listen, run
-    from serve.settings import Limits, Settings, default_state, default_store
+    from serve.settings import Limits, Settings, default_state, default_store, origin_of
 
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     for name in ("alembic", "uvicorn.error"):
@@ -68,7 +68,7 @@ def serve_command(options: ServeOptions, as_json: bool) -> None:
         workers=workers,
         memory_bytes=memory_bytes,
         hosts=options.hosts,
-        origins=options.origins,
+        origins=tuple(origin_of(origin) for origin in options.origins),
         audit_key=options.audit_key,
         ray=options.ray,
         ray_jobs=_jobs_address(options),

@@ -15,8 +15,9 @@ from fastapi.routing import APIRoute
 from hypothesis import given
 from hypothesis import strategies as st
 
+from curator.errors import UserError
 from serve.routes import ALL_ROUTES
-from serve.settings import Settings
+from serve.settings import Settings, origin_of
 from serve.tokens import SCOPES
 from tests.serve.servers import LOOSE, Running, make_settings, running, small_request
 
@@ -284,3 +285,14 @@ def test_what_is_counted_names_no_method_or_path_that_somebody_made_up(open_gate
     assert "BREW" not in text
     assert "secret-name" not in text
     assert 'curator_runs{state="queued"}' in text
+
+
+@pytest.mark.parametrize("text", ["nonsense", "https://", "https://host/page", "ftp://host", "https://me@host", "*"])
+def test_what_is_no_origin_is_refused(text: str) -> None:
+    with pytest.raises(UserError, match="is not an origin"):
+        origin_of(text)
+
+
+@pytest.mark.parametrize("text", ["https://host", "http://10.0.0.1:8080", "https://[::1]:443", "HTTPS://Host"])
+def test_an_origin_is_taken_as_browsers_send_it(text: str) -> None:
+    assert origin_of(text) == text.lower()
