@@ -15,6 +15,9 @@ from curator.run.directory import RunDirectory
 from curator.run.pipeline import Pipeline, make_pipeline
 from curator.storage.path import StoragePath, as_path, is_url
 
+INSTALLED = ("embeddings", "model", "parser", "recogniser", "translator")
+"""Kinds of requirements that are installed; others are files that a recipe names."""
+
 
 def check_place(directory: RunDirectory, inputs: Sequence[str]) -> None:
     """UserError for an output that is a file, that the input would take in, or whose name Arrow cannot open."""
@@ -61,13 +64,11 @@ def check_recipe(recipe: Recipe) -> Pipeline:
 
 def check_requirements(pipeline: Pipeline) -> None:
     """UserError naming everything that the recipe's stages need and that is not there."""
-    problems = [
-        f"{user}: {requirement.kind} {requirement.name}: {requirement.problem}"
-        for user, requirement in pipeline.requirements()
-        if requirement.problem
-    ]
-    if problems:
-        raise UserError("; ".join(problems), hint="`curator doctor` shows what is installed")
+    found = [(user, requirement) for user, requirement in pipeline.requirements() if requirement.problem]
+    if found:
+        problems = [f"{user}: {each.kind} {each.name}: {each.problem}" for user, each in found]
+        concerned = any(each.kind in INSTALLED for _, each in found)
+        raise UserError("; ".join(problems), hint="`curator doctor` shows what is installed" if concerned else None)
 
 
 def check_holdout(pipeline: Pipeline) -> None:
