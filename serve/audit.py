@@ -15,12 +15,14 @@ import binascii
 import contextlib
 import hashlib
 import json
+import logging
 import os
 import secrets
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -30,6 +32,11 @@ from sqlalchemy.orm import Session
 from curator.errors import DataError, UserError
 from curator.run.store import OWNER_ONLY, make_folder
 from serve.store.tables import AuditRow
+
+if TYPE_CHECKING:
+    from serve.store.database import Database
+
+_log = logging.getLogger("curator.serve")
 
 KEY_VARIABLE = "CURATOR_AUDIT_KEY"
 KEY_BYTES = 32
@@ -160,10 +167,22 @@ def parse_head(text: str) -> Head:
     return Head(int(count), digest)
 
 
-def open_auditor(session: Session, path: Path) -> Auditor:
-    """What appends to the log of a store. A key is made where nothing was appended yet; UserError where the key is
-    missing, or another than the log was begun with."""
-    auditor = Auditor(load_key(path, create=head(session).count == 0))
+def open_auditor(database: Database, path: Path) -> Auditor:
+    """What appends to the log of a store. An empty log is begun, with a key that is made where there is none: from then
+    on no other will do. UserError where the key is missing, or another than the log was begun with."""
+    with database.read() as session:
+        if head(session).count:
+            return _open(session, path)
+    with database.write() as session:
+        if head(session).count:  # another server began it meanwhile
+            return _open(session, path)
+        auditor = Auditor(load_key(path, create=True))
+        auditor.append(session, "service", "log.begun", "audit")
+    return auditor
+
+
+def _open(session: Session, path: Path) -> Auditor:
+    auditor = Auditor(load_key(path, create=False))
     auditor.check_key(session)
     return auditor
 
@@ -182,6 +201,7 @@ def load_key(path: Path, *, create: bool) -> bytes:
             descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
             with os.fdopen(descriptor, "w") as file:
                 file.write(base64.b64encode(secrets.token_bytes(KEY_BYTES)).decode() + "\n")
+            _log.warning("%s: a new key of the audit log; keep a copy", path)
     try:
         text = path.read_text(encoding="ascii")
         mode = path.stat().st_mode

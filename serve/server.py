@@ -64,8 +64,7 @@ def build(settings: Settings) -> Server:
     """Open the store, and put a server together. UserError where the configuration will not do."""
     database = Database(settings.store)
     database.upgrade()
-    with database.read() as session:
-        auditor = open_auditor(session, settings.audit_key_file)
+    auditor = open_auditor(database, settings.audit_key_file)
     outbox = Outbox(settings.webhooks)
     runs = RunStore(database, auditor, outbox)
     secrets = [load_secret(path) for path in settings.webhooks.secrets]

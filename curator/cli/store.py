@@ -50,8 +50,7 @@ def open_store(
             hint = "name the service's with --state or --store; `curator serve` makes one"
             raise UserError("there is no store of a service here", file=database.shown, hint=hint)
         database.upgrade()
-        with database.read() as session:
-            auditor = open_auditor(session, settings.audit_key_file)
+        auditor = open_auditor(database, settings.audit_key_file)
         yield OpenStore(database, auditor, Tokens(database, auditor), f"shell:{getpass.getuser()}")
     except DBAPIError as error:
         raise database.problem(error) from error

@@ -118,24 +118,31 @@ def test_a_log_that_was_begun_is_not_gone_on_with_without_its_key(
 ) -> None:
     monkeypatch.delenv(KEY_VARIABLE, raising=False)
     path = tmp_path / "lost.key"
-    with filled.read() as session, pytest.raises(UserError, match="cannot be read"):
-        open_auditor(session, path)
+    with pytest.raises(UserError, match="cannot be read"):
+        open_auditor(filled, path)
     assert not path.exists()
     monkeypatch.setenv(KEY_VARIABLE, base64.b64encode(b"x" * 32).decode())
-    with filled.read() as session, pytest.raises(UserError, match="has another key"):
-        open_auditor(session, path)
+    with pytest.raises(UserError, match="has another key"):
+        open_auditor(filled, path)
     monkeypatch.setenv(KEY_VARIABLE, base64.b64encode(KEY).decode())
     with filled.read() as session:
-        assert open_auditor(session, path).verify(session).count == 5
+        assert open_auditor(filled, path).verify(session).count == 5
 
 
 def test_a_log_that_was_not_begun_gets_a_key(
-    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.delenv(KEY_VARIABLE, raising=False)
+    for _ in range(2):
+        auditor = open_auditor(database, tmp_path / "new.key")
     with database.read() as session:
-        open_auditor(session, tmp_path / "new.key")
-    assert (tmp_path / "new.key").exists()
+        assert [entry.action for entry in auditor.read(session)] == ["log.begun"]
+    with pytest.raises(UserError, match="cannot be read"):
+        open_auditor(database, tmp_path / "misspelt.key")
+    assert not (tmp_path / "misspelt.key").exists()
+    assert [record.getMessage() for record in caplog.records if "key" in record.getMessage()] == [
+        f"{tmp_path / 'new.key'}: a new key of the audit log; keep a copy"
+    ]
 
 
 def test_an_empty_log_is_whole(database: Database) -> None:
