@@ -23,6 +23,8 @@ TOKEN_VARIABLE = "CURATOR_TOKEN"  # noqa: S105 (a name)
 
 LISTED = 200
 """Runs that a list shows."""
+ID_DIGITS = 12
+"""Of the id of a run, which are hexadecimal."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,7 @@ def remote_list(remote: Remote, as_json: bool) -> None:
 def remote_show(remote: Remote, run: str, as_json: bool) -> None:
     """Show a run of a service, and how it came to where it is."""
     with client_of(remote) as client:
-        found = client.run(run)
+        found = client.run(_find(client, run))
     if as_json:
         print_json(found.model_dump(mode="json"))
         return
@@ -88,7 +90,7 @@ def remote_show(remote: Remote, run: str, as_json: bool) -> None:
 def remote_logs(remote: Remote, run: str, size: int, as_json: bool) -> None:
     """Print the end of what the last attempt of a run wrote."""
     with client_of(remote) as client:
-        log = client.log(run, limit=size)
+        log = client.log(_find(client, run), limit=size)
     if as_json:
         print_json(log.model_dump(mode="json"))
         return
@@ -100,8 +102,7 @@ def remote_logs(remote: Remote, run: str, size: int, as_json: bool) -> None:
 def remote_cancel(remote: Remote, run: str, as_json: bool) -> None:
     """End a run of a service; returns when it has ended."""
     with client_of(remote) as client:
-        client.cancel(run)
-        found = client.wait(run)
+        found = client.wait(client.cancel(_find(client, run)).id)
     if as_json:
         print_json(found.model_dump(mode="json"))
     else:
@@ -111,7 +112,18 @@ def remote_cancel(remote: Remote, run: str, as_json: bool) -> None:
 def remote_resume(remote: Remote, run: str, max_error_rate: float | None, wait: bool, as_json: bool) -> None:
     """Go on with a run of a service, where given with another `max_error_rate`."""
     with client_of(remote) as client:
-        _tell(client, client.resume(run, max_error_rate), wait, as_json)
+        _tell(client, client.resume(_find(client, run), max_error_rate), wait, as_json)
+
+
+def _find(client: Client, given: str) -> str:
+    """The id that is given, or that of the only run whose id begins so, as `curator runs` finds those of a cluster.
+    UserError where there is more than one; one that nothing begins with is the service's to refuse."""
+    if not given or len(given) >= ID_DIGITS:
+        return given
+    found = [run.id for run in client.runs() if run.id.startswith(given.lower())]
+    if len(found) > 1:
+        raise UserError(f"{given!r} is more than one run: {', '.join(found)}", hint="give more of the id")
+    return found[0] if found else given
 
 
 def remote_submit(remote: Remote, submission: Submission, wait: bool, as_json: bool) -> None:

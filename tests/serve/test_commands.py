@@ -17,7 +17,7 @@ from curator.cli.main import app
 from curator.cli.remote import TOKEN_VARIABLE, exit_code_of
 from curator.errors import CuratorError, TransientError, UserError
 from serve.client import Client
-from serve.models import Progress, Run
+from serve.models import Progress, Run, RunRequest
 from serve.states import TERMINAL, State
 from tests.command import curator, told
 from tests.serve.servers import SMALL, Running, running, small_request
@@ -30,6 +30,12 @@ def invoke(server: Running, *arguments: str, code: int = 0) -> str:
         raise done.exception
     assert done.exit_code == code, done.output
     return done.stdout
+
+
+def requests_of(folder: Path, number: int) -> Iterator[RunRequest]:
+    """Requests for small runs."""
+    for name in range(number):
+        yield RunRequest.model_validate(small_request(folder, f"run{name}"))
 
 
 @pytest.mark.slow
@@ -94,6 +100,22 @@ def test_a_run_is_cancelled_and_resumed(tmp_path: Path) -> None:
         asked = json.loads(invoke(server, "runs", "show", run, "--json"))["request"]
         assert asked["overrides"] == ["dedup.threshold=0.9", "max_error_rate=0.5"]
         assert run in invoke(server, "runs", "list")
+
+
+def test_a_run_is_named_by_the_beginning_of_its_id(tmp_path: Path) -> None:
+    with running(make_settings_of(tmp_path), work=False) as server, server.client() as client:
+        made = [client.submit(request).id for request in requests_of(tmp_path, 17)]  # two of which begin alike
+        first = next(run for run in made if sum(other[0] == run[0] for other in made) > 1)
+        with pytest.raises(UserError, match=f"'{first[0]}' is more than one run: .*{first}"):
+            invoke(server, "runs", "show", first[0])
+        begins = next(
+            first[:length] for length in range(12) if sum(run.startswith(first[:length]) for run in made) == 1
+        )
+        assert first in invoke(server, "runs", "show", begins.upper())
+        assert json.loads(invoke(server, "runs", "cancel", begins, "--json"))["id"] == first
+        assert json.loads(invoke(server, "runs", "resume", begins, "--json"))["id"] == first
+        with pytest.raises(UserError, match="no run has the id 'x'"):
+            invoke(server, "runs", "logs", "x")
 
 
 def test_what_the_service_refuses_is_what_the_command_says(resting: Running) -> None:
