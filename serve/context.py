@@ -8,10 +8,8 @@ from typing import Annotated, cast
 from fastapi import Depends, Request
 
 from curator.errors import DataError, UserError
-from curator.run.directory import RunDirectory
-from curator.run.manifest import Manifest, load_manifest
-from curator.storage.path import as_path
 from serve.feed import Feed
+from serve.finished import FinishedRun, open_finished
 from serve.gate import PRINCIPAL
 from serve.guarded.call import Guard
 from serve.kinds import Kind
@@ -28,14 +26,6 @@ from serve.tokens import Principal, Tokens
 from serve.training_models import Training
 from serve.webhooks.deliverer import Deliverer
 from serve.webhooks.outbox import Outbox
-
-
-@dataclass(frozen=True)
-class FinishedRun:
-    """A run that has succeeded: its directory, and the manifest in it."""
-
-    directory: RunDirectory
-    manifest: Manifest
 
 
 @dataclass(frozen=True)
@@ -86,21 +76,15 @@ class Service:
         return number
 
     def finished(self, id: str) -> FinishedRun:  # noqa: A002 (as users call it)
-        """A run that has succeeded. ProblemError for others, and where its directory is gone or now is that of another:
-        nothing must be told as if it had none, or from what is not its own."""
+        """A run that has succeeded. ProblemError for others, and where its directory is gone or now is that of
+        another."""
         found = self.run(id)
         if found.state != State.SUCCEEDED:
             raise ProblemError("run.not_finished", f"it is {found.state}", hint="wait until it has succeeded")
-        directory = RunDirectory(as_path(found.output))
         try:
-            manifest = load_manifest(directory.manifest)
+            return open_finished(id, found.output, self.runs.fingerprint(id))
         except (UserError, DataError) as error:
             raise ProblemError("run.damaged", error.message, hint=error.hint) from error
-        # Where both are the same, so are the bytes, whoever made them.
-        if self.runs.fingerprint(id) not in (None, manifest["fingerprint"]):
-            hint = "its directory was removed, and another run was made there"
-            raise ProblemError("run.damaged", f"{found.output} holds another run than {id}", hint=hint)
-        return FinishedRun(directory, manifest)
 
 
 def unknown_run(id: str) -> ProblemError:  # noqa: A002 (as users call it)

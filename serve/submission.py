@@ -6,9 +6,11 @@ import contextlib
 import hashlib
 import json
 import os
+import subprocess
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -97,6 +99,8 @@ def check_training(request: TrainingRequest, settings: Settings, runs: Sequence[
             raise ProblemError("run.not_finished", f"run {run.id} is {run.state}", hint="wait until it has succeeded")
     try:
         require("torch", "safetensors", "tensorboard", "sentencepiece", extra="train")
+        if request.device == "cuda":
+            need_gpu()
         if request.tokenizer is not None:
             places.file(request.tokenizer)
         output = places.output(request.output)
@@ -114,6 +118,16 @@ def check_training(request: TrainingRequest, settings: Settings, runs: Sequence[
         raise ProblemError("training.refused", _said(error), hint=error.hint) from error
     model = request.config.model
     return Checked(model.size if model.depth is None else f"depth {model.depth}", output)
+
+
+@lru_cache(maxsize=1)
+def need_gpu() -> None:
+    """UserError where this machine, on which trainings compute, has no GPU that torch can use. Asked in a process of
+    its own: torch would take memory of the server for good."""
+    asked = "import sys, torch; sys.exit(not torch.cuda.is_available())"
+    found = subprocess.run([sys.executable, "-c", asked], stderr=subprocess.DEVNULL, check=False)  # noqa: S603 (our own words)
+    if found.returncode:
+        raise UserError("there is no CUDA device on the machine of the service", hint="leave out device: cpu computes")
 
 
 def allow_failures(request: WorkRequest, rate: float) -> RunRequest:

@@ -56,13 +56,23 @@ class Task(BaseModel):
     allowances: Allowances = Allowances()
 
 
+class TrainedOn(BaseModel):
+    """A run whose shards a training reads: its directory, and the fingerprint that it told, where that is known."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    id: str
+    output: str
+    fingerprint: str | None
+
+
 class TrainingTask(BaseModel):
-    """One attempt of a training, on the directories of these runs."""
+    """One attempt of a training, on these runs."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: Literal["training"] = "training"
-    runs: tuple[str, ...]
+    runs: tuple[TrainedOn, ...]
     output: str
     config: TrainingConfig
     tokenizer: str | None

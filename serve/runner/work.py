@@ -14,7 +14,7 @@ from curator.storage.path import AnyPath, as_path
 from serve.folds import Fold, RunFold, TrainingFold
 from serve.kinds import Kind
 from serve.models import RunRequest
-from serve.runner.task import AnyTask, Task, TrainingTask
+from serve.runner.task import AnyTask, Task, TrainedOn, TrainingTask
 from serve.settings import Settings
 from serve.states import Begin, Succeed
 from serve.store.runs import RunStore
@@ -152,7 +152,10 @@ class TrainingWork(Work):
         if config.threads is None:
             config = config.model_copy(update={"threads": settings.workers})
         return TrainingTask(
-            runs=store.outputs(request.runs),
+            runs=tuple(
+                TrainedOn(id=each, output=output, fingerprint=store.fingerprint(each))
+                for each, output in zip(request.runs, store.outputs(request.runs), strict=True)
+            ),
             output=run.output,
             config=config,
             tokenizer=request.tokenizer,

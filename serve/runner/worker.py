@@ -23,6 +23,7 @@ from curator.run.error_rate import BY_CLIENT
 from curator.run.store import make_folder, put
 from curator.storage.refused import telling_refusals
 from curator.training import dump_training_config
+from serve.finished import open_finished
 from serve.places import Places
 from serve.runner.task import (
     HEARTBEAT,
@@ -146,9 +147,11 @@ def _train(task: TrainingTask, folder: Path) -> None:
     put(config, dump_training_config(task.config).encode())
     places = Places(task.input_roots, task.output_roots)
     places.output(task.output)
+    for run in task.runs:
+        open_finished(run.id, run.output, run.fingerprint)  # it may have been replaced while the training waited
     tokenizer = None if task.tokenizer is None else Path(places.file(task.tokenizer))
     train_command(
-        task.runs,
+        tuple(run.output for run in task.runs),
         Path(task.output),
         config,
         tokenizer,

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from curator.errors import INTERRUPTED, UserError
+from curator.errors import INTERRUPTED, DataError, UserError
 from serve.client import Client, ServiceRefusalError
 from serve.kinds import Kind
 from serve.models import RunRequest
 from serve.runner.work import TrainingWork
 from serve.states import State
 from serve.training_models import TrainingDetails, TrainingRequest
+from tests.runs import run_stages
 from tests.serve.servers import DEADLINE_S, Running, await_that, make_settings, running, small_request
 
 TINY = {
@@ -199,6 +201,31 @@ def test_a_training_on_a_run_that_has_not_succeeded_is_refused(resting: Running)
         run = client.post("/v1/runs", json=small_request(resting.settings.state.parent, "waiting")).json()["id"]
         answer = client.post("/v1/trainings", json=body(run, "never"))
     assert (answer.status_code, answer.json()["code"]) == (409, "run.not_finished")
+
+
+@pytest.mark.slow
+def test_a_training_whose_run_is_replaced_while_it_waits_is_not_trained_on_the_other(tmp_path: Path) -> None:
+    settings = make_settings(tmp_path)
+    with running(settings) as server, server.client() as client:
+        run = client.submit(RunRequest.model_validate(small_request(tmp_path, "corpus"))).id
+        await_that(lambda: client.run(run).state == State.SUCCEEDED)
+    with running(settings, work=False) as server, server.client() as client:
+        training = client.train(request_of(run, "model")).id
+    shutil.rmtree(tmp_path / "out" / "corpus")
+    run_stages([tmp_path / "in" / "texts.jsonl"], tmp_path / "out" / "corpus", "entropy")
+    with running(settings) as server, server.client() as client:
+        ended = await_training(client, training)
+    assert (ended.state, ended.exit_code, ended.error) == (State.FAILED, DataError.exit_code, "DataError")
+    assert f"holds another run than {run}" in str(ended.message)
+    assert not (tmp_path / "out" / "model").exists()
+
+
+@pytest.mark.skipif(Path("/dev/nvidiactl").exists(), reason="this machine may have a GPU")
+def test_a_training_for_a_gpu_is_refused_where_there_is_none(working: Running, trained_on: str) -> None:
+    with working.http() as client:
+        answer = client.post("/v1/trainings", json=body(trained_on, "never", device="cuda"))
+    assert (answer.status_code, answer.json()["code"]) == (422, "training.refused")
+    assert "no CUDA device" in answer.json()["detail"]
 
 
 def test_others_trainings_are_ended_by_admins_alone(tmp_path: Path) -> None:

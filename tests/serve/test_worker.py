@@ -15,7 +15,7 @@ import pytest
 from curator.errors import TransientError
 from curator.run.events import read_events
 from curator.training import TrainingConfig
-from serve.runner.task import LOCK, TASK, AnyTask, Outcome, Task, TrainingTask, read_outcome
+from serve.runner.task import LOCK, TASK, AnyTask, Outcome, Task, TrainedOn, TrainingTask, read_outcome
 from tests.runs import make_texts, run_stages, write_jsonl
 from tests.serve.servers import SMALL
 from tests.serve.test_trainings import TINY
@@ -63,7 +63,7 @@ def test_a_run_whose_disk_is_full_says_what_a_client_can_do(tmp_path: Path) -> N
 def test_a_training_whose_disk_is_full_says_what_a_client_can_do(tmp_path: Path) -> None:
     run_stages([write_jsonl(tmp_path / "in.jsonl", make_texts(40))], tmp_path / "run", "dedup")
     task = TrainingTask(
-        runs=(str(tmp_path / "run"),),
+        runs=(TrainedOn(id="0123456789ab", output=str(tmp_path / "run"), fingerprint=None),),
         output=str(tmp_path / "model"),
         config=TrainingConfig.model_validate(TINY),
         tokenizer=None,
