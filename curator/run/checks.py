@@ -15,8 +15,8 @@ from curator.run.directory import RunDirectory
 from curator.run.pipeline import Pipeline, make_pipeline
 from curator.storage.path import StoragePath, as_path, is_url
 
-INSTALLED = ("embeddings", "model", "parser", "recogniser", "translator")
-"""Kinds of requirements that are installed; others are files that a recipe names."""
+NAMED = ("evaluation set", "index", "key")
+"""Kinds of requirements that a recipe names; others are installed."""
 
 
 def check_place(directory: RunDirectory, inputs: Sequence[str]) -> None:
@@ -67,7 +67,7 @@ def check_requirements(pipeline: Pipeline) -> None:
     found = [(user, requirement) for user, requirement in pipeline.requirements() if requirement.problem]
     if found:
         problems = [f"{user}: {each.kind} {each.name}: {each.problem}" for user, each in found]
-        concerned = any(each.kind in INSTALLED for _, each in found)
+        concerned = any(each.kind not in NAMED for _, each in found)
         raise UserError("; ".join(problems), hint="`curator doctor` shows what is installed" if concerned else None)
 
 
