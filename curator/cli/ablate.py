@@ -99,10 +99,10 @@ def ablate_command(
                     found.documents,
                     f"{found.bits_per_byte:.4f}",
                     f"{found.low:.4f} to {found.high:.4f}",
-                    f"{found.difference:+.4f}",
-                    f"{found.difference_low:+.4f} to {found.difference_high:+.4f}",
-                    "" if found.bought is None else f"{found.bought:+.4f}",
-                    "" if found.bought is None else f"{found.bought_low:+.4f} to {found.bought_high:+.4f}",
+                    f"{found.difference:+z.4f}",
+                    f"{found.difference_low:+z.4f} to {found.difference_high:+z.4f}",
+                    "" if found.bought is None else f"{found.bought:+z.4f}",
+                    "" if found.bought is None else f"{found.bought_low:+z.4f} to {found.bought_high:+z.4f}",
                 ]
             )
     print_table(heading, rows, left=4)

@@ -302,7 +302,7 @@ def dots(values: Sequence[float], high: float) -> Markup:
 
 
 def _signed(value: float) -> str:
-    return f"{value:+.3f}".replace("-", "\N{MINUS SIGN}")
+    return f"{value:+z.3f}".replace("-", "\N{MINUS SIGN}")
 
 
 def _anchor(place: float) -> str:

@@ -211,7 +211,7 @@ def format_share(value: float) -> str:
 
 def format_difference(value: float | None) -> str:
     """A difference in bits per byte, with its sign: −0.0312, +0.0040; nothing where there is none."""
-    return "" if value is None else f"{value:+.4f}".replace("-", "\N{MINUS SIGN}")
+    return "" if value is None else f"{value:+z.4f}".replace("-", "\N{MINUS SIGN}")
 
 
 def format_score(value: float) -> str:

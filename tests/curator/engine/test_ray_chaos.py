@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import pytest
 
@@ -54,6 +54,17 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
             yield Scene(folder, cluster.address, STAGES, environment, cluster)
 
 
+def _disturb(scene: Scene, name: str, kinds: Sequence[Kind], chosen: random.Random) -> None:
+    """A run with these faults has the bytes of one without. On a busy machine a worker may be through before it is to
+    be killed: then there is another run, at other moments."""
+    for attempt in range(3):
+        fired = scene.disturbed(f"{name}-{attempt}", list(kinds), chosen)
+        assert scene.hashes(f"{name}-{attempt}") == scene.expected
+        if Counter(killed.kind for killed in fired) == Counter(kinds):
+            return
+    pytest.fail("a fault did not fire")
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("kinds", "seed"),
@@ -64,9 +75,7 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
     ],
 )
 def test_a_run_with_faults_equals_one_without(scene: Scene, kinds: tuple[Kind, ...], seed: int) -> None:
-    fired = scene.disturbed(f"faults-{seed}", list(kinds), random.Random(seed))
-    assert Counter(killed.kind for killed in fired) == Counter(kinds), "a fault did not fire"
-    assert scene.hashes(f"faults-{seed}") == scene.expected
+    _disturb(scene, f"faults-{seed}", kinds, random.Random(seed))
 
 
 @pytest.mark.long
@@ -76,8 +85,6 @@ def test_runs_with_many_faults_equal_one_without(scene: Scene, seed: int) -> Non
     chosen = random.Random(100 + seed)
     kinds: list[Kind] = ["worker", "node", "actor", "driver"]
     chosen.shuffle(kinds)
-    fired = scene.disturbed(f"many-{seed}", kinds, chosen)
-    assert Counter(killed.kind for killed in fired) == Counter(kinds), "a fault did not fire"
-    assert scene.hashes(f"many-{seed}") == scene.expected
+    _disturb(scene, f"many-{seed}", kinds, chosen)
     if seed == MANY - 1 and len(scene.killed) >= 4 * MANY:  # not where one seed runs alone
         assert {killed.phase for killed in scene.killed} == set(scene.named_phases), "a phase was spared"

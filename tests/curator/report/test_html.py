@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from curator.report import charts
-from curator.report.html import format_bytes, format_compact, format_share, render
+from curator.report.html import format_bytes, format_compact, format_difference, format_share, render
 from curator.report.model import (
     ArmComparison,
     ArmRow,
@@ -457,3 +457,12 @@ def test_the_page_is_made_where_the_compiled_one_cannot_be_kept(
     monkeypatch.setattr("curator.report.html.__file__", str(tmp_path / "absent" / "html.py"))
     assert render(report) == kept
     assert not (tmp_path / "absent").exists()
+
+
+def test_a_difference_that_rounds_to_nothing_has_no_sign_of_a_loss() -> None:
+    assert [format_difference(value) for value in (-0.00001, 0.00001, -0.0312, None)] == [
+        "+0.0000",
+        "+0.0000",
+        "−0.0312",
+        "",
+    ]
