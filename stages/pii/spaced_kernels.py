@@ -264,10 +264,10 @@ def _name_end(
             # `Mr Ignatz Miller`: after a given name that is in no list comes a surname that is; one that is a word too,
             # as in a headline, where what follows has no capital.
             if cased and given == 0 and stop < high and kinds[stop] & CAPITAL:
-                follows = (own[stop] | any_flags[rows[stop]]) & LAST and not own[stop] & (STOP | TITLE)
-                if own[stop] & WORD and stop + 1 < high and kinds[stop + 1] & CAPITAL:
-                    follows = False
-                stop += follows and gap_between(data, ends[stop - 1], starts[stop]) in (SPACE, HYPHEN)
+                listed = (own[stop] | any_flags[rows[stop]]) & LAST and not own[stop] & (STOP | TITLE)
+                headline = own[stop] & WORD and stop + 1 < high and kinds[stop + 1] & CAPITAL
+                joined = gap_between(data, ends[stop - 1], starts[stop]) in (SPACE, HYPHEN)
+                stop += listed and joined and not headline
             return given_end if trait & NOUNS else stop
     if level == 1 and (strong > 0 or (own[unit] & LAST and family == _KNOWN) or (given > 0 and family >= _ALSO_WORD)):
         return stop if family >= _ALSO_WORD else given_end
