@@ -29,8 +29,8 @@ def batches_of_run(folder: AnyPath, columns: Sequence[str]) -> Iterator[pa.Recor
     """Some columns of the files that a run wrote into a folder, in batches of at most 65,536 rows. DataError where one
     is damaged."""
     for path in matching(folder, "*.parquet"):
-        with read_of_run(path):
-            yield from pq.ParquetFile(readable(path)).iter_batches(columns=list(columns), use_threads=False)
+        with read_of_run(path), open_parquet(path) as file:
+            yield from file.iter_batches(columns=list(columns), use_threads=False)
 
 
 def open_parquet(path: AnyPath) -> pq.ParquetFile:
