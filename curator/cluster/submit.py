@@ -39,6 +39,9 @@ BEGIN_SECONDS = 120.0
 TELL_SECONDS = 10.0
 """After so long it is told what a run waits for."""
 
+END_SECONDS = 15.0
+"""How long a job may take to end after its driver told how it ended."""
+
 _POLL_SECONDS = 0.1
 _PREFIX = "curator"
 _INSTALL_SECONDS = 1200
@@ -191,6 +194,8 @@ def _same_run(
 ) -> Literal["running before", "finished"] | None:
     """Whether the last job of a run stands for this submission too; None where there must be another job."""
     _check_request(specification, last)
+    if specification.resume:
+        last = _await_end(dashboard, last)
     if not last.has_ended:
         # A job ends a moment after its run.
         done = not specification.resume and progress_of(as_path(specification.output), last).state == "finished"
@@ -206,6 +211,18 @@ def _same_run(
         f"this run was submitted before, as {run}, and {ended}",
         hint="go on with it with --resume",
     )
+
+
+def _await_end(dashboard: Dashboard, job: SubmittedJob) -> SubmittedJob:
+    """The job as it is when Ray too says that it has ended, where its driver has told its end: who goes on with a run
+    would be given the job that has just failed, and its end."""
+    end = time.monotonic() + END_SECONDS
+    while not job.has_ended and time.monotonic() < end:
+        if all(report.kind == "began" for report in reports_of(dashboard.logs(job.submission))):
+            break
+        time.sleep(_POLL_SECONDS)
+        job = dashboard.job(job.submission) or job
+    return job
 
 
 def _check_request(specification: Specification, other: SubmittedJob) -> None:

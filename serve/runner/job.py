@@ -7,12 +7,12 @@ cluster does not answer, the lock of the run directory says whether something wo
 
 from __future__ import annotations
 
-import contextlib
 import os
 import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from curator.cluster.dashboard import Dashboard, NoAnswer
@@ -62,8 +62,6 @@ def run_as_job(address: str, run: str, specification: Specification, folder: Pat
         if RunDirectory(as_path(specification.output)).manifest.exists():
             return Outcome(exit_code=0)
         raise
-    if progress.state != "finished":
-        _await_end(dashboard, submission)
     return _outcome(dashboard, submission, progress)
 
 
@@ -111,18 +109,6 @@ def _outcome(dashboard: Dashboard, submission: str, progress: Progress) -> Outco
     return None
 
 
-def _await_end(dashboard: Dashboard, submission: str) -> None:
-    """Wait until Ray too says that a job has ended, a moment after its driver did: an attempt that came in between
-    would be given this job, and its end."""
-    end = time.monotonic() + STOP_SECONDS
-    with contextlib.suppress(NoAnswer):
-        while time.monotonic() < end:
-            job = dashboard.job(submission)
-            if job is None or job.has_ended:
-                return
-            time.sleep(_POLL_SECONDS)
-
-
 def _stop(dashboard: Dashboard, run: str) -> None:
     """End the job of a run, also one that was just being submitted. TransientError where that cannot be seen to."""
     end = time.monotonic() + STOP_SECONDS
@@ -142,7 +128,7 @@ def _stop(dashboard: Dashboard, run: str) -> None:
         time.sleep(_POLL_SECONDS)
 
 
-@contextlib.contextmanager
+@contextmanager
 def _copied_log(dashboard: Dashboard, submission: str) -> Iterator[None]:
     """What the driver writes for people is written here too, while the job is followed and to its end."""
     ended = threading.Event()
