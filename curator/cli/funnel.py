@@ -8,7 +8,20 @@ from typing import cast
 from curator.cli.output import print_line, print_table
 from curator.language.tags import short_tag
 from curator.run.funnel import tally_of
-from curator.run.tally import COPIES, CREATED, ERASED, FAILED, HELD, IN, KEPT, LANGUAGE, Tally, parse_event
+from curator.run.tally import (
+    ALL_OTHERS,
+    COPIES,
+    CREATED,
+    ERASED,
+    FAILED,
+    HELD,
+    IN,
+    KEPT,
+    LANGUAGE,
+    OTHERS,
+    Tally,
+    parse_event,
+)
 from curator.verdict import DROP
 
 LANGUAGES_SHOWN = 40
@@ -69,7 +82,8 @@ def _print_languages(tally: Tally, stages: list[str]) -> None:
         ]
         share = f"{100 * (kept + _numbers(events, HELD)[0]) / came:.1f}%" if came else ""
         tokens = _numbers(events, IN)[1] + _numbers(events, CREATED)[1]
-        rows.append([short_tag(name), came, tokens, *dropped, kept, share, _numbers(events, COPIES)[0]])
+        told = ALL_OTHERS if name == OTHERS else short_tag(name)
+        rows.append([told, came, tokens, *dropped, kept, share, _numbers(events, COPIES)[0]])
     print_table(["lang", "documents", "tokens", *dropping, "kept", "share", "copies"], rows)
     if len(names) > LANGUAGES_SHOWN:
         print_line(f"and {len(names) - LANGUAGES_SHOWN} more languages (all are in the report)")

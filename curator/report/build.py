@@ -36,6 +36,7 @@ from curator.run.failures import failures_of
 from curator.run.journal import CRASH_SENTENCE, is_crash
 from curator.run.store import put
 from curator.run.tally import (
+    ALL_OTHERS,
     COPIES,
     CREATED,
     ERASED,
@@ -188,7 +189,7 @@ def _row(tally: Tally, dimension: str, name: str, coverage: Mapping[str, Mapping
             dropped[verdict[0]] = dropped.get(verdict[0], 0) + found[0]
     came, kept = events.get(IN, (0, 0, 0)), events.get(KEPT, (0, 0, 0))
     return Row(
-        tag=short_tag(name) if is_language else name,
+        tag=ALL_OTHERS if name == OTHERS else short_tag(name) if is_language else name,
         name=display_name(name) if is_language and is_valid(name) else "",
         documents_in=came[0],
         tokens_in=came[1],
@@ -213,7 +214,7 @@ def _sources(tally: Tally) -> list[Row]:
         stages = {stage for row in rest for stage in row.dropped}
         shown.append(
             Row(
-                tag="all others" if others else f"{len(rest)} others",
+                tag=ALL_OTHERS if others else f"{len(rest)} others",
                 name="",
                 documents_in=sum(row.documents_in for row in rest),
                 tokens_in=sum(row.tokens_in for row in rest),

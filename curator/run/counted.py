@@ -14,7 +14,7 @@ import msgspec
 from curator.run.examples import mask_text
 from curator.run.pipeline import Pipeline
 from curator.run.store import Commit, Outputs
-from curator.run.tally import ALL, IN, LANGUAGE, MOST_SOURCES, OTHERS, SOURCE, Tally
+from curator.run.tally import ALL, IN, LANGUAGE, MOST_SOURCES, MOST_TAGS, OTHERS, SOURCE, Tally
 
 ROWS_IN_RECORD = 256
 
@@ -44,15 +44,15 @@ def totals(commit: Commit) -> Tally | None:
 
 
 def run_tally(pipeline: Pipeline) -> Tally:
-    """The empty tally of a run: with counts for as many source groups as it can hold, and for those that the recipe
-    names in any case."""
+    """The empty tally of a run: with counts for as many source groups and wrong tags as it can hold, and for the groups
+    that the recipe names in any case."""
     named = {
         source
         for stage in pipeline.stages
         for mapping in ("sources", "source_shares")
         for source in getattr(stage.parameters, mapping, ())
     }
-    return Tally(most_sources=MOST_SOURCES, named=named)
+    return Tally(limits={SOURCE: MOST_SOURCES, LANGUAGE: MOST_TAGS}, named=named)
 
 
 def describe_other_sources(tally: Tally) -> list[str]:
@@ -74,10 +74,11 @@ def describe_unknown_tags(tally: Tally) -> list[str]:
     if not unknown:
         return []
     documents = sum(tally.documents(IN, LANGUAGE, name) for name in unknown)
-    example = max(unknown, key=lambda name: tally.documents(IN, LANGUAGE, name))
+    example = max(unknown, key=lambda name: (name != OTHERS, tally.documents(IN, LANGUAGE, name)))
     carry = "1 document carries" if documents == 1 else f"{documents:,} documents carry"
+    together = f"; those after the first {MOST_TAGS:,} tags are counted together" if OTHERS in unknown else ""
     told = (
         f"{carry} a language tag that is none, such as {short_tag(mask_text(example))!r}: to lists, thresholds and "
-        "models they are undetermined (tags are like en, pt-BR or zh-Hant)"
+        f"models they are undetermined (tags are like en, pt-BR or zh-Hant){together}"
     )
     return [told]

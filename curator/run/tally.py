@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+import sys
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
@@ -21,11 +23,19 @@ IN, CREATED, FAILED, KEPT, COPIES, ERASED = "in", "created", "failed", "kept", "
 HELD = "held out"
 
 OTHERS = ":others"
-"""All source groups together that have no counts of their own: none can have this name, which holds a colon."""
+"""All source groups, or tags, together that have no counts of their own: none can have this name, which holds a
+colon."""
+
+ALL_OTHERS = "all others"
+"""What pages and tables call them."""
 
 MOST_SOURCES = 10_000
 """Source groups that have counts of their own in a run: the first ones, part by part, in a part by name. Where each
 document names another source (a domain, a page), all of them would take more memory than the text."""
+
+MOST_TAGS = 1_000
+"""Languages beyond which a tag that is none gets no counts of its own: where the field of another thing (an address, a
+title) was taken for the language, each document has another one."""
 
 _EXACT = 1 << 53
 """All integers below it are floats of 64 bits."""
@@ -35,18 +45,21 @@ class Tally:
     """Documents, tokens and bytes by (dimension, name, event). An event is `in`, `created`, `failed`, `kept`,
     `held out`, `copies`, `erased`, or `stage/action/rule`. Documents are distinct ones; copies are counted apart.
 
-    With `most_sources`, source groups that come after so many, and are not among `named`, count together as `OTHERS`:
-    which ones hangs on the order in which they come. To a tally that began with rows of `OTHERS`, no group is added."""
+    With `limits` (`source` and `lang` may have one), names that come after so many count together as `OTHERS`, but for
+    source groups among `named` and for language tags that are valid: which ones hangs on the order in which they come.
+    To a tally that began with rows of `OTHERS`, no other name of that dimension is added."""
 
     def __init__(
-        self, rows: Iterable[Sequence[object]] = (), most_sources: int | None = None, named: Collection[str] = ()
+        self,
+        rows: Iterable[Sequence[object]] = (),
+        limits: Mapping[str, int] = MappingProxyType({}),
+        named: Collection[str] = (),
     ) -> None:
         self._counts: dict[str, dict[str, dict[str, list[int]]]] = {}
-        self._most_sources = most_sources
+        self._limits = dict(limits)
         self._named = frozenset(named)
-        self._is_full = False
         self.add(rows)
-        self._is_full = OTHERS in self._counts.get(SOURCE, ())
+        self._limits |= {dimension: 0 for dimension, names in self._counts.items() if OTHERS in names}
 
     def add(self, rows: Iterable[Sequence[object]]) -> None:
         """Add counts as `rows` gives them."""
@@ -129,16 +142,18 @@ class Tally:
             names = self._counts[dimension] = {}
         events = names.get(name)
         if events is None:
-            if dimension == SOURCE and self._is_other(name, names):
+            if len(names) >= self._limits.get(dimension, sys.maxsize) and self._is_other(dimension, name):
                 return names.setdefault(OTHERS, {})
             events = names[name] = {}
         return events
 
-    def _is_other(self, name: str, names: Collection[str]) -> bool:
-        """Whether a source group that has no counts yet gets none of its own."""
-        if name in self._named:
-            return False
-        return self._is_full or (self._most_sources is not None and len(names) >= self._most_sources)
+    def _is_other(self, dimension: str, name: str) -> bool:
+        """Whether a name gets no counts of its own once the limit of its dimension is reached."""
+        if dimension == SOURCE:
+            return name not in self._named
+        from curator.language.tags import is_valid
+
+        return not is_valid(name)
 
 
 def _add(events: dict[str, list[int]], event: str, documents: int, tokens: int, size: int) -> None:

@@ -1,4 +1,5 @@
-"""A source for each document, as a domain or a page would be: the counts stay within bounds, and add up."""
+"""A source for each document, as a domain or a page would be, and a title for its language: the counts stay within
+bounds, and add up."""
 
 from __future__ import annotations
 
@@ -14,7 +15,7 @@ from curator.run.counted import ROWS_IN_RECORD
 from curator.run.directory import RunDirectory
 from curator.run.driver import Request, run
 from curator.run.forget import forget
-from curator.run.tally import MOST_SOURCES, OTHERS, Tally
+from curator.run.tally import MOST_SOURCES, MOST_TAGS, OTHERS, Tally
 from curator.run.verify import verify
 from tests.runs import hashes, recipe_text, run_stages, write_jsonl
 
@@ -35,7 +36,12 @@ STAGES = ("dedup", f"entropy: {{min_bits: 0.5, sources: {{{NAMED}: {{min_bits: 9
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("sources")
     documents = [
-        {"id": f"d{number}", "text": f"{number} a page of a site with {number * 7} words", "source": _site(number)}
+        {
+            "id": f"d{number}",
+            "text": f"{number} a page of a site with {number * 7} words",
+            "source": _site(number),
+            "lang": f"page {number}" if number < DOCUMENTS - 1 else "yo",
+        }
         for number in range(DOCUMENTS)
     ]
     write_jsonl(folder / "in.jsonl", documents)
@@ -59,6 +65,17 @@ def test_the_first_sources_and_the_named_one_have_counts_of_their_own(made: Path
     for name in tally.names("source"):
         found.update({event: numbers[0] for event, numbers in tally.events("source", name).items()})
     assert found == {event: numbers[0] for event, numbers in tally.events().items()}
+
+
+def test_the_first_wrong_tags_and_every_language_have_counts_of_their_own(made: Path) -> None:
+    tally = _tally(made / "run")
+    assert len(tally.names("lang")) == MOST_TAGS + 2
+    assert tally.documents("in", "lang", "yo") == 1
+    assert tally.documents("in", "lang", OTHERS) == DOCUMENTS - MOST_TAGS - 1
+    warnings = json.loads((made / "run" / "manifest.json").read_text())["warnings"]
+    (told,) = [warning for warning in warnings if "language tag that is none" in warning]
+    assert told.startswith(f"{DOCUMENTS - 1:,} documents carry")
+    assert f"first {MOST_TAGS:,} tags" in told
 
 
 def test_it_is_told_in_a_warning_and_in_the_report(made: Path) -> None:

@@ -44,7 +44,7 @@ def test_a_hundred_thousand_sources_are_counted_in_a_moment() -> None:
 
 
 def test_source_groups_beyond_the_limit_count_together_and_named_ones_alone() -> None:
-    tally = Tally(most_sources=2, named=("late",))
+    tally = Tally(limits={"source": 2}, named=("late",))
     for number, name in enumerate(("b", "a", "c", "late", "a", "d")):
         tally.add([["source", name, "in", 1, 10 + number, 0], ["lang", name, "in", 1, 10 + number, 0]])
     assert tally.names("source") == [OTHERS, "a", "b", "late"]
@@ -54,7 +54,7 @@ def test_source_groups_beyond_the_limit_count_together_and_named_ones_alone() ->
 
 
 def test_a_tally_that_is_read_again_knows_which_source_groups_count_together() -> None:
-    tally = Tally(most_sources=1)
+    tally = Tally(limits={"source": 1})
     tally.add([["source", name, "kept", 1, 5, 7] for name in ("zebra", "1st", "ant")])
     again = Tally(tally.rows())
     assert again.rows() == tally.rows() == [["source", OTHERS, "kept", 2, 10, 14], ["source", "zebra", "kept", 1, 5, 7]]
@@ -62,3 +62,15 @@ def test_a_tally_that_is_read_again_knows_which_source_groups_count_together() -
     assert again.rows() == [["source", OTHERS, "kept", 1, 5, 7], ["source", "zebra", "kept", 1, 5, 7]]
     again.subtract(Tally([["source", "1st", "kept", 1, 5, 7], ["source", "zebra", "kept", 1, 5, 7]]))
     assert again.rows() == []
+
+
+def test_tags_that_are_none_count_together_beyond_the_limit_and_languages_never() -> None:
+    tally = Tally(limits={"lang": 2})
+    tags = ("English", "http://a.example", "http://b.example", "yo", "http://c.example", "zh-Hant", "English")
+    tally.add([["lang", tag, "in", 1, 5, 7] for tag in tags])
+    assert tally.names("lang") == [OTHERS, "English", "http://a.example", "yo", "zh-Hant"]
+    assert tally.documents("in", "lang", OTHERS) == tally.documents("in", "lang", "English") == 2
+    again = Tally(tally.rows())
+    again.subtract(Tally([["lang", "http://c.example", "in", 1, 5, 7], ["lang", "yo", "in", 1, 5, 7]]))
+    assert again.documents("in", "lang", OTHERS) == 1
+    assert again.events("lang", "yo") == {}
