@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, TypeAlias, cast, get_args
+from typing import Literal, NamedTuple, TypeAlias, cast, get_args
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -14,11 +14,12 @@ from curator.calibrate.bounds import allot, least_documents, passing_interval
 from curator.calibrate.sample import Counts, Group, Rule, Scores, count, extremes
 from curator.code import hash_files, stage_files
 from curator.document import DOCUMENT_SCHEMA, Batch
-from curator.errors import DataError, UserError
+from curator.errors import UserError
 from curator.recipe.model import Recipe
 from curator.recipe.overlay import Calibration, CorpusFile, Fitted, Unfitted
 from curator.run.directory import RunDirectory
 from curator.run.driver import Request, run
+from curator.run.error_rate import BY_CALIBRATION
 from curator.run.events import Event
 from curator.run.manifest import Manifest, load_manifest
 from curator.run.pipeline import AnyStage, Pipeline, make_pipeline
@@ -32,6 +33,9 @@ Grouping: TypeAlias = Literal["source", "language"]
 
 GROUPS = ("source", "lang")
 """The columns of `scores/` that say to which group a document belongs."""
+
+SMALL_GROUPS_LISTED = 1_000
+"""Groups with too few documents that an overlay lists, the largest ones: each document may have a source of its own."""
 
 MEMORY_SHARE = 0.5
 """Of `--memory`, for the scores that are kept: they are copied while they are sorted."""
@@ -62,13 +66,23 @@ class Settings:
         return self.minimum or fewest
 
 
+class _Small(NamedTuple):
+    """A group with too few documents for any threshold, and how many it needs."""
+
+    group: Group
+    documents: int
+    needed: int
+
+
 @dataclass(frozen=True)
 class Outcome:
-    """A calibration, how many documents it saw, how many of them (`unseen`) are in groups at which no rule looks, and
-    the thresholds of the recipe that its own take the place of (None where they differ within the group)."""
+    """A calibration, how many documents it saw, how many of them are in groups with too few (`in_small_groups`) and in
+    groups at which no rule looks (`unseen`), and the thresholds of the recipe that its own take the place of (None
+    where they differ within the group)."""
 
     calibration: Calibration
     documents: int
+    in_small_groups: int
     unseen: int
     before: Mapping[tuple[Group, Rule], float | None]
 
@@ -85,12 +99,8 @@ def measure(
     for what it raises."""
     names = {stage.name for stage in calibrated_stages(recipe)}
     only = recipe.model_copy(update={"stages": tuple(entry for entry in recipe.stages if entry.name in names)})
-    request = Request(tuple(inputs), folder, only, workers=workers, memory_bytes=memory_bytes)
-    try:
-        return run(request, listeners).directory
-    except DataError as error:
-        hint = "mend the input, or go on with what can be read: --set max_error_rate=1"
-        raise DataError(error.message, file=error.file, hint=hint) from error
+    request = Request(tuple(inputs), folder, only, workers=workers, memory_bytes=memory_bytes, resuming=BY_CALIBRATION)
+    return run(request, listeners).directory
 
 
 def calibrated_stages(recipe: Recipe) -> list[AnyStage]:
@@ -121,8 +131,9 @@ def calibrate(directory: RunDirectory, recipe: Recipe, settings: Settings) -> Ou
     if documents == 0:
         raise UserError("the input has no document", hint="give text that is known to be good")
     scores = _scores_of(directory, stages, documents)
-    counts = count(scores, stages, by_source=by_source)
-    wanted, unfitted = _allot(counts, stages, settings, least)
+    counts = count(scores, stages, least, by_source=by_source)
+    wanted, unfitted, small = _allot(counts, stages, settings, least)
+    unfitted += [_unfitted(each.group, None, each.documents, each.needed) for each in small[:SMALL_GROUPS_LISTED]]
     held = 8 * sum(wanted.values())
     if held > MEMORY_SHARE * settings.memory_bytes:
         raise UserError(
@@ -155,23 +166,29 @@ def calibrate(directory: RunDirectory, recipe: Recipe, settings: Settings) -> Ou
         corpus=tuple(CorpusFile.model_validate(file) for file in cast("list[object]", manifest["input"])),
         stages={stage.name: hash_files(stage_files(type(stage))) for stage in stages},
         fitted=tuple(fitted),
-        unfitted=tuple(unfitted),
+        unfitted=tuple(sorted(unfitted, key=lambda row: _name(Group(row.source, row.language)))),
+        unlisted=max(0, len(small) - SMALL_GROUPS_LISTED),
     )
-    seen = {group for group, _ in counts.judged}
-    unseen = sum(number for group, number in counts.documents.items() if group not in seen)
+    unseen = sum(number for group, number in counts.documents.items() if not counts.rules[group])
     before = {at: low if low == high else None for at, (low, high) in counts.limits.items()}
-    return Outcome(calibration, documents, unseen, before)
+    return Outcome(calibration, documents, sum(each.documents for each in small), unseen, before)
 
 
 def _allot(
     counts: Counts, stages: Sequence[AnyStage], settings: Settings, least: int
-) -> tuple[dict[tuple[Group, Rule], int], list[Unfitted]]:
-    """How many blocks the threshold of each group and rule cuts off, and those that cannot be fitted."""
+) -> tuple[dict[tuple[Group, Rule], int], list[Unfitted], list[_Small]]:
+    """How many blocks the threshold of each group and rule cuts off, those that cannot be fitted where others of the
+    group can, and the groups in which none can, largest first."""
     rules = [Rule(stage.name, name) for stage in stages for name in _thresholds(stage)]
     wanted: dict[tuple[Group, Rule], int] = {}
     unfitted: list[Unfitted] = []
-    for group in sorted(counts.documents, key=lambda group: (group.source or "", group.language)):
-        documents = counts.documents[group]
+    small: list[_Small] = []
+    fewest = {
+        number: max(least, least_documents(number, settings.share, settings.confidence))
+        for number in {*counts.rules.values()} - {0}
+    }
+    for group in sorted(counts.documents, key=_name):
+        documents, rules_met = counts.documents[group], counts.rules[group]
         met = [rule for rule in rules if (group, rule) in counts.judged]
         judged = [counts.judged[group, rule] for rule in met]
         blocks = allot(documents, judged, settings.share, settings.confidence, least)
@@ -181,10 +198,13 @@ def _allot(
                     wanted[group, rule] = allotted
                 else:
                     unfitted.append(_unfitted(group, rule, number, least))
-        elif met:
-            needed = max(least, least_documents(len(met), settings.share, settings.confidence))
-            unfitted.append(_unfitted(group, None, documents, needed))
-    return wanted, unfitted
+        elif rules_met:
+            small.append(_Small(group, documents, fewest[rules_met]))
+    return wanted, unfitted, sorted(small, key=lambda each: -each.documents)
+
+
+def _name(group: Group) -> tuple[str, str]:
+    return group.source or "", group.language
 
 
 def _unfitted(group: Group, rule: Rule | None, documents: int, needed: int) -> Unfitted:

@@ -1,4 +1,5 @@
-"""The scores of known-good text, by group and rule: counted in one pass, their extremes kept in another.
+"""The scores of known-good text, by group and rule: the groups told in one pass, what each rule looks at counted in
+another, its extremes kept in a third.
 
 A threshold that cuts off k blocks is the k-th most extreme score, so only so many are kept of each: with a share of
 0.99 that is one score for a hundred documents at most. The result is exact, whatever the order in which they come.
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from curator.stage import Columns, Cut
 
 Scores: TypeAlias = "Callable[[], Iterable[tuple[Batch, Columns]]]"
-"""The documents of a corpus without their text, with the columns of the stages, batch by batch; asked for twice."""
+"""The documents of a corpus without their text, with the columns of the stages, batch by batch; asked for thrice."""
 
 
 class Group(NamedTuple):
@@ -39,21 +40,26 @@ class Rule(NamedTuple):
 
 @dataclass
 class Counts:
-    """Documents of each group; those that each rule looks at; and the thresholds that hold there, lowest and
-    highest."""
+    """Documents of each group, and how many rules look at some of them. Of groups that are large enough, the documents
+    that each rule looks at, and the thresholds that hold there, lowest and highest."""
 
     documents: dict[Group, int] = field(default_factory=dict)
+    rules: dict[Group, int] = field(default_factory=dict)
     judged: dict[tuple[Group, Rule], int] = field(default_factory=dict)
     limits: dict[tuple[Group, Rule], tuple[float, float]] = field(default_factory=dict)
 
 
-def count(scores: Scores, stages: Sequence[AnyStage], *, by_source: bool) -> Counts:
-    """Count the documents that each rule looks at, in each group."""
-    found = Counts()
+def count(scores: Scores, stages: Sequence[AnyStage], least: int, *, by_source: bool) -> Counts:
+    """Count the documents of each group, and where there are at least `least` the ones that each rule looks at: in all
+    groups that would take more memory than the text where each document has a source of its own."""
+    found = _tell_groups(scores, stages, by_source=by_source)
+    if max(found.documents.values(), default=0) < least:
+        return found
     for batch, columns in scores():
         cuts = _cuts(batch, columns, stages)
         for group, rows in _groups(batch, by_source=by_source):
-            found.documents[group] = found.documents.get(group, 0) + len(rows)
+            if found.documents[group] < least:
+                continue
             for rule, cut in cuts:
                 limits = cut.limit[rows][_looks(cut, rows)]
                 if len(limits):
@@ -61,6 +67,21 @@ def count(scores: Scores, stages: Sequence[AnyStage], *, by_source: bool) -> Cou
                     low, high = found.limits.get(at, (np.inf, -np.inf))
                     found.judged[at] = found.judged.get(at, 0) + len(limits)
                     found.limits[at] = (min(low, float(limits.min())), max(high, float(limits.max())))
+    return found
+
+
+def _tell_groups(scores: Scores, stages: Sequence[AnyStage], *, by_source: bool) -> Counts:
+    """The groups, their documents, and how many rules look at them."""
+    found = Counts()
+    looking: dict[Group, int] = {}  # a bit for each rule
+    for batch, columns in scores():
+        every = np.arange(len(batch), dtype=np.int64)
+        looks = np.packbits([_looks(cut, every) for _, cut in _cuts(batch, columns, stages)], axis=0)
+        for group, rows in _groups(batch, by_source=by_source):
+            found.documents[group] = found.documents.get(group, 0) + len(rows)
+            bits = np.bitwise_or.reduce(looks[:, rows], axis=1).tobytes()
+            looking[group] = looking.get(group, 0) | int.from_bytes(bits, "big")
+    found.rules = {group: bits.bit_count() for group, bits in looking.items()}
     return found
 
 

@@ -70,6 +70,11 @@ def calibrate_command(
         outcome = calibrate(directory, loaded, settings)
     if not outcome.calibration.fitted:
         print_note("curator: no threshold was fitted: the overlay changes nothing")
+    if by == "source" and 2 * outcome.in_small_groups > outcome.documents:
+        print_note(
+            f"curator: {outcome.in_small_groups:,} of {outcome.documents:,} documents are of a source that has too few "
+            "of their language; --by language takes all sources together"
+        )
     overlay = dump_overlay(loaded.name, outcome.calibration)
     if output is not None:
         put(output, overlay.encode())
@@ -114,6 +119,7 @@ def _as_json(outcome: Outcome, settings: Settings, output: Path | None) -> dict[
     return {
         "overlay": None if output is None else str(output),
         "documents": outcome.documents,
+        "in_small_groups": outcome.in_small_groups,
         "unseen": outcome.unseen,
         "by": settings.by,
         "minimum": settings.least(),
@@ -147,7 +153,9 @@ def _print(outcome: Outcome) -> None:
         few = [[*_group(row), _what(row), row.documents, row.needed] for row in unfitted[:UNFITTED_SHOWN]]
         print_table(["source", "lang", "threshold", "documents", "needed"], few, left=3)
         if len(unfitted) > UNFITTED_SHOWN:
-            print_line(f"and {len(unfitted) - UNFITTED_SHOWN} more (all are in the overlay)")
+            more = len(unfitted) - UNFITTED_SHOWN + outcome.calibration.unlisted
+            most = "the largest" if outcome.calibration.unlisted else "all"
+            print_line(f"and {more:,} more ({most} are in the overlay)")
         print_line()
     print_line(_summary(outcome))
 
@@ -155,7 +163,7 @@ def _print(outcome: Outcome) -> None:
 def _summary(outcome: Outcome) -> str:
     fitted, unfitted = outcome.calibration.fitted, outcome.calibration.unfitted
     groups = len({(row.source, row.language) for row in fitted})
-    left = len({(row.source, row.language) for row in unfitted if row.stage is None})
+    left = sum(row.stage is None for row in unfitted) + outcome.calibration.unlisted
     unseen = f", {counted(outcome.unseen, 'document')} in groups at which no rule looks" if outcome.unseen else ""
     return (
         f"{counted(outcome.documents, 'document')}: {counted(len(fitted), 'threshold')} fitted in "

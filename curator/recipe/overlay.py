@@ -63,7 +63,8 @@ class Calibration(_Strict):
     """On what the thresholds of an overlay were fitted.
 
     Of text like the `corpus`, a share of at least `share` passes all of them, in each group, with `confidence`.
-    `stages` has a hash of the source code of each stage, whose scores are of use to no other version.
+    `stages` has a hash of the source code of each stage, whose scores are of use to no other version. `unlisted` are
+    groups with fewer documents than those of `unfitted`.
     """
 
     share: float = Field(gt=0, lt=1)
@@ -72,6 +73,7 @@ class Calibration(_Strict):
     stages: Mapping[str, str]
     fitted: tuple[Fitted, ...]
     unfitted: tuple[Unfitted, ...] = ()
+    unlisted: int = 0
 
 
 class OverlayOrigin(_Strict):

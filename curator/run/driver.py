@@ -111,7 +111,11 @@ def run(request: Request, listeners: Sequence[Callable[[Event], None]] = ()) -> 
         try:
             return _run(request, listeners)
         except OSError as error:
-            raise storage_error(error, as_path(str(error.filename or request.output))) from error
+            raise _refused(error, request) from error
+
+
+def _refused(error: OSError, request: Request) -> CuratorError:
+    return storage_error(error, as_path(str(error.filename or request.output)))
 
 
 def _run(request: Request, listeners: Sequence[Callable[[Event], None]]) -> Outcome:
@@ -173,9 +177,10 @@ def _run(request: Request, listeners: Sequence[Callable[[Event], None]]) -> Outc
             if driver is not None:
                 driver.executor.close(kill=True)
             with contextlib.suppress(TransientError, UserError):  # a full disk must not hide what happened
+                told = _refused(error, request) if isinstance(error, OSError) else error
                 again = request.resuming.again
-                said = str(error.reword(again)) if isinstance(error, CuratorError) else None  # no content of documents
-                log.emit("run.stopped", error=type(error).__name__, message=said)
+                said = str(told.reword(again)) if isinstance(told, CuratorError) else None  # no content of documents
+                log.emit("run.stopped", error=type(told).__name__, message=said)
                 log.flush()
             if isinstance(error, UserError) and before is None and lock.is_held:
                 with contextlib.suppress(TransientError, UserError):

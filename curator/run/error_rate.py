@@ -39,6 +39,9 @@ BY_CLIENT = Resuming(
 )
 """Of a service or of a cluster: by `curator runs resume`, over REST, or on the page."""
 
+BY_CALIBRATION = Resuming({}, "or calibrate on what can be read: --set max_error_rate=1")
+"""A run for its scores, which are gone when it fails."""
+
 
 def is_exceeded(tally: Tally, limit: float) -> bool:
     """Whether more records failed than the share `limit` allows, once all input is read."""

@@ -10,14 +10,15 @@ from pathlib import Path
 import pytest
 
 from curator.calibrate import Outcome, Settings, calibrate, measure
+from curator.calibrate.calibrate import SMALL_GROUPS_LISTED
 from curator.calibrate.sample import Group, Rule
 from curator.errors import DataError, UserError
 from curator.recipe import Recipe, load_recipe_text, load_with_origins
 from curator.recipe.overlay import dump_overlay
 from curator.run.directory import RunDirectory
 from curator.run.driver import Request, run
-from tests.curator.calibrate.corpus import write_good
-from tests.runs import recipe_text, rows, run_stages
+from tests.curator.calibrate.corpus import good_texts, write_good
+from tests.runs import recipe_text, rows, run_stages, write_jsonl
 
 SHARE = 0.9
 DOCUMENTS = 1600
@@ -142,6 +143,22 @@ def test_groups_with_too_few_documents_keep_the_thresholds_of_the_recipe_and_are
         (source, lang, None) for source in ("books", "web") for lang in ("en", "ru")
     }
     assert all(row.documents < row.needed for row in found.unfitted)
+
+
+def test_where_each_document_has_a_source_of_its_own_the_largest_groups_are_listed(tmp_path: Path) -> None:
+    sources = ["zoo", "zoo", *(f"site{number}" for number in range(SMALL_GROUPS_LISTED + 50))]
+    texts = good_texts(len(sources), seed=6, languages=("en",))
+    documents = [{**text, "source": source} for text, source in zip(texts, sources, strict=True)]
+    write_jsonl(tmp_path / "in.jsonl", documents)
+    directory = measure([str(tmp_path / "in.jsonl")], recipe_of(), tmp_path / "run", 1, 10**9)
+    outcome = calibrate(directory, recipe_of(), Settings(share=SHARE))
+    found = outcome.calibration
+    assert (outcome.in_small_groups, outcome.unseen) == (len(documents), 0)
+    assert (len(found.unfitted), found.unlisted) == (SMALL_GROUPS_LISTED, 51)
+    assert found.unfitted[-1].source == "zoo"
+    together = calibrate(directory, recipe_of(), Settings(share=SHARE, by="language"))
+    assert (together.in_small_groups, together.calibration.unlisted) == (0, 0)
+    assert together.calibration.fitted
 
 
 def test_a_rule_that_looks_at_too_few_documents_is_listed_by_itself(measured: RunDirectory) -> None:

@@ -73,9 +73,14 @@ def test_counts_and_extremes_are_those_of_sorting_all(
     rows: list[Row], cuts: list[int], by_source: bool, size: int
 ) -> None:
     expected = plain(rows, by_source=by_source)
-    counts = count(scores(rows, cuts), STAGES, by_source=by_source)
+    counts = count(scores(rows, cuts), STAGES, 1, by_source=by_source)
     assert counts.judged == {at: len(values) for at, values in expected.items()}
     assert sum(counts.documents.values()) == len(rows)
+    assert counts.rules == {group: sum(at[0] == group for at in expected) for group in counts.documents}
+    large = {group for group, documents in counts.documents.items() if documents >= size}
+    only_large = count(scores(rows, cuts), STAGES, size, by_source=by_source)
+    assert only_large.judged == {at: number for at, number in counts.judged.items() if at[0] in large}
+    assert (only_large.documents, only_large.rules) == (counts.documents, counts.rules)
     wanted = {at: min(size, len(values)) for at, values in expected.items()}
     found = extremes(scores(rows, cuts), STAGES, wanted, by_source=by_source)
     assert {at: values.tolist() for at, values in found.items()} == {
@@ -85,7 +90,7 @@ def test_counts_and_extremes_are_those_of_sorting_all(
 
 def test_a_rule_that_is_off_somewhere_has_the_limits_of_where_it_is_on() -> None:
     rows: list[Row] = [("books", "fr", 1.0, 1.0), ("web", "fr", 1.0, 1.0)]
-    counts = count(scores(rows, []), STAGES, by_source=False)
+    counts = count(scores(rows, []), STAGES, 1, by_source=False)
     assert counts.judged == {(Group(None, "fr"), LOW): 2, (Group(None, "fr"), HIGH): 1}
     assert counts.limits[Group(None, "fr"), HIGH] == (9.0, 9.0)
 

@@ -13,7 +13,7 @@ import yaml
 
 from tests.command import curator, json_of, told
 from tests.curator.calibrate.corpus import write_good
-from tests.runs import hashes, recipe_text
+from tests.runs import hashes, recipe_text, write_jsonl
 
 pytestmark = pytest.mark.slow
 
@@ -127,6 +127,17 @@ def test_the_other_commands_take_an_overlay(folder: Path) -> None:
     )
 
 
+def test_where_most_documents_are_of_small_sources_the_way_out_is_told(folder: Path) -> None:
+    lines = (folder / "good.jsonl").read_text(encoding="utf-8").splitlines()[:60]
+    texts = [{**json.loads(line), "source": f"page{number}.example"} for number, line in enumerate(lines)]
+    write_jsonl(folder / "pages.jsonl", texts)
+    arguments = ("calibrate", "pages.jsonl", "-r", "r.yaml", "--pass", "0.8", "-o", "p.yaml")
+    done = curator(*arguments, cwd=folder)
+    assert "60 of 60 documents are of a source that has too few of their language; --by language" in done.stderr
+    assert "60 groups not calibrated" in done.stdout
+    assert "of a source that has too few" not in curator(*arguments, "--by", "language", cwd=folder).stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "problem"),
     [
@@ -134,6 +145,7 @@ def test_the_other_commands_take_an_overlay(folder: Path) -> None:
         (["good.jsonl", "--by", "author"], 2, "--by author: expected source or language"),
         (["empty.jsonl", "-r", "r.yaml"], 2, "the input has no document"),
         (["broken.jsonl", "-r", "r.yaml"], 3, "150 of 150 records could not be read"),
+        (["broken.jsonl", "-r", "r.yaml"], 3, "; or calibrate on what can be read: --set max_error_rate=1)"),
         (["stopped"], 2, "the run is not finished"),
         (["stopped", "good.jsonl"], 2, "a run is calibrated by itself"),
         (["good.jsonl", "-o", "no/such/folder.yaml"], 2, "lies in no folder that there is"),

@@ -14,7 +14,7 @@ from curator.errors import DataError, UserError
 from curator.recipe import load_recipe_text
 from curator.run.directory import RunDirectory, RunLock
 from curator.run.driver import INLINE_BYTES, Request, run
-from curator.run.events import read_events
+from curator.run.events import Event, read_events
 from curator.run.tally import Tally
 from curator.run.verify import unbalanced, verify
 from tests.command import curator
@@ -421,3 +421,17 @@ def test_workers_import_nothing_from_the_working_directory(tmp_path: Path) -> No
     (tmp_path / "recipe.yaml").write_text(recipe_text("dedup"))
     done = curator("process", "in", "-o", "run", "-r", "recipe.yaml", "--workers", "2", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
+
+
+def test_what_the_system_refuses_a_run_stands_in_its_last_event(tmp_path: Path) -> None:
+    write_jsonl(tmp_path / "in.jsonl", [{"text": f"a text of its own, number {number}"} for number in range(9)])
+    place, recipe = tmp_path / "run", load_recipe_text(recipe_text("dedup", language="off"), "test.yaml")
+
+    def take_the_place_of_a_shard(event: Event) -> None:
+        if event["kind"] == "phase.started" and "write" in str(event["phase"]):
+            (place / "shards" / "part-00000.parquet").mkdir(parents=True)
+
+    with pytest.raises(UserError, match="cannot be written: Is a directory") as caught:
+        run(Request((str(tmp_path / "in.jsonl"),), place, recipe), [take_the_place_of_a_shard])
+    last = read_events(place / "events")[-1]
+    assert (last["kind"], last["error"], last["message"]) == ("run.stopped", "UserError", str(caught.value))
