@@ -93,7 +93,11 @@ def runs_logs_command(run: str, size: int, as_json: bool) -> None:
     from curator.cluster.job import without_reports
 
     record = find_record(run)
-    data = without_reports(Dashboard(record.address).logs(record.submission)).encode()
+    dashboard = Dashboard(record.address)
+    log = dashboard.logs(record.submission)
+    if not log and (job := dashboard.job(record.submission)) is not None and job.has_ended:
+        print_note("curator: Ray cannot read the log, which lies on the node where the driver ran")
+    data = without_reports(log).encode()
     tail = data[-size:]
     text = tail.decode(errors="ignore")
     if as_json:

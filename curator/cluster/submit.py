@@ -200,12 +200,12 @@ def _same_run(
         # A job ends a moment after its run.
         done = not specification.resume and progress_of(as_path(specification.output), last).state == "finished"
         return "finished" if done else "running before"
-    if specification.resume or not any(
-        report.kind == "began" for report in reports_of(dashboard.logs(last.submission))
-    ):
+    if specification.resume:
         return None
     if last.status == "SUCCEEDED":
         return "finished"
+    if not any(report.kind == "began" for report in reports_of(dashboard.logs(last.submission))):
+        return None
     ended = "was cancelled" if last.status == "STOPPED" else "failed"
     raise UserError(
         f"this run was submitted before, as {run}, and {ended}",
@@ -286,6 +286,8 @@ def _await_begin(
             if report.kind == "ended" and report.exit_code == 0:
                 return Submitted(record, "finished", 0)
         if job is not None and job.has_ended:
+            if job.status == "SUCCEEDED":  # and its log, which says so too, lies where Ray cannot read it
+                return Submitted(record, "finished", 0)
             if job.status == "STOPPED":
                 raise UserError(f"run {record.id} was cancelled before it began", hint="submit it again")
             raise TransientError(

@@ -148,6 +148,10 @@ def test_the_same_submission_sent_twice_at_once_is_one_run(cluster: DashboardClu
     assert again.returncode == 0
     assert again.stdout.strip() == run
     assert "finished already" in again.stderr
+    (log,) = cluster.wheels.parent.rglob(f"session_2*/logs/job-driver-curator-{run}-1.log")
+    log.unlink()
+    assert submit(cluster, place, "run").stdout.strip() == run
+    assert "Ray cannot read the log" in told(curator("runs", "logs", run, env=place.env))
     other = submit(cluster, place, "elsewhere", "--key", "mine")
     assert other.returncode == 0, other.stderr
     assert other.stdout.strip() != run
