@@ -22,8 +22,7 @@ from curator.run.driver import Request, run
 from curator.run.error_rate import BY_COMMAND, Resuming
 from curator.run.events import Event
 from curator.run.failures import Failures, describe_failures, failures_of
-from curator.run.funnel import funnel_json
-from curator.run.tally import Tally
+from curator.run.funnel import funnel_json, tally_of
 from curator.sizes import format_size
 from curator.storage.path import as_path
 
@@ -98,7 +97,7 @@ def process_command(
     if outcome.was_finished:
         print_note("this run was finished already; its files are as they were written")
     print_funnel(outcome.manifest)
-    tally = Tally(cast("list[list[object]]", outcome.manifest["funnel"]))
+    tally = tally_of(outcome.manifest)
     size = tally.events().get("in", (0, 0, 0))[2]
     print_line()
     if not outcome.was_finished:

@@ -28,7 +28,7 @@ RECORD_SCHEMA = pa.schema(
 in the (decompressed) file, or the row number in a Parquet file; `metadata` is a JSON object of the fields asked for."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class InputFile:
     """A file of the input: where it lies (a path or a URL), its name relative to the input (part of every key), what it
     was when the run began; `etag` of an object."""

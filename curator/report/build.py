@@ -33,6 +33,7 @@ from curator.report.model import (
 from curator.report.thresholds import describe_overlay, thresholds
 from curator.run.directory import RunDirectory
 from curator.run.failures import failures_of
+from curator.run.funnel import tally_of
 from curator.run.journal import CRASH_SENTENCE, is_crash
 from curator.run.store import put
 from curator.run.tally import (
@@ -69,7 +70,7 @@ def write_report(
 def build_report(directory: RunDirectory, manifest: Mapping[str, object]) -> Report:
     """All that the page shows of a run."""
     recipe = Recipe.model_validate(manifest["recipe"])
-    tally = Tally(cast("list[list[object]]", manifest["funnel"]))
+    tally = tally_of(manifest)
     stages = [entry.name for entry in recipe.stages]
     coverage = cast("dict[str, dict[str, str]]", manifest["coverage"])
     facts = cast("dict[str, dict[str, object]]", manifest["facts"])

@@ -58,6 +58,7 @@ from curator.run.pipeline import Pipeline
 from curator.run.repeated import find_repeated_ids
 from curator.run.states import load_state, write_state
 from curator.run.store import Commit, Outputs, committed, hand_over, make_folder, publish, put
+from curator.run.tally import FILE
 from curator.run.verify import unbalanced, verify
 from curator.storage.path import AnyPath, as_path, is_url
 from curator.storage.refused import storage_error
@@ -508,11 +509,13 @@ class _Driver:
             self.directory.keep_only(kind, [f"part-{index:05d}.parquet" for index in range(number)])
         files.extend(self._leave())
         examples = [example for commit in commits for example in cast("list[object]", commit.result["examples"])]
-        data = dump_manifest(self._manifest(files, examples))
+        manifest = self._manifest(files, examples)
+        data = dump_manifest(manifest)
         from curator.report.build import write_report
 
-        manifest = parse_manifest(data)  # as it will be read: `curator report` writes the same bytes again
-        write_report(self.directory, manifest)
+        # As it will be read: `curator report` writes the same bytes again. Of a million files it shows none.
+        shown = {**manifest, "input": [], "funnel": [row for row in self.tally.rows() if row[0] != FILE]}
+        write_report(self.directory, parse_manifest(dump_manifest(shown)))
         put(self.directory.manifest, data)
         if not self.request.keep_work:
             self.directory.remove_work()

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import cast
 
-from curator.run.tally import ALL, LANGUAGE, Tally
+from curator.run.tally import ALL, FILE, LANGUAGE, Tally
 
 
 def tally_of(manifest: Mapping[str, object]) -> Tally:
-    """The funnel of a manifest."""
-    return Tally(cast("list[list[object]]", manifest["funnel"]))
+    """The funnel of a manifest, without what it says of each file."""
+    return Tally(row for row in cast("list[list[object]]", manifest["funnel"]) if row[0] != FILE)
 
 
 def funnel_json(manifest: Mapping[str, object]) -> dict[str, object]:
