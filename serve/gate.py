@@ -64,7 +64,7 @@ class Gate:
         self._routes = routes
         self._tokens = tokens
         self._body_bytes = settings.limits.body_bytes
-        self._hosts = {host.lower() for host in (*_LOOPBACK_HOSTS, *settings.hosts)}
+        self._hosts = {*_LOOPBACK_HOSTS, *settings.hosts}
         self._origins = set(settings.origins)
         limits = settings.limits
         self._reads = Rate(limits.read_rate, limits.read_burst)

@@ -12,7 +12,8 @@ from curator.errors import UserError
 from serve.config import STREAMS, STREAMS_PER_TOKEN, WebhookSection
 from serve.places import Places
 
-_ORIGIN = re.compile(r"https?://(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(:[0-9]{1,5})?")
+_HOST = re.compile(r"\[[0-9a-f:.]+\]|[a-z0-9._-]+")
+_ORIGIN = re.compile(rf"https?://({_HOST.pattern})(:[0-9]{{1,5}})?")
 
 STATE_VARIABLE = "CURATOR_STATE"
 
@@ -89,6 +90,15 @@ def origin_of(given: str) -> str:
     """An origin as browsers send it (RFC 6454, section 6.2). UserError for what they never send."""
     if not _ORIGIN.fullmatch(given.lower()):
         raise UserError(f"--allow-origin {given!r} is not an origin", hint="https://HOST or https://HOST:PORT, no more")
+    return given.lower()
+
+
+def host_of(given: str) -> str:
+    """A host name as `Host` has it, without its port. UserError for what never stands there."""
+    if not _HOST.fullmatch(given.lower()):
+        raise UserError(
+            f"--allow-host {given!r} is not a host name", hint="the name alone, or [ADDRESS]: no scheme, no port, no *"
+        )
     return given.lower()
 
 

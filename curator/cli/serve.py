@@ -43,7 +43,7 @@ def serve_command(options: ServeOptions, as_json: bool) -> None:
     from serve.config import ServiceConfig, load_config
     from serve.places import Places, root_of
     from serve.server import build, check_exposure, listen, run
-    from serve.settings import Limits, Settings, default_state, default_store, origin_of
+    from serve.settings import Limits, Settings, default_state, default_store, host_of, origin_of
 
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     for name in ("alembic", "uvicorn.error"):
@@ -67,7 +67,7 @@ def serve_command(options: ServeOptions, as_json: bool) -> None:
         concurrency=options.runs,
         workers=workers,
         memory_bytes=memory_bytes,
-        hosts=options.hosts,
+        hosts=tuple(host_of(host) for host in options.hosts),
         origins=tuple(origin_of(origin) for origin in options.origins),
         audit_key=options.audit_key,
         ray=options.ray,

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from curator.errors import UserError
 from serve.routes import ALL_ROUTES
-from serve.settings import Settings, origin_of
+from serve.settings import Settings, host_of, origin_of
 from serve.tokens import SCOPES
 from tests.serve.servers import LOOSE, Running, make_settings, running, small_request
 
@@ -296,3 +296,14 @@ def test_what_is_no_origin_is_refused(text: str) -> None:
 @pytest.mark.parametrize("text", ["https://host", "http://10.0.0.1:8080", "https://[::1]:443", "HTTPS://Host"])
 def test_an_origin_is_taken_as_browsers_send_it(text: str) -> None:
     assert origin_of(text) == text.lower()
+
+
+@pytest.mark.parametrize("text", ["", "https://host", "host:8000", "host/page", "*.host", "::1"])
+def test_what_is_no_host_name_is_refused(text: str) -> None:
+    with pytest.raises(UserError, match="is not a host name"):
+        host_of(text)
+
+
+@pytest.mark.parametrize("text", ["curator-service.curator.svc", "Host", "10.0.0.1", "[2001:DB8::1]"])
+def test_a_host_name_is_taken_as_the_header_has_it(text: str) -> None:
+    assert host_of(text) == text.lower()

@@ -153,6 +153,7 @@ def test_what_the_commands_refuse_is_one_line(tmp_path: Path) -> None:
     endless = CliRunner().invoke(app, ["tokens", "create", "x", "--days", "inf", *state])
     assert endless.exit_code == 2
     assert "'nonsense' is not an origin" in told(curator("serve", "--allow-origin", "nonsense", "--port", "0", *state))
+    assert "'a:80' is not a host name" in told(curator("serve", "--allow-host", "a:80", "--port", "0", *state))
     exposed = curator("serve", "--host", "0.0.0.0", "--port", "0", *state)  # noqa: S104 (what is refused)
     assert exposed.returncode == 2
     assert "no token is configured" in exposed.stderr  # below the note that a key was made
