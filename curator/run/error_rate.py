@@ -34,7 +34,7 @@ BY_COMMAND = Resuming(
     RESUME, "or go on with what could be read, which is kept: --resume --set max_error_rate={share:.2f}"
 )
 BY_CLIENT = Resuming(
-    {AGAIN: "resume the run"},
+    {AGAIN: "resume the run", "--set input.": "the recipe's input."},
     "or resume the run with max_error_rate {share:.2f}: it goes on with what could be read, which is kept",
 )
 """Of a service or of a cluster: by `curator runs resume`, over REST, or on the page."""

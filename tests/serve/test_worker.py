@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from curator.errors import TransientError
+from curator.errors import DataError, TransientError
 from curator.run.events import read_events
 from curator.training import TrainingConfig
 from serve.runner.task import LOCK, TASK, AnyTask, Outcome, Task, TrainedOn, TrainingTask, read_outcome
@@ -36,12 +36,10 @@ def work(folder: Path, task: AnyTask, file_bytes: int) -> Outcome:
     return outcome
 
 
-@pytest.mark.slow
-def test_a_run_whose_disk_is_full_says_what_a_client_can_do(tmp_path: Path) -> None:
-    output = tmp_path / "out"
-    task = Task(
-        inputs=(str(write_jsonl(tmp_path / "in.jsonl", make_texts(400))),),
-        output=str(output),
+def _task(folder: Path, texts: list[dict[str, str]]) -> Task:
+    return Task(
+        inputs=(str(write_jsonl(folder / "in.jsonl", texts)),),
+        output=str(folder / "out"),
         recipe="small",
         recipe_text=json.dumps(SMALL),
         overrides=(),
@@ -49,14 +47,25 @@ def test_a_run_whose_disk_is_full_says_what_a_client_can_do(tmp_path: Path) -> N
         memory_bytes=2_000_000_000,
         ray=None,
         resume=False,
-        input_roots=(str(tmp_path),),
-        output_roots=(str(tmp_path),),
+        input_roots=(str(folder),),
+        output_roots=(str(folder),),
     )
-    outcome = work(tmp_path / "attempt", task, 20_000)
+
+
+@pytest.mark.slow
+def test_a_run_whose_disk_is_full_says_what_a_client_can_do(tmp_path: Path) -> None:
+    outcome = work(tmp_path / "attempt", _task(tmp_path, make_texts(400)), 20_000)
     assert (outcome.exit_code, outcome.error) == (TransientError.exit_code, "TransientError")
     assert str(outcome.message).endswith(" (free some space, then resume the run)")
-    last = read_events(output / "events")[-1]
+    last = read_events(tmp_path / "out" / "events")[-1]
     assert (last["kind"], last["message"]) == ("run.stopped", outcome.message)
+
+
+@pytest.mark.slow
+def test_a_client_is_told_of_its_recipe_and_not_of_an_option_that_it_lacks(tmp_path: Path) -> None:
+    outcome = work(tmp_path / "attempt", _task(tmp_path, [{"content": "a text"}] * 200), 10**9)
+    assert outcome.exit_code == DataError.exit_code
+    assert "say where the text is with the recipe's input.fields.text=NAME; or resume the run" in str(outcome.message)
 
 
 @pytest.mark.slow
