@@ -30,9 +30,9 @@ LAST: Final = 2
 WORD: Final = 4
 """Also an ordinary word of the language, or a place, month or weekday anywhere."""
 TITLE: Final = 8
-"""A name follows, known or not."""
+"""A name follows, known or not; a full stop between them ends a sentence."""
 TITLE_DOT: Final = 16
-"""The same, only with a dot after it."""
+"""The same, with a dot after it; an abbreviation that is also written without one is both."""
 OFFICE: Final = 32
 """A known name follows."""
 AFTER: Final = 64
@@ -62,6 +62,7 @@ MIN_GIVEN_NAMES: Final = 50
 
 _ROLES: Final = {
     "title": TITLE,
+    "abbreviation": TITLE | TITLE_DOT,
     "office": OFFICE,
     "after": AFTER,
     "particle": PARTICLE,

@@ -166,7 +166,7 @@ def introduction(
 
 @inline_kernel
 def _level(found: int, gap: int) -> int:
-    if found & TITLE and gap != COLON:
+    if found & TITLE and gap in (SPACE, JOINED):
         return 2
     if found & TITLE_DOT and gap == DOT:
         return 2

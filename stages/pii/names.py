@@ -9,8 +9,9 @@ Precision comes first: a capitalised word is no name by itself, even if it stand
 - initials and a known surname;
 - a known given name and an unknown capitalised word inside a sentence, where no neighbour has a capital, or in a list;
   a given name of few other languages only in English text, or before `<`;
-- a title (`Mr`, `Dr.`, `г-н`, `さん`) or an introduction (`my name is`) and a name, known or not, with the known
-  surname that follows it; offices (`Minister`) and labels (`Author:`) ask for a known name;
+- a title (`Mr`, `Dr.`, `г-н`, `さん`; behind a whole word, `Madam`, a full stop ends the sentence) or an introduction
+  (`my name is`) and a name, known or not, with the known surname that follows it; offices (`Minister`) and labels
+  (`Author:`) ask for a known name;
 - in languages that put the surname first, a known surname and a known given name;
 - once a document has given a name in full, its parts, where they stand alone with a capital.
 

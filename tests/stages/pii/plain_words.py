@@ -57,10 +57,17 @@ def dictionary() -> Mapping[Term, Mapping[str, Roles]]:
     for (role, where, word), units in zip(listed, terms, strict=True):
         if 1 <= len(units) <= MAX_UNITS:
             for language in languages if where == "*" else where.split(","):
-                found[tuple(units)][language].add("title." if role == "title" and word.endswith(".") else role)
+                found[tuple(units)][language] |= cue_roles(role, word)
     return {
         term: {language: frozenset(roles) for language, roles in entry.items()} for term, entry in found.items() if term
     }
+
+
+def cue_roles(role: str, word: str) -> set[str]:
+    """What a cue is: `title` with a name right behind it, `title.` with a dot between them."""
+    if role == "abbreviation":
+        return {"title", "title."}
+    return {"title." if role == "title" and word.endswith(".") else role}
 
 
 def roles_of(term: Term, language: str) -> Roles:
@@ -187,7 +194,7 @@ def introduced(words: list[Word], at: int) -> int:
 
 def announced(roles: Roles, between: str) -> int:
     """What a cue with these roles says of the word after it."""
-    titled = "title" in roles and between != "colon"
+    titled = "title" in roles and between in ("space", "joined")
     dotted = "title." in roles and between == "dot"
     phrased = "phrase" in roles and between != "dot"
     if titled or dotted or phrased:
