@@ -3,7 +3,8 @@
 Only kinds that have such values get one: e-mail addresses in the domains of RFC 2606, IP addresses of the ranges for
 documentation (RFC 5737, RFC 3849), locally administered MAC addresses (IEEE 802, section 8.2.2), telephone numbers that
 libphonenumber calls impossible or invalid, accounts, cards and identity numbers that fail their check digits, dates.
-Names are drawn from the gazetteer of the language, part by part: somebody bears each of them, but not this person.
+Names are drawn from the gazetteer of the language, in their script, part by part: somebody bears each of them, but not
+this person.
 
 The same value under the same key has the same pseudonym. There are only 762 addresses of version 4, so that of a few
 dozen two may share one. Gender and case endings of names are not kept.
@@ -12,6 +13,7 @@ dozen two may share one. Gender and case endings of names are not kept.
 from __future__ import annotations
 
 import ipaddress
+import unicodedata
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -56,7 +58,7 @@ def pseudonym(kind: str, value: str, language: str, key: bytes) -> str:
 
 def _email(value: str, _language: str, key: bytes) -> str:
     draws = Draws("email", value, key)
-    names = _names()["en"]
+    names = _names()["en", "LATIN"]
     # An apostrophe may stand in an address, and rarely does.
     given, surname = (_drawn(part, draws).lower().replace("'", "") for part in (names.given, names.surnames))
     return f"{given}.{surname}{draws.below(10_000)}@{_drawn(_DOMAINS, draws)}"
@@ -122,7 +124,7 @@ def _same_shape(value: str, draws: Draws) -> str:
 
 def _name(value: str, language: str, key: bytes) -> str:
     listed = _names()
-    names = listed.get(language, listed["en"])
+    names = listed.get((language, _script(value)), listed["en", "LATIN"])
     if language in _SURNAME_THEN_GIVEN and " " not in value:
         cut = next((size for size in (3, 2, 1) if value[:size] in names.every_surname and len(value) > size), 0)
         parts = [value[:cut], value[cut:]] if cut else [value]
@@ -161,11 +163,17 @@ class _Names:
     every_surname: frozenset[str]
 
 
+def _script(name: str) -> str:
+    """The script of the first letter, as Unicode names it; kana count as Han."""
+    script = unicodedata.name(name[0], "").partition(" ")[0]
+    return "CJK" if script in ("HIRAGANA", "KATAKANA") else script
+
+
 @lru_cache(maxsize=1)
-def _names() -> Mapping[str, _Names]:
-    """The gazetteer by language: what is an ordinary word or a place as well is known, and never drawn. Languages with
-    less than both are left out."""
-    drawn: dict[str, tuple[list[str], list[str], list[str]]] = {}
+def _names() -> Mapping[tuple[str, str], _Names]:
+    """The gazetteer by language and script: what is an ordinary word or a place as well is known, and never drawn.
+    Where there are not both given names and surnames, it is left out."""
+    drawn: dict[tuple[str, str], tuple[list[str], list[str], list[str]]] = {}
     every: dict[str, tuple[set[str], set[str]]] = {}
     text = resources.files("stages.pii").joinpath("data", "names.tsv").read_text(encoding="utf-8")
     for line in text.splitlines()[1:]:
@@ -179,17 +187,17 @@ def _names() -> Mapping[str, _Names]:
             if is_last:
                 surnames.add(name)
             if not also & {language, "*"} and (language != "en" or name.isascii()):
-                pools = drawn.setdefault(language, ([], [], []))
+                pools = drawn.setdefault((language, _script(name)), ([], [], []))
                 pools[2 if is_first and is_last else 0 if is_first else 1].append(name)
     return {
-        language: _Names(
+        (language, script): _Names(
             given=tuple(pools[0]),
             surnames=tuple(pools[1]),
             both=tuple(pools[2]),
             every_given=frozenset(every[language][0]),
             every_surname=frozenset(every[language][1]),
         )
-        for language, pools in sorted(drawn.items())
+        for (language, script), pools in sorted(drawn.items())
         if pools[0] and pools[1]
     }
 
