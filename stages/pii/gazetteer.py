@@ -36,7 +36,7 @@ TITLE_DOT: Final = 16
 OFFICE: Final = 32
 """A known name follows."""
 AFTER: Final = 64
-"""Stands after a name."""
+"""Stands after a name, known or not."""
 PARTICLE: Final = 128
 STOP: Final = 256
 """Never part of a name."""
@@ -52,6 +52,9 @@ CLOSES: Final = 4096
 WIDESPREAD: Final = 8192
 """A given name of at least `WIDESPREAD_LANGUAGES` languages."""
 
+RANK: Final = 16384
+"""Stands after a name, and after common nouns too (`教授`, `경제학 교수`)."""
+
 WIDESPREAD_LANGUAGES: Final = 3
 MAX_UNITS: Final = 8
 """The longest term, in units."""
@@ -65,6 +68,7 @@ _ROLES: Final = {
     "abbreviation": TITLE | TITLE_DOT,
     "office": OFFICE,
     "after": AFTER,
+    "rank": RANK,
     "particle": PARTICLE,
     "stop": STOP,
     "phrase": PHRASE,

@@ -16,8 +16,10 @@ Precision comes first: a capitalised word is no name by itself, even if it stand
 - once a document has given a name in full, its parts, where they stand alone with a capital.
 
 In scripts without capitals every part must be known; in Chinese, Japanese and Korean, known parts next to each other,
-or a surname and a title, with nothing but a space between them. Thai names are found right after titles only. Inflected
-names (Slavic, Finnish, Turkish cases) are found only where another part of the name is in the gazetteer as it stands.
+or a surname and a title, with nothing but a space between them. A surname that is a word too (`门`, in `部门经理`)
+begins a name inside running text only before a known given name and a title, and a name that is one (`建国`, `안정은`)
+needs a title. Thai names are found right after titles only. Inflected names (Slavic, Finnish, Turkish cases) are found
+only where another part of the name is in the gazetteer as it stands.
 `name_coverage` says what a language has.
 """
 

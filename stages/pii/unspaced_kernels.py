@@ -17,9 +17,11 @@ from stages.pii.gazetteer import (
     MAX_UNITS,
     PARTICLE,
     PHRASE,
+    RANK,
     STOP,
     TITLE,
     WORD,
+    chain,
     find_flags,
 )
 from stages.pii.name_kernels import (
@@ -39,12 +41,17 @@ from stages.pii.name_kernels import (
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-_LAST, _FIRST, _AFTER, _TITLE_OR_PHRASE = (np.uint16(flag) for flag in (LAST, FIRST, AFTER, TITLE | PHRASE))
+_LAST, _FIRST, _AFTER, _RANK, _TITLE_OR_PHRASE = (
+    np.uint16(flag) for flag in (LAST, FIRST, AFTER, RANK, TITLE | PHRASE)
+)
 """Not literals, for each of which Numba would compile `_longest` again."""
 _HAN_BYTES: Final = 3
 _FIRST_HAN_BYTE: Final = 0xE4  # U+4000; what stands before is kana or rare
 _FIRST_HANGUL: Final = 0xEAB080
 _LAST_HANGUL: Final = 0xED9EA3
+_REPEATED: Final = 0xE38085  # 々
+_HA, _NEUN = 0xED9598, 0xEB8A94
+"""하 and 는, which make a verb of a noun (`이동하는`)."""
 _MAX_GIVEN: Final = 2
 """Characters of a Chinese given name, syllables of a Korean one."""
 
@@ -85,7 +92,7 @@ def find_unspaced(
             elif mode == UNSPACED:
                 if at(own, unit) & (LAST | LONGER):
                     stop = _name_end(
-                        unit, high, column, level, data, hashes, starts, ends, kinds, own, present, table, flags
+                        unit, low, high, column, level, data, hashes, starts, ends, kinds, own, present, table, flags
                     )  # fmt: skip
                     if stop > 0:
                         begin, end, following = starts[unit], ends[stop - 1], stop
@@ -158,6 +165,7 @@ def _longest_of_two(
 @inline_kernel
 def _name_end(
     unit: int,
+    low: int,
     high: int,
     column: int,
     level: int,
@@ -172,12 +180,16 @@ def _name_end(
     flags: NDArray[np.uint16],
 ) -> int:
     """The unit after the Chinese or Japanese name that begins at `unit`, 0 if none does."""
-    if not kinds[unit] & ONE_BY_ONE:
+    if not kinds[unit] & ONE_BY_ONE or own[unit] & STOP:
         return 0
     surname, whole = _longest_of_two(
         unit, high, column, _LAST, _FIRST, hashes, starts, ends, own, present, table, flags
     )  # fmt: skip
     if surname > 0:
+        # A surname that is a word too may end one where a Han character stands right before it.
+        glued = unit > low and starts[unit] == ends[unit - 1] and data[starts[unit - 1]] >= _FIRST_HAN_BYTE
+        glued = glued and kinds[unit - 1] & ONE_BY_ONE > 0
+        word = surname == 1 and own[unit] & WORD > 0
         after = unit + surname
         given = 0
         if _follows(after, high, data, starts, ends):
@@ -186,37 +198,61 @@ def _name_end(
             stop = after + given
             # Names in kana are words too unless a space parts them.
             parted = starts[after] != ends[after - 1] or data[starts[unit]] >= _FIRST_HAN_BYTE
-            if level > 0 or (given >= 2 and parted):
+            if level > 0:
                 return stop
-            titled = _longest(stop, high, column, _AFTER, hashes, starts, ends, own, present, table, flags)
-            if titled > 0 and _follows(stop, high, data, starts, ends):
+            titled = 0
+            if _follows(stop, high, data, starts, ends):
+                titled = max(
+                    *_longest_of_two(
+                        stop, high, column, _AFTER, _RANK, hashes, starts, ends, own, present, table, flags
+                    )
+                )
+            if titled > 0 and not (word and glued and given == 1):
                 return stop
+            if given >= 2 and parted:
+                also_word = find_flags(chain(hashes, after, given), column, present, table, flags) & WORD
+                if not (glued and (word or also_word)):
+                    return stop
         # Any one or two characters between a surname and a title, or after an introduction.
         free = 0
         while free < _MAX_GIVEN and after + free < high and starts[after + free] == ends[after + free - 1]:
-            if not kinds[after + free] & ONE_BY_ONE:
+            if not kinds[after + free] & ONE_BY_ONE or own[after + free] & STOP:
                 break
             free += 1
         for length in range(free, -1, -1):
             stop = after + length
-            if stop >= high or starts[stop] != ends[stop - 1]:
+            if stop >= high or starts[stop] != ends[stop - 1] or (word and (glued or length > 0)):
                 continue
             if ends[stop - 1] - starts[unit] != _HAN_BYTES * (surname + length):
                 continue
-            if _longest(stop, high, column, _AFTER, hashes, starts, ends, own, present, table, flags) > 0:
+            if length > 0 and (data[starts[after]] < _FIRST_HAN_BYTE or data[starts[stop - 1]] < _FIRST_HAN_BYTE):
+                continue
+            titled, ranked = _longest_of_two(
+                stop, high, column, _AFTER, _RANK, hashes, starts, ends, own, present, table, flags
+            )  # fmt: skip
+            # A title of one character may be the beginning of a word (`様々`).
+            begins = titled == 1 and surname == 1 and _goes_on(stop + 1, high, data, starts, ends)
+            if (titled > 0 and not begins) or ranked > 0:
                 return stop
-        if level > 0:
-            stop = after
-            while stop < after + free and not own[stop] & STOP:
-                stop += 1
-            if stop > after:
-                return stop
+        if level > 0 and free > 0:
+            return after + free
     if whole >= 2:
         stop = unit + whole
-        titled = _longest(stop, high, column, _AFTER, hashes, starts, ends, own, present, table, flags)
-        if level == 2 or (titled > 0 and starts[stop] == ends[stop - 1]):
+        titled = max(
+            *_longest_of_two(stop, high, column, _AFTER, _RANK, hashes, starts, ends, own, present, table, flags)
+        )
+        also_word = find_flags(chain(hashes, unit, whole), column, present, table, flags) & WORD
+        if level == 2 or (titled > 0 and starts[stop] == ends[stop - 1] and not also_word):
             return stop
     return 0
+
+
+@inline_kernel
+def _goes_on(unit: int, high: int, data: NDArray[np.uint8], starts: NDArray[np.int64], ends: NDArray[np.int64]) -> bool:
+    """Whether a Han character, or 々, stands right behind the unit before."""
+    if unit >= high or starts[unit] != ends[unit - 1]:
+        return False
+    return bool(data[starts[unit]] >= _FIRST_HAN_BYTE) or _character(data, starts[unit]) == _REPEATED
 
 
 @inline_kernel
@@ -263,7 +299,8 @@ def _korean(
     flags: NDArray[np.uint16],
 ) -> tuple[int, int]:
     """A Korean name at the beginning of a word, as bytes: a surname of one syllable and a given name of two from the
-    lists, then nothing or a particle; or any two syllables after a surname where a title follows the word."""
+    lists, then nothing or a particle; or any two syllables after a surname where a title follows the word, the second
+    of them none that ends common nouns and their cases."""
     begin, end = starts[unit], ends[unit]
     syllables = (end - begin) // _HAN_BYTES
     if not 3 <= syllables <= 8 or (end - begin) % _HAN_BYTES != 0 or not 0xEA <= data[begin] <= 0xED:
@@ -273,13 +310,19 @@ def _korean(
         return 0, 0
     titled = level == 2
     if unit + 1 < high and gap_between(data, end, starts[unit + 1]) == SPACE:
-        titled = titled or own[unit + 1] & AFTER > 0
+        titled = titled or own[unit + 1] & (AFTER | RANK) > 0
     name_end = begin + _HAN_BYTES * 3
-    if syllables == 3 and titled:
-        return begin, name_end
     given = find_flags(_syllables(data, begin + _HAN_BYTES, _MAX_GIVEN), column, present, table, flags)
-    if not given & FIRST or ((given | surname) & WORD and not titled and level == 0):
+    if syllables == 3 and titled and not given & FIRST:
+        last = find_flags(_syllables(data, name_end - _HAN_BYTES, 1), column, present, table, flags)
+        return (0, 0) if last & STOP and level < 2 else (begin, name_end)
+    if not given & FIRST:
         return 0, 0
+    if not titled and level == 0:
+        both = find_flags(_syllables(data, begin, 1 + _MAX_GIVEN), column, present, table, flags)
+        verb = syllables > 3 and _character(data, name_end - _HAN_BYTES) == _HA
+        if (given | surname | both) & WORD or (verb and _character(data, name_end) == _NEUN):
+            return 0, 0
     if syllables > 3:
         rest = find_flags(_syllables(data, name_end, syllables - 3), column, present, table, flags)
         if not rest & (PARTICLE | AFTER):
@@ -299,10 +342,16 @@ def _follows(unit: int, high: int, data: NDArray[np.uint8], starts: NDArray[np.i
 def _is_hangul(data: NDArray[np.uint8], begin: int, end: int) -> bool:
     """Whether whole characters of three bytes are Hangul syllables (U+AC00 to U+D7A3), all of them."""
     for place in range(begin, end, _HAN_BYTES):
-        packed = int(data[place]) << 16 | int(data[place + 1]) << 8 | int(data[place + 2])
+        packed = _character(data, place)
         if not _FIRST_HANGUL <= packed <= _LAST_HANGUL:
             return False
     return True
+
+
+@inline_kernel
+def _character(data: NDArray[np.uint8], place: int) -> int:
+    """Three bytes as one number."""
+    return int(data[place]) << 16 | int(data[place + 1]) << 8 | int(data[place + 2])
 
 
 @inline_kernel

@@ -52,7 +52,7 @@ def longest(words: list[Word], at: int, *roles: str) -> int:
 
 def titled_at(words: list[Word], at: int) -> bool:
     """Whether what stands after names follows, at once or after a space."""
-    return is_adjacent(words, at) and longest(words, at, "after") > 0
+    return is_adjacent(words, at) and longest(words, at, "after", "rank") > 0
 
 
 def characters_from(words: list[Word], at: int, count: int) -> int:
@@ -74,33 +74,63 @@ def east_asian(words: list[Word], at: int) -> tuple[int, int, int] | None:
     return (words[at].begin, words[stop - 1].end, stop) if stop else None
 
 
+def is_word(words: list[Word], at: int, count: int) -> bool:
+    """Whether a term of so many units is an ordinary word, too."""
+    return "word" in roles_of(tuple(word.key for word in words[at : at + count]), words[at].language)
+
+
+def is_han(word: Word) -> bool:
+    """Whether a word begins with what is no kana."""
+    return word.text.encode()[0] >= 0xE4
+
+
+def has_title(words: list[Word], surname: int, stop: int) -> bool:
+    """Whether a title or a rank joins a name. Behind a surname of one character, a title
+    of one is none where another Han character or 々 follows it."""
+    if stop >= len(words) or words[stop].before:
+        return False
+    title = longest(words, stop, "after")
+    following = words[stop + 1] if stop + 1 < len(words) else None
+    goes_on = following is not None and not following.before and (is_han(following) or following.text[0] == "々")
+    if title and not (title == 1 and surname == 1 and goes_on):
+        return True
+    return longest(words, stop, "rank") > 0
+
+
 def east_asian_end(words: list[Word], at: int, level: int) -> int:
+    if words[at].is_any("stop"):
+        return 0
     surname = longest(words, at, "last")
     after = at + surname
     if surname:
+        glued = at > 0 and not words[at].before and words[at - 1].character and is_han(words[at - 1])
+        word = surname == 1 and words[at].is_any("word")
         given = longest(words, after, "first") if is_adjacent(words, after) else 0
         if given:
             # Kana names are words, too, unless a space parts them. One character needs a second sign.
             parted = bool(words[after].before) or words[at].text >= "\u4000"
-            if level > NOTHING or titled_at(words, after + given) or (given >= 2 and parted):
+            plain = given >= 2 and parted and not (glued and (word or is_word(words, after, given)))
+            titled = titled_at(words, after + given) and not (word and glued and given == 1)
+            if level > NOTHING or titled or plain:
                 return after + given
-        # Any one or two Han or kana between a surname and a title at once after them, or after an introduction.
+        # Any one or two Han between a surname and a title at once after them; Han or kana after an introduction.
         free = characters_from(words, after, 2)
+        free = next((place for place in range(free) if words[after + place].is_any("stop")), free)
         for length in range(free, -1, -1):
             stop = after + length
-            han = all(len(word.text.encode()) == 3 for word in words[at:stop])
-            if han and stop < len(words) and not words[stop].before and longest(words, stop, "after"):
+            three_bytes = all(len(unit.text.encode()) == 3 for unit in words[at:stop])
+            han = all(is_han(unit) for unit in words[after:stop])
+            doubtful = word and (glued or length > 0)
+            if three_bytes and han and not doubtful and has_title(words, surname, stop):
                 return stop
-        if level > NOTHING:
-            stops = [place for place in range(free) if words[after + place].is_any("stop")]
-            free = min([free, *stops])
-            if free:
-                return after + free
+        if level > NOTHING and free:
+            return after + free
     # A given name alone: after an introduction, or with a title at once after it.
     given = longest(words, at, "first")
     stop = at + given
-    titled = stop < len(words) and not words[stop].before and longest(words, stop, "after") > 0
-    return stop if given >= 2 and (level == NAME_FOLLOWS or titled) else 0
+    titled = stop < len(words) and not words[stop].before and longest(words, stop, "after", "rank") > 0
+    sure = level == NAME_FOLLOWS or (titled and not is_word(words, at, given))
+    return stop if given >= 2 and sure else 0
 
 
 def titled_only(words: list[Word], at: int) -> tuple[int, int, int] | None:
@@ -129,13 +159,17 @@ def korean(words: list[Word], at: int) -> tuple[int, int, int] | None:
         return None
     level = introduced(words, at)
     following = words[at + 1] if at + 1 < len(words) else None
-    titled = level == NAME_FOLLOWS
-    titled = titled or (following is not None and joint(following.before) == "space" and following.is_any("after"))
+    title = following is not None and joint(following.before) == "space" and following.is_any("after", "rank")
+    titled = title or level == NAME_FOLLOWS
     name = word.begin, word.begin + 9, at + 1
-    if titled and len(text) == 3:
-        return name
     given = roles_of((text[1:3],), word.language)
-    if "first" not in given or ("word" in given | surname and not titled and level == NOTHING):
+    if titled and len(text) == 3 and "first" not in given:
+        return None if level < NAME_FOLLOWS and "stop" in roles_of((text[2],), word.language) else name
+    if "first" not in given:
+        return None
+    verb = text[2:4] == "하는"
+    also_word = "word" in given | surname | roles_of((text[:3],), word.language)
+    if (also_word or verb) and not titled and level == NOTHING:
         return None
     rest = roles_of((text[3:],), word.language)
     return name if not text[3:] or not rest.isdisjoint(("particle", "after")) else None

@@ -134,6 +134,7 @@ BITS = {
     "title.": lists.TITLE_DOT,
     "office": lists.OFFICE,
     "after": lists.AFTER,
+    "rank": lists.RANK,
     "particle": lists.PARTICLE,
     "stop": lists.STOP,
     "phrase": lists.PHRASE,
