@@ -28,6 +28,7 @@ _DATES: Final = tuple(
         rf"{_YEAR}(?P<joint>[./-]) ?{_MONTH}(?P=joint) ?{_DAY}",
         rf"{_DAY}(?P<joint>[./-]){_MONTH}(?P=joint){_SHORT_YEAR}",
         rf"{_DAY}(?:st|nd|rd|th|er|\.|º|ª|-го)? (?:de |of |d['’])?{_WORD}\.?,? (?:de |del )?{_YEAR}",
+        rf"{_YEAR}\. {_WORD} {_DAY}",
         rf"{_YEAR} ?[年년] ?{_MONTH} ?[月월] ?{_DAY} ?[日일]",
     )
 )

@@ -14,7 +14,7 @@ from stages.pii.context import Span
 
 ADDRESS: Final = "address"
 
-_CAPITAL: Final = r"[^\W\d_a-zß-öø-ÿа-я]"
+_CAPITAL: Final = r"[^\W\d_a-zß-öø-ÿа-џґα-ώΐάέήίΰ]"
 _NAME: Final = rf"(?:\d{{1,3}}(?:st|nd|rd|th)|{_CAPITAL}[\w'’.-]{{0,24}}+)"
 _NUMBER: Final = r"\d{1,5}(?: ?[A-Za-z](?!\w))?(?:[-–/]\d{1,4}(?: ?[A-Za-z](?!\w))?)?(?![\d%°])(?![.,:]\d)"
 _WORD: Final = rf"{_CAPITAL}(?:[^\W\d]|['’.-]){{1,24}}+(?!\w)"
@@ -38,15 +38,23 @@ _FRENCH_BEFORE: Final = re.compile(r"(?<![\w.,/:-])(\d{1,4}(?: ?(?:bis|ter|quate
 _FRENCH_LINKS: Final = r"(?:(?:de|du|des|la|le|les|et|l['’]|d['’]) ?){0,3}"
 _FRENCH_NAME: Final = re.compile(rf" {_FRENCH_LINKS}{_NAME}(?: {_FRENCH_LINKS}{_NAME}){{0,4}}")
 _STREET_NAME: Final = re.compile(
-    rf"\.? (?:(?:de|del|la|las|los|da|do|dos|das|di|della|dei|delle|dell['’]|d['’]|i|gen|św|ks)\.? ?){{0,3}}{_NAME}"
-    rf"(?: (?:(?:de|del|la|las|los|y|da|do|dos|das|e|di|della|dei|delle|i) ){{0,2}}{_NAME}){{0,4}}"
-    rf"(?:,? (?:n[º°o.]{{1,2}} ?|nº |núm\. ?|№ ?|nr\.? ?|д\. ?|дом |буд\. ?)?){_NUMBER}"
+    rf"(?:\.? |/ ?)(?:(?:de|del|la|las|los|da|do|dos|das|di|della|dei|delle|dell['’]|d['’]|i|gen|św|ks)\.? ?){{0,3}}"
+    rf"{_NAME}(?: (?:(?:de|del|la|las|los|y|da|do|dos|das|e|di|della|dei|delle|i) ){{0,2}}{_NAME}){{0,4}}"
+    rf"(?:,? (?:[nN][º°o.]{{1,2}} ?|nº |núm\. ?|№ ?|nr\.? ?|д\. ?|дом |буд\. ?)?){_NUMBER}"
     rf"(?:,? (?:кв\.|квартира|м\.|m\.|lok\.|piso|int\.|scala) ?\d{{1,4}})?"
 )
 _AFTER_ENDING: Final = re.compile(rf"\.? ?(?:No:? ?)?{_NUMBER}")
-_CHINESE: Final = re.compile(r"\d{1,5}(?:-\d{1,4})?[号號](?:[\u4e00-\u9fff]{0,8}\d{1,4}[号號室楼栋幢单元层]{1,2}){0,4}")
+_CHINESE: Final = re.compile(
+    r"(?:\d{1,4}[巷弄]){0,2}\d{1,5}(?:-\d{1,4})?[号號](?:[\u4e00-\u9fff]{0,8}\d{1,4}[号號室楼樓栋棟幢单元层層]{1,2}){0,4}"
+)
 _CHINESE_BEFORE: Final = re.compile(r"[\u4e00-\u9fff]{1,20}\Z")
-_KOREAN_BEFORE: Final = re.compile(r"(?<!\w)(?:[가-힣]{1,10}[시도군구읍면동] ){1,4}\Z")
+_KOREAN_BEFORE: Final = re.compile(
+    r"(?<!\w)(?:[가-힣]{1,10}[시도] (?:[가-힣]{1,10}[시군구읍면동] ){1,3}"
+    r"|[가-힣]{2,10}[군구] (?:[가-힣]{1,10}[읍면동] ){0,2})\Z"
+)
+_KOREAN_AFTER: Final = re.compile(
+    r" ?\d{1,4}(?:번길 ?\d{1,4})?(?:-\d{1,4})?(?!\d|[%°]|[.,:]\d)(?:번지|호)?(?:(?=에서|이[다며]|입니)|(?![가-힣]{2}))"
+)
 _LABELLED: Final = re.compile(r" ?[:：] ?(?P<line>[^\n;；|]{8,120})")
 _NO_ADDRESS: Final = re.compile(r"://|@|0x|\.\d+\.\d|[<>{}=\\\[\]]|\bwww\.")
 _HAS_POSTCODE: Final = re.compile(rf"(?<!\w)(?:{_POSTCODE}|{_BRITISH}|\d{{8}}(?!\d))")
@@ -93,8 +101,8 @@ def find_before(before: str, word: str, after: str, language: str) -> list[Span]
 
 
 def find_street(word: str, after: str) -> list[Span]:
-    """A street whose name and number follow the word: `Calle Mayor 5`, `ul. Długa 3/5`."""
-    match = _STREET_NAME.match(after)
+    """A street whose name and number follow the word: `Calle Mayor 5`, `ul. Długa 3/5`, `C/ Mayor 5`."""
+    match = _STREET_NAME.match(after) if len(word) > 1 or after.startswith("/") else None
     return [] if match is None else [Span(0, len(word) + _with_tail(after, match.end()), ADDRESS, 2)]
 
 
@@ -112,11 +120,11 @@ def find_ending(before: str, word: str, after: str, language: str) -> list[Span]
             return []
         begin = -len(name.group())
     elif language == "ko":
-        # `로` is a particle as well: the city, county or district before it tells.
-        place = _KOREAN_BEFORE.search(before)
-        if place is None:
+        # `로` is a particle as well: the city with its district before it tells, or the district by itself.
+        place, number = _KOREAN_BEFORE.search(before), _KOREAN_AFTER.match(after)
+        if place is None or number is None:
             return []
-        begin = -len(place.group())
+        return [Span(-len(place.group()), len(word) + number.end(), ADDRESS, 2)]
     elif word[:1].isupper():
         begin = 0
     else:

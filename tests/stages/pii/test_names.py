@@ -82,6 +82,7 @@ def test_names_are_found(text: str, language: str, expected: list[str]) -> None:
         ("関する様々な問題、東大教授、森の熊さん、西洋の殿、林檎屋さん", "ja"),
         ("이동하는 것은 우정은 안정은 한정자 가지수", "ko"),
         ("한국의 대통령, 경제학 교수, 구매자 님, 노조의 대표, 유명한 교수", "ko"),
+        ("تم العثور على سالم في البيت، وهو على صالح العمل", "ar"),
         ("Anna Schmidt", "und"),
         ("Anna Schmidt", "br"),
         ("Yes, sir. Certainly it was. Thank you, Madam. Quietly she left.", "en"),
