@@ -45,13 +45,15 @@ def thresholds_of(
 ) -> NDArray[np.float64]:
     """The threshold `name` for each document, NaN where the rule is off: float64[rows].
 
-    `known` is what the stage knows of a language whatever the source: list language -> threshold.
+    `known` is what the stage knows of a language whatever the source: list language -> threshold. It turns no rule on.
     """
     values = np.full(len(batch), _as_float(getattr(parameters, name)), dtype=np.float64)
     if parameters.sources:
         _override(values, batch.source_groups, _named(parameters.sources, name))
     if known:
+        off = np.isnan(values)
         _override(values, batch.languages, known)
+        values[off] = np.nan
     if parameters.languages:
         _override(values, batch.languages, _named(parameters.languages, name))
     for source, given in parameters.sources.items():

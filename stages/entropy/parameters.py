@@ -18,6 +18,9 @@ FEW_FORMS_BITS = dict.fromkeys(_FEW_FORMS.split(), 5.0)
 
 MIN_BITS = 6.2
 MIN_BITS_UNSPACED = 4.8
+UNDETERMINED_BITS = 1.2
+"""How much less than `min_bits` a document needs whose language nobody knows: it may be one of those with few forms,
+most of which no identification names."""
 
 
 class Thresholds(Parameters):

@@ -32,12 +32,13 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 import numpy as np
 import pyarrow as pa
 
+from curator.document import UNDETERMINED
 from curator.stage import Column, Columns, Cut, Stage, State
 from curator.thresholds import as_scores, thresholds_of
 from curator.verdict import VerdictBuilder, Verdicts, round_score
 from stages.entropy.characters import measure_characters
 from stages.entropy.compression import compression_ratios
-from stages.entropy.parameters import FEW_FORMS_BITS, MIN_BITS, MIN_BITS_UNSPACED, EntropyParameters
+from stages.entropy.parameters import FEW_FORMS_BITS, MIN_BITS, MIN_BITS_UNSPACED, UNDETERMINED_BITS, EntropyParameters
 from stages.entropy.units import measure_units
 
 if TYPE_CHECKING:
@@ -130,8 +131,9 @@ class Entropy(Stage[EntropyParameters]):
         unspaced = score["entropy.unspaced"] > 0.5
         judged = units >= JUDGED_UNITS
         usual = np.full(len(batch), MIN_BITS)
-        for language in set(batch.languages.names) & set(FEW_FORMS_BITS):
-            usual[batch.languages.mask(language)] = FEW_FORMS_BITS[language]
+        for language, fewer in _known_bits(MIN_BITS).items():
+            if language in batch.languages.names:
+                usual[batch.languages.mask(language)] = fewer
         long = np.log2(np.maximum(units, 1)) >= np.where(unspaced, MIN_BITS_UNSPACED, usual) / ATTAINABLE
         bits = score["entropy.bits"]
         excess = round_score(bits - _log2_of_running_text(units))
@@ -148,7 +150,7 @@ class Entropy(Stage[EntropyParameters]):
             ("max_compression", "above", score["entropy.compression"], every),
             ("max_repetition", "above", score["entropy.repetition"], judged),
         )
-        known = {"min_bits": FEW_FORMS_BITS}
+        known = {"min_bits": _known_bits(self.parameters.min_bits or 0.0)}
         return [
             Cut(
                 name,
@@ -183,6 +185,11 @@ _RULE_OF = {
     "max_compression": "entropy.compression",
     "max_repetition": "entropy.repetition",
 }
+
+
+def _known_bits(min_bits: float) -> dict[str, float]:
+    """`min_bits` of languages with few word forms, and of documents whose language is not known."""
+    return {**FEW_FORMS_BITS, UNDETERMINED: max(round(min_bits - UNDETERMINED_BITS, 6), 0.0)}
 
 
 def _log2_of_running_text(units: NDArray[np.int64]) -> NDArray[np.float64]:

@@ -75,6 +75,13 @@ def test_what_a_stage_knows_of_a_language_stands_between_source_and_language() -
     np.testing.assert_array_equal(found, [4, 3, 2, 0.5])
 
 
+def test_what_a_stage_knows_of_a_language_turns_no_rule_on() -> None:
+    given = {"sources": {"books": {"low": None}}}
+    batch = documents(("books", "haw"), ("web", "haw"))
+    found = thresholds_of(batch, LimitParameters.model_validate(given), "low", {"haw": 0.5})
+    np.testing.assert_array_equal(found, [np.nan, 0.5])
+
+
 def test_a_column_with_a_threshold_and_a_side_is_a_cut_that_passes_what_equals_it_and_what_is_null() -> None:
     batch = documents(("books", "de"), ("web", "de"), ("web", "de"))
     columns = {"a": pa.array([0.9, 1.0, None]), "b": pa.array([9.0, 9.1, 0.0]), "c": pa.array([0.0, 0.0, 0.0])}

@@ -341,7 +341,7 @@ PLAIN = " ".join(random.Random(3).choices([f"word{index}" for index in range(60)
 
 def test_a_text_under_the_bits_that_are_asked_for_falls_and_the_record_says_by_how_much() -> None:
     stage = Entropy(EntropyParameters(max_repetition=None))
-    batch = batch_of([PLAIN])
+    batch = batch_of([PLAIN], lang="en")
     columns = {**stage.annotate(batch), "units": pa.array(batch.units.counts)}
     table = stage.decide(batch, columns, {}).table
     assert table["rule"].to_pylist() == ["entropy.low"]
@@ -364,6 +364,10 @@ def test_a_text_under_the_bits_that_are_asked_for_falls_and_the_record_says_by_h
         ({"sources": {"web": {"min_bits": 5.0}}, "languages": {"en": {"min_order": 0.1}}}, "web:page", "en", False),
         ({}, "web:page", "haw", False),
         ({"languages": {"haw": {"min_bits": 6.2}}}, "web:page", "haw", True),
+        ({"min_bits": None, "max_repetition": None}, "web:page", "haw", False),
+        ({}, "web:page", "und", False),
+        ({"min_bits": 7.4}, "web:page", "und", True),
+        ({"languages": {"und": {"min_bits": 6.2}}}, "web:page", "und", True),
     ],
 )
 def test_thresholds_go_from_parameters_over_source_to_language(
@@ -410,7 +414,7 @@ def test_another_threshold_never_changes_which_texts_a_rule_judges() -> None:
 
 def test_a_long_text_is_judged_by_its_bits_and_a_short_one_by_its_share_of_them() -> None:
     long, short = " ".join(f"w{n % 60}" for n in range(464)), " ".join(f"w{n % 60}" for n in range(463))
-    batch = batch_of([long, short, "".join(chr(0x4E00 + n % 40) for n in range(116))])
+    batch = batch_of([long, short, "".join(chr(0x4E00 + n % 40) for n in range(116))], lang="en")
     stage = Entropy(EntropyParameters())
     columns = {**stage.annotate(batch), "units": pa.array(batch.units.counts)}
     looks = {cut.parameter: (~np.isnan(cut.score)).tolist() for cut in stage.cuts(batch, columns)}
