@@ -17,7 +17,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import gettempdir
 
@@ -122,7 +122,7 @@ def main() -> None:
     arguments = parser.parse_args()
     removal = measure(arguments.corpora, arguments.cache, arguments.units)
     if arguments.json:
-        json.dump(asdict(removal), sys.stdout, indent=1)
+        json.dump(vars(removal), sys.stdout, indent=1)
         sys.stdout.write("\n")
         return
     print(f"{'language':16} {'texts':>7} {'dropped':>8} {'share':>7}")
