@@ -48,6 +48,11 @@ def test_names_and_birds_are_no_terms(text: str) -> None:
     assert match([("en", text)]).matches.tolist() == [0]
 
 
+def test_what_a_list_took_from_english_by_a_wrong_sense_is_no_term() -> None:
+    text = "«Ах!» — воскликнул он, взялся за ручку двери и купил урюк. Восклицание, закоулок, енот, хлебать, возводить."
+    assert match([("ru", text), ("ru", "Ручки и тварь дрожащая, дамба и сук.")]).matches.tolist() == [0, 0]
+
+
 def test_what_a_machine_translated_counts_only_when_asked_for() -> None:
     assert "bg" not in term_table(3).salts
     assert match([("bg", "аборт")]).checked.tolist() == [False]
