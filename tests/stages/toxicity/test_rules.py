@@ -50,7 +50,7 @@ def test_names_and_birds_are_no_terms(text: str) -> None:
 
 def test_what_a_list_took_from_english_by_a_wrong_sense_is_no_term() -> None:
     text = "«Ах!» — воскликнул он, взялся за ручку двери и купил урюк. Восклицание, закоулок, енот, хлебать, возводить."
-    assert match([("ko", "하루 세끼 밥 세끼, 병자 호란, 시바 신"), ("tr", "otuzbir otuzbir")]).matches.tolist() == [0, 0]
+    assert match([("ko", "하루 세끼 밥 세끼, 병자 호란"), ("tr", "otuzbir otuzbir")]).matches.tolist() == [0, 0]
     assert match([("ru", text), ("ru", "Ручки и тварь дрожащая, дамба и сук.")]).matches.tolist() == [0, 0]
 
 
