@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from curator.verdict import Verdicts
 
 State = Mapping[str, "NDArray[np.generic]"]
-"""What `fit` returns: named arrays without Python objects, saved as .npz and read without pickle."""
+"""What `fit` returns: named arrays without Python objects, kept in files (`curator.run.states`) without pickle."""
 
 WEIGHT = "weight"
 """The scored column that becomes the weight of a document in the shards; without one, every weight is 1."""
@@ -66,6 +66,12 @@ class Parameters(BaseModel):
         if self.cascades:
             values.update(self.model_dump(mode=mode, include=_GROUPS, exclude_unset=True))
         return values
+
+    def recorded(self) -> dict[str, object]:
+        """`complete` as the fingerprint and the manifest hold it: files and folders by their names, for what is in them
+        is a `Requirement`."""
+        values = _without_folders(self.complete("python"))
+        return cast("dict[str, object]", TypeAdapter(object).dump_python(values, mode="json"))
 
 
 ParametersT = TypeVar("ParametersT", bound=Parameters)
@@ -227,10 +233,9 @@ class Stage(abc.ABC, Generic[ParametersT]):
         return ()
 
     def recorded(self) -> Mapping[str, object]:
-        """The parameters as JSON, as the fingerprint and the manifest hold them: files and folders by their names, for
-        what is in them is a `Requirement`, and a stage that reads earlier runs names those."""
-        values = _without_folders(self.parameters.complete("python"))
-        return cast("Mapping[str, object]", TypeAdapter(object).dump_python(values, mode="json"))
+        """What the fingerprint and the manifest hold of the parameters (see `Parameters.recorded`): no path, be it in a
+        text or in options that others know. A stage that reads earlier runs names those."""
+        return self.parameters.recorded()
 
     def annotate(self, batch: Batch) -> Columns:
         """The columns that this stage declares, one row a document. Must not look at other documents."""

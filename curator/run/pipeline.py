@@ -86,10 +86,14 @@ class Pipeline:
                 yield stage.name, requirement
 
     def recorded_recipe(self) -> Recipe:
-        """The recipe as fingerprint and manifest hold it (see `Stage.recorded`): a tokenizer by its content."""
+        """The recipe as fingerprint and manifest hold it (see `Stage.recorded`): a tokenizer by its content, a model of
+        languages by the name of its file."""
         entries = tuple(StageEntry(name=stage.name, parameters=dict(stage.recorded())) for stage in self.stages)
         tokenizer = None if self.recipe.tokenizer is None else token_name(self.recipe.tokenizer)
-        return self.recipe.model_copy(update={"stages": entries, "tokenizer": tokenizer})
+        language = self.recipe.language
+        if language is not None:
+            language = language.model_copy(update={"model": Path(language.model).name})
+        return self.recipe.model_copy(update={"stages": entries, "tokenizer": tokenizer, "language": language})
 
     def public_columns(self) -> list[Column]:
         """The columns of `scores/`, in order."""
@@ -111,7 +115,7 @@ def _language_model(name: str) -> Requirement:
     if name == SHIPPED_MODEL:
         return Requirement("model", name, identity_of(MODEL_PATH))
     try:
-        return Requirement("model", name, load_model(Path(name)).identity)
+        return Requirement("model", Path(name).name, load_model(Path(name)).identity)
     except UserError as error:
         return Requirement("model", name, "", error.message)
 

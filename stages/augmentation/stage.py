@@ -21,7 +21,7 @@ import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, cast
 
 import numpy as np
 import pyarrow as pa
@@ -29,7 +29,7 @@ import pyarrow.compute as pc
 
 from curator.document import UNDETERMINED
 from curator.keys import random_words
-from curator.stage import Child, Columns, Requirement, Stage, State
+from curator.stage import Child, Columns, Parameters, Requirement, Stage, State
 from curator.verdict import VerdictBuilder, Verdicts
 from stages.augmentation import lengths
 from stages.augmentation.method import (
@@ -126,6 +126,16 @@ class Augmentation(Stage[AugmentationParameters]):
                 found.setdefault(requirement.name, requirement)
         parsers = (substitution.substitutor.requirement() for substitution in self._substitutions.values())
         return (*found.values(), *parsers)
+
+    def recorded(self) -> Mapping[str, object]:
+        """The parameters; paths among the options of translators, which they alone know, by their names too."""
+        values = super().recorded()
+        choices = cast("list[dict[str, object]]", values["translators"])
+        recorded = [
+            {**choice, "options": _recorded_options(given.options, translator)}
+            for choice, (given, translator) in zip(choices, self._translators, strict=True)
+        ]
+        return {**values, "translators": recorded}
 
     def observe(self, batch: Batch, columns: Columns) -> pa.Table:
         """Tokens of each language in the batch, and its documents of least hash. Children do not count."""
@@ -372,6 +382,13 @@ class Augmentation(Stage[AugmentationParameters]):
             for language, ways in choice.pivot_text.items():
                 found.setdefault(language, Translation(translator, (*ways, language), choice.round_trip))
         return found
+
+
+def _recorded_options(given: Mapping[str, object], translator: Translator) -> Mapping[str, object]:
+    """The options that a recipe gives, as `Parameters.recorded` has them where the translator keeps them so."""
+    options = getattr(translator, "options", None)
+    known = options.recorded() if isinstance(options, Parameters) else {}
+    return {name: known.get(name, value) for name, value in given.items()}
 
 
 def _ways(choice: TranslatorChoice, translator: Translator) -> Mapping[str, tuple[str, ...]]:

@@ -13,7 +13,8 @@ What it does not find: text that was paraphrased or translated, and examples tha
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import ClassVar
+from pathlib import PurePath
+from typing import ClassVar, cast
 
 import numpy as np
 import pyarrow as pa
@@ -87,6 +88,12 @@ class Decontamination(Stage[DecontaminationParameters]):
         except CuratorError as error:
             return Requirement("evaluation set", given.name, "", str(error))
         return Requirement("evaluation set", given.name, alone.identities[0])
+
+    def recorded(self) -> Mapping[str, object]:
+        """The parameters, with the names of the sets' files in the place of their paths."""
+        values = super().recorded()
+        sets = cast("list[dict[str, str]]", values["sets"])
+        return {**values, "sets": [{**given, "path": PurePath(given["path"]).name} for given in sets]}
 
     def annotate(self, batch: Batch) -> Columns:
         """The n-grams of the sets that stand in each document."""

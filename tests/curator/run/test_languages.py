@@ -121,7 +121,7 @@ def test_nothing_is_said_with_language_off(tmp_path: Path) -> None:
     assert "language" not in facts(outcome)
 
 
-def test_a_model_of_ones_own_is_given_by_path_and_is_in_the_manifest(tmp_path: Path) -> None:
+def test_a_model_of_ones_own_is_given_by_path_and_is_in_the_manifest_by_its_name(tmp_path: Path) -> None:
     source = tmp_path / "train.txt"
     lines = [("eng_Latn", ENGLISH), ("rus_Cyrl", RUSSIAN), ("fra_Latn", FRENCH)] * 30
     source.write_text("".join(f"__label__{label} {text}\n" for label, text in lines), encoding="utf-8")
@@ -134,7 +134,9 @@ def test_a_model_of_ones_own_is_given_by_path_and_is_in_the_manifest(tmp_path: P
     found = rows(outcome.directory.root)
     assert found["plain"]["lang"] == "en"
     assert found["wrong"]["language.detected"] == "ru"
-    assert str(path) in json.dumps(outcome.manifest["recipe"])
+    said = json.dumps(outcome.manifest)
+    assert '"model": "own.bin"' in said
+    assert str(tmp_path) not in said
 
 
 @pytest.mark.parametrize("content", [b"", b"not a model at all", b"\xba\x16\x4f\x2f\x0c\x00\x00\x00"])

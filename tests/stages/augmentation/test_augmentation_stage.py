@@ -7,6 +7,7 @@ import itertools
 import random
 from collections.abc import Sequence
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pyarrow as pa
@@ -269,6 +270,18 @@ def test_a_translator_that_nobody_registered_is_refused_with_the_nearest_name() 
 def test_wrong_options_of_a_translator_are_refused() -> None:
     with pytest.raises(UserError, match="options of translator 'apertium'"):
         stage_of([{"name": "apertium", "options": {"timeout": 1}}]).requirements()
+
+
+def test_options_of_a_translator_are_recorded_as_given_and_files_by_their_names(tmp_path: Path) -> None:
+    def recorded(folder: Path) -> object:
+        model = {"models": {"oc-fr": str(folder / "model")}, "cache": str(folder / "kept"), "beams": 2}
+        choice = {"name": "ctranslate2", "pivots": {"oc": "fr"}, "options": model}
+        parameters = AugmentationParameters.model_validate({"translators": [choice]})
+        (found,) = cast("list[dict[str, object]]", Augmentation(parameters).recorded()["translators"])
+        return found["options"]
+
+    assert recorded(tmp_path) == recorded(Path("elsewhere"))
+    assert recorded(tmp_path) == {"models": {"oc-fr": "model"}, "cache": "kept", "beams": 2}
 
 
 def test_the_state_survives_npz_without_pickle(apertium: list[object]) -> None:

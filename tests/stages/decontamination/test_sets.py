@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 import pyarrow as pa
@@ -60,6 +61,14 @@ def test_a_directory_and_a_glob_are_one_set(tmp_path: Path) -> None:
         write_jsonl(tmp_path / "sets" / f"{name}.jsonl", [{"text": name}])
     assert texts_of(tmp_path / "sets") == ["a", "b"]
     assert texts_of(tmp_path / "sets" / "*.jsonl") == ["a", "b"]
+
+
+def test_a_set_is_the_same_wherever_it_lies(tmp_path: Path) -> None:
+    def recorded(path: str) -> Mapping[str, object]:
+        return Decontamination(DecontaminationParameters(sets=(EvaluationSet(name="quiz", path=path),))).recorded()
+
+    assert recorded(str(tmp_path / "quiz.jsonl")) == recorded("s3://elsewhere/quiz.jsonl")
+    assert str(tmp_path) not in json.dumps(recorded(str(tmp_path / "*.jsonl")))
 
 
 def problem_of(path: Path, **given: object) -> str:
