@@ -74,11 +74,12 @@ class Spans:
 
 
 def round_score(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Values rounded to 6 significant digits, as every score is before it is compared or written: float64[n]."""
+    """Values rounded to 6 significant digits, as every score is before it is compared or written: float64[n]. Under
+    1e-300 they have fewer, down to 0."""
     values = np.asarray(values, dtype=np.float64)
     finite = np.isfinite(values) & (values != 0)
     magnitude = np.floor(np.log10(np.abs(values, where=finite, out=np.ones_like(values))))
-    digits = 5 - magnitude
+    digits = np.minimum(5 - magnitude, 305)  # there is no power of ten that would scale the least floats
     # Scaling by a power of ten in either direction keeps the factor an exact integer up to 10**22.
     up = np.power(10.0, np.maximum(digits, 0))
     down = np.power(10.0, np.maximum(-digits, 0))

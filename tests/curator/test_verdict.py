@@ -18,6 +18,12 @@ def test_rounding_keeps_six_significant_digits(value: float) -> None:
     assert float(round_score(np.array([rounded]))[0]) == rounded
 
 
+@given(st.floats(allow_nan=False, allow_infinity=False))
+def test_rounding_gives_a_number_near_by_for_every_number(value: float) -> None:
+    rounded = float(round_score(np.array([value]))[0])
+    assert rounded == pytest.approx(value, rel=6e-6, abs=1e-305)
+
+
 def test_rounding_leaves_zero_and_what_is_no_number() -> None:
     values = round_score(np.array([0.0, np.nan, np.inf, -np.inf]))
     assert values[0] == 0
