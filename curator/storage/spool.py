@@ -215,7 +215,7 @@ def _unit(base: Path, place: str, _pid: int) -> _Unit:
     (folder / _PLACE).write_text(place)
     unit.files.mkdir(mode=OWNER_ONLY, exist_ok=True)
     for other in base.iterdir():
-        if other != folder and (other / _LOCK).is_file():
+        if other != folder:
             _sweep(other)
     return unit
 
@@ -236,10 +236,10 @@ def _take(folder: Path) -> int:
 
 
 def _sweep(folder: Path) -> None:
-    """Remove a unit that no process holds."""
+    """Remove a unit that no process holds. What is no unit stays, and so does that of another user."""
     try:
         descriptor = os.open(folder / _LOCK, os.O_RDWR)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError, PermissionError):
         return
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tempfile
 import threading
 from pathlib import Path
 
@@ -119,6 +120,26 @@ def test_releasing_a_run_leaves_nothing_and_what_is_needed_is_fetched_again(task
     release(tasks)
     assert [*(tmp_path / "spool").iterdir()] == []
     assert local_file(tasks / "read" / "a.rows").read_bytes() == b"1"
+
+
+def test_users_may_share_a_folder_of_copies(monkeypatch: pytest.MonkeyPatch) -> None:
+    nobody, privileged = 65534, os.geteuid() == 0
+    with tempfile.TemporaryDirectory() as shared:
+        Path(shared).chmod(0o777)
+        monkeypatch.setenv("CURATOR_SPOOL", shared)
+        (Path(shared) / "theirs").mkdir()
+        (Path(shared) / "theirs" / "lock").touch()
+        (Path(shared) / "theirs").chmod(0)
+        if privileged:
+            os.seteuid(nobody)
+        try:
+            folder = local_folder(StoragePath("s3", f"bucket/shared/work/{IDENTITY}/read"))
+            assert folder.is_relative_to(shared)
+            assert folder.stat().st_uid == os.geteuid()
+        finally:
+            if privileged:
+                os.seteuid(0)
+        assert (Path(shared) / "theirs").is_dir()
 
 
 def test_what_a_killed_process_left_goes_with_the_next_run_and_what_is_in_use_stays(
