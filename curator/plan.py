@@ -1,7 +1,8 @@
 """The plan: a recipe cut into phases at the points where the whole corpus must be seen.
 
-read            every split: records, repair, language, and the cheap annotations of all stages in one pass over the
-text relate STAGE    documents are compared with each other through the exchange (deduplication)
+read            every split: records, repair, language, and the annotations of cheap stages, up to the first that
+                edits text, in one pass over the text
+relate STAGE    documents are compared with each other through the exchange (deduplication)
 judge STAGES    verdicts in recipe order on each part; observes for the stage that comes next
 fit STAGE       one state from the merged summaries
 derive STAGE    children of the survivors; they are read, related and judged like any document

@@ -115,7 +115,7 @@ class Outliers(Stage[OutliersParameters]):
         Column(SCORE, pa.float64(), "anomaly score, 0 to 1; null where the language has no forest"),
     )
     rules: ClassVar[Mapping[str, str]] = {
-        RULE: "its characters are unlike the rest of its language: anomaly score {score}, above {threshold}",
+        RULE: "it is unlike the rest of its language: anomaly score {score}, above {threshold}",
     }
     observes = True
     packages: tuple[str, ...] = ("scikit-learn",)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import io
 import itertools
 import random
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -17,6 +17,7 @@ from pydantic import ValidationError
 
 from curator.document import DOCUMENT_SCHEMA, Batch
 from curator.keys import file_keys
+from curator.run.states import load_state, write_state
 from curator.stage import State
 from stages.outliers.groups import groups_of
 from stages.outliers.stage import EMBEDDING, RULE, SCORE, SUMMARY_SCHEMA, Outliers, OutliersParameters
@@ -223,16 +224,15 @@ def test_a_language_has_the_same_forest_whatever_others_there_are() -> None:
     np.testing.assert_array_equal(both["thresholds"][both["forest"][both["languages"] == "el"]], single["thresholds"])
 
 
-def test_state_survives_npz_without_pickle_and_embeddings_survive_parquet() -> None:
+def test_state_and_embeddings_survive_their_files(tmp_path: Path) -> None:
     stage = Outliers(OutliersParameters())
     batch = corpus({"en": 150, "br": 20})
     columns = stage.annotate(batch)
     state = fitted(stage, batch)
-    kept, stored = io.BytesIO(), pa.BufferOutputStream()
-    np.savez(kept, allow_pickle=False, **state)
-    kept.seek(0)
+    stored = pa.BufferOutputStream()
+    write_state(tmp_path / "state", state)
     pq.write_table(pa.table(dict(columns)), stored)
-    read_state = dict(np.load(kept, allow_pickle=False))
+    read_state = load_state(str(tmp_path / "state"))
     read_columns = {EMBEDDING: pq.read_table(stored.getvalue())[EMBEDDING].combine_chunks()}
     assert stage.decide(batch, read_columns, read_state).table.equals(stage.decide(batch, columns, state).table)
 
