@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from stages.sampling.draw import cuts
-from stages.sampling.joint import factors, repeats_of
-from stages.sampling.mix import fill
+from stages.sampling.joint import factors, repeats_of, whole_tokens
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -27,9 +26,6 @@ MEMBERS = "dedup.members"
 
 CLASSES = 8
 """Sizes 1, 2 to 3, 4 to 7, and so on; the last class is 128 and more."""
-
-_PARTS = 1024.0
-"""Parts of a token in which repeats are rounded to integers."""
 
 
 def classes_of(members: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -54,12 +50,7 @@ def divide_by_classes(
     if len(weight_K) == 1:
         return target_C[:, None]
     a_C = factors(tokens_CK.astype(np.float64), weight_K, target_C.astype(np.float64), float(cap))
-    shares_CK = np.rint(tokens_CK * repeats_of(a_C, weight_K, float(cap)) * _PARTS).astype(object)
-    rows = [
-        fill(target, [int(share) for share in shares], [cap * tokens for tokens in there])
-        for target, shares, there in zip(target_C.tolist(), shares_CK.tolist(), tokens_CK.tolist(), strict=True)
-    ]
-    return np.array(rows, dtype=np.int64).reshape(tokens_CK.shape)
+    return whole_tokens(target_C, tokens_CK, repeats_of(a_C, weight_K, float(cap)), cap)
 
 
 def cuts_by_classes(

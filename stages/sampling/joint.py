@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from stages.sampling.mix import fill
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -22,6 +24,9 @@ STEPS = 200
 
 TOLERANCE = 1e-7
 """Largest distance of a language from its target, as a share of it, at which the fit ends."""
+
+_PARTS = 1024.0
+"""Parts of a token in which repeats are rounded to integers."""
 
 
 def fit_both(
@@ -40,6 +45,21 @@ def fit_both(
         if np.all(np.abs(sums_L - languages_L) <= TOLERANCE * np.maximum(languages_L, 1)):
             break
     return repeats_of(factors(available_LS, b_S, languages_L, cap), b_S, cap)
+
+
+def whole_tokens(
+    targets_R: NDArray[np.int64], available_RC: NDArray[np.int64], repeats_RC: NDArray[np.float64], cap: int
+) -> NDArray[np.int64]:
+    """The target of each row divided among its columns as the repeats have it, in whole tokens: int64[R, C]. Rows add
+    up to the target, or to the cap of all that is there."""
+    weights_RC = np.rint(available_RC * repeats_RC * _PARTS).astype(object)
+    rows = [
+        fill(target, [int(weight) for weight in weights], [cap * tokens for tokens in available])
+        for target, weights, available in zip(
+            targets_R.tolist(), weights_RC.tolist(), available_RC.tolist(), strict=True
+        )
+    ]
+    return np.array(rows, dtype=np.int64).reshape(available_RC.shape)
 
 
 def repeats_of(a_L: NDArray[np.float64], b_S: NDArray[np.float64], cap: float) -> NDArray[np.float64]:

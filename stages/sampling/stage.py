@@ -50,7 +50,7 @@ from stages.sampling.clusters import (
     divide_by_classes,
 )
 from stages.sampling.draw import BINS, bins_of, number_of_copies
-from stages.sampling.joint import fit_both
+from stages.sampling.joint import fit_both, whole_tokens
 from stages.sampling.mix import apportion, fill, power_weights, with_fixed_shares
 
 if TYPE_CHECKING:
@@ -424,19 +424,11 @@ class Sampling(Stage[SamplingParameters]):
         repeats_LS = fit_both(
             takes_LS.astype(np.float64), target_L.astype(np.float64), np.array(wanted_S, dtype=np.float64), float(cap)
         )
-        shares_LS = np.rint(takes_LS * repeats_LS * _PARTS).astype(object)
-        rows = [
-            fill(target, [int(share) for share in shares], [cap * tokens for tokens in takes])
-            for target, shares, takes in zip(target_L.tolist(), shares_LS.tolist(), takes_LS.tolist(), strict=True)
-        ]
-        return np.array(rows, dtype=np.int64).reshape(takes_LS.shape)
+        return whole_tokens(target_L, takes_LS, repeats_LS, cap)
 
 
 _CELLS = {"cell_whole": 1.0, "cell_cut": 0.0, "cell_repeats": 1.0}
 """What `decide` reads of the state, and what holds for a language that it does not know."""
-
-_PARTS = 1024.0
-"""Parts of a token in which a fitted table is rounded to integers."""
 
 
 def _with_one_more_row(values: NDArray[np.generic], fallback: float) -> NDArray[np.float64]:
