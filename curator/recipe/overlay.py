@@ -12,6 +12,8 @@ from typing import Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field
 
+from curator.errors import Bug
+
 Origin = Literal["recipe", "overlay", "set"]
 """Where a value was given: in the recipe, in the overlay, or by `--set`. What was given nowhere is a default."""
 
@@ -100,7 +102,7 @@ def dump_overlay(recipe: str, calibration: Calibration) -> str:
         for key in path if fitted.source is None else ("sources", fitted.source, *path):
             inner = target.setdefault(key, {})
             if not isinstance(inner, dict):
-                raise AssertionError(f"{fitted.stage}.{key} is a threshold and a group")
+                raise Bug(f"{fitted.stage}.{key} is a threshold and a group")
             target = inner
         target[fitted.parameter] = fitted.threshold
     values = {

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from curator.document import DOCUMENT_SCHEMA, UNDETERMINED, Batch
+from curator.errors import Bug
 from curator.keys import child_keys, random_words
 from curator.language.tags import list_language
 from curator.run.part import Part, read_table, write_table
@@ -143,7 +144,7 @@ class AdmitTask:
             state = state_of(self.stage, self.states)
             found = candidates(item.part, pipeline.recipe.tokenizer, pipeline.stage(self.stage), state)
             if found is None:
-                raise AssertionError("a part has children and no candidate")
+                raise Bug("a part has children and no candidate")
             children = children_of(table)
             documents = child_documents(found[0], children)
             identified = identify_languages(documents.column("text"), pipeline.recipe.language)
