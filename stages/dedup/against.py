@@ -43,13 +43,21 @@ from stages.dedup.exact import Gone, hashes_of
 from stages.dedup.header import Scheme, open_index, read_header
 from stages.dedup.index import Index
 from stages.dedup.minhash import Ragged, estimate_jaccard, jaccard_between, shingle_hashes, shingle_sets
-from stages.dedup.relate import EXACT, NEAR, URL, URL_COLUMN, find_duplicates, find_same_urls
+from stages.dedup.near import signatures_of
+from stages.dedup.relate import (
+    EXACT,
+    EXACT_COLUMN,
+    NEAR,
+    RUN_COLUMN,
+    URL,
+    URL_COLUMN,
+    find_duplicates,
+    find_same_urls,
+)
 from stages.dedup.urls import url_scheme
 
 if TYPE_CHECKING:
     from stages.dedup.stage import DedupParameters
-
-RUN_COLUMN = "dedup.run"
 
 ANSWER_SCHEMA = pa.schema(
     [
@@ -222,8 +230,7 @@ class _Ask:
 
     def __call__(self, part: Part, outputs: Outputs) -> dict[str, object]:
         part = part.fresh()
-        exact = part.matrix("dedup.exact", np.dtype(np.uint64), 2).astype(np.uint64, copy=False)
-        signatures = part.matrix("dedup.signature", np.dtype(np.uint32), self.scheme.permutations)
+        exact, signatures = hashes_of(part, EXACT_COLUMN), signatures_of(part)
         open_ = np.flatnonzero(part.alive)
         open_ = open_[self.gone.leaves(part, open_)]
         answers = []
@@ -236,7 +243,7 @@ class _Ask:
                 found = find_similar(
                     index,
                     np.asarray(exact[rows]),
-                    np.ascontiguousarray(signatures[rows].astype(np.uint32, copy=False)),
+                    np.ascontiguousarray(signatures[rows]),
                     _Sets(part, rows, self.scheme.shingle_units),
                     self.rule,
                 )

@@ -25,6 +25,7 @@ from blake3 import blake3
 from numpy.typing import NDArray
 
 from curator.document import Batch, string_buffer
+from curator.errors import UserError
 from curator.keys import mix64
 from curator.run.corpus import Corpus
 from curator.run.part import Part
@@ -34,7 +35,8 @@ from stages.dedup.exact import hashes_of
 from stages.dedup.header import FOLDER, HEADER, File, Header, Scheme, dump_header
 from stages.dedup.index import MAX_DOCUMENTS
 from stages.dedup.minhash import Ragged, band_keys, shingle_hashes, shingle_sets
-from stages.dedup.relate import URL_COLUMN
+from stages.dedup.near import signatures_of
+from stages.dedup.relate import EXACT_COLUMN, URL_COLUMN
 
 PARTITION_BYTES = 32_000_000
 """What a partition of a table holds on average."""
@@ -52,7 +54,7 @@ def build_index(corpus: Corpus, name: str, scheme: Scheme, urls: str, through: S
     those that it compared, where it compared URLs (`urls` is the scheme of these, else empty)."""
     parts = [part for part in corpus.parts if not part.is_derived]
     pieces = corpus.map("pieces", _Extract(scheme, tuple(through)), parts)
-    documents = _count(pieces)
+    documents = count_rows(pieces)
     tables = {
         "exact": _make_table(corpus, "exact", scheme, pieces, documents),
         "bands": _make_table(corpus, "bands", scheme, pieces, documents * scheme.bands),
@@ -60,17 +62,21 @@ def build_index(corpus: Corpus, name: str, scheme: Scheme, urls: str, through: S
     firsts: list[Commit] = []
     if urls:
         firsts = corpus.map("firsts", _ExtractUrls(tuple(through)), parts)
-        tables["urls"] = _make_table(corpus, "urls", scheme, firsts, _count(firsts))
+        tables["urls"] = _make_table(corpus, "urls", scheme, firsts, count_rows(firsts))
     everything = _Everything(tuple(pieces), tuple(firsts), tables)
     (commit,) = corpus.map("assemble", _Assemble(name, scheme, urls), [everything])
     return Left(FOLDER, {suffix: commit.path(suffix) for suffix in commit.files}, documents)
 
 
-def _count(pieces: Sequence[Commit]) -> int:
-    """Documents in all pieces."""
+def count_rows(pieces: Sequence[Commit]) -> int:
+    """Documents in all pieces, or URLs. UserError when they are more than 32 bits number."""
     documents = sum(piece.integer("rows") for piece in pieces)
     if documents >= MAX_DOCUMENTS:
-        raise AssertionError(f"{documents:,} documents are more than an index can number")
+        raise UserError(
+            f"the index of this run would have {documents:,} documents or URLs, and it can number {MAX_DOCUMENTS:,}",
+            stage="dedup",
+            hint="set index: false, or process the corpus in several runs, each against the indexes of those before",
+        )
     return documents
 
 
@@ -92,9 +98,7 @@ class _Extract:
     def __call__(self, part: Part, outputs: Outputs) -> dict[str, object]:
         part = part.fresh()
         rows = np.flatnonzero(part.kept_by(self.through))
-        exact = part.matrix("dedup.exact", np.dtype(np.uint64), 2)
-        signatures = part.matrix("dedup.signature", np.dtype(np.uint32), self.scheme.permutations)
-        for name, matrix in (("exact", exact), ("signatures", signatures)):
+        for name, matrix in (("exact", hashes_of(part, EXACT_COLUMN)), ("signatures", signatures_of(part))):
             with outputs.path(name).open("wb") as file:
                 for begin in range(0, len(rows), _CHUNK_ROWS):
                     np.ascontiguousarray(matrix[rows[begin : begin + _CHUNK_ROWS]]).tofile(file)

@@ -45,6 +45,8 @@ from stages.dedup.orders import Ranked, is_child, rows_of
 if TYPE_CHECKING:
     from stages.dedup.stage import DedupParameters
 
+SIGNATURE_COLUMN = "dedup.signature"
+
 PARTITION_BYTES = 32_000_000
 """What a partition of the exchange holds on average."""
 
@@ -106,8 +108,8 @@ def find_near(
 
 def signatures_of(part: Part) -> NDArray[np.uint32]:
     """The signatures of a part: uint32[rows, permutations]."""
-    width = part.path("dedup.signature").stat().st_size // (4 * max(part.rows, 1))
-    return part.matrix("dedup.signature", np.dtype(np.uint32), width).astype(np.uint32, copy=False)
+    width = part.path(SIGNATURE_COLUMN).stat().st_size // (4 * max(part.rows, 1))
+    return part.matrix(SIGNATURE_COLUMN, np.dtype(np.uint32), width).astype(np.uint32, copy=False)
 
 
 @dataclass(frozen=True)

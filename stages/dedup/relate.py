@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 
 EXACT_COLUMN = "dedup.exact"
 URL_COLUMN = "dedup.url"
+RUN_COLUMN = "dedup.run"
 URL, EXACT, NEAR, HOLDOUT = KINDS = ("url", "exact", "near", "holdout")
 """Why a document is dropped; HOLDOUT: its keeper is held out, and it is not."""
 

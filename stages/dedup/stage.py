@@ -24,16 +24,25 @@ from curator.stage import WEIGHT, Column, Columns, Erased, Left, Parameters, Req
 from curator.verdict import VerdictBuilder, Verdicts, round_score
 from stages.dedup.fields import Keeper, rank_of_field, url_hashes
 from stages.dedup.minhash import choose_bands, minhash, shingle_hashes
+from stages.dedup.near import SIGNATURE_COLUMN
 from stages.dedup.orders import RANK_COLUMN
-from stages.dedup.relate import EXACT, EXACT_COLUMN, HOLDOUT, NEAR, URL, URL_COLUMN, find_duplicates, find_same_urls
+from stages.dedup.relate import (
+    EXACT,
+    EXACT_COLUMN,
+    HOLDOUT,
+    NEAR,
+    RUN_COLUMN,
+    URL,
+    URL_COLUMN,
+    find_duplicates,
+    find_same_urls,
+)
 
 if TYPE_CHECKING:
     from curator.scaling import Scaling
     from stages.dedup.header import Scheme
 
-SIGNATURE_COLUMN = "dedup.signature"
 MEMBERS_COLUMN = "dedup.members"
-RUN_COLUMN = "dedup.run"
 
 
 class DedupParameters(Parameters):

@@ -14,9 +14,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from curator.errors import CuratorError, DataError, UserError
+from curator.run.store import Commit
 from curator.text.segment import read_only
+from stages.dedup.build import count_rows
 from stages.dedup.header import MAGIC, dump_header, read_header, verify_index
-from stages.dedup.index import Index, read_minhashes, search_sorted, sign
+from stages.dedup.index import MAX_DOCUMENTS, Index, read_minhashes, search_sorted, sign
 from tests.command import curator, json_of
 from tests.runs import make_texts, run_stages, write_jsonl
 from tests.stages.dedup.dumps import make_dumps
@@ -29,6 +31,16 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     file = write_jsonl(folder / "in.jsonl", make_dumps(5, 150)[0] + make_texts(60, seed=8))
     run_stages([file], folder / "run", "dedup: {index: true}", language="off")
     return folder / "run"
+
+
+def test_a_run_of_more_documents_than_an_index_can_number_says_what_to_do() -> None:
+    def pieces(*rows: int) -> list[Commit]:
+        return [Commit("work/pieces", f"{number}", {}, {"rows": count}) for number, count in enumerate(rows)]
+
+    assert count_rows(pieces(MAX_DOCUMENTS - 2, 1)) == MAX_DOCUMENTS - 1
+    with pytest.raises(UserError, match="4,294,967,296 documents") as error:
+        count_rows(pieces(MAX_DOCUMENTS - 1, 1))
+    assert "index: false" in (error.value.hint or "")
 
 
 def test_an_index_has_every_document_that_dedup_kept_in_their_order(run: Path) -> None:
