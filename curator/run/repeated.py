@@ -53,11 +53,13 @@ def find_repeated_ids(corpus: Corpus) -> Repeated:
 def group_parts(parts: Sequence[Part]) -> Iterator[PartGroup]:
     """Consecutive parts together until they have GROUP_ROWS documents."""
     pending: list[Part] = []
+    rows = 0
     for part in parts:
         pending.append(part)
-        if sum(each.rows for each in pending) >= GROUP_ROWS:
+        rows += part.rows
+        if rows >= GROUP_ROWS:
             yield PartGroup(tuple(pending))
-            pending = []
+            pending, rows = [], 0
     if pending:
         yield PartGroup(tuple(pending))
 
