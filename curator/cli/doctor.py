@@ -16,7 +16,7 @@ from curator.cli.output import print_json, print_line, print_table
 from curator.errors import UserError
 from curator.recipe import load_recipe
 from curator.registry import MASKS, RECOGNISERS, STAGES, TRANSLATORS, distribution, names
-from curator.run.fingerprint import DISTRIBUTION
+from curator.run.fingerprint import DISTRIBUTION, required_packages
 from curator.run.pipeline import make_pipeline
 from curator.sizes import format_size
 
@@ -90,12 +90,7 @@ def _training() -> str:
 def _packages() -> dict[str, str]:
     """The packages that Curator or one of its extras stands on, with versions."""
     found: dict[str, str] = {}
-    for line in [DISTRIBUTION, *(requires(DISTRIBUTION) or ())]:
-        text, _, marker = line.partition(";")
-        name = text.split(">=")[0].split("==")[0].split("[")[0].strip()
-        extra = marker.partition("extra ==")[2].strip().strip("\"'")
-        if name == DISTRIBUTION and line != DISTRIBUTION:
-            continue
+    for name, extra in ((DISTRIBUTION, ""), *required_packages(requires(DISTRIBUTION))):
         try:
             found.setdefault(name, version(name))
         except PackageNotFoundError:

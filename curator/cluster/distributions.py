@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import platform
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from importlib.metadata import Distribution, EntryPoint, PackageNotFoundError, distribution, version
 
 from curator.recipe.model import Recipe
 from curator.registry import MASKS, READERS, RECOGNISERS, STAGES, TRANSLATORS, registered
-from curator.run.fingerprint import DISTRIBUTION
+from curator.run.fingerprint import DISTRIBUTION, python_version, required_packages
 from curator.run.pipeline import Pipeline
-
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
 def distributions_of(recipe: Recipe) -> list[Distribution]:
@@ -47,7 +43,7 @@ def expected_versions(pipeline: Pipeline) -> dict[str, str]:
     shipped = distributions_of(pipeline.recipe)
     names = {"ray", *(package for stage in pipeline.stages for package in stage.packages)}
     for owner in shipped:
-        names.update(_required(owner))
+        names.update(name for name, extra in required_packages(owner.requires) if not extra)
     ours = {owner.name for owner in shipped}
     found = {"python": python_version()}
     for name in sorted(names - ours):
@@ -55,11 +51,6 @@ def expected_versions(pipeline: Pipeline) -> dict[str, str]:
         if installed is not None:
             found[name] = installed
     return found
-
-
-def python_version() -> str:
-    """That of this interpreter, major.minor."""
-    return ".".join(platform.python_version_tuple()[:2])
 
 
 def installed_version(name: str) -> str | None:
@@ -73,15 +64,6 @@ def installed_version(name: str) -> str | None:
 def requirements_of(expected: Mapping[str, str]) -> list[str]:
     """The expected packages as pip takes them, less Python and Ray, which cannot be installed into a running worker."""
     return [f"{name}=={found}" for name, found in expected.items() if name not in ("python", "ray")]
-
-
-def _required(owner: Distribution) -> Iterator[str]:
-    """The distributions that another one requires without extras."""
-    for line in owner.requires or ():
-        requirement, _, marker = line.partition(";")
-        match = _NAME.match(requirement.strip())
-        if match is not None and "extra ==" not in marker:
-            yield match[0]
 
 
 def _texts(value: object) -> Iterator[str]:

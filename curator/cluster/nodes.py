@@ -14,8 +14,9 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from curator.cluster.dashboard import last_line
-from curator.cluster.distributions import installed_version, python_version
+from curator.cluster.distributions import installed_version
 from curator.errors import CuratorError, UserError
+from curator.run.fingerprint import python_version
 from curator.run.store import make_folder, put
 from curator.storage.path import AnyPath, as_path, matching
 

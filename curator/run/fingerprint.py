@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import json
 import platform
-from collections.abc import Iterable, Mapping, Sequence
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, distribution, requires
 from pathlib import Path
 from typing import TypeAlias
@@ -25,6 +26,8 @@ from curator.run.pipeline import Pipeline
 Components: TypeAlias = "dict[str, dict[str, object]]"
 
 DISTRIBUTION = "curator-corpora"
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
 def components(pipeline: Pipeline, files: Sequence[InputFile]) -> Components:
@@ -91,10 +94,8 @@ def _sources(pipeline: Pipeline) -> dict[str, list[Path]]:
 
 
 def _versions(pipeline: Pipeline) -> Iterable[tuple[str, str]]:
-    yield "python", ".".join(platform.python_version_tuple()[:2])
-    names = {
-        line.split(";")[0].split(">=")[0].strip() for line in requires(DISTRIBUTION) or () if "extra ==" not in line
-    }
+    yield "python", python_version()
+    names = {name for name, extra in required_packages(requires(DISTRIBUTION)) if not extra}
     if pipeline.recipe.tokenizer is not None:
         names.update(("sentencepiece", "tokenizers"))
     names.update(package for stage in pipeline.stages for package in stage.packages)
@@ -103,6 +104,21 @@ def _versions(pipeline: Pipeline) -> Iterable[tuple[str, str]]:
             yield name, _version(name)
         except PackageNotFoundError:
             yield name, "not installed"
+
+
+def python_version() -> str:
+    """That of this interpreter, major.minor."""
+    return ".".join(platform.python_version_tuple()[:2])
+
+
+def required_packages(requirements: Sequence[str] | None) -> Iterator[tuple[str, str]]:
+    """Each package that a distribution requires, with the extra that it is for ("" for none); `requirements` as its
+    metadata has them, None where it has none."""
+    for line in requirements or ():
+        requirement, _, marker = line.partition(";")
+        match = _NAME.match(requirement.strip())
+        if match is not None:
+            yield match[0], marker.partition("extra ==")[2].strip().strip("\"'")
 
 
 def _version(name: str) -> str:
