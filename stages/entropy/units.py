@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from curator.kernel import inline_kernel, kernel
+from curator.kernel.hash_set import insert, table_size
 from curator.text.segment import UNSPACED, read_only
 from stages.entropy.weights import TABULATED, weights
 
@@ -56,8 +57,8 @@ def _measure_units(
     longest = 0
     for text in range(texts):
         longest = max(longest, min(offsets[text + 1] - offsets[text], MEASURED_UNITS))
-    slots = np.empty(_table_size(longest), dtype=np.uint32)
-    seen = np.empty(_table_size(longest), dtype=np.uint64)
+    slots = np.empty(table_size(longest), dtype=np.uint32)
+    seen = np.empty(table_size(longest), dtype=np.uint64)
     counts = np.empty(longest, dtype=np.uint32)
     covered = np.empty(longest, dtype=np.uint8)
     breaks = np.empty(longest, dtype=np.uint8)
@@ -72,7 +73,7 @@ def _measure_units(
         measured = min(total, MEASURED_UNITS)
         count = np.uint64(measured)
         first = np.uint64(offsets[text] + (total - measured) // 2)
-        size = _table_size(measured)
+        size = table_size(measured)
         mask = np.uint64(size - 1)
 
         # Occurrences of each unit, kept at the place of its first. A free slot seems to be held by the unit at hand, so
@@ -130,7 +131,7 @@ def _measure_units(
 
         # Sequences that occurred before: a polynomial of the hashes, rolled along where one follows the other.
         if sequences > 1:
-            size = _table_size(int(sequences))
+            size = table_size(int(sequences))
             mask = np.uint64(size - 1)
             for slot in range(size):
                 seen[slot] = 0
@@ -150,14 +151,14 @@ def _measure_units(
                     for unit in range(begin, end):
                         value = value * _MULTIPLIER + hashes[first + unit]
                 former = end
-                if _insert(value, seen, mask):
+                if insert(value, seen, mask):
                     for unit in range(max(begin, until), end):
                         covered[unit] = 1
                     until = end
 
         # Lines that occurred before.
         if lines > 1:
-            size = _table_size(int(lines))
+            size = table_size(int(lines))
             mask = np.uint64(size - 1)
             for slot in range(size):
                 seen[slot] = 0
@@ -166,7 +167,7 @@ def _measure_units(
                 value = np.uint64(0)
                 for unit in range(begin, end):
                     value = (value + hashes[first + unit]) * _MULTIPLIER
-                if _insert(value, seen, mask):
+                if insert(value, seen, mask):
                     for unit in range(begin, end):
                         covered[unit] = 1
         repeated = 0
@@ -185,28 +186,3 @@ def _has_line_feed(data: NDArray[np.uint8], begin: np.uint64, end: np.uint64) ->
     for place in range(begin + _FOUR, end):
         found = found | (data[place] == _LINE_FEED)
     return bool(found)
-
-
-@inline_kernel
-def _table_size(entries: int) -> int:
-    """A power of two that is at least twice `entries`."""
-    size = 16
-    while size < 2 * entries:
-        size *= 2
-    return size
-
-
-@inline_kernel
-def _insert(value: np.uint64, seen: NDArray[np.uint64], mask: np.uint64) -> bool:
-    """Put a value into the set; whether it was there. 0 marks a free slot."""
-    value ^= value >> np.uint64(32)
-    value *= _MULTIPLIER
-    value ^= value >> np.uint64(29)
-    value |= np.uint64(1)
-    slot = (value >> np.uint64(1)) & mask
-    while seen[slot] != 0:
-        if seen[slot] == value:
-            return True
-        slot = (slot + np.uint64(1)) & mask
-    seen[slot] = value
-    return False

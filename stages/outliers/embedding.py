@@ -22,6 +22,7 @@ import numpy as np
 
 from curator.kernel import kernel
 from curator.keys import mix64
+from curator.text.segment import read_only
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -47,11 +48,8 @@ def embed(data: NDArray[np.uint8], offsets: NDArray[np.int64]) -> NDArray[np.flo
 
     `data` holds valid UTF-8, text i being `data[offsets[i]:offsets[i + 1]]`.
     """
-    data = np.ascontiguousarray(data).view()
-    # Arrow's buffers are read-only; one array type for all callers saves Numba a second compilation.
-    data.flags.writeable = False
     embeddings = np.zeros((len(offsets) - 1, DIMENSIONS), dtype=np.float32)
-    _embed(data, np.ascontiguousarray(offsets, dtype=np.int64), lower_case(), signs(), embeddings)
+    _embed(read_only(data), np.ascontiguousarray(offsets, dtype=np.int64), lower_case(), signs(), embeddings)
     return embeddings.astype(np.float16)
 
 

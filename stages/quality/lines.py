@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from curator.kernel import inline_kernel, kernel
+from curator.kernel.hash_set import insert, table_size
 from curator.text.fold import hash_unit
 from curator.text.segment import read_only
 from stages.quality.signs import BLANK, BULLET, CLOSER, TERMINAL, point_at, sign_table
@@ -121,22 +122,6 @@ def _hash(data: NDArray[np.uint8], begin: np.int64, end: np.int64) -> np.uint64:
     return value ^ value >> np.uint64(32)
 
 
-@inline_kernel
-def _insert(value: np.uint64, seen: NDArray[np.uint64], mask: np.uint64) -> bool:
-    """Put a hash into the set; whether it was there. 0 marks a free slot."""
-    value ^= value >> np.uint64(32)
-    value *= _MULTIPLIER
-    value ^= value >> np.uint64(29)
-    value |= _ONE
-    slot = (value >> _ONE) & mask
-    while seen[slot] != 0:
-        if seen[slot] == value:
-            return True
-        slot = (slot + _ONE) & mask
-    seen[slot] = value
-    return False
-
-
 @kernel
 def _count(
     data: NDArray[np.uint8],
@@ -160,15 +145,10 @@ def _count(
             found += byte == _LINE_FEED
         feeds[text] = found
         most = max(most, found)
-    slots = np.int64(16)
-    while slots < 2 * (most + 1):
-        slots *= 2
-    seen_lines = np.empty(slots, dtype=np.uint64)
-    seen_paragraphs = np.empty(slots, dtype=np.uint64)
+    seen_lines = np.empty(table_size(most + 1), dtype=np.uint64)
+    seen_paragraphs = np.empty(table_size(most + 1), dtype=np.uint64)
     for text in range(texts):
-        size = np.int64(16)
-        while size < 2 * (feeds[text] + 1):
-            size *= 2
+        size = table_size(feeds[text] + 1)
         mask = np.uint64(size - 1)
         seen_lines[:size] = 0
         seen_paragraphs[:size] = 0
@@ -231,7 +211,7 @@ def _count(
                 counts[_CHARACTERS, text] += characters
                 counts[_SHORT, text] += characters < SHORT_LINE
                 counts[_SHORT_IDEOGRAPHS, text] += characters < SHORT_LINE_IDEOGRAPHS
-                if _insert(value, seen_lines, mask):
+                if insert(value, seen_lines, mask):
                     counts[_REPEATED_LINES, text] += 1
                     counts[_REPEATED_LINE_CHARACTERS, text] += characters
                 paragraph = (paragraph + value) * _MULTIPLIER
@@ -269,7 +249,7 @@ def _count(
 
             if paragraph_lines > 0 and (begin >= stop or next_begin > end):
                 counts[_PARAGRAPHS, text] += 1
-                if _insert(paragraph, seen_paragraphs, mask):
+                if insert(paragraph, seen_paragraphs, mask):
                     counts[_REPEATED_PARAGRAPHS, text] += 1
                     counts[_REPEATED_PARAGRAPH_CHARACTERS, text] += paragraph_characters
                 paragraph = np.uint64(0)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from curator.kernel import inline_kernel
+from curator.kernel.hash_set import table_size
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -59,9 +60,7 @@ def find_sequences(
     """
     candidates = np.int64(count)
     for length in range(1, REPEATED_LENGTHS[-1] * factor + 1):
-        size = np.int64(16)
-        while size < 2 * candidates:
-            size *= 2
+        size = table_size(candidates)
         mask = np.uint64(size - 1)
         firsts[:size] = _NONE
         found = np.int64(0)

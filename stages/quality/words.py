@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from curator.kernel import kernel
+from curator.kernel.hash_set import table_size
 from curator.language.scripts import script_table
 from curator.text.fold import hash_unit
 from curator.text.segment import LETTER, UNSPACED, read_only
@@ -132,11 +133,8 @@ def _count(
     longest = np.int64(0)
     for text in range(texts):
         longest = max(longest, min(offsets[text + 1] - offsets[text], np.int64(measured_units)))
-    slots = np.int64(16)
-    while slots < 2 * longest:
-        slots *= 2
-    keys = np.empty(slots, dtype=np.uint64)
-    firsts = np.empty(slots, dtype=np.int32)
+    keys = np.empty(table_size(longest), dtype=np.uint64)
+    firsts = np.empty(table_size(longest), dtype=np.int32)
     same = np.empty(longest, dtype=np.int32)
     times = np.empty(longest, dtype=np.int32)
     left = np.empty(longest, dtype=np.int32)
