@@ -50,10 +50,13 @@ class Journal:
 
     @contextlib.contextmanager
     def about(self, number: int) -> Iterator[None]:
-        """Say that the process works on this document alone, until the block ends."""
+        """Say that the process works on this document alone, until the block ends. An error that the block raises is
+        told to whoever runs the task: the process has not died."""
         self._write(number)
-        yield
-        self._write(_NOTHING)
+        try:
+            yield
+        finally:
+            self._write(_NOTHING)
 
     def close(self) -> None:
         """Take the journal away: the task is done."""

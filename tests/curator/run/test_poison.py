@@ -125,13 +125,12 @@ def test_on_ray_the_same_documents_are_left_out(
 
 def test_a_journal_blames_only_who_was_met_twice(tmp_path: Path) -> None:
     path = tmp_path / "journal"
-    for strike in range(STRIKES):
+    for _ in range(STRIKES):
         journal = Journal(path)
         assert journal.poison == frozenset()
         with journal.about(3):
             pass
         journal._write(7)  # and there the process ends
-        assert strike < STRIKES
     assert Journal(path).poison == {7}
     Journal(path).close()
     assert not path.exists()
@@ -145,3 +144,11 @@ def test_work_done_carefully_leaves_the_same_bytes(tmp_path: Path, monkeypatch: 
     monkeypatch.setattr("curator.run.driver.JudgeTask", lambda *given: JudgeTask(*given).carefully())
     careful = run_stages([source], tmp_path / "careful", *stages)
     assert hashes(careful.directory.root) == hashes(plain.directory.root)
+
+
+def test_an_error_that_is_raised_is_no_death(tmp_path: Path) -> None:
+    path = tmp_path / "task.journal"
+    for _ in range(STRIKES):
+        with pytest.raises(TimeoutError), Journal(path).about(7):
+            raise TimeoutError
+    assert Journal(path).poison == frozenset()
