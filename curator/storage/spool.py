@@ -98,10 +98,14 @@ def fetched(folder: AnyPath) -> Iterator[Path]:
         return
     from curator.storage.objects import get_file
 
-    with tempfile.TemporaryDirectory(prefix="curator-", dir=_base()) as name:
+    unit = _hold(Path(tempfile.mkdtemp(prefix="curator-", dir=_base())))
+    try:
         for path in folder.glob("*"):
-            get_file(path, Path(name) / path.name)
-        yield Path(name)
+            get_file(path, unit.files / path.name)
+        yield unit.files
+    finally:
+        shutil.rmtree(unit.folder, ignore_errors=True)
+        os.close(unit.lock)
 
 
 def place_of(path: Path) -> str:
@@ -177,7 +181,7 @@ def _fetch(path: StoragePath, target: Path, digest: str | None = None) -> None:
 
 @dataclass(frozen=True)
 class _Unit:
-    """The copies of one run's tasks, held by this process until it ends."""
+    """Copies that this process holds: of one run's tasks, until it ends."""
 
     folder: Path
     lock: int
@@ -209,12 +213,17 @@ def _divide(path: StoragePath) -> tuple[_Unit, str]:
 
 @lru_cache(maxsize=8)
 def _unit(base: Path, place: str, _pid: int) -> _Unit:
+    """Take the unit of a place for this process."""
+    unit = _hold(base / hashlib.sha256(f"{_boot()} {place}".encode()).hexdigest()[:24])
+    (unit.folder / _PLACE).write_text(place)
+    return unit
+
+
+def _hold(folder: Path) -> _Unit:
     """Take a unit for this process, and sweep those that no process holds."""
-    folder = base / hashlib.sha256(f"{_boot()} {place}".encode()).hexdigest()[:24]
     unit = _Unit(folder, _take(folder))
-    (folder / _PLACE).write_text(place)
     unit.files.mkdir(mode=OWNER_ONLY, exist_ok=True)
-    for other in base.iterdir():
+    for other in folder.parent.iterdir():
         if other != folder:
             _sweep(other)
     return unit

@@ -15,7 +15,7 @@ from curator.errors import DataError, UserError
 from curator.run.store import Outputs, committed
 from curator.storage.objects import delete_object, put_object
 from curator.storage.path import StoragePath
-from curator.storage.spool import find_file, local_file, local_folder, place_of, release
+from curator.storage.spool import fetched, find_file, local_file, local_folder, place_of, release
 
 IDENTITY = "0123456789abcdef"
 
@@ -155,3 +155,18 @@ def test_what_a_killed_process_left_goes_with_the_next_run_and_what_is_in_use_st
     assert [*(tmp_path / "spool").rglob("left")] == []
     write(bucket / "third" / "work" / IDENTITY, "a", b"1")
     assert len([*(tmp_path / "spool").rglob("a.rows")]) == 2
+
+
+def test_a_copy_of_a_folder_that_a_killed_process_left_goes_with_the_next_and_one_in_use_stays(
+    bucket: StoragePath, tmp_path: Path
+) -> None:
+    put_object(bucket / "run" / "index" / "ids", b"1")
+    code = (
+        "import os, sys; from curator.storage.spool import fetched; from curator.storage.path import as_path\n"
+        "with fetched(as_path(sys.argv[1])) as folder: os._exit((folder / 'ids').read_bytes() != b'1')"
+    )
+    subprocess.run([sys.executable, "-c", code, str(bucket / "run" / "index")], check=True)
+    assert len([*(tmp_path / "spool").rglob("ids")]) == 1
+    with fetched(bucket / "run" / "index") as first, fetched(bucket / "run" / "index") as second:
+        assert {*(tmp_path / "spool").rglob("ids")} == {first / "ids", second / "ids"}
+    assert [*(tmp_path / "spool").iterdir()] == []
