@@ -198,7 +198,6 @@ def _row(tally: Tally, dimension: str, name: str, coverage: Mapping[str, Mapping
         tokens_kept=kept[1],
         dropped=dropped,
         created=events.get(CREATED, (0, 0, 0))[0],
-        failed=events.get(FAILED, (0, 0, 0))[0],
         held_out=events.get(HELD, (0, 0, 0))[0],
         copies=events.get(COPIES, (0, 0, 0))[0],
         coverage={stage: notes[name] for stage, notes in coverage.items() if name in notes},

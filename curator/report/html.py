@@ -119,8 +119,6 @@ def _row_bar(row: Row, report: Report, shown: Sequence[str]) -> Markup:
         for stage in shown
         if row.dropped.get(stage)
     ]
-    if row.failed:
-        parts.append(charts.Part(row.failed, "other", f"failed: {row.failed:,}"))
     return charts.stacked_bar(parts, row.documents_in + row.created, _overall(report.totals))
 
 

@@ -65,7 +65,7 @@ class Row:
 
     `tag` is the language tag or the group's name, `name` its name in words (empty where there is none); `dropped` maps
     a stage to the documents that it dropped; `coverage` maps a stage to what it could not do here; `tokens_kept` is
-    without copies.
+    without copies. A record that failed has neither language nor source, and counts in no row.
     """
 
     tag: str
@@ -76,7 +76,6 @@ class Row:
     tokens_kept: int
     dropped: Mapping[str, int] = field(default_factory=dict)
     created: int = 0
-    failed: int = 0
     held_out: int = 0
     copies: int = 0
     coverage: Mapping[str, str] = field(default_factory=dict)
@@ -148,7 +147,7 @@ class Example:
 class SamplingRow:
     """The plan for one language or source in shares of all tokens (0 to 1): before, as planned, as it came out.
 
-    `note` says what bounded it (`capped at 4 repeats`).
+    `note` says what is off (`1,200 tokens short`).
     """
 
     tag: str
@@ -242,8 +241,8 @@ class Report:
     """A whole report.
 
     `stages` names the stages in the order of the recipe, which gives each its colour; `token_unit` says what a token is
-    (`a unit: a word, or …`); `languages` and `sources` (the 50 largest groups and `other`) come in the order shown;
-    `overlay` says what thresholds were fitted to, empty where none were.
+    (`a unit: a word, or …`); `languages` and `sources` (the 50 largest groups, and all others as one) come in the order
+    shown; `overlay` says what thresholds were fitted to, empty where none were.
     """
 
     name: str

@@ -80,7 +80,7 @@ def make_report() -> Report:
             Step("augmentation", "augmentation.created", "create", "Translated there and back.", 20, 4_000),
         ],
         languages=languages,
-        sources=[Row("udhr", "", 1010, 186_000, 710, 100_000, {"dedup": 280}, created=20, failed=10)],
+        sources=[Row("udhr", "", 1010, 186_000, 710, 100_000, {"dedup": 280}, created=20)],
         histograms=[
             Histogram("entropy.bits", None, [0, 2, 4, 6, 8], [1, 0, 30, 979], 6.2, "below", "Bits."),
             Histogram("entropy.bits", "oc", [0, 5, 10], [10, 290], 6.2, "below"),
@@ -115,7 +115,7 @@ def make_report() -> Report:
         ],
         sampling=[
             SamplingRow("ja", "Japanese", 0.6, 0.5, 0.49, 0.9),
-            SamplingRow("oc", "Occitan", 0.01, 0.06, 0.04, 4, "capped at 4 repeats"),
+            SamplingRow("oc", "Occitan", 0.01, 0.06, 0.04, 4, "1,200 tokens short"),
         ],
         evaluation=[
             EvaluationRow(
@@ -163,13 +163,22 @@ def test_every_number_of_the_model_stands_on_the_page() -> None:
         "− 180",
         "560 copies",
         "7 flagged",
-        "capped at 4 repeats",
+        "1,200 tokens short",
         "880 (12 with common phrases)",
         "13 words, 24 characters",
     ):
         assert expected in text
     for expected in ("json.syntax", "part-1.jsonl", "3 ids repeat.", "9f3c1a7b", "udhr/he/1", "0.91 (threshold 0.85)"):
         assert expected in text
+
+
+def test_rows_of_languages_and_sources_say_nothing_of_records_that_failed() -> None:
+    page = lxml.html.fromstring(render(REPORT))
+    tables = page.xpath("//details/div[@role='region']/table[caption[contains(text(), 'Dropped')]]")
+    headings = [[cell.text for cell in table.xpath("thead//th")] for table in tables]
+    counted = ["held out", "kept", "copies", "tokens in", "tokens kept"]
+    assert [(heads[0], heads[-5:]) for heads in headings] == [("language", counted), ("source", counted)]
+    assert not any("failed" in heads for heads in headings)
 
 
 def test_every_threshold_is_shown_with_where_it_came_from_and_off_is_said() -> None:
