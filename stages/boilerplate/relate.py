@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from curator.document import Batch
 from curator.engine.merge import whole_keys
+from curator.errors import UserError
 from curator.kernel import kernel
 from curator.run.corpus import Corpus
 from curator.run.part import WITHOUT_TEXT, Part, write_table
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
 PARTITION_BYTES = 32_000_000
 """What a partition of the exchange holds on average."""
 
+MAX_PART_DOCUMENTS = (1 << 24) - 1
 _COUNT_BITS = np.uint64(24)
 """A row of the exchange packs the first document (40 bits) and the number of documents of a part (24 bits)."""
 _COUNT_MASK = np.uint64((1 << 24) - 1)
@@ -77,7 +79,15 @@ RELATION_SCHEMA = pa.schema(
 
 
 def find_boilerplate(corpus: Corpus, parameters: BoilerplateParameters) -> Path:
-    """The relation of documents to their boilerplate (see `Stage.relate`)."""
+    """The relation of documents to their boilerplate (see `Stage.relate`). UserError when one part has more documents
+    than a row can count."""
+    most = max((part.rows for part in corpus.parts), default=0)
+    if most > MAX_PART_DOCUMENTS:
+        raise UserError(
+            f"{most:,} documents were read together, and lines are counted in {MAX_PART_DOCUMENTS:,} at most",
+            stage="boilerplate",
+            hint="write the Parquet files again with fewer rows in a row group",
+        )
     read = read_rows(corpus, "lines", lambda query: _ReadLines(parameters, query), _WIDTH)
     rows = sum(commit.integer("keys") for commit in read)
     handle = _Answer(_least(parameters), tuple(part.first_row for part in corpus.parts))

@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 
 from curator.document import Batch
 from curator.engine.merge import whole_keys
+from curator.errors import UserError
 from curator.kernel import kernel
 from curator.run.corpus import Corpus
 from curator.run.part import Part, write_table
@@ -54,6 +55,7 @@ PARTITION_BYTES = 32_000_000
 PAIRS_TOGETHER = 1 << 18
 """Pairs of places that are compared at a time: about 80 bytes each."""
 
+MAX_DOCUMENTS = 1 << 35
 _UNIT_BITS = np.uint64(29)
 _UNIT_MASK = np.uint64((1 << 29) - 1)
 _WIDTH = 2
@@ -65,7 +67,14 @@ RELATION_SCHEMA = pa.schema([pa.field("row", pa.int64(), nullable=False), pa.fie
 
 
 def find_repeats(corpus: Corpus, parameters: SubstringsParameters) -> Path:
-    """The relation of documents to what they repeat (see `Stage.relate`)."""
+    """The relation of documents to what they repeat (see `Stage.relate`). UserError when there are more documents than
+    a place can number."""
+    if corpus.rows > MAX_DOCUMENTS:
+        raise UserError(
+            f"the corpus has {corpus.rows:,} documents, and repeats are found among {MAX_DOCUMENTS:,} at most",
+            stage="substrings",
+            hint="process the corpus in several runs",
+        )
     measure, limit = parameters.measure, parameters.representatives
     read = read_rows(corpus, "anchors", lambda query: _ReadAnchors(measure, query), _WIDTH)
     rows = sum(commit.integer("anchors") for commit in read)

@@ -14,13 +14,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from curator.document import string_buffer
+from curator.engine.local import LocalExecutor
 from curator.errors import UserError
 from curator.explain import explain
 from curator.recipe import load_recipe_text
+from curator.run.corpus import Corpus
 from curator.run.directory import RunDirectory
+from curator.run.part import Part
 from curator.stage import Parameters, Stage
 from curator.text.segment import UNSPACED, segment
 from stages.boilerplate.lines import Measure, find_lines, mark_boilerplate
+from stages.boilerplate.relate import MAX_PART_DOCUMENTS, find_boilerplate
 from stages.boilerplate.stage import Boilerplate, BoilerplateParameters
 from tests.relating import relate
 from tests.runs import recipe_text, rows, run_stages, write_jsonl
@@ -288,3 +292,9 @@ def test_lines_in_scripts_without_spaces_are_lines_like_any_other(tmp_path: Path
 def test_unknown_actions_are_refused() -> None:
     with pytest.raises(UserError, match="action"):
         load_recipe_text(recipe_text("boilerplate: {action: delete}"), "r")
+
+
+def test_more_documents_in_a_part_than_a_row_can_count_are_refused(tmp_path: Path) -> None:
+    parts = (Part(str(tmp_path), "a", MAX_PART_DOCUMENTS + 1, 0),)
+    with pytest.raises(UserError, match="16,777,216 documents"):
+        find_boilerplate(Corpus(parts, LocalExecutor(1), tmp_path), BoilerplateParameters())

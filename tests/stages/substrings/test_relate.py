@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from pathlib import Path
 from typing import cast
 
 import numpy as np
@@ -12,9 +13,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from curator.document import string_buffer
+from curator.engine.local import LocalExecutor
+from curator.errors import UserError
+from curator.run.corpus import Corpus
+from curator.run.part import Part
 from curator.stage import Parameters, Stage
 from curator.text.segment import segment
 from stages.substrings.anchors import Measure, unit_values
+from stages.substrings.relate import MAX_DOCUMENTS, find_repeats
 from stages.substrings.stage import Substrings, SubstringsParameters
 from tests.relating import relate
 
@@ -148,3 +154,9 @@ def test_an_anchor_that_many_documents_have_is_compared_with_as_many_as_the_reci
     assert many[7] == [(9, 129, "6")]
     # What only the seventh document has is not compared by the anchors of what all have, but by its own.
     assert {place for begin, end, _ in few[7] for place in range(begin, end)} == set(range(9, 129))
+
+
+def test_more_documents_than_a_place_can_number_are_refused(tmp_path: Path) -> None:
+    parts = (Part(str(tmp_path), "a", MAX_DOCUMENTS - 1, 0), Part(str(tmp_path), "b", 2, MAX_DOCUMENTS - 1))
+    with pytest.raises(UserError, match="34,359,738,369 documents"):
+        find_repeats(Corpus(parts, LocalExecutor(1), tmp_path), SubstringsParameters())
