@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from curator.readers.base import Failure, Fields, ReadOptions
 from curator.readers.detect import discover
@@ -16,7 +17,7 @@ from curator.run.failures import Failures, failures_of_records
 from curator.storage.path import as_path
 from curator.text.normalise import INVALID_UTF8
 from model.data.order import Selection, held
-from model.data.shards import Corpus
+from model.data.shards import ORIGIN, Corpus
 
 UNKNOWN = "und"
 """The tag of a document that has none."""
@@ -64,14 +65,15 @@ def _documents(records: pa.RecordBatch, file: str) -> Iterator[TextDocument | Fa
 
 
 def documents_of_run(corpus: Corpus, validation_share: float | None) -> Iterator[TextDocument]:
-    """The documents of a run, without copies; with a share only those that a model trained on it never sees."""
+    """The documents of a run, without copies and what was made of documents; with a share only those that a model
+    trained on it never sees."""
     for group in corpus.groups:
-        table = corpus.read(group, ("id", "key", "text", "lang", "copy"))
-        chosen = [not copy for copy in table["copy"].to_pylist()]
+        table = corpus.read(group, (*ORIGIN, "id", "text", "lang", "copy"))
+        chosen = pc.and_(pc.equal(table["copy"], 0), pc.is_null(table["parent"]))
         if validation_share is not None:
             kept = held(corpus, table, Selection(validation_share=validation_share))
-            chosen = [first and bool(row) for first, row in zip(chosen, kept, strict=True)]
-        for row in table.filter(pa.array(chosen, pa.bool_())).select(["id", "lang", "text"]).to_pylist():
+            chosen = pc.and_(chosen, pa.chunked_array([kept]))
+        for row in table.filter(chosen).select(["id", "lang", "text"]).to_pylist():
             yield TextDocument(row["id"], row["lang"], row["text"])
 
 

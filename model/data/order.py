@@ -131,8 +131,9 @@ class Order:
 
 
 def held(corpus: Corpus, table: pa.Table, selection: Selection) -> NDArray[np.bool_]:
-    """Which rows are kept for validation: by a hash of the key, which copies of a document share. bool[rows]."""
-    keys = corpus.keys_of(table)
+    """Which rows are kept for validation: by a hash of the key, which copies of a document share; what was made of a
+    document stands on its side. bool[rows]."""
+    keys = corpus.origins_of(table)
     # The seed of the order stays out: another order must not train on what an earlier one was validated with.
     return random_fractions(0, "validation", keys) < selection.validation_share
 

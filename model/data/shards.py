@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -11,9 +12,11 @@ from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from curator.errors import DataError, UserError
+from curator.keys import file_keys
 from curator.run.directory import RunDirectory
 from curator.run.manifest import load_manifest
 from curator.run.phases.write import file_sha256
@@ -24,7 +27,10 @@ if TYPE_CHECKING:
 
     from curator.storage.path import AnyPath
 
-COLUMNS = ("key", "text", "lang", "weight")
+ORIGIN = ("key", "parent", "provenance.file", "provenance.position")
+"""What says which record of the input a document was made of."""
+
+COLUMNS = (*ORIGIN, "text", "lang", "weight")
 """What a training needs of a document."""
 
 _VERIFY = "`curator verify` says what is wrong with the run"
@@ -52,14 +58,16 @@ class RowGroup:
 
 @dataclass
 class Corpus:
-    """The shards of one run. `read` checks a shard's hash when it is first read, by whichever thread."""
+    """The shards of one run. `read` checks a shard's hash when it is first read, by whichever thread, and when the file
+    was written since."""
 
     name: str
     root: str
     fingerprint: str
     shards: tuple[Shard, ...]
     groups: tuple[RowGroup, ...]
-    _checked: set[int] = field(default_factory=set)
+    _checked: dict[int, int] = field(default_factory=dict)
+    """When each shard was last written, as it was then."""
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     @property
@@ -89,20 +97,34 @@ class Corpus:
         words = np.frombuffer(column.buffers()[1], np.uint64, 2 * len(column), column.offset * column.type.byte_width)
         return words.reshape(-1, 2)
 
+    @staticmethod
+    def origins_of(table: pa.Table) -> NDArray[np.uint64]:
+        """The keys of the records that rows were made of, for a child that of its parent: uint64[n, 2]. The table has
+        the columns of ORIGIN."""
+        keys = Corpus.keys_of(table).copy()
+        children = np.flatnonzero(table["parent"].is_valid().to_numpy())
+        # A child has the place of its parent in the input, of which the parent's key is a hash.
+        places = table["provenance"].take(pa.array(children))
+        files = np.array(pc.struct_field(places, "file").to_pylist(), object)
+        positions = pc.struct_field(places, "position").to_numpy()
+        for file in set(files.tolist()):
+            keys[children[files == file]] = file_keys(file, positions[files == file])
+        return keys
+
     def _check(self, number: int) -> None:
+        shard = self.shards[number]
         with self._lock:
-            if number in self._checked:
+            try:
+                found = shard.path.stat()
+            except FileNotFoundError as error:
+                raise DataError("a shard is missing", file=str(shard.path), hint=_VERIFY) from error
+            # Storage does not tell this of objects: they are looked at once.
+            written = found.st_mtime_ns if isinstance(found, os.stat_result) else 0
+            if self._checked.get(number) == written:
                 return
-            shard = self.shards[number]
-            if not shard.path.is_file():
-                raise DataError("a shard is missing", file=str(shard.path), hint=_VERIFY)
-            if shard.path.stat().st_size != shard.bytes or file_sha256(shard.path) != shard.sha256:
-                raise DataError(
-                    "a shard is not as its run wrote it",
-                    file=str(shard.path),
-                    hint="`curator verify` says what else is",
-                )
-            self._checked.add(number)
+            if found.st_size != shard.bytes or file_sha256(shard.path) != shard.sha256:
+                raise DataError("a shard is not as its run wrote it", file=str(shard.path), hint=_VERIFY)
+            self._checked[number] = written
 
 
 def open_corpus(place: str) -> Corpus:

@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from curator.keys import file_keys
+from curator.keys import child_keys, file_keys
 from curator.run.manifest import dump_manifest
 from curator.run.phases.write import SHARD_SCHEMA
 from curator.tokenize import Tokenizer, read_tokenizer
@@ -40,9 +40,11 @@ def write_run(
 ) -> str:
     """A finished run of these documents, in so many shards with row groups of so many rows; its place."""
     (folder / "shards").mkdir(parents=True)
-    # A copy has the key of its document.
-    numbers = [int(str(document["id"])[1:].partition("#")[0]) for document in documents]
-    keys = file_keys(name, np.array(numbers, np.int64))
+    # A copy has the key of its document, a child one of its own.
+    numbers = np.array([int(str(document["id"])[1:].partition("#")[0]) for document in documents], np.int64)
+    keys = file_keys(name, numbers)
+    children = np.array([document.get("parent") is not None for document in documents])
+    keys[children] = child_keys(keys[children], np.ones(children.sum(), np.int64))
     files = []
     for shard in range(shards):
         of_shard = range(shard * len(documents) // shards, (shard + 1) * len(documents) // shards)
@@ -56,7 +58,7 @@ def write_run(
             "copy": [documents[row].get("copy", 0) for row in of_shard],
             "parent": [documents[row].get("parent") for row in of_shard],
             "weight": [documents[row]["weight"] for row in of_shard],
-            "provenance": [None] * len(of_shard),
+            "provenance": [{"file": name, "position": int(numbers[row])} for row in of_shard],
         }
         path = folder / "shards" / f"part-{shard:05d}.parquet"
         pq.write_table(pa.table(columns, schema=SHARD_SCHEMA), path, row_group_size=rows)

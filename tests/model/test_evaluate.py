@@ -17,7 +17,7 @@ from model.data.documents import TextDocument, documents_of_files, documents_of_
 from model.data.shards import open_corpus
 from model.decoder import Decoder
 from model.evaluate import bits_per_byte, cloze_answers, evaluate, score_documents
-from tests.model.corpora import TINY, make_documents
+from tests.model.corpora import TINY, make_documents, write_run
 
 
 @pytest.fixture(scope="module")
@@ -133,6 +133,17 @@ def test_a_run_gives_what_a_model_of_it_never_saw(place: str) -> None:
     assert len(everything) == 200
     assert 5 < len(kept) < 60
     assert {document.name for document in kept} < {document.name for document in everything}
+
+
+@pytest.mark.parametrize("share", [None, 0.3])
+def test_a_run_gives_each_text_once(tmp_path: Path, share: float | None) -> None:
+    documents = make_documents(50)
+    copies = [{**document, "id": f"{document['id']}#1", "copy": 1} for document in documents]
+    children = [{**document, "id": f"{document['id']}#a1", "parent": document["id"]} for document in documents]
+    corpus = open_corpus(write_run(tmp_path / "run", [*documents, *copies, *children]))
+    found = [document.name for document in documents_of_run(corpus, share)]
+    assert 5 < len(found) <= 50
+    assert not [name for name in found if "#" in name]
 
 
 def test_files_of_any_format_are_read_and_failures_told(tmp_path: Path) -> None:

@@ -191,10 +191,13 @@ def test_what_validates_is_never_trained_on(place: str, tokenizer: Tokenizer) ->
     assert not held & trained
 
 
-def test_copies_of_a_document_stand_on_one_side(tmp_path: Path, tokenizer: Tokenizer) -> None:
+@pytest.mark.parametrize("made", [{"copy": 1}, {"parent": "any"}], ids=["copies", "children"])
+def test_what_was_made_of_a_document_stands_on_its_side(
+    tmp_path: Path, tokenizer: Tokenizer, made: dict[str, object]
+) -> None:
     documents = make_documents(100)
-    copies = [{**document, "id": f"{document['id']}#1", "copy": 1} for document in documents]
-    place = write_run(tmp_path / "run", [*documents, *copies])
+    others = [{**document, "id": f"{document['id']}#1", **made} for document in documents]
+    place = write_run(tmp_path / "run", [*documents, *others])
     config = tiny_config(validation__sequences=1000, data__batch=1)
     held = set(documents_of(validation_batches([open_corpus(place)], tokenizer, config), tokenizer))
     trained = set(documents_of(read([place], tokenizer, count=150)[0], tokenizer))
@@ -223,6 +226,21 @@ def test_a_shard_that_changed_is_refused_when_it_is_read(tmp_path: Path, tokeniz
     path.write_bytes(data)
     with pytest.raises(DataError, match="not as its run wrote it"):
         read([place], tokenizer)
+
+
+@pytest.mark.parametrize("harm", ["removed", "changed"])
+def test_a_shard_that_is_harmed_after_it_was_read_is_said_when_it_is_read_again(tmp_path: Path, harm: str) -> None:
+    corpus = open_corpus(write_run(tmp_path / "run", make_documents(50), shards=1))
+    corpus.read(corpus.groups[0])
+    path = Path(str(corpus.shards[0].path))
+    data = bytearray(path.read_bytes())
+    path.unlink()
+    if harm == "changed":
+        data[len(data) // 4] ^= 1
+        path.write_bytes(data)
+    told = {"removed": "a shard is missing", "changed": "not as its run wrote it"}[harm]
+    with pytest.raises(DataError, match=told):
+        corpus.read(corpus.groups[1])
 
 
 def test_a_shard_of_another_size_is_refused_at_once(tmp_path: Path) -> None:
