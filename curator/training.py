@@ -219,15 +219,22 @@ def parse_training_config(values: object, file: str | None = None, overrides: Se
         return TrainingConfig.model_validate(values)
     except ValidationError as error:
         key = ".".join(str(part) for part in error.errors(include_url=False, include_input=False)[0]["loc"])
-        given = [each for each in overrides if f"{key}.".startswith(f"{each.partition('=')[0]}.")]
-        place = f"--set {given[-1]}" if given else file
         said, hint = misspelling(error, TrainingConfig) or (first_problem(error), "see docs/training.md")
+        given = [each for each in overrides if _is_about(each.partition("=")[0], key, said)]
+        place = f"--set {given[-1]}" if given else file
         raise UserError(said, file=place, hint=hint) from error
 
 
 def dump_training_config(config: TrainingConfig) -> str:
     """The configuration as JSON, complete with defaults, the same for the same values."""
     return json.dumps(config.model_dump(mode="json"), indent=1, sort_keys=True) + "\n"
+
+
+def _is_about(override: str, key: str, said: str) -> bool:
+    """Whether what is wrong with a key, or with all keys that an error of no key names, may be of an override."""
+    if not key:
+        return override in said
+    return f"{key}.".startswith(f"{override}.") or f"{override}.".startswith(f"{key}.")
 
 
 def _set(values: dict[str, object], keys: list[str], text: str, override: str) -> None:

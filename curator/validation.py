@@ -18,22 +18,36 @@ _A_MAPPING = "expected a mapping, as in {key: value}"
 _WORDS = {
     **dict.fromkeys(("tuple_type", "list_type"), _A_LIST),
     **dict.fromkeys(("dict_type", "mapping_type", "model_type", "model_attributes_type"), _A_MAPPING),
+    **dict.fromkeys(("int_type", "int_parsing", "int_parsing_size", "int_from_float"), "expected a whole number"),
+    **dict.fromkeys(("float_type", "float_parsing"), "expected a number"),
+    **dict.fromkeys(("bool_type", "bool_parsing"), "expected true or false"),
+    "finite_number": "expected a finite number",
+    "string_type": "expected text",
     "extra_forbidden": "there is no such key",
     "missing": "is required",
 }
 """Ours for what pydantic tells in words of Python, by the types of its errors."""
+_LIMITS = {
+    "greater_than": "expected more than {gt}",
+    "greater_than_equal": "expected {ge} or more",
+    "less_than": "expected less than {lt}",
+    "less_than_equal": "expected {le} or less",
+    "literal_error": "expected {expected}",
+    "too_short": "expected {min_length} or more, not {actual_length}",
+}
+"""The same of those that say what would do."""
 
 
 def words_of(problem: ErrorDetails) -> str:
     """Why a value will not do, without its key."""
-    context = problem.get("ctx", {})
-    if problem["type"] == "too_short":
-        return f"expected {context['min_length']} or more, not {context['actual_length']}"
+    if problem["type"] in _LIMITS:
+        limits = {name: f"{limit:g}" if isinstance(limit, float) else limit for name, limit in problem["ctx"].items()}
+        return _LIMITS[problem["type"]].format_map(limits)
     return _WORDS.get(problem["type"]) or problem["msg"].removeprefix("Value error, ")
 
 
 def first_problem(error: ValidationError) -> str:
-    """The first key that is wrong, and why, without the value: `model.depth: Input should be less than …`."""
+    """The first key that is wrong, and why, without the value: `model.depth: expected 128 or less`."""
     first = error.errors(include_url=False, include_input=False)[0]
     key = ".".join(str(part) for part in first["loc"])
     return f"{key}: {words_of(first)}" if key else words_of(first)

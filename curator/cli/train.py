@@ -81,7 +81,7 @@ def train_command(
     if outcome.last is None:
         print_line(f"step {outcome.step} was reached already; nothing was left to do")
     else:
-        print_line(f"{outcome.step:,} steps, {outcome.tokens:,} tokens, loss {outcome.last.loss:.4f}")
+        print_line(f"{counted(outcome.step, 'step')}, {outcome.tokens:,} tokens, loss {outcome.last.loss:.4f}")
     if outcome.best_loss is not None:
         print_line(f"validation loss {outcome.best_loss:.4f} at best")
     print_line(f"model: {output}")

@@ -296,7 +296,7 @@ RECIPES: dict[str, tuple[str, str]] = {
         "name: a\ninput:\n  fields:\n    txt: body\nstages: [dedup]\n",
         "line 4: unknown key 'input.fields.txt' (did you mean 'text'?)",
     ),
-    "a wrong type": ("name: a\nstages:\n  - dedup: {threshold: high}\n", "threshold: input should be a valid number"),
+    "a wrong type": ("name: a\nstages:\n  - dedup: {threshold: high}\n", "threshold: expected a number"),
     "a wrong mapping": ("name: a\ninput: [body]\nstages: [dedup]\n", "line 2: input is not a mapping ("),
     "no YAML": ("name: [a\nstages: b\n", "not valid YAML"),
     "empty": ("# nothing yet\n", "the recipe is empty"),
@@ -318,7 +318,7 @@ def test_a_recipe_that_is_wrong_is_refused_with_its_line(kind: str, tmp_path: Pa
 
 
 def test_a_wrong_recipe_stops_a_run_before_it_begins(tmp_path: Path, recipe: Path) -> None:
-    for wrong, words in (("treshold: 0.9", "did you mean 'threshold'?"), ("threshold: high", "a valid number")):
+    for wrong, words in (("treshold: 0.9", "did you mean 'threshold'?"), ("threshold: high", "expected a number")):
         recipe.write_text(f"name: a\nstages:\n  - dedup: {{{wrong}}}\n")
         done = process(file(tmp_path / "in.jsonl"), output=tmp_path / "run", recipe=recipe)
         assert done.returncode == 2
@@ -337,7 +337,7 @@ OPTIONS: dict[str, tuple[tuple[str, ...], str]] = {
     "an unknown format": (("--set", "input.format=docx"), "input.format is 'docx' (one of auto"),
     "an override of nothing": (("--set", "toxicity.threshold=1"), "has no stage 'toxicity'"),
     "an override without value": (("--set", "dedup.threshold"), "is not of the form stage.param=value"),
-    "an override of a wrong type": (("--set", "dedup.threshold=high"), "threshold: input should be a valid number"),
+    "an override of a wrong type": (("--set", "dedup.threshold=high"), "threshold: expected a number"),
 }
 
 

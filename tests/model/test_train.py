@@ -333,7 +333,7 @@ def test_a_state_without_one_of_its_parts_is_refused_by_name(
     ("change", "told"),
     [
         ({"shape": {}}, r"shape\.vocabulary: is required"),
-        ({"tokenizer": {"file": "../../secret", "sha256": ""}}, r"tokenizer\.file: Input should be 'tokenizer\.model'"),
+        ({"tokenizer": {"file": "../../secret", "sha256": ""}}, r"tokenizer\.file: expected 'tokenizer\.model'"),
         ({"sources": [{}]}, r"sources\.0\.place: is required"),
         ({"config": []}, "config: expected a mapping"),
         ({"config": {"step": 1}}, r"unknown key 'step' \(did you mean 'steps'\?\)"),
