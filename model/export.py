@@ -16,13 +16,14 @@ from torch import Tensor
 from curator.errors import CuratorError, DataError, TransientError, UserError
 from curator.run.store import make_folder, put
 from curator.storage.refused import storage_error
-from curator.tokenize import Tokenizer, load_tokenizer
+from curator.tokenize import SentencePieceTokenizer, Tokenizer, load_tokenizer
 from curator.training import MOST, parse_training_config
 from model.checkpoint import CheckpointWriter
 from model.config import ModelConfig
 from model.decoder import Decoder
 from model.directory import Description, ModelDirectory, fill, load_decoder, write_description
 from model.mixtral import from_mixtral, mixtral_config, number_of, shape_of, to_mixtral
+from model.vocabulary.hugging_face import fast_tokenizer
 
 WEIGHTS = "model.safetensors"
 INDEX = "model.safetensors.index.json"
@@ -32,7 +33,7 @@ SEQUENCE = 256
 
 
 def export_model(directory: ModelDirectory, output: Path, *, best: bool = False) -> ModelConfig:
-    """Write `config.json`, `model.safetensors` and the tokenizer's file; the shape of what was written.
+    """Write `config.json`, `model.safetensors` and the tokenizer's files; the shape of what was written.
 
     UserError when the folder is used, or the model has what Mixtral has no word for.
     """
@@ -53,7 +54,8 @@ def export_model(directory: ModelDirectory, output: Path, *, best: bool = False)
             save_file(tensors, beside / WEIGHTS, metadata={"format": "pt"})
         except SafetensorError as error:
             raise TransientError(f"cannot be written: {error}", file=str(output), hint="free some space") from error
-        put(beside / f"tokenizer{tokenizer.suffix}", tokenizer.data)
+        for name, data in _tokenizer_files(tokenizer).items():
+            put(beside / name, data)
         put(beside / CONFIG, (json.dumps(config, indent=1, sort_keys=True) + "\n").encode())
         if output.exists():
             output.rmdir()
@@ -101,6 +103,17 @@ def import_model(folder: Path, output: Path) -> ModelConfig:
     writer.write(0, {"model": dict(decoder.state_dict())}, {"best": {"loss": None, "step": None}})
     writer.wait()
     return replace(shape)
+
+
+def _tokenizer_files(tokenizer: Tokenizer) -> dict[str, bytes]:
+    """The tokenizer's own file, and for one of SentencePiece what AutoTokenizer takes, if there is that."""
+    own = {f"tokenizer{tokenizer.suffix}": tokenizer.data}
+    if not isinstance(tokenizer, SentencePieceTokenizer):
+        return own
+    try:
+        return own | fast_tokenizer(tokenizer.data, "the tokenizer of the model", begins=True)
+    except UserError:
+        return own  # the command tells that AutoTokenizer would cut text otherwise
 
 
 def _tokenizer(folder: Path) -> Tokenizer:

@@ -74,6 +74,8 @@ def export_command(model: Path, output: Path, best: bool, as_json: bool) -> None
 
     with saying_out_of_memory(_WHOLE):
         shape = export_model(ModelDirectory(model), output, best=best)
+    if not (output / "tokenizer.json").exists():
+        print_note("curator: nothing that AutoTokenizer reads cuts text as tokenizer.model does; encode with that file")
     _tell(output, shape.parameters, as_json)
 
 

@@ -20,8 +20,9 @@ NEVER = -1e6
 """Score of what is no text: below that of any spelling of it."""
 
 
-def fast_tokenizer(data: bytes, file: str) -> dict[str, bytes]:
-    """The contents of FILES for a SentencePiece model. UserError for one that has no exact counterpart."""
+def fast_tokenizer(data: bytes, file: str, *, begins: bool = False) -> dict[str, bytes]:
+    """The contents of FILES for a SentencePiece model; `begins`: each text begins with the mark for it, as documents of
+    a training do. UserError for one that has no exact counterpart."""
     model = read_pieces(data, file)
     _refuse_inexact(model, file)
     texts = [piece.text for piece in model.pieces]
@@ -34,7 +35,7 @@ def fast_tokenizer(data: bytes, file: str) -> dict[str, bytes]:
         "added_tokens": [],
         "normalizer": _normalizer(model),
         "pre_tokenizer": None,
-        "post_processor": None,
+        "post_processor": _mark(texts[model.begin], model.begin) if begins else None,
         "decoder": {
             "type": "Sequence",
             "decoders": [
@@ -54,6 +55,17 @@ def fast_tokenizer(data: bytes, file: str) -> dict[str, bytes]:
         **{name: texts[token] for name, token in names.items() if token >= 0},
     }
     return {FILES[0]: _dump(tokenizer), FILES[1]: _dump(config)}
+
+
+def _mark(begin: str, token: int) -> Mapping[str, object]:
+    mark = {"SpecialToken": {"id": begin, "type_id": 0}}
+    first, second = ({"Sequence": {"id": name, "type_id": 0}} for name in "AB")
+    return {
+        "type": "TemplateProcessing",
+        "single": [mark, first],
+        "pair": [mark, first, mark, second],
+        "special_tokens": {begin: {"id": begin, "ids": [token], "tokens": [begin]}},
+    }
 
 
 def _refuse_inexact(model: PieceModel, file: str) -> None:

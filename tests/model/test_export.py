@@ -9,13 +9,15 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from sentencepiece import SentencePieceTrainer
 from torch import Tensor
 
+from curator.cli.evaluate import export_command
 from curator.errors import CuratorError, UserError
 from model.directory import ModelDirectory, load_decoder, read_description
 from model.export import export_model, import_model
 from model.train import Request, train
-from tests.model.corpora import tiny_config
+from tests.model.corpora import make_documents, tiny_config
 
 CPU = torch.device("cpu")
 IDS = torch.arange(5, 45)
@@ -58,6 +60,38 @@ def test_transformers_gives_the_same_logits(tmp_path: Path, place: str, changes:
     # Both sum floats in another order; the step of a logit from one token to the next is a thousand times larger.
     torch.testing.assert_close(found, expected, rtol=0, atol=1e-5 * expected.abs().max().item())
     assert expected.std(0).min() > 1e-3
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["bpe", "unigram"])
+def test_transformers_cuts_text_as_the_model_learned_it(tmp_path: Path, place: str, kind: str) -> None:
+    directory = trained(tmp_path, place, tokenizer__kind=kind)
+    export_model(directory, tmp_path / "exported")
+    tokenizer = load_decoder(directory, CPU)[1]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from transformers import AutoTokenizer
+
+        theirs = AutoTokenizer.from_pretrained(tmp_path / "exported", local_files_only=True)
+    texts = [str(document["text"]) for document in make_documents(50)] + ["", " two  spaces", "</s> дом\n<unk>"]
+    for text, ids in zip(texts, tokenizer.encode_documents(texts), strict=True):
+        assert theirs(text)["input_ids"] == ids[:-1].tolist()
+        assert theirs.decode(ids, skip_special_tokens=True) == text
+    assert (theirs.bos_token_id, theirs.eos_token_id) == (tokenizer.begin, tokenizer.end)
+
+
+def test_a_tokenizer_that_auto_tokenizer_cannot_have_is_said(
+    tmp_path: Path, place: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    texts = [str(document["text"]) for document in make_documents(200)]
+    path = str(tmp_path / "foreign")
+    # Its rules of normalisation and of spaces are SentencePiece's own.
+    SentencePieceTrainer.train(sentence_iterator=iter(texts), model_prefix=path, vocab_size=200, minloglevel=2)
+    train(Request((place,), tmp_path / "model", tiny_config(steps=1), Path(f"{path}.model")))
+    export_command(tmp_path / "model", tmp_path / "exported", best=False, as_json=False)
+    assert "encode with that file" in capsys.readouterr().err
+    names = {found.name for found in (tmp_path / "exported").iterdir()}
+    assert names == {"config.json", "model.safetensors", "tokenizer.model"}
 
 
 def test_a_model_comes_back_as_it_went(tmp_path: Path, place: str) -> None:
