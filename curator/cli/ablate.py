@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from curator.cli.local import need_local
-from curator.cli.output import print_json, print_line, print_note, print_table
+from curator.cli.output import interval_text, print_json, print_line, print_note, print_table
 from curator.cli.packages import require
 from curator.cli.train import TrainingProgress
 from curator.errors import AGAIN, RESUME, UserError, rewording
@@ -98,11 +98,13 @@ def ablate_command(
                     found.language,
                     found.documents,
                     f"{found.bits_per_byte:.4f}",
-                    f"{found.low:.4f} to {found.high:.4f}",
+                    interval_text(f"{found.low:.4f}", f"{found.high:.4f}", found.documents),
                     f"{found.difference:+z.4f}",
-                    f"{found.difference_low:+z.4f} to {found.difference_high:+z.4f}",
+                    interval_text(f"{found.difference_low:+z.4f}", f"{found.difference_high:+z.4f}", found.documents),
                     "" if found.bought is None else f"{found.bought:+z.4f}",
-                    "" if found.bought is None else f"{found.bought_low:+z.4f} to {found.bought_high:+z.4f}",
+                    ""
+                    if found.bought is None
+                    else interval_text(f"{found.bought_low:+z.4f}", f"{found.bought_high:+z.4f}", found.documents),
                 ]
             )
     print_table(heading, rows, left=4)

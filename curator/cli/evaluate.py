@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from curator.cli.local import need_local
-from curator.cli.output import counted, print_json, print_line, print_note, print_table
+from curator.cli.output import counted, interval_text, print_json, print_line, print_note, print_table
 from curator.cli.packages import require
 from curator.errors import UserError
 
@@ -33,7 +33,7 @@ def evaluate_command(
     """Print the scores of a model on text, by language."""
     require("torch", "safetensors", extra="train")
     from model.directory import ModelDirectory, load_decoder
-    from model.evaluate import evaluate
+    from model.evaluate import count_changed, evaluate
     from model.train import find_device
     from model.trainer import saying_out_of_memory
 
@@ -45,8 +45,16 @@ def evaluate_command(
             told = f"there is no document in {', '.join(missing)}" if missing else "there is no document"
             raise UserError(told, file=on, hint="check --lang, or take other text")
         scores = evaluate(decoder, tokenizer, chosen, sequence=description.config.data.sequence)
+        changed = count_changed(tokenizer, chosen)
+    if changed:
+        print_note(
+            f"curator: the tokenizer leaves out or changes something of {changed:,} of "
+            f"{counted(len(chosen), 'document')}: "
+            "the bits per byte are too few to be compared with those of another tokenizer"
+        )
     if as_json:
-        print_json({"model": str(model), "step": step, "on": on, "scores": [asdict(score) for score in scores]})
+        values = {"model": str(model), "step": step, "on": on, "changed_by_tokenizer": changed}
+        print_json(values | {"scores": [asdict(score) for score in scores]})
         return
     rows = [
         [
@@ -54,8 +62,7 @@ def evaluate_command(
             score.documents,
             score.bytes,
             f"{score.bits_per_byte:.4f}",
-            # Documents drawn again from one are that one: it says nothing of others.
-            f"{score.low:.4f} to {score.high:.4f}" if score.documents > 1 else "",
+            interval_text(f"{score.low:.4f}", f"{score.high:.4f}", score.documents),
             "" if score.cloze is None else f"{100 * score.cloze:.0f}%",
             score.questions or "",
         ]

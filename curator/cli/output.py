@@ -41,6 +41,11 @@ def counted(number: object, noun: str, plural: str = "") -> str:
     return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
 
 
+def interval_text(low: str, high: str, documents: int) -> str:
+    """An interval that documents drawn again gave. Drawn from one they are that one: it says nothing of others."""
+    return f"{low} to {high}" if documents > 1 else ""
+
+
 def printable(text: str) -> str:
     """The text with control characters escaped, save tabs and line feeds."""
     return _CONTROL.sub(lambda match: match[0].encode("unicode_escape").decode(), text)

@@ -202,9 +202,13 @@ def test_recipes_are_compared(tmp_path: Path, config: Path) -> None:
     (tmp_path / "mine.yaml").write_text("name: mine\nstages:\n  - dedup: {}\n")
     done = curator(
         "ablate", tmp_path / "mine.yaml", "--on", tmp_path / "raw.jsonl", "-o", tmp_path / "out", "--tokens", "300",
-        "-c", config, "--held-out", "0.2", "--workers", "1",
+        "-c", config, "--held-out", "0.02", "--workers", "1",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert "documents held out, of which every recipe keeps" in done.stdout
-    assert {line.split()[0] for line in done.stdout.splitlines() if " whole " in line} == {"raw", "mine"}
+    rows = [line for line in done.stdout.splitlines() if " whole " in line]
+    assert {row.split()[0] for row in rows} == {"raw", "mine"}
+    assert len(rows) == 2 * 6
+    # Of each language one document is held out.
+    assert all((" to " in row) == (" all " in row) for row in rows)
     assert "take --seeds 3" in done.stdout

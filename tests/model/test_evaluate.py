@@ -10,13 +10,15 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from tokenizers import Tokenizer as TokenizerFile
+from tokenizers import models
 
-from curator.tokenize import Tokenizer
+from curator.tokenize import Tokenizer, read_tokenizer
 from model.config import ModelConfig
 from model.data.documents import TextDocument, documents_of_files, documents_of_run
 from model.data.shards import open_corpus
 from model.decoder import Decoder
-from model.evaluate import bits_per_byte, cloze_answers, evaluate, score_documents
+from model.evaluate import bits_per_byte, cloze_answers, count_changed, evaluate, score_documents
 from tests.model.corpora import TINY, make_documents, write_run
 
 
@@ -68,6 +70,21 @@ def test_an_even_guess_costs_the_logarithm_of_the_vocabulary(tokenizer: Tokenize
         even.head_VD.zero_()
     found = score_documents(even, tokenizer, documents(), sequence=64)
     np.testing.assert_allclose(found.nats, found.tokens * math.log(tokenizer.vocabulary), rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "text", ["two  spaces", " one before", "e\u0301 \ufb01 дом 家\r\n\t", "</s> <unk> <0x41>", "\U0001f600\u200d", ""]
+)
+def test_a_text_that_comes_back_from_its_tokens_is_not_told(tokenizer: Tokenizer, text: str) -> None:
+    assert count_changed(tokenizer, [TextDocument("a", "en", text)]) == 0
+
+
+def test_texts_of_which_a_tokenizer_leaves_something_out_are_counted() -> None:
+    vocabulary = {"[UNK]": 0, "<s>": 1, "</s>": 2, "the": 3}
+    words = TokenizerFile(models.WordLevel(vocabulary, unk_token="[UNK]"))  # noqa: S106 (a token of text)
+    lossy = read_tokenizer(words.to_str().encode(), "words")
+    texts = ["the", "the house", "the"]
+    assert count_changed(lossy, [TextDocument(str(number), "en", text) for number, text in enumerate(texts)]) == 1
 
 
 def test_all_languages_come_first_and_add_up(decoder: Decoder, tokenizer: Tokenizer) -> None:
