@@ -26,8 +26,14 @@ State = Mapping[str, object]
 
 
 def shares_of(corpora: Sequence[Corpus], section: DataSection) -> list[float]:
-    """The share of tokens of each corpus: as given, else by size. They sum to 1."""
-    weights = list(section.weights) or [float(corpus.text_bytes) for corpus in corpora]
+    """The share of tokens of each corpus: as given, else by the size of what is read of it. They sum to 1."""
+    if len(corpora) == 1 and not section.weights:
+        return [1.0]
+    weights = list(section.weights) or [float(corpus.text_bytes_in(section.languages)) for corpus in corpora]
+    for corpus, weight in zip(corpora, weights, strict=False):
+        if not (section.weights or weight):
+            said = f"no document of the run is in {', '.join(section.languages)}"
+            raise UserError(said, file=corpus.root, hint="leave out the run, or check data.languages")
     if len(weights) != len(corpora):
         said = f"weights in data.weights: {len(weights)}, runs: {len(corpora)}"
         raise UserError(said, hint="give one for each run, in their order")

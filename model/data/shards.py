@@ -68,12 +68,21 @@ class Corpus:
     groups: tuple[RowGroup, ...]
     _checked: dict[int, int] = field(default_factory=dict)
     """When each shard was last written, as it was then."""
+    _text_bytes_in: dict[tuple[str, ...], int] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     @property
     def text_bytes(self) -> int:
         """Bytes of all texts as Parquet holds them, before compression."""
         return sum(group.text_bytes for group in self.groups)
+
+    def text_bytes_in(self, languages: tuple[str, ...]) -> int:
+        """Bytes of the texts in these languages; of all, as `text_bytes`, if none are named."""
+        if languages and languages not in self._text_bytes_in:
+            tables = (self.read(group, ("lang", "text")) for group in self.groups)
+            texts = (table.filter(pc.is_in(table["lang"], pa.array(languages)))["text"] for table in tables)
+            self._text_bytes_in[languages] = sum(pc.sum(pc.binary_length(text)).as_py() or 0 for text in texts)
+        return self._text_bytes_in[languages] if languages else self.text_bytes
 
     @property
     def identity(self) -> str:

@@ -20,7 +20,7 @@ from curator.tokenize import Tokenizer
 from curator.training import DataSection
 from model.data.batch import Batch
 from model.data.lanes import Lane
-from model.data.loader import Loader, full_state
+from model.data.loader import Loader, full_state, shares_of
 from model.data.order import Order, Selection
 from model.data.shards import open_corpus
 from model.data.validation import validation_batches
@@ -160,6 +160,16 @@ def test_runs_share_the_tokens_as_their_weights_say(tmp_path: Path, place: str, 
     states = read([place, other], tokenizer, changed(DATA, weights=(3, 1)), 400)[1]
     tokens = np.sum([lane["tokens"] for lane in states[-1]["lanes"]], axis=0)  # type: ignore[attr-defined] # JSON
     assert tokens[0] / tokens.sum() == pytest.approx(0.75, abs=0.02)
+
+
+def test_runs_are_mixed_by_what_is_read_of_them(tmp_path: Path, place: str) -> None:
+    documents = make_documents(200)
+    greek = write_run(tmp_path / "greek", [found for found in documents if found["lang"] == "el"], name="greek")
+    corpora = [open_corpus(place), open_corpus(greek)]
+    assert shares_of(corpora, changed(DATA, languages=("el",))) == [0.5, 0.5]
+    assert shares_of(corpora, DATA)[0] > 0.7
+    with pytest.raises(UserError, match=r"greek: no document of the run is in hi \(leave out the run"):
+        shares_of(corpora, changed(DATA, languages=("hi",)))
 
 
 def test_only_the_languages_that_were_named_are_read(place: str, tokenizer: Tokenizer) -> None:
