@@ -50,11 +50,7 @@ def save_record(record: RunRecord) -> None:
     make_folder(path.parent.parent, OWNER_ONLY)
     make_folder(path.parent, OWNER_ONLY)
     # The folder is the owner's alone; so is the file, should somebody move it.
-    before = os.umask(0o077)
-    try:
-        put(path, record.model_dump_json(indent=1).encode())
-    finally:
-        os.umask(before)
+    put(path, record.model_dump_json(indent=1).encode(), mode=0o600)
 
 
 def remove_record(run: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,6 +20,9 @@ from curator.storage.spool import IDENTITY_DIGITS, release
 
 if TYPE_CHECKING:
     from curator.storage.lease import Lease
+
+LOOK_SECONDS = 0.2
+"""How long a run directory may be held by who looks whether it is."""
 
 FIRST_EVENTS = "000001.jsonl"
 """The piece of events that every attempt leaves before any task is run."""
@@ -174,6 +178,21 @@ def _holds_objects(root: StoragePath) -> bool:
     return any(entry.size is not None and entry.path != root / NAME for entry in list_folder(root, recursive=True))
 
 
+def _lock(descriptor: int) -> None:
+    """Hold a file alone. BlockingIOError where another process goes on to hold it: one that looks whether anybody does
+    (`curator.cluster.state.is_worked_in`) has it for a moment."""
+    end = time.monotonic() + LOOK_SECONDS
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > end:
+                raise
+            time.sleep(LOOK_SECONDS / 20)
+        else:
+            return
+
+
 class RunLock:
     """Holds a run directory for one process; the kernel lets go when the process ends, however it ends. On object
     storage a lease does this, with the limits that `curator.storage.lease` states."""
@@ -193,10 +212,16 @@ class RunLock:
             return self
         self._descriptor = os.open(root, os.O_RDONLY | os.O_DIRECTORY)
         try:
-            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _lock(self._descriptor)
         except OSError as error:
             os.close(self._descriptor)
-            raise UserError("another process is working in this run directory", file=str(root)) from error
+            if isinstance(error, BlockingIOError):
+                raise UserError("another process is working in this run directory", file=str(root)) from error
+            raise UserError(
+                f"the file system cannot lock it: {error.strerror}",
+                file=str(root),
+                hint="choose an output on one that can, as NFS version 4",
+            ) from error
         return self
 
     def __exit__(

@@ -15,6 +15,7 @@ import socket
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import cast
 
@@ -137,11 +138,11 @@ def committed(folder: AnyPath, name: str) -> Commit | None:
     return Commit(str(folder), name, files, record["result"])
 
 
-def put(path: AnyPath, data: bytes, *, durable: bool = True) -> None:
+def put(path: AnyPath, data: bytes, *, durable: bool = True, mode: int = 0o666) -> None:
     """Write a whole file: it is there with all its bytes, or not at all. A full disk is a TransientError.
 
     `durable` waits until the bytes are on the disk. Commit records of tasks do without: one that a power failure tears
-    does not count, and its task runs again."""
+    does not count, and its task runs again. `mode` are the permissions of a local file, less those of the umask."""
     if isinstance(path, StoragePath):
         from curator.storage.objects import put_object
 
@@ -149,7 +150,7 @@ def put(path: AnyPath, data: bytes, *, durable: bool = True) -> None:
         return
     temporary = path.with_name(f".{_writer()}-{path.name}")
     try:
-        with temporary.open("wb") as file:
+        with open(temporary, "wb", opener=partial(os.open, mode=mode)) as file:
             file.write(data)
             file.flush()
             if durable:

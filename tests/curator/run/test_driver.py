@@ -1,8 +1,10 @@
 """Runs: one answer, nothing lost, resume that means the same."""
 
+import fcntl
 import gzip
 import json
 import os
+import threading
 import time
 from pathlib import Path
 from typing import cast
@@ -10,9 +12,10 @@ from typing import cast
 import pyarrow.parquet as pq
 import pytest
 
+from curator.cluster.state import is_worked_in
 from curator.errors import DataError, UserError
 from curator.recipe import load_recipe_text
-from curator.run.directory import RunDirectory, RunLock
+from curator.run.directory import LOOK_SECONDS, RunDirectory, RunLock
 from curator.run.driver import INLINE_BYTES, Request, run
 from curator.run.events import Event, read_events
 from curator.run.tally import Tally
@@ -132,6 +135,17 @@ def test_two_runs_into_one_directory_at_once_are_refused(inputs: list[Path], tmp
     (root / "work").rmdir()
     with RunLock(directory), pytest.raises(UserError, match="another process is working"):
         run_stages(inputs, root, "dedup")
+
+
+def test_who_looks_whether_a_run_is_worked_in_refuses_no_other(tmp_path: Path) -> None:
+    root = tmp_path / "run"
+    RunDirectory(root).create()
+    looking = os.open(root, os.O_RDONLY | os.O_DIRECTORY)
+    fcntl.flock(looking, fcntl.LOCK_SH)
+    threading.Timer(LOOK_SECONDS / 4, os.close, [looking]).start()
+    with RunLock(RunDirectory(root)) as lock:
+        assert lock.is_held
+        assert is_worked_in(root)
 
 
 def test_bad_records_go_to_failed_and_the_rest_is_read(tmp_path: Path) -> None:
