@@ -179,7 +179,8 @@ def test_the_keys_of_an_overlay_and_the_options_of_calibrate_are_in_the_referenc
     keys, options = tables("Overlay")
     fields = [f"calibration.{name}" for name in Calibration.model_fields]
     assert [row[0].strip("`") for row in keys] == ["stages", "calibration", *fields]
-    assert set(re.findall(r"`(\w+)`", keys[-2][1])) - {"confidence"} == set(Fitted.model_fields)
+    (fitted,) = (row[1] for row in keys if row[0] == "`calibration.fitted`")
+    assert set(re.findall(r"`(\w+)`", fitted)) - {"confidence"} == set(Fitted.model_fields)
     parameters = {option for parameter in get_command(app).commands["calibrate"].params for option in parameter.opts}  # type: ignore[attr-defined]
     told = {name for row in options for name in re.findall(r"`(-[\w-]+)`", row[0])}
     assert told == {option for option in parameters if option.startswith("-")}
