@@ -213,6 +213,7 @@ class _Training:
                 "training",
                 step=trainer.progress.step,
                 steps=config.steps,
+                warmup=config.schedule.warmup,
                 shape=describe_shape(self._description.shape),
                 tokens_per_step=config.data.batch * config.data.sequence,
             )

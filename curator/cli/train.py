@@ -134,6 +134,12 @@ class TrainingProgress:
         if kind == "training":
             self._steps = cast("int", event["steps"])
             print_note(f"[train] {event['shape']}")
+            warmup = cast("int", event["warmup"])
+            if self._steps <= warmup:
+                print_note(
+                    f"      the learning rate is not reached: its warm-up takes {counted(warmup, 'step')}, "
+                    f"the training {self._steps:,} (schedule.warmup)"
+                )
         elif kind == "tokenizer":
             self._tell_tokenizer(event)
         elif kind == "validation":

@@ -112,8 +112,10 @@ def test_a_tokenizer_is_trained_and_used(run: str, config: Path, tmp_path: Path)
     done = curator("tokenizer", "train", run, "-o", file, "--vocabulary", "380", "--sample", "50kB", "--json")
     assert done.returncode == 0, done.stderr
     assert json_of(done)["vocabulary"] == 380
-    done = curator("train", run, "-o", tmp_path / "model", "-c", config, "--tokenizer", file, "--steps", "1", "--json")
+    command = ("train", run, "-o", tmp_path / "model", "-c", config, "--tokenizer", file, "--json")
+    done = curator(*command, "--steps", "1", "--set", "schedule.warmup=1")
     assert done.returncode == 0, done.stderr
+    assert "the learning rate is not reached: its warm-up takes 1 step, the training 1 (schedule.warmup)" in done.stderr
     assert (tmp_path / "model" / "tokenizer.model").read_bytes() == file.read_bytes()
     assert "is there already" in told(curator("tokenizer", "train", run, "-o", file))
 
