@@ -85,9 +85,10 @@ def linked_nodes(folder: Path, settings: Mapping[str, object]) -> Iterator[Linke
         yield LinkedNodes(names, f"{addresses[0]}:{PORT}", *started)
     finally:
         for process in started:
-            for child in [*descendants(process.pid), psutil.Process(process.pid)]:
+            for child in descendants(process.pid):
                 with contextlib.suppress(psutil.NoSuchProcess):
                     child.kill()
+            process.kill()
             process.wait()
         for name in names:
             _ip("netns", "delete", name)
