@@ -6,10 +6,8 @@ from collections.abc import Mapping
 from typing import cast
 
 from curator.cli.output import print_line, print_table
-from curator.language.tags import short_tag
-from curator.run.funnel import tally_of
+from curator.run.funnel import language_label, tally_of
 from curator.run.tally import (
-    ALL_OTHERS,
     COPIES,
     CREATED,
     ERASED,
@@ -18,7 +16,6 @@ from curator.run.tally import (
     IN,
     KEPT,
     LANGUAGE,
-    OTHERS,
     Tally,
     parse_event,
 )
@@ -82,8 +79,7 @@ def _print_languages(tally: Tally, stages: list[str]) -> None:
         ]
         share = f"{100 * (kept + _numbers(events, HELD)[0]) / came:.1f}%" if came else ""
         tokens = _numbers(events, IN)[1] + _numbers(events, CREATED)[1]
-        told = ALL_OTHERS if name == OTHERS else short_tag(name)
-        rows.append([told, came, tokens, *dropped, kept, share, _numbers(events, COPIES)[0]])
+        rows.append([language_label(name), came, tokens, *dropped, kept, share, _numbers(events, COPIES)[0]])
     print_table(["lang", "documents", "tokens", *dropping, "kept", "share", "copies"], rows)
     if len(names) > LANGUAGES_SHOWN:
         print_line(f"and {len(names) - LANGUAGES_SHOWN} more languages (all are in the report)")

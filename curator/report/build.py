@@ -33,7 +33,7 @@ from curator.report.model import (
 from curator.report.thresholds import describe_overlay, thresholds
 from curator.run.directory import RunDirectory
 from curator.run.failures import failures_of
-from curator.run.funnel import tally_of
+from curator.run.funnel import language_label, tally_of
 from curator.run.journal import CRASH_SENTENCE, is_crash
 from curator.run.store import put
 from curator.run.tally import (
@@ -179,7 +179,7 @@ def _by_size(tally: Tally, dimension: str) -> list[str]:
 
 
 def _row(tally: Tally, dimension: str, name: str, coverage: Mapping[str, Mapping[str, str]]) -> Row:
-    from curator.language.tags import display_name, is_valid, short_tag
+    from curator.language.tags import display_name, is_valid
 
     is_language = dimension == LANGUAGE
     events = tally.events(dimension, name)
@@ -190,7 +190,7 @@ def _row(tally: Tally, dimension: str, name: str, coverage: Mapping[str, Mapping
             dropped[verdict[0]] = dropped.get(verdict[0], 0) + found[0]
     came, kept = events.get(IN, (0, 0, 0)), events.get(KEPT, (0, 0, 0))
     return Row(
-        tag=ALL_OTHERS if name == OTHERS else short_tag(name) if is_language else name,
+        tag=language_label(name) if is_language else name,
         name=display_name(name) if is_language and is_valid(name) else "",
         documents_in=came[0],
         tokens_in=came[1],

@@ -32,7 +32,7 @@ from curator.run.events import Event, EventLog, iterate_events
 from curator.run.examples import mask_text
 from curator.run.failures import count_failures
 from curator.run.fields import describe_absent_fields
-from curator.run.funnel import event_counts, language_counts
+from curator.run.funnel import event_counts, language_counts, rows_without_files
 from curator.run.manifest import FORMAT, Manifest, dump_manifest, load_manifest, parse_manifest, run_name
 from curator.run.memory import STORAGE_BYTES, worker_bytes, workers_within
 from curator.run.notes import merge_notes
@@ -58,7 +58,6 @@ from curator.run.pipeline import Pipeline
 from curator.run.repeated import find_repeated_ids
 from curator.run.states import load_state, write_state
 from curator.run.store import Commit, Outputs, committed, hand_over, make_folder, publish, put
-from curator.run.tally import FILE
 from curator.run.verify import unbalanced, verify
 from curator.storage.path import AnyPath, as_path, is_url
 from curator.storage.refused import storage_error
@@ -513,8 +512,8 @@ class _Driver:
         data = dump_manifest(manifest)
         from curator.report.build import write_report
 
-        # As it will be read: `curator report` writes the same bytes again. Of a million files it shows none.
-        shown = {**manifest, "input": [], "funnel": [row for row in self.tally.rows() if row[0] != FILE]}
+        # As it will be read: `curator report` writes the same bytes again. It shows no single file.
+        shown = {**manifest, "input": [], "funnel": rows_without_files(manifest)}
         write_report(self.directory, parse_manifest(dump_manifest(shown)))
         put(self.directory.manifest, data)
         if not self.request.keep_work:

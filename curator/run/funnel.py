@@ -5,12 +5,23 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import cast
 
-from curator.run.tally import ALL, FILE, LANGUAGE, Tally
+from curator.language.tags import short_tag
+from curator.run.tally import ALL, ALL_OTHERS, FILE, LANGUAGE, OTHERS, Tally
+
+
+def rows_without_files(manifest: Mapping[str, object]) -> list[list[object]]:
+    """The rows of a manifest's funnel, without those of each file, of which there may be a million."""
+    return [row for row in cast("list[list[object]]", manifest["funnel"]) if row[0] != FILE]
 
 
 def tally_of(manifest: Mapping[str, object]) -> Tally:
     """The funnel of a manifest, without what it says of each file."""
-    return Tally(row for row in cast("list[list[object]]", manifest["funnel"]) if row[0] != FILE)
+    return Tally(rows_without_files(manifest))
+
+
+def language_label(name: str) -> str:
+    """What tables call a name of the funnel's languages."""
+    return ALL_OTHERS if name == OTHERS else short_tag(name)
 
 
 def funnel_json(manifest: Mapping[str, object]) -> dict[str, object]:
