@@ -1,7 +1,7 @@
 """How a stage that relates documents grows with the corpus: what it declares for `curator plan`.
 
 A stage names its exchanges, what a single process holds, the limits of its numbers, and the work that grows faster than
-the corpus, each as a function of `Quantities`. Nothing here runs in a run.
+the corpus, each as a function of `Quantities`. A run takes from here the format of its rows alone.
 """
 
 from __future__ import annotations
@@ -11,6 +11,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
+PARTITION_BYTES = 32_000_000
+"""What a partition of an exchange holds on average."""
+
+WORD_BYTES = 8
+
 Where = Literal["driver", "one task", "every task", "tasks"]
 
 
@@ -18,7 +23,8 @@ Where = Literal["driver", "one task", "every task", "tasks"]
 class Quantities:
     """A corpus in numbers. `parts` are the splits of the input, `id_bytes` the mean bytes of an id. `facts` are what
     stages count (`dedup.exact`), `partitions` those of each exchange, `constants` measured costs by name (seconds or
-    bytes of one operation)."""
+    bytes of one operation), `emitted` the bytes that were measured to be sent, by step (`relate-substrings/meet/emit`).
+    """
 
     text_bytes: float
     documents: float
@@ -27,6 +33,7 @@ class Quantities:
     facts: Mapping[str, float] = field(default_factory=dict)
     partitions: Mapping[str, float] = field(default_factory=dict)
     constants: Mapping[str, float] = field(default_factory=dict)
+    emitted: Mapping[str, float] = field(default_factory=dict)
 
     def fact(self, name: str) -> float:
         """What a stage counts in this corpus, 0 where it was not measured."""
@@ -45,22 +52,46 @@ Measure = Callable[[Quantities], float]
 
 
 @dataclass(frozen=True)
-class Exchange:
-    """One exchange: the bytes of a row, how many rows there are, how many tasks emit them, and the bytes that a
-    partition is made for. `expected_rows` is what partitions are counted by where that is more than there will be."""
+class RowFormat:
+    """The rows of an exchange: its name, and of how many 64-bit words each is, the first of them the key."""
 
     name: str
-    row_bytes: int
+    words: int
+    least_partitions: int = 2
+
+    @property
+    def row_bytes(self) -> int:
+        """Bytes of a row."""
+        return self.words * WORD_BYTES
+
+    def partitions(self, rows: float) -> int:
+        """Into how many partitions so many rows go."""
+        return max(self.least_partitions, math.ceil(rows * self.row_bytes / PARTITION_BYTES))
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """One exchange: the format of its rows, how many there are, and how many tasks emit them. `expected_rows` is what
+    partitions are counted by where that is more than there will be."""
+
+    format: RowFormat
     rows: Measure
     sources: Measure
-    partition_bytes: int
-    least_partitions: int = 1
     expected_rows: Measure | None = None
+
+    @property
+    def name(self) -> str:
+        """The name of the exchange."""
+        return self.format.name
+
+    @property
+    def row_bytes(self) -> int:
+        """Bytes of a row."""
+        return self.format.row_bytes
 
     def partitions(self, quantities: Quantities) -> float:
         """How many partitions there are."""
-        rows = (self.expected_rows or self.rows)(quantities)
-        return max(self.least_partitions, math.ceil(rows * self.row_bytes / self.partition_bytes))
+        return self.format.partitions((self.expected_rows or self.rows)(quantities))
 
 
 @dataclass(frozen=True)

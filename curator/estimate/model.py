@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from curator.estimate.exchange import exchange_work, record_bytes
@@ -20,7 +20,7 @@ from curator.plan import Phase
 from curator.run.driver import MAX_SPLIT_BYTES, MIN_SPLIT_BYTES, SPLITS_WANTED
 from curator.run.phases.inputs import LEAST_WEIGHT
 from curator.run.pipeline import AnyStage, Pipeline
-from curator.run.repeated import GROUP_ROWS, PARTITION_ROWS
+from curator.run.repeated import GROUP_ROWS, IDS
 from curator.scaling import Exchange, Quantities, Scaling, Work
 
 HOUR = 3600.0
@@ -29,14 +29,10 @@ FILE_TASK_S = 0.0003
 FILE_DRIVER_S = 0.0001
 """CPU seconds of opening a file, of a task and of the driver (`benchmarks/small_files.py`, decision 53)."""
 
-IDS_ROW_BYTES = 16
-
-IDS = Exchange(
-    "ids",
-    IDS_ROW_BYTES,
+ID_EXCHANGE = Exchange(
+    IDS,
     lambda given: given.documents,
     lambda given: min(given.parts, math.ceil(given.documents / GROUP_ROWS)),
-    PARTITION_ROWS * IDS_ROW_BYTES,
 )
 """The exchange that finds repeated ids (`curator.run.repeated`)."""
 
@@ -88,7 +84,7 @@ class Question:
     @cached_property
     def exchanges(self) -> tuple[Exchange, ...]:
         """All exchanges of a run."""
-        return (IDS, *(exchange for _, scaling in self.scalings for exchange in scaling.exchanges))
+        return (ID_EXCHANGE, *(exchange for _, scaling in self.scalings for exchange in scaling.exchanges))
 
 
 def quantities_of(question: Question, corpus: CorpusSize | None = None) -> Quantities:
@@ -100,6 +96,8 @@ def quantities_of(question: Question, corpus: CorpusSize | None = None) -> Quant
     quantities = Quantities(
         corpus.text_bytes, corpus.documents, parts_of(corpus), corpus.id_bytes, facts, {}, rates.constants
     )
+    sent = {step: _at(rate, quantities) for step, rate in rates.work.items() if step.endswith("/emit")}
+    quantities = replace(quantities, emitted=sent)
     for exchange in question.exchanges:
         quantities = quantities.with_partitions(exchange.name, exchange.partitions(quantities))
     return quantities
@@ -227,7 +225,7 @@ def _exchange_factor(question: Question, given: Quantities, step: str) -> float:
 
 def _scaling(question: Question, phase: Phase) -> Scaling:
     if phase.kind == "read":
-        return Scaling(exchanges=(IDS,))
+        return Scaling(exchanges=(ID_EXCHANGE,))
     if phase.kind == "relate":
         return next(scaling for stage, scaling in question.scalings if stage.name == phase.stages[0])
     return Scaling()

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from curator.engine.executor import Emit, Executor, Handle, InputT, Task
 from curator.run.part import Part
 from curator.run.store import Commit, Outputs
+from curator.scaling import RowFormat
 from curator.storage.path import AnyPath
 
 if TYPE_CHECKING:
@@ -42,10 +43,10 @@ class Corpus:
         return self.executor.map(self.folder / name, task, inputs)
 
     def exchange(
-        self, name: str, emit: Emit[InputT], handle: Handle, inputs: Iterable[InputT], partitions: int
+        self, rows: RowFormat, emit: Emit[InputT], handle: Handle, inputs: Iterable[InputT], expected: int
     ) -> list[Commit]:
-        """Bring rows with equal keys together; see `Executor.exchange`."""
-        return self.executor.exchange(self.folder / name, emit, handle, inputs, partitions)
+        """Bring rows with equal keys together, of which about so many are expected; see `Executor.exchange`."""
+        return self.executor.exchange(self.folder / rows.name, emit, handle, inputs, rows.partitions(expected))
 
     def once(self, name: str, function: Callable[[Path], Mapping[str, object]]) -> Commit:
         """Run one task that needs all that came before it; `function` gets the path of the file that it writes."""

@@ -19,6 +19,7 @@ from curator.engine.executor import Task
 from curator.run.corpus import Corpus
 from curator.run.part import Part, read_table, write_table
 from curator.run.store import Commit, Outputs
+from curator.scaling import Exchange, Need, RowFormat, Scaling, Work
 from curator.storage.spool import local_file
 
 if TYPE_CHECKING:
@@ -109,6 +110,28 @@ class Answers:
                 pieces.append(flat.reshape(-1, self.width))
         rows = np.concatenate(pieces)
         return rows.take(np.argsort(rows[:, 0], kind="stable"), axis=0)
+
+
+def scaling_with_answers(stage: str, rows: RowFormat, documents: int) -> Scaling:
+    """What a stage declares whose one exchange answers to the parts: its rows follow from the text, so they are as many
+    as were measured. It can number so many documents."""
+    step = f"relate-{stage}/{rows.name}/emit"
+    exchange = Exchange(rows, lambda given: given.emitted.get(step, 0.0) / rows.row_bytes, lambda given: given.parts)
+    numbered = Need(
+        f"documents that {stage} numbers",
+        "a row of its exchange has so many bits for a document (relate.py of the stage)",
+        "every task",
+        "documents",
+        lambda given: given.documents,
+        documents,
+    )
+    opened = Work(
+        f"opening answers of {rows.name}",
+        "each part looks into the answers of every partition (relation.Answers)",
+        "tasks",
+        lambda given: given.constant("open_s") * given.partitions[rows.name] * given.parts,
+    )
+    return Scaling((exchange,), (numbered,), (opened,))
 
 
 def write_ids(part: Part, outputs: Outputs) -> None:

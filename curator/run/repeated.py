@@ -14,9 +14,10 @@ from curator.kernel import kernel
 from curator.run.corpus import Corpus
 from curator.run.part import Part
 from curator.run.store import Outputs
+from curator.scaling import RowFormat
 from curator.text.fold import HASH_START, finish, mix
 
-PARTITION_ROWS = 2_000_000
+IDS = RowFormat("ids", 2, least_partitions=1)
 GROUP_ROWS = 200_000
 """Documents whose ids one task hashes, or a few more: a task costs more than the ids of one part."""
 
@@ -43,8 +44,7 @@ class PartGroup:
 
 def find_repeated_ids(corpus: Corpus) -> Repeated:
     """Count the ids that repeat, through the exchange: 16 bytes a document."""
-    partitions = max(1, -(-corpus.rows // PARTITION_ROWS))
-    commits = corpus.exchange("ids", _emit_ids, _count_repeats, group_parts(corpus.parts), partitions)
+    commits = corpus.exchange(IDS, _emit_ids, _count_repeats, group_parts(corpus.parts), corpus.rows)
     documents = sum(commit.integer("repeats") for commit in commits)
     rows = [commit.integer("first") for commit in commits if commit.integer("repeats")]
     return Repeated(documents, _id_of(corpus, min(rows)) if rows else None)

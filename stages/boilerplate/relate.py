@@ -26,6 +26,7 @@ from curator.document import Batch
 from curator.engine.merge import whole_keys
 from curator.errors import UserError
 from curator.kernel import kernel
+from curator.packing import Packing
 from curator.run.corpus import Corpus
 from curator.run.part import WITHOUT_TEXT, Part, write_table
 from curator.run.relation import (
@@ -40,6 +41,7 @@ from curator.run.relation import (
     write_ids,
 )
 from curator.run.store import Commit, Outputs
+from curator.scaling import RowFormat
 from curator.storage.spool import local_file
 from curator.thresholds import thresholds_of
 from curator.verdict import round_score
@@ -48,16 +50,11 @@ from stages.boilerplate.lines import Lines, find_lines, mark_boilerplate, source
 if TYPE_CHECKING:
     from stages.boilerplate.stage import BoilerplateParameters
 
-PARTITION_BYTES = 32_000_000
-"""What a partition of the exchange holds on average."""
-
-MAX_PART_DOCUMENTS = (1 << 24) - 1
-_COUNT_BITS = np.uint64(24)
-"""A row of the exchange packs the first document (40 bits) and the number of documents of a part (24 bits)."""
-_COUNT_MASK = np.uint64((1 << 24) - 1)
+COUNT = Packing(row=40, count=24)
+"""The first document of a part that has a key, and how many of its documents have it."""
+KEYS = RowFormat("counts", 3)
 _ODD = np.uint64(1)
 _NEVER = 1 << 62
-_WIDTH = 3
 _ANSWER_WIDTH = 4
 
 SPAN = pa.struct(
@@ -82,18 +79,17 @@ def find_boilerplate(corpus: Corpus, parameters: BoilerplateParameters) -> Path:
     """The relation of documents to their boilerplate (see `Stage.relate`). UserError when one part has more documents
     than a row can count."""
     most = max((part.rows for part in corpus.parts), default=0)
-    if most > MAX_PART_DOCUMENTS:
+    if most >= COUNT.limit("count"):
         raise UserError(
-            f"{most:,} documents were read together, and lines are counted in {MAX_PART_DOCUMENTS:,} at most",
+            f"{most:,} documents were read together, and lines are counted in {COUNT.limit('count') - 1:,} at most",
             stage="boilerplate",
             hint="write the Parquet files again with fewer rows in a row group",
         )
-    read = read_rows(corpus, "lines", lambda query: _ReadLines(parameters, query), _WIDTH)
+    read = read_rows(corpus, "lines", lambda query: _ReadLines(parameters, query), KEYS.words)
     rows = sum(commit.integer("keys") for commit in read)
     handle = _Answer(_least(parameters), tuple(part.first_row for part in corpus.parts))
     counted = [_Counted(commit) for commit in read]
-    partitions = max(2, -(-rows * _WIDTH * 8 // PARTITION_BYTES))
-    counts = Answers.of(corpus.exchange("counts", _emit, handle, counted, partitions), _ANSWER_WIDTH)
+    counts = Answers.of(corpus.exchange(KEYS, _emit, handle, counted, rows), _ANSWER_WIDTH)
     task = _FindRuns(parameters, counts, Ids.of(read, corpus.parts), read[0].folder if read else "")
     runs = corpus.map("runs", task, asked_places(corpus))
     return corpus.once("relation", partial(join_relations, tuple(runs), RELATION_SCHEMA)).path("arrow")
@@ -169,21 +165,20 @@ def _load(path: Path) -> tuple[NDArray[np.int64], Lines]:
 
 
 def _count_rows(lines: Lines, texts: list[NDArray[np.int64]], first_row: int) -> NDArray[np.uint64]:
-    """In how many documents of the part each line and pair stands: uint64[keys, 3], see _COUNT_BITS."""
+    """In how many documents of the part each line and pair stands: uint64[keys, 3], the last column a COUNT."""
     every = np.concatenate([np.zeros(0, dtype=np.int64), *texts]) + first_row
-    rows = np.repeat(every.astype(np.uint64), np.diff(lines.offsets))
-    most = 2 * len(rows)
-    counted, last = np.empty((most, _WIDTH), dtype=np.uint64), np.empty(most, dtype=np.uint64)
+    ones = COUNT.pack(row=np.repeat(every, np.diff(lines.offsets)), count=1)
+    most = 2 * len(ones)
+    counted, last = np.empty((most, KEYS.words), dtype=np.uint64), np.empty(most, dtype=np.uint64)
     table = np.full(1 << max(4, (2 * most).bit_length()), -1, dtype=np.int32)
-    return counted[: _count_documents(lines.own, lines.pair, rows, table, last, counted)]
+    return counted[: _count_documents(lines.own, lines.pair, ones, table, last, counted)]
 
 
 def _total_rows(totals: Mapping[str, int], first_row: int) -> NDArray[np.uint64]:
     """How many documents of each source group the part has, under keys whose first word is even."""
-    rows = np.empty((len(totals), _WIDTH), dtype=np.uint64)
+    rows = np.empty((len(totals), KEYS.words), dtype=np.uint64)
     rows[:, :2] = _total_keys(list(totals))
-    rows[:, 2] = np.uint64(first_row) << _COUNT_BITS
-    rows[:, 2] |= np.array(list(totals.values()), dtype=np.uint64)
+    rows[:, 2] = COUNT.pack(row=first_row, count=list(totals.values()))
     return rows
 
 
@@ -197,15 +192,16 @@ def _total_keys(groups: Sequence[str]) -> NDArray[np.uint64]:
 def _count_documents(
     own: NDArray[np.uint64],
     pair: NDArray[np.uint64],
-    rows: NDArray[np.uint64],
+    ones: NDArray[np.uint64],
     table: NDArray[np.int32],
     last: NDArray[np.uint64],
     counted: NDArray[np.uint64],
 ) -> int:
-    # `table` has the place of each key in `counted`, found by its first word (a hash); `rows` ascend.
+    # `table` has the place of each key in `counted`, found by its first word (a hash); `ones` has for each line
+    # the COUNT of its document alone, and ascends.
     count = 0
     mask = np.uint64(table.size - 1)
-    for line in range(rows.size):
+    for line in range(ones.size):
         for keys in (own, pair):
             low, high = keys[line, 0], keys[line, 1]
             if low == 0:
@@ -217,13 +213,13 @@ def _count_documents(
                     table[slot] = count
                     counted[count, 0] = low
                     counted[count, 1] = high
-                    counted[count, 2] = rows[line] << _COUNT_BITS | _ODD
-                    last[count] = rows[line]
+                    counted[count, 2] = ones[line]
+                    last[count] = ones[line]
                     count += 1
                     break
                 if counted[place, 0] == low and counted[place, 1] == high:
-                    if last[place] != rows[line]:
-                        last[place] = rows[line]
+                    if last[place] != ones[line]:
+                        last[place] = ones[line]
                         counted[place, 2] += _ODD
                     break
                 slot = (slot + _ODD) & mask
@@ -242,7 +238,7 @@ class _Counted:
 
 
 def _emit(item: _Counted) -> NDArray[np.uint64]:
-    return load_rows(item.commit, _WIDTH)
+    return load_rows(item.commit, KEYS.words)
 
 
 @dataclass(frozen=True)
@@ -268,14 +264,15 @@ class _Answer:
         begins = np.ones(len(rows), dtype=np.bool_)
         begins[1:] = (rows[1:, 0] != rows[:-1, 0]) | (rows[1:, 1] != rows[:-1, 1])
         starts = np.flatnonzero(begins)
-        documents = np.add.reduceat(rows[:, 2] & _COUNT_MASK, starts)
-        first = rows[starts, 2] >> _COUNT_BITS
+        row = COUNT.unpack(rows[:, 2], "row")
+        documents, first = np.add.reduceat(COUNT.unpack(rows[:, 2], "count"), starts), row[starts]
         is_total = rows[starts, 0] & _ODD == 0
         group = np.cumsum(begins) - 1
-        wanted = np.flatnonzero((is_total | (documents >= np.uint64(self.least)))[group])
-        rows, group = rows[wanted], group[wanted]
-        parts = np.searchsorted(self.first_rows, (rows[:, 2] >> _COUNT_BITS).astype(np.int64), side="right") - 1
-        return parts, np.column_stack([rows[:, :2], documents[group], first[group]])
+        wanted = np.flatnonzero((is_total | (documents >= self.least))[group])
+        group = group[wanted]
+        parts = np.searchsorted(self.first_rows, row[wanted], side="right") - 1
+        found = np.column_stack([documents[group], first[group]]).astype(np.uint64)
+        return parts, np.column_stack([rows[wanted, :2], found])
 
 
 @dataclass(frozen=True)

@@ -19,12 +19,14 @@ from pydantic import Field
 
 from curator.document import Batch
 from curator.run.corpus import Corpus
+from curator.run.relation import scaling_with_answers
+from curator.scaling import Scaling
 from curator.stage import Column, Columns, Parameters, Stage, State
 from curator.text.spans import cut_spans, settle_spans, span_points
 from curator.thresholds import ListLanguage
 from curator.verdict import Spans, VerdictBuilder, Verdicts
 from stages.boilerplate.lines import Measure
-from stages.boilerplate.relate import SPAN, find_boilerplate
+from stages.boilerplate.relate import COUNT, KEYS, SPAN, find_boilerplate
 
 LINES, EMPTY = "boilerplate.lines", "boilerplate.empty"
 
@@ -80,6 +82,10 @@ class Boilerplate(Stage[BoilerplateParameters]):
     def relate(self, corpus: Corpus) -> Path:
         """Find the boilerplate of each document."""
         return find_boilerplate(corpus, self.parameters)
+
+    def scaling(self) -> Scaling:
+        """See `Stage.scaling`."""
+        return scaling_with_answers(self.name, KEYS, COUNT.limit("row"))
 
     def score(self, batch: Batch, columns: Columns, state: State) -> Columns:
         """Units in boilerplate."""

@@ -30,6 +30,7 @@ from curator.keys import mix64
 from curator.run.corpus import Corpus
 from curator.run.part import Part
 from curator.run.store import Commit, Outputs
+from curator.scaling import RowFormat
 from curator.stage import Left
 from stages.dedup.exact import hashes_of
 from stages.dedup.header import FOLDER, HEADER, File, Header, Scheme, dump_header
@@ -37,9 +38,6 @@ from stages.dedup.index import MAX_DOCUMENTS
 from stages.dedup.minhash import Ragged, band_keys, shingle_hashes, shingle_sets
 from stages.dedup.near import signatures_of
 from stages.dedup.relate import EXACT_COLUMN, URL_COLUMN
-
-PARTITION_BYTES = 32_000_000
-"""What a partition of a table holds on average."""
 
 _CHUNK_BYTES = 1 << 24
 _CHUNK_ROWS = 16_384
@@ -84,8 +82,7 @@ def _make_table(corpus: Corpus, table: str, scheme: Scheme, pieces: Sequence[Com
     """The pieces of a table of so many rows."""
     begins = np.cumsum([0, *(piece.integer("rows") for piece in pieces)])[:-1].tolist()
     placed = [_Piece(piece, begin) for piece, begin in zip(pieces, begins, strict=True)]
-    partitions = max(2, -(-rows * 16 // PARTITION_BYTES))
-    return tuple(corpus.exchange(table, _EmitTable(table, scheme), _handle_table, placed, partitions))
+    return tuple(corpus.exchange(RowFormat(table, 2), _EmitTable(table, scheme), _handle_table, placed, rows))
 
 
 @dataclass(frozen=True)

@@ -16,11 +16,13 @@ from numpy.typing import NDArray
 from curator.run.corpus import Corpus
 from curator.run.part import Part
 from curator.run.store import Commit, Outputs
+from curator.scaling import RowFormat
 from curator.storage.spool import local_file
 from stages.dedup.files import append_rows, load_rows
 from stages.dedup.orders import Ranked, rows_of
 
 HASH_WORDS = 2
+URLS, TEXTS = RowFormat("url", HASH_WORDS + 1), RowFormat("exact", HASH_WORDS + 1)
 
 
 @dataclass(frozen=True)
@@ -64,11 +66,11 @@ class Question:
 
 
 def find_same(
-    corpus: Corpus, name: str, column: str, ranked: Sequence[Ranked], gone: Gone, question: Question, partitions: int
+    corpus: Corpus, rows: RowFormat, column: str, ranked: Sequence[Ranked], gone: Gone, question: Question
 ) -> tuple[str, int]:
     """The documents whose hash in `column` an earlier one has: a file as `Gone` takes it, and the rows exchanged."""
-    commits = corpus.exchange(name, _Emit(column, gone, question), _first_of_each, ranked, partitions)
-    written = corpus.once(f"{name}-same", partial(_write, tuple(commits)))
+    commits = corpus.exchange(rows, _Emit(column, gone, question), _first_of_each, ranked, corpus.rows)
+    written = corpus.once(f"{rows.name}-same", partial(_write, tuple(commits)))
     return written.place("arrow"), sum(commit.integer("rows") for commit in commits)
 
 

@@ -37,9 +37,9 @@ _YEAR_OR_MONTH = re.compile(r"[0-9]{4}(?:-[0-9]{2})?")
 """Dates of reduced precision (ISO 8601-1:2019, 5.2.2.2): a year, or a month of one."""
 
 
-def rank_of_length(tokens: NDArray[np.int64]) -> NDArray[np.uint64]:
-    """The longest first, up to LAST_RANK tokens: uint64[rows]."""
-    return (LAST_RANK - np.minimum(tokens, LAST_RANK)).astype(np.uint64)
+def rank_of_length(tokens: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The longest first, up to LAST_RANK tokens: int64[rows]."""
+    return LAST_RANK - np.minimum(tokens, LAST_RANK)
 
 
 def rank_of_field(metadata: pa.StringArray, name: str, keeper: Keeper) -> NDArray[np.int64]:

@@ -9,12 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from curator.kernel import kernel
-from stages.dedup.orders import ROW_BITS
+from stages.dedup.orders import ORDER
 
 PAIRS_TOGETHER = 1 << 20
 """Candidate pairs that are given at a time, about."""
 
-_ROW_MASK = np.uint64((1 << ROW_BITS) - 1)
+_ROW_MASK = np.uint64(ORDER.limit("row") - 1)
 _KEY, _SEEN, _CUT, _BEYOND = range(4)
 _PENDING, _KEEPER = range(2)
 _NOTHING, _STAYS = -2.0, -1.0

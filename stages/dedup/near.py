@@ -26,6 +26,7 @@ from curator.keys import child_keys
 from curator.run.corpus import Corpus, part_of
 from curator.run.part import Part
 from curator.run.store import Commit, Outputs
+from curator.scaling import PARTITION_BYTES, RowFormat
 from curator.storage.spool import local_file
 from curator.verdict import round_score
 from stages.dedup.exact import Gone, Question
@@ -47,8 +48,7 @@ if TYPE_CHECKING:
 
 SIGNATURE_COLUMN = "dedup.signature"
 
-PARTITION_BYTES = 32_000_000
-"""What a partition of the exchange holds on average."""
+BANDS, PAIRS = RowFormat("bands", 2), RowFormat("verify", 2)
 
 VERIFIED_TOGETHER = 16_384
 """Pairs whose signatures are read at a time: 32 MB."""
@@ -81,12 +81,11 @@ def find_near(
     """The pairs of documents that are left whose Jaccard similarity is at least the threshold."""
     bands, rows_per_band = bands_of(parameters)
     emit = _EmitBands(gone, question, bands, rows_per_band)
-    partitions = max(2, -(-corpus.rows * bands * 16 // PARTITION_BYTES))
-    found = corpus.exchange("bands", emit, _Pair(parameters.bucket_representatives), ranked, partitions)
+    found = corpus.exchange(BANDS, emit, _Pair(parameters.bucket_representatives), ranked, corpus.rows * bands)
     candidates = sum(commit.integer("pairs") for commit in found)
     verify = _Verify(corpus.parts, parameters.threshold, parameters.verify_band)
     groups = [group for commit in found for group in _groups(commit, "pairs", 2)]
-    verified = corpus.exchange("verify", _emit_pairs, verify, groups, max(2, -(-candidates * 16 // PARTITION_BYTES)))
+    verified = corpus.exchange(PAIRS, _emit_pairs, verify, groups, candidates)
     needed = corpus.once("needed", partial(_write_needed, verified))
     extract = _ExtractSets(parameters.shingle_units, needed.place("arrow"))
     sets = corpus.map("sets", extract, _needed(corpus, needed.path("arrow")))

@@ -29,10 +29,10 @@ from curator.run.part import Part, write_table
 from curator.run.store import Outputs
 from curator.stage import FACTS
 from curator.storage.spool import local_file
-from stages.dedup.exact import Gone, Question, find_same, hashes_of
+from stages.dedup.exact import TEXTS, URLS, Gone, Question, find_same, hashes_of
 from stages.dedup.keep import keep_first
 from stages.dedup.minhash import band_keys
-from stages.dedup.near import PARTITION_BYTES, SIMILAR_WIDTH, Near, bands_of, find_near, signatures_of
+from stages.dedup.near import SIMILAR_WIDTH, Near, bands_of, find_near, signatures_of
 from stages.dedup.orders import Ranked, are_unranked, rows_of
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ def find_same_urls(corpus: Corpus, parameters: DedupParameters, asked: int = 0) 
     if parameters.url_field is None or corpus.has_children:
         return SameUrl(Gone(), 0)
     ranked = [Ranked(part, parameters.keeper) for part in corpus.parts]
-    file, rows = find_same(corpus, URL, URL_COLUMN, ranked, Gone(), Question(), _partitions(corpus))
+    file, rows = find_same(corpus, URLS, URL_COLUMN, ranked, Gone(), Question())
     return SameUrl(Gone((file,)), rows, not rows + asked and any(part.fresh().alive.any() for part in corpus.parts))
 
 
@@ -83,7 +83,7 @@ def find_duplicates(corpus: Corpus, parameters: DedupParameters, same_url: SameU
     of texts."""
     ranked = [Ranked(part, parameters.keeper) for part in corpus.parts]
     question = Question(_ask(corpus, ranked, parameters) if corpus.has_children else None)
-    file, rows = find_same(corpus, EXACT, EXACT_COLUMN, ranked, same_url.gone, question, _partitions(corpus))
+    file, rows = find_same(corpus, TEXTS, EXACT_COLUMN, ranked, same_url.gone, question)
     near = find_near(corpus, parameters, ranked, same_url.gone.with_file(file), question)
     unranked = _count_unranked(corpus, ranked, parameters)
     keep = _Keep(corpus.parts, same_url, file, near, rows, unranked)
@@ -112,10 +112,6 @@ def _count_unranked(corpus: Corpus, ranked: Sequence[Ranked], parameters: DedupP
     counts = corpus.map("unranked", _CountUnranked(), ranked)
     compared, unranked = (sum(count.integer(name) for count in counts) for name in ("compared", "unranked"))
     return _Unranked(compared, unranked)
-
-
-def _partitions(corpus: Corpus) -> int:
-    return max(2, -(-corpus.rows * 24 // PARTITION_BYTES))
 
 
 def _ask(corpus: Corpus, ranked: Sequence[Ranked], parameters: DedupParameters) -> str:

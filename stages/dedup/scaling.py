@@ -5,16 +5,14 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from curator.scaling import Exchange, Need, Quantities, Scaling, Work
+from curator.scaling import PARTITION_BYTES, Exchange, Need, Quantities, Scaling, Work
+from stages.dedup.exact import TEXTS, URLS
 from stages.dedup.index import MAX_DOCUMENTS
-from stages.dedup.near import PARTITION_BYTES, VERIFIED_TOGETHER, bands_of
-from stages.dedup.orders import ROW_BITS
+from stages.dedup.near import BANDS, PAIRS, VERIFIED_TOGETHER, bands_of
+from stages.dedup.orders import ORDER
 
 if TYPE_CHECKING:
     from stages.dedup.stage import DedupParameters
-
-HASH_ROW_BYTES = 24
-PAIR_BYTES = 16
 
 ARROW_STRING_BYTES = 2**31 - 1
 """Bytes that one Arrow array of type string holds: its offsets are int32 (Arrow columnar format, variable-size binary
@@ -31,18 +29,15 @@ INDEX_BYTES = 32
 def scaling_of(parameters: DedupParameters) -> Scaling:
     """The exchanges, needs and work of deduplication with these parameters."""
     bands, _ = bands_of(parameters)
-    names = ("url", "exact") if parameters.url_field is not None else ("exact",)
-    hashes = [Exchange(name, HASH_ROW_BYTES, _documents, _parts, PARTITION_BYTES, 2) for name in names]
+    formats = (URLS, TEXTS) if parameters.url_field is not None else (TEXTS,)
+    hashes = [Exchange(rows, _documents, _parts) for rows in formats]
     banded = Exchange(
-        "bands",
-        PAIR_BYTES,
+        BANDS,
         lambda given: bands * (given.documents - given.fact("dedup.exact") - given.fact("dedup.url")),
         _parts,
-        PARTITION_BYTES,
-        2,
         lambda given: bands * given.documents,
     )
-    verify = Exchange("verify", PAIR_BYTES, _candidates, _groups, PARTITION_BYTES, 2)
+    verify = Exchange(PAIRS, _candidates, _groups)
     needs = [_SAME, _KEEP, _KEEPER_IDS, _DOUBTFUL, _INDEXES, _VERIFY_PARTS, _ROWS]
     if parameters.index:
         needs.append(Need("index", "rows of an index are 32-bit", "one task", "documents", _documents, MAX_DOCUMENTS))
@@ -77,7 +72,7 @@ def _dropped(given: Quantities) -> float:
 
 def _groups(given: Quantities) -> float:
     """Tasks that emit candidate pairs: one for each PARTITION_BYTES of a partition of bands, and at least one."""
-    return max(given.partitions["bands"], math.ceil(_candidates(given) * PAIR_BYTES / PARTITION_BYTES))
+    return max(given.partitions["bands"], math.ceil(_candidates(given) * PAIRS.row_bytes / PARTITION_BYTES))
 
 
 _SAME = Need(
@@ -126,11 +121,11 @@ _VERIFY_PARTS = Need(
 )
 _ROWS = Need(
     "documents in one run",
-    f"a document's place in keeper order has {ROW_BITS} bits for its row (orders.ROW_BITS)",
+    "a document's place in keeper order has so many bits for its row (orders.ORDER)",
     "every task",
     "documents",
     _documents,
-    1 << ROW_BITS,
+    ORDER.limit("row"),
 )
 _GATHER = Work(
     "opening signatures",

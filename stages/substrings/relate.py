@@ -8,8 +8,8 @@
     match     each part: its places are compared with their representatives, unit by unit, and extended to maximal
               repeats; the units of a document are mapped from the file of its part
 
-A place is a row (35 bits) and a unit (29 bits): as many as a document of 1 GiB can have. A row of the exchange has 16
-bytes; of one anchor a part sends at most `representatives`, so that the anchor of a text that is everywhere fills no
+A place is a document and a unit in it: as many as a document of 1 GiB can have. A row of the exchange has 16 bytes; of
+one anchor a part sends at most `representatives`, so that the anchor of a text that is everywhere fills no
 memory, and each of its places is compared with so many others.
 """
 
@@ -29,6 +29,7 @@ from curator.document import Batch
 from curator.engine.merge import whole_keys
 from curator.errors import UserError
 from curator.kernel import kernel
+from curator.packing import Packing
 from curator.run.corpus import Corpus
 from curator.run.part import Part, write_table
 from curator.run.relation import (
@@ -43,6 +44,7 @@ from curator.run.relation import (
     write_ids,
 )
 from curator.run.store import Commit, Outputs
+from curator.scaling import RowFormat
 from curator.storage.spool import local_file
 from stages.substrings.anchors import Measure, find_anchors, mass_of, unit_values
 from stages.substrings.match import Texts, choose_repeats, extend_matches
@@ -50,15 +52,11 @@ from stages.substrings.match import Texts, choose_repeats, extend_matches
 if TYPE_CHECKING:
     from stages.substrings.stage import SubstringsParameters
 
-PARTITION_BYTES = 32_000_000
-"""What a partition of the exchange holds on average."""
 PAIRS_TOGETHER = 1 << 18
 """Pairs of places that are compared at a time: about 80 bytes each."""
 
-MAX_DOCUMENTS = 1 << 35
-_UNIT_BITS = np.uint64(29)
-_UNIT_MASK = np.uint64((1 << 29) - 1)
-_WIDTH = 2
+PLACE = Packing(row=35, unit=29)
+ANCHORS = RowFormat("meet", 2)
 
 SPAN = pa.struct([("begin", pa.int32()), ("end", pa.int32()), ("keeper", pa.string())])
 """A repeat: units of the document, and the id of the document in which it stood before."""
@@ -69,22 +67,21 @@ RELATION_SCHEMA = pa.schema([pa.field("row", pa.int64(), nullable=False), pa.fie
 def find_repeats(corpus: Corpus, parameters: SubstringsParameters) -> Path:
     """The relation of documents to what they repeat (see `Stage.relate`). UserError when there are more documents than
     a place can number."""
-    if corpus.rows > MAX_DOCUMENTS:
+    if corpus.rows > PLACE.limit("row"):
         raise UserError(
-            f"the corpus has {corpus.rows:,} documents, and repeats are found among {MAX_DOCUMENTS:,} at most",
+            f"the corpus has {corpus.rows:,} documents, and repeats are found among {PLACE.limit('row'):,} at most",
             stage="substrings",
             hint="process the corpus in several runs",
         )
     measure, limit = parameters.measure, parameters.representatives
-    read = read_rows(corpus, "anchors", lambda query: _ReadAnchors(measure, query), _WIDTH)
+    read = read_rows(corpus, "anchors", lambda query: _ReadAnchors(measure, query), ANCHORS.words)
     rows = sum(commit.integer("anchors") for commit in read)
     first_rows = tuple(part.first_row for part in corpus.parts)
-    partitions = max(2, -(-rows * _WIDTH * 8 // PARTITION_BYTES))
     emitted = [_Anchors(commit, limit) for commit in read]
-    met = corpus.exchange("meet", _emit, _Answer(limit, parameters.within, first_rows), emitted, partitions)
+    met = corpus.exchange(ANCHORS, _emit, _Answer(limit, parameters.within, first_rows), emitted, rows)
     folder = read[0].folder if read else ""
     places = [Place(part, number) for number, part in enumerate(corpus.parts)]
-    extracted = corpus.map("extract", _Extract(Answers.of(met, _WIDTH), folder), places)
+    extracted = corpus.map("extract", _Extract(Answers.of(met, ANCHORS.words), folder), places)
     units = Units(extracted[0].folder if extracted else "", tuple(commit.name for commit in extracted), first_rows)
     match = _Match(measure, parameters.within, units, Ids.of(read, corpus.parts))
     matched = corpus.map("match", match, asked_places(corpus))
@@ -100,15 +97,15 @@ class _ReadAnchors:
 
     def __call__(self, part: Part, outputs: Outputs) -> dict[str, object]:
         part = part.fresh()
-        pieces = [np.zeros((0, _WIDTH), dtype=np.uint64)]
+        pieces = [np.zeros((0, ANCHORS.words), dtype=np.uint64)]
         begin = 0
         for documents in part.edited(["text"]):
             end = begin + documents.num_rows
             alive = np.flatnonzero(part.alive[begin:end])
             batch = Batch(documents if len(alive) == documents.num_rows else documents.take(pa.array(alive)))
             keys, texts, units = find_anchors(unit_values(batch.units), batch.units.offsets, self.measure)
-            places = (alive[texts] + begin + part.first_row).astype(np.uint64) << _UNIT_BITS
-            pieces.append(np.column_stack([keys, places | units.astype(np.uint64)]))
+            places = PLACE.pack(row=alive[texts] + begin + part.first_row, unit=units)
+            pieces.append(np.column_stack([keys, places]))
             begin = end
         rows = np.concatenate(pieces)
         if self.query is not None:
@@ -133,7 +130,7 @@ class _Anchors:
 
 
 def _emit(item: _Anchors) -> NDArray[np.uint64]:
-    rows = load_rows(item.commit, _WIDTH)
+    rows = load_rows(item.commit, ANCHORS.words)
     begins = np.ones(len(rows), dtype=np.bool_)
     begins[1:] = rows[1:, 0] != rows[:-1, 0]
     starts = np.flatnonzero(begins)
@@ -151,15 +148,16 @@ class _Answer:
     first_rows: tuple[int, ...]
 
     def __call__(self, partition: int, blocks: Iterator[NDArray[np.uint64]], outputs: Outputs) -> dict[str, object]:
-        asked, answers = [np.zeros(0, dtype=np.int64)], [np.zeros((0, _WIDTH), dtype=np.uint64)]
+        asked, answers = [np.zeros(0, dtype=np.int64)], [np.zeros((0, ANCHORS.words), dtype=np.uint64)]
         for rows in whole_keys(blocks):  # a part has given `limit` places of an anchor at most
             rows = np.ascontiguousarray(rows)
-            parts = np.searchsorted(self.first_rows, _rows_of(rows[:, 1]), side="right") - 1
-            nothing, none = np.zeros((0, _WIDTH), dtype=np.uint64), np.zeros(0, dtype=np.int64)
-            count = _answer(rows, parts, self.limit, self.within, nothing, none)
-            answers.append(np.empty((count, _WIDTH), dtype=np.uint64))
+            documents = _rows_of(rows[:, 1])
+            parts = np.searchsorted(self.first_rows, documents, side="right") - 1
+            nothing, none = np.zeros((0, ANCHORS.words), dtype=np.uint64), np.zeros(0, dtype=np.int64)
+            count = _answer(rows, documents, parts, self.limit, self.within, nothing, none)
+            answers.append(np.empty((count, ANCHORS.words), dtype=np.uint64))
             asked.append(np.empty(count, dtype=np.int64))
-            _answer(rows, parts, self.limit, self.within, answers[-1], asked[-1])
+            _answer(rows, documents, parts, self.limit, self.within, answers[-1], asked[-1])
         every = np.concatenate(asked)
         order = np.argsort(every, kind="stable")
         write_answers(outputs, every[order], np.concatenate(answers).take(order, axis=0))
@@ -169,6 +167,7 @@ class _Answer:
 @kernel
 def _answer(
     rows: NDArray[np.uint64],
+    documents: NDArray[np.int64],
     parts: NDArray[np.int64],
     limit: int,
     within: bool,
@@ -183,7 +182,7 @@ def _answer(
         end = begin + 1
         while end < size and rows[end, 0] == rows[begin, 0]:
             end += 1
-        several = rows[begin, 1] >> _UNIT_BITS != rows[end - 1, 1] >> _UNIT_BITS
+        several = documents[begin] != documents[end - 1]
         if several or (within and end - begin > 1):
             for row in range(begin, end):
                 if row > begin and parts[row] == parts[row - 1]:
@@ -200,11 +199,11 @@ def _answer(
 
 
 def _rows_of(places: NDArray[np.uint64]) -> NDArray[np.int64]:
-    return (places >> _UNIT_BITS).astype(np.int64)
+    return PLACE.unpack(places, "row")
 
 
 def _units_of(places: NDArray[np.uint64]) -> NDArray[np.int64]:
-    return (places & _UNIT_MASK).astype(np.int64)
+    return PLACE.unpack(places, "unit")
 
 
 @dataclass(frozen=True)
@@ -217,7 +216,7 @@ class _Extract:
     def __call__(self, place: Place, outputs: Outputs) -> dict[str, object]:
         part = place.part.fresh()
         answers = self.answers.for_part(place.number)
-        flat = np.fromfile(local_file(f"{self.folder}/{part.name}.rows"), dtype=np.uint64).reshape(-1, _WIDTH)
+        flat = np.fromfile(local_file(f"{self.folder}/{part.name}.rows"), dtype=np.uint64).reshape(-1, ANCHORS.words)
         first = np.searchsorted(answers[:, 0], flat[:, 0], side="left")
         behind = np.searchsorted(answers[:, 0], flat[:, 0], side="right")
         met = np.flatnonzero(behind > first)

@@ -21,12 +21,14 @@ from pydantic import Field
 
 from curator.document import Batch
 from curator.run.corpus import Corpus
+from curator.run.relation import scaling_with_answers
+from curator.scaling import Scaling
 from curator.stage import Column, Columns, Parameters, Stage, State
 from curator.text.spans import span_points
 from curator.verdict import Spans, VerdictBuilder, Verdicts
 from stages.substrings.anchors import Measure, mass_of, unit_values
 from stages.substrings.cut import cut_units, join_spans, unit_bytes
-from stages.substrings.relate import SPAN, find_repeats
+from stages.substrings.relate import ANCHORS, PLACE, SPAN, find_repeats
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -73,6 +75,10 @@ class Substrings(Stage[SubstringsParameters]):
     def relate(self, corpus: Corpus) -> Path:
         """Find the repeats of each document."""
         return find_repeats(corpus, self.parameters)
+
+    def scaling(self) -> Scaling:
+        """See `Stage.scaling`."""
+        return scaling_with_answers(self.name, ANCHORS, PLACE.limit("row"))
 
     def score(self, batch: Batch, columns: Columns, state: State) -> Columns:
         """Units in repeats."""

@@ -24,7 +24,7 @@ from curator.run.part import Part
 from curator.stage import Parameters, Stage
 from curator.text.segment import UNSPACED, segment
 from stages.boilerplate.lines import Measure, find_lines, mark_boilerplate
-from stages.boilerplate.relate import MAX_PART_DOCUMENTS, find_boilerplate
+from stages.boilerplate.relate import COUNT, find_boilerplate
 from stages.boilerplate.stage import Boilerplate, BoilerplateParameters
 from tests.relating import relate
 from tests.runs import recipe_text, rows, run_stages, write_jsonl
@@ -295,6 +295,6 @@ def test_unknown_actions_are_refused() -> None:
 
 
 def test_more_documents_in_a_part_than_a_row_can_count_are_refused(tmp_path: Path) -> None:
-    parts = (Part(str(tmp_path), "a", MAX_PART_DOCUMENTS + 1, 0),)
+    parts = (Part(str(tmp_path), "a", COUNT.limit("count"), 0),)
     with pytest.raises(UserError, match="16,777,216 documents"):
         find_boilerplate(Corpus(parts, LocalExecutor(1), tmp_path), BoilerplateParameters())

@@ -241,9 +241,8 @@ def test_partitions_and_what_is_held_at_a_time_change_no_byte(tmp_path: Path, mo
     a, b = (write_jsonl(tmp_path / f"{number}.jsonl", dump) for number, dump in enumerate(dumps))
     run_dedup([a], tmp_path / "0" / "a")
     run_dedup([b], tmp_path / "0" / "b", tmp_path / "0" / "a")
-    monkeypatch.setattr(build, "PARTITION_BYTES", 100)
     monkeypatch.setattr(build, "_CHUNK_BYTES", 50)
-    monkeypatch.setattr("stages.dedup.relate.PARTITION_BYTES", 200)
+    monkeypatch.setattr("curator.scaling.PARTITION_BYTES", 100)
     run_dedup([a], tmp_path / "1" / "a")
     run_dedup([b], tmp_path / "1" / "b", tmp_path / "1" / "a")
     for name in ("a", "b"):

@@ -130,7 +130,7 @@ def test_an_index_may_lie_anywhere_and_alone(two: Path, tmp_path: Path) -> None:
 def test_partitions_and_what_is_held_at_a_time_change_no_byte(
     two: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(build, "PARTITION_BYTES", 3_000)
+    monkeypatch.setattr("curator.scaling.PARTITION_BYTES", 3_000)
     monkeypatch.setattr(build, "_CHUNK_ROWS", 7)
     monkeypatch.setattr(build, "_CHUNK_BYTES", 1_000)
     monkeypatch.setattr(against, "_PAIRS", 11)

@@ -235,7 +235,7 @@ def test_the_answer_does_not_depend_on_partitions_or_blocks(tmp_path: Path, monk
     file = write_jsonl(tmp_path / "in.jsonl", make_texts(400, seed=9))
     outcome = run_stages([file], tmp_path / "a", "dedup", language="off")
     monkeypatch.setattr("stages.dedup.near.PARTITION_BYTES", 4096)
-    monkeypatch.setattr("stages.dedup.relate.PARTITION_BYTES", 4096)
+    monkeypatch.setattr("curator.scaling.PARTITION_BYTES", 4096)
     monkeypatch.setattr("stages.dedup.relate.KEEP_ROWS", 16)
     monkeypatch.setattr("stages.dedup.near.SET_BYTES", 1000)
     monkeypatch.setattr("stages.dedup.keep.PAIRS_TOGETHER", 8)

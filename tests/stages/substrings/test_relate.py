@@ -20,7 +20,7 @@ from curator.run.part import Part
 from curator.stage import Parameters, Stage
 from curator.text.segment import segment
 from stages.substrings.anchors import Measure, unit_values
-from stages.substrings.relate import MAX_DOCUMENTS, find_repeats
+from stages.substrings.relate import PLACE, find_repeats
 from stages.substrings.stage import Substrings, SubstringsParameters
 from tests.relating import relate
 
@@ -157,6 +157,7 @@ def test_an_anchor_that_many_documents_have_is_compared_with_as_many_as_the_reci
 
 
 def test_more_documents_than_a_place_can_number_are_refused(tmp_path: Path) -> None:
-    parts = (Part(str(tmp_path), "a", MAX_DOCUMENTS - 1, 0), Part(str(tmp_path), "b", 2, MAX_DOCUMENTS - 1))
+    most = PLACE.limit("row")
+    parts = (Part(str(tmp_path), "a", most - 1, 0), Part(str(tmp_path), "b", 2, most - 1))
     with pytest.raises(UserError, match="34,359,738,369 documents"):
         find_repeats(Corpus(parts, LocalExecutor(1), tmp_path), SubstringsParameters())

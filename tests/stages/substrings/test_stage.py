@@ -10,7 +10,6 @@ from typing import cast
 import numpy as np
 import pytest
 
-import stages.boilerplate.relate
 import stages.substrings.relate
 from curator.explain import explain
 from curator.run.directory import RunDirectory
@@ -94,8 +93,7 @@ def test_workers_change_no_byte(inputs: list[Path], finished: Path, tmp_path: Pa
 def test_the_number_of_partitions_changes_no_byte(
     inputs: list[Path], finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int
 ) -> None:
-    monkeypatch.setattr(stages.boilerplate.relate, "PARTITION_BYTES", size)
-    monkeypatch.setattr(stages.substrings.relate, "PARTITION_BYTES", size)
+    monkeypatch.setattr("curator.scaling.PARTITION_BYTES", size)
     monkeypatch.setattr(stages.substrings.relate, "PAIRS_TOGETHER", size // 100)
     run_stages(inputs, tmp_path / "run", *TOGETHER)
     assert hashes(tmp_path / "run") == hashes(finished)
