@@ -314,32 +314,26 @@ def split_blocks(
     What `split.failures` holds is not repeated. `record_ends` makes a finder that begins where a record begins;
     `entering` one that begins at the byte before `split.begin`, when that differs.
     """
-    if split.data is None:
+    begin: int | None
+    chunks: Iterator[bytes]
+    data = split.data
+    if data is None:
         chunk_bytes = min(CHUNK_BYTES, max(options.batch_bytes, 1))
         begin, chunks = _enter_file(split, (entering or record_ends)(), _chunks_of(split, chunk_bytes))
         if begin is None:
             return
-        yield from cut_blocks(
-            chunks,
-            record_ends(),
-            block_bytes=options.batch_bytes,
-            max_record_bytes=options.max_document_bytes,
-            begin=begin,
-            stop=split.end,
-            line=split.first_line,
-        )
-        return
-    begin, line = split.end - len(split.data), split.first_line
-    ends = record_ends().ends(split.data)
-    done = 0
-    while done < len(split.data):
-        target = ((begin + done) // options.batch_bytes + 1) * options.batch_bytes - begin
-        place = int(np.searchsorted(ends, target, side="left"))
-        end = int(ends[place]) if place < len(ends) else len(split.data)
-        data = split.data[done:end]
-        yield Block(begin + done, begin + end, line, data)
-        line = _add_lines(line, data)
-        done = end
+    else:
+        begin = split.end - len(data)
+        chunks = (data[place : place + CHUNK_BYTES] for place in range(0, len(data), CHUNK_BYTES))
+    yield from cut_blocks(
+        chunks,
+        record_ends(),
+        block_bytes=options.batch_bytes,
+        max_record_bytes=options.max_document_bytes,
+        begin=begin,
+        stop=split.end,
+        line=split.first_line,
+    )
 
 
 def line_blocks(split: Split, options: ReadOptions) -> Iterator[Block]:
