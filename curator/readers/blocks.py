@@ -145,6 +145,51 @@ def cut_blocks(
     yield from cutter.finish(damage)
 
 
+def cut_lines(chunks: Iterable[bytes], *, block_bytes: int, max_record_bytes: int) -> Iterator[Block]:
+    """What `cut_blocks` makes of a stream of lines, without a look at every line end and with its bytes copied once, as
+    long as the stream is whole and its lines are shorter than a block, and than a record may be."""
+    source = iter(chunks)
+    longest = min(max_record_bytes, 2 * block_bytes)
+    begin, line = 0, 1
+    pending: list[bytes] = []  # what was read of the block that begins at `begin`
+    length = 0
+
+    def rest(damage: DamagedStreamError | None = None) -> Iterator[bytes]:
+        pending.reverse()
+        while pending:  # each is let go as it is taken
+            yield pending.pop()
+        if damage is not None:
+            raise damage
+        yield from source
+
+    try:
+        for chunk in source:
+            pending.append(chunk)
+            length += len(chunk)
+            if length > longest:
+                remaining = rest()
+                break
+            while (missing := begin // block_bytes * block_bytes + block_bytes - begin - length) <= 0:
+                # The block ends with the first line that ends in the last -missing bytes, or just before them.
+                end = chunk.find(b"\n", max(len(chunk) + missing - 1, 0)) + 1
+                if not end:
+                    break
+                pending[-1], chunk = chunk[:end], chunk[end:]
+                data = b"".join(pending)
+                yield Block(begin, begin + len(data), line, data)
+                begin, line = begin + len(data), line + count_lines(data)
+                pending, length = [chunk], len(chunk)
+        else:
+            if length:
+                yield Block(begin, begin + length, line, b"".join(pending))
+            return
+    except DamagedStreamError as error:
+        remaining = rest(error)
+    yield from cut_blocks(
+        remaining, LineEnds(), block_bytes=block_bytes, max_record_bytes=max_record_bytes, begin=begin, line=line
+    )
+
+
 class _Cutter:
     """The state of `cut_blocks`. Places are offsets in the file."""
 
@@ -292,12 +337,11 @@ def plain_splits(file: InputFile, split_bytes: int) -> Iterator[Split]:
 def stream_splits(file: InputFile, record_ends: RecordEnds, options: ReadOptions, split_bytes: int) -> Iterator[Split]:
     """Splits of a file that is read once from its beginning: they carry their bytes."""
     consumed = [0]
-    blocks = cut_blocks(
-        read_chunks(file, consumed=consumed),
-        record_ends,
-        block_bytes=split_bytes,
-        max_record_bytes=options.max_document_bytes,
-    )
+    chunks = read_chunks(file, consumed=consumed)
+    if isinstance(record_ends, LineEnds):
+        blocks = cut_lines(chunks, block_bytes=split_bytes, max_record_bytes=options.max_document_bytes)
+    else:
+        blocks = cut_blocks(chunks, record_ends, block_bytes=split_bytes, max_record_bytes=options.max_document_bytes)
     for index, block in enumerate(blocks):
         yield Split(file, index, block.begin, block.end, block.line, block.data, block.failures, consumed[0])
 

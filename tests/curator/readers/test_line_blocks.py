@@ -1,7 +1,8 @@
-"""Lines of a split that carries its bytes are cut where looking at every line end would cut them; those of a split that
-lies in a plain file come with the last of them."""
+"""Lines of a stream, and of a split that carries its bytes, are cut where looking at every line end would cut them;
+those of a split that lies in a plain file come with the last of them."""
 
 import tracemalloc
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,8 +10,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from curator.readers.base import Fields, InputFile, ReadOptions, Split
-from curator.readers.blocks import LineEnds, line_blocks, plain_splits, split_blocks
+from curator.readers.blocks import LineEnds, cut_blocks, cut_lines, line_blocks, plain_splits, split_blocks
 from curator.readers.jsonl import JsonlReader
+from curator.readers.streams import TRUNCATED, DamagedStreamError
 
 LINES = st.lists(st.sampled_from([b"\n", b"a\n", b"bc\n", b"\r\n", b"x" * 30 + b"\n"]), max_size=30).map(b"".join)
 OPTIONS = ReadOptions(fields=Fields())
@@ -25,6 +27,33 @@ def test_lines_are_cut_as_their_ends_say(lines: bytes, tail: bytes, begin: int, 
     split = Split(file, 0, begin, begin + len(data), 3, data)
     options = replace(OPTIONS, batch_bytes=batch_bytes)
     assert list(line_blocks(split, options)) == list(split_blocks(split, options, LineEnds))
+
+
+def stream_of(data: bytes, chunk_bytes: int, *, broken: bool) -> Iterator[bytes]:
+    for place in range(0, len(data), chunk_bytes):
+        yield data[place : place + chunk_bytes]
+    if broken:
+        raise DamagedStreamError(TRUNCATED)
+
+
+@given(
+    st.lists(LINES, max_size=3).map(b"".join),
+    st.sampled_from([b"", b"x", b"x" * 40]),
+    st.integers(1, 40),
+    st.integers(1, 60),
+    st.sampled_from([5, 31, 60, 100_000]),
+    st.booleans(),
+)
+@example(b"a\nb\nc\n", b"", 6, 2, 100_000, False)  # a chunk of several blocks
+@example(b"ab\nc\n", b"", 2, 3, 100_000, False)  # a line ends with a chunk, and where a block should
+@example(b"a\n" + b"x" * 30 + b"\n", b"x", 7, 4, 5, True)
+def test_a_stream_of_lines_is_cut_as_its_ends_say(
+    lines: bytes, tail: bytes, chunk_bytes: int, block_bytes: int, max_record_bytes: int, broken: bool
+) -> None:
+    data = lines + tail
+    limits = {"block_bytes": block_bytes, "max_record_bytes": max_record_bytes}
+    by_line = list(cut_lines(stream_of(data, chunk_bytes, broken=broken), **limits))
+    assert by_line == list(cut_blocks(stream_of(data, chunk_bytes, broken=broken), LineEnds(), **limits))
 
 
 def test_a_split_of_a_plain_file_is_one_block(tmp_path: Path) -> None:
