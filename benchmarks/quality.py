@@ -278,6 +278,13 @@ def words_of(folder: Path) -> dict[str, float]:
     return {"spaced": float(np.median(counts[~np.isnan(length)])), **means}
 
 
+def characters_of(folder: Path) -> tuple[float, float]:
+    """Characters of a whole declaration: the median of all languages, and the mean in Korean."""
+    sizes = [(whole.language, len("\n".join(whole.articles))) for whole in declarations(folder)]
+    korean = [size for language, size in sizes if language == "ko"]
+    return float(np.median([size for _, size in sizes])), float(np.mean(korean))
+
+
 def main() -> None:
     """Measure; print, or write what is checked in."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
@@ -294,7 +301,7 @@ def main() -> None:
     corpora = (text for path in arguments.corpora for text in records(path))
     tallies = judge(pieces(folder, 1)), judge(preambles(folder)), judge(corpora)
     caught, samples = catch(folder)
-    page = write_page(ACTIVE, PARAMETERS, *tallies, caught, samples, words_of(folder))
+    page = write_page(ACTIVE, PARAMETERS, *tallies, caught, samples, words_of(folder), characters_of(folder))
     if arguments.write:
         (Path(__file__).parents[1] / "docs" / "quality-rules.md").write_text(page, encoding="utf-8")
     else:

@@ -52,6 +52,7 @@ def write_page(
     caught: dict[str, dict[str, float]],
     samples: dict[str, int],
     words: dict[str, float],
+    characters: tuple[float, float],
 ) -> str:
     """The whole page."""
     parts = [
@@ -66,8 +67,13 @@ def write_page(
             f"{CATCHES:.0%} of a kind."
         ),
         "\n".join(_caught(caught, samples)),
-        "\n## Words in scripts without spaces\n",
+        "\n## Words in other scripts\n",
         _words(words),
+        _paragraph(
+            f"Characters of the whole declaration: {characters[0]:,.0f} in the median of all languages, "
+            f"{characters[1]:,.0f} in Korean, where a character is a syllable. So a syllable of Hangul counts as two "
+            "letters in the length of words and lines."
+        ),
         "## Languages\n",
         _paragraph(
             "Pieces judged; how many fall with the same thresholds in all languages, and how many as the rules are; "

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 SHORT_LINE = 30
 """A line of fewer characters is short (Penedo et al. 2024, section 3.6)."""
 SHORT_LINE_IDEOGRAPHS = 15
-"""The same where most units are ideographs or syllables, half as many of which say the same."""
+"""The same where most units are ideographs or of syllables, half as many of which say the same."""
 
 JAVASCRIPT = np.uint64(hash_unit("javascript"))
 

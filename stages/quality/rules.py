@@ -33,8 +33,12 @@ GOPHER, FINEWEB, C4, OWN = "Gopher", "FineWeb", "C4", "Curator"
 
 
 MEASURES = (
-    Measure("words", "words; two characters of a script without spaces count as one"),
-    Measure("word_length", "mean characters of a word; null where most are characters of a script without spaces"),
+    Measure("words", "words; of scripts without spaces two ideographs or syllables, or four letters, count as one"),
+    Measure(
+        "word_length",
+        "mean characters of a word, a syllable of Hangul as two; null where most are characters of a script without "
+        "spaces",
+    ),
     Measure("symbols", "hash signs, or ellipses if they are more, by words"),
     Measure("bullets", "share of lines that begin with a bullet"),
     Measure("ellipses", "share of lines that end with an ellipsis"),
@@ -55,7 +59,11 @@ MEASURES = (
         for length in REPEATED_LENGTHS
     ),
     Measure("terminals", "share of lines that end with a sign that ends a sentence"),
-    Measure("short_lines", "share of lines of less than 30 characters, of 15 in scripts without spaces"),
+    Measure(
+        "short_lines",
+        "share of lines of less than 30 characters, of 15 where most units are ideographs or syllables (Han, Kana, Yi, "
+        "Hangul)",
+    ),
     Measure("braces", "opening braces"),
     Measure("lorem_ipsum", "mentions of lorem ipsum"),
     Measure("javascript", "share of lines that mention JavaScript"),

@@ -4,8 +4,8 @@ Optional: no packaged recipe but `web-quality` has it. Every rule is a measure (
 see `stages.quality.rules` and, for the sources of the thresholds, `stages.quality.parameters`. What keeps them right
 outside of English:
 
-- Words are units (`curator.text.segment`). Where most are characters of a script without spaces, two count as a word,
-  lines are short under half the length, and the length of words is null.
+- Words are units (`curator.text.segment`). Where most are characters of a script without spaces, several count as a
+  word, and the length of words is null. Where most are ideographs or syllables, lines are short under half the length.
 - Sentences end as Unicode says, in all scripts; stop words are those of the document's own language, and a language
   without a list is not judged by them. Beside Gopher's number of them, their share is held against what running text
   of the language has: half of the words in English, a fifth in Turkish.
@@ -120,7 +120,7 @@ def measure(batch: Batch) -> dict[str, NDArray[np.float64]]:
     )
     listed = (numbers >= 0) & (units > 0) & (2 * words.in_script >= words.lettered)
     stop_share = np.where(listed, _share(words.stops, units), np.nan)
-    short = np.where(ideographic, lines.short_ideographs, lines.short)
+    short = np.where(ideographic | (2 * words.hangul > units), lines.short_ideographs, lines.short)
     return {
         "words": length,
         "word_length": np.where(unspaced, np.nan, _share(words.spaced_characters, units - words.unspaced)),

@@ -5,6 +5,8 @@ median of all languages with spaces, 2,000 in Chinese, 2,300 in Yi, 3,000 in Jap
 Javanese script, Khmer, Lao, Thai (benchmarks/quality.py). So CHARACTERS_PER_WORD characters of the first kind and
 LETTERS_PER_WORD of the second count as a word, and where they are most of a text its sequences are that much longer.
 
+Hangul has spaces, but its characters are syllables: the declaration has half as many of them as in other scripts have
+letters (the same benchmark). So in the length of words and lines a syllable counts as two letters.
 """
 
 from __future__ import annotations
@@ -34,6 +36,9 @@ CHARACTERS_PER_WORD = 2
 LETTERS_PER_WORD = 4
 """Letters with their marks to a word in the other scripts without spaces."""
 
+HANGUL_FIRST, HANGUL_LAST = 0xAC00, 0xD7A3
+"""The syllables of Hangul."""
+
 MEASURED_UNITS = 1 << 17
 """Of a longer text, sequences are sought in so many units from its middle."""
 
@@ -49,7 +54,8 @@ LOREM, IPSUM = np.uint64(hash_unit("lorem")), np.uint64(hash_unit("ipsum"))
     _IN_SCRIPT,
     _LOREM,
     _MEASURED,
-) = range(9)
+    _HANGUL,
+) = range(10)
 _ONE = np.uint64(1)
 
 
@@ -57,10 +63,11 @@ _ONE = np.uint64(1)
 class WordCounts:
     """Counts for each text: int64[texts] each.
 
-    Code points of units in scripts with spaces; units that hold a letter, that are characters of a script without
-    spaces, and of these ideographs or syllables; units that are stop words, and how many different ones; units that
-    begin with a letter of the script of the stop words; mentions of lorem ipsum; code points of the units in which
-    `sequences` were sought (int64[texts, 9], see `stages.quality.sequences`).
+    Code points of units in scripts with spaces, twice in units of Hangul; units that hold a letter, that are characters
+    of a script without spaces, and of these ideographs or syllables; units that are stop words, and how many different
+    ones; units that begin with a letter of the script of the stop words; mentions of lorem ipsum; code points of the
+    units in which `sequences` were sought (int64[texts, 9], see `stages.quality.sequences`); units that begin with a
+    syllable of Hangul.
     """
 
     spaced_characters: NDArray[np.int64]
@@ -72,6 +79,7 @@ class WordCounts:
     in_script: NDArray[np.int64]
     lorem_ipsum: NDArray[np.int64]
     measured: NDArray[np.int64]
+    hangul: NDArray[np.int64]
     sequences: NDArray[np.int64]
 
 
@@ -84,7 +92,7 @@ def count_words(
 ) -> WordCounts:
     """The counts of texts with these units in `data`. `lists` (int64[texts]) has the number of each text's list of stop
     words, -1 for none."""
-    counts = np.zeros((9, len(units.counts)), dtype=np.int64)
+    counts = np.zeros((10, len(units.counts)), dtype=np.int64)
     sequences = np.zeros((len(units.counts), len(TOP_LENGTHS) + len(REPEATED_LENGTHS)), dtype=np.int64)
     table = script_table()
     _count(
@@ -152,6 +160,7 @@ def _count(
         spaced_characters = np.int64(0)
         lettered = np.int64(0)
         unspaced = np.int64(0)
+        hangul = np.int64(0)
         ideographs = np.int64(0)
         in_script = np.int64(0)
         stops = np.int64(0)
@@ -164,11 +173,14 @@ def _count(
                 characters -= data[byte] & 0xC0 == 0x80
             all_characters += characters
             lettered += kinds[unit] & LETTER != 0
+            lead = data[starts[unit]]
             if kinds[unit] & UNSPACED:
                 unspaced += 1
-                lead = data[starts[unit]]
                 # U+2000 to U+9FFF, Yi (U+A000 to U+A4CF), and what takes four bytes; before and between, alphabets.
                 ideographs += 0xE2 <= lead <= 0xE9 or lead >= 0xF0 or (lead == 0xEA and data[starts[unit] + 1] < 0x94)
+            elif 0xEA <= lead <= 0xED and HANGUL_FIRST <= point_at(data, starts[unit], ends[unit]) <= HANGUL_LAST:
+                hangul += 1
+                spaced_characters += 2 * characters
             else:
                 spaced_characters += characters
             value = hashes[unit]
@@ -194,6 +206,7 @@ def _count(
         counts[_IDEOGRAPHS, text] = ideographs
         counts[_IN_SCRIPT, text] = in_script
         counts[_STOPS, text] = stops
+        counts[_HANGUL, text] = hangul
         counts[_MEASURED, text] = until[count] - until[0]
 
         factor = 1

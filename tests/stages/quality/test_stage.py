@@ -166,6 +166,13 @@ def test_a_short_line_of_ideographs_has_fewer_characters() -> None:
     assert score_of("มนุษย์ทั้งหลายเกิดมา\nสั้น", "short_lines", "th") == 1
 
 
+def test_a_syllable_of_hangul_counts_as_two_letters_in_words_and_lines() -> None:
+    assert score_of("모든 사람은 태어날", "word_length", "ko") == pytest.approx(2 * (2 + 3 + 3) / 3, rel=1e-5)
+    assert score_of("모든 사람은 태어날 때부터 자유롭다.\n짧은 줄 PDF", "short_lines", "ko") == 0.5
+    assert score_of("The word 한글 in a text", "short_lines") == 1
+    assert score_of("cafés ꔀꔀ in Vai", "word_length") == (5 + 2 + 2 + 3) / 4
+
+
 def test_sequences_of_ideographs_are_twice_as_long() -> None:
     assert score_of("人人有权享有" + "自由之国" * 2, "top_2_grams", "zh") == pytest.approx(8 / 14, rel=1e-5)
     assert score_of("人人有权享有" + "自由国" * 2, "top_2_grams", "zh") == 0

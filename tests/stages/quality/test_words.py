@@ -75,6 +75,8 @@ def plain(text: str, language: str, measured_units: int = 1 << 17) -> dict[str, 
     units = [data[begin:end].tobytes().decode() for begin, end in ends]
     hashes, kinds = batch.units.hashes.tolist(), batch.units.kinds.tolist()
     unspaced = [unit for unit, kind in zip(units, kinds, strict=True) if kind & UNSPACED]
+    spaced = [unit for unit, kind in zip(units, kinds, strict=True) if not kind & UNSPACED]
+    hangul = [unit for unit in spaced if "가" <= unit[0] <= "힣"]
     ideographs = [unit for unit in unspaced if is_ideograph(unit[0])]
     stops = [value for value in hashes if value in {hash_unit(word) for word in LISTS.get(language, [])}]
     factor = 1
@@ -86,7 +88,7 @@ def plain(text: str, language: str, measured_units: int = 1 << 17) -> dict[str, 
     pairs = list(itertools.pairwise(hashes))
     listed = language in LISTS
     return {
-        "spaced_characters": sum(len(unit) for unit, kind in zip(units, kinds, strict=True) if not kind & UNSPACED),
+        "spaced_characters": sum(map(len, [*spaced, *hangul])),
         "lettered": sum(kind & LETTER > 0 for kind in kinds),
         "unspaced": len(unspaced),
         "ideographs": len(ideographs),
@@ -95,6 +97,7 @@ def plain(text: str, language: str, measured_units: int = 1 << 17) -> dict[str, 
         "in_script": sum(script_of(unit[0]) == script_of(LISTS[language][0][0]) for unit in units) if listed else 0,
         "lorem_ipsum": pairs.count((hash_unit("lorem"), hash_unit("ipsum"))),
         "measured": sum(sizes),
+        "hangul": len(hangul),
         "sequences": sequences_of(hashes[middle], sizes, factor),
     }
 
