@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
 from html.parser import HTMLParser
@@ -59,6 +60,10 @@ class DeclarationParser(HTMLParser):
         self.tag = ""
         self.articles: list[list[str]] = []
         self._open = False
+
+    def feed(self, data: str) -> None:
+        """Parse a page in NFC, in which readers hand on all text; some declarations have their marks apart."""
+        super().feed(unicodedata.normalize("NFC", data))
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         """Note the language; begin an article or a paragraph."""

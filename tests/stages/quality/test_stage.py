@@ -213,6 +213,18 @@ def test_the_share_of_stop_words_is_held_against_what_the_language_has() -> None
     assert score_of(turkish, "stop_level", "bpy") is None  # a list, and no clean text to measure it on
 
 
+@pytest.mark.parametrize(
+    ("language", "text"),
+    [
+        ("vi", "Tất cả mọi người đều được tự do và bình đẳng về nhân phẩm và quyền của mình, và phải đối xử với nhau."),
+        ("en", ENGLISH),
+        ("zh", CHINESE),
+    ],
+)
+def test_running_text_has_about_the_stop_words_that_its_language_was_measured_to_have(language: str, text: str) -> None:
+    assert 0.5 < (score_of(text, "stop_level", language) or 0) < 1.5
+
+
 def test_a_rule_that_is_off_in_a_language_does_not_judge_it_and_coverage_says_so() -> None:
     unended = "\n".join(ENGLISH.replace(".", "").split("\n"))
     assert rules_of([unended], only("terminals"), "en") == ["quality.terminals"]
