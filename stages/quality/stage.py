@@ -7,8 +7,9 @@ outside of English:
 - Words are units (`curator.text.segment`). Where most are characters of a script without spaces, several count as a
   word, and the length of words is null. Where most are ideographs or syllables, lines are short under half the length.
 - Sentences end as Unicode says, in all scripts; stop words are those of the document's own language, and a language
-  without a list is not judged by them. Beside Gopher's number of them, their share is held against what running text
-  of the language has: half of the words in English, a fifth in Turkish.
+  without a list is not judged by them. Points and accents that some texts leave out make no difference. Beside
+  Gopher's number of them, their share is held against what running text of the language has: half of the words in
+  English, a fifth in Turkish.
 - `data/languages.tsv` has, for each language in which clean text was measured, the rules that are off or looser there;
   `coverage` tells them, and which languages were not measured.
 """

@@ -16,14 +16,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from curator.kernel import kernel
+from curator.kernel import inline_kernel, kernel
 from curator.kernel.hash_set import table_size
 from curator.language.scripts import script_table
 from curator.text.fold import hash_unit
 from curator.text.segment import LETTER, UNSPACED, read_only
 from stages.quality.sequences import REPEATED_LENGTHS, TOP_LENGTHS, find_sequences
 from stages.quality.signs import point_at
-from stages.quality.stop_words import script_groups
+from stages.quality.stop_words import bare_letters, hash_without_marks, script_groups
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -104,6 +104,8 @@ def count_words(
         units.kinds,
         stop_words.table,
         stop_words.scripts,
+        stop_words.pointed,
+        bare_letters(),
         lists,
         table.blocks,
         table.cells,
@@ -117,6 +119,15 @@ def count_words(
     return WordCounts(*[*counts, sequences])
 
 
+@inline_kernel
+def _slot_of(tables: NDArray[np.uint64], number: np.int64, value: np.uint64, mask: np.uint64) -> np.uint64:
+    """Where a row of hash tables with linear probing has a value, or the empty slot where it would be."""
+    slot = value & mask
+    while tables[number, slot] != 0 and tables[number, slot] != value:
+        slot = (slot + _ONE) & mask
+    return slot
+
+
 @kernel
 def _count(
     data: NDArray[np.uint8],
@@ -127,6 +138,8 @@ def _count(
     kinds: NDArray[np.uint8],
     stop_words: NDArray[np.uint64],
     list_scripts: NDArray[np.uint8],
+    pointed: NDArray[np.bool_],
+    bare: NDArray[np.int32],
     lists: NDArray[np.int64],
     blocks: NDArray[np.uint8],
     cells: NDArray[np.uint8],
@@ -190,10 +203,11 @@ def _count(
                 point = point_at(data, starts[unit], ends[unit])
                 script = groups[cells[np.int64(blocks[point >> 8]) * 256 + (point & 0xFF)]]
                 in_script += script == list_scripts[number]
-                slot = value & stop_mask
-                while stop_words[number, slot] != 0 and stop_words[number, slot] != value:
-                    slot = (slot + _ONE) & stop_mask
-                if stop_words[number, slot] == value:
+                slot = _slot_of(stop_words, number, value, stop_mask)
+                if stop_words[number, slot] == 0 and pointed[number]:
+                    bare_value = hash_without_marks(data, starts[unit], ends[unit], bare)
+                    slot = _slot_of(stop_words, number, bare_value, stop_mask)
+                if stop_words[number, slot] != 0:
                     stops += 1
                     if met[slot] != text:
                         met[slot] = text

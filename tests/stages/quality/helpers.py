@@ -9,10 +9,35 @@ from hypothesis import strategies as st
 
 from curator.document import Batch
 
-WORDS = st.sampled_from(
-    ["a", "the", "The", "of", "ключ", "x1", "42", "字", "典", "の", "は", "ไ", "ท", "é", "e\u0301", "😀", "\u200d", "ع"]
-) | st.sampled_from(
-    ["שלום", "\U00020000", "ꀀ", "ꦲ", "JavaScript", "lorem", "ipsum", "Ipsum", "한국어", "각x", "PDF를", "ꔀ"]
+WORDS = (
+    st.sampled_from(
+        [
+            "a",
+            "the",
+            "The",
+            "of",
+            "ключ",
+            "x1",
+            "42",
+            "字",
+            "典",
+            "の",
+            "は",
+            "ไ",
+            "ท",
+            "é",
+            "e\u0301",
+            "😀",
+            "\u200d",
+            "ع",
+        ]
+    )
+    | st.sampled_from(
+        ["שלום", "\U00020000", "ꀀ", "ꦲ", "JavaScript", "lorem", "ipsum", "Ipsum", "한국어", "각x", "PDF를", "ꔀ"]
+    )
+    | st.sampled_from(
+        ["مِّن", "مـن", "ٱلَّذِى", "ٱلَّذِي", "من", "أَن", "אֵת", "את", "καὶ", "ΚΑΙ", "ΤΗΣ", "τῆς", "ἀπὸ", "απο", "ᾳ", "κx"]
+    )
 )
 SEPARATORS = st.sampled_from([" ", "\n", "\n\n", ".\n", "... "]) | st.sampled_from(
     [

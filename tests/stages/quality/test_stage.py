@@ -200,6 +200,23 @@ def test_stop_words_are_found_in_any_case_and_each_is_counted_once() -> None:
     assert score_of("THE the The of Rome London", "stop_share") == pytest.approx(4 / 6, rel=1e-5)
 
 
+@pytest.mark.parametrize(
+    ("language", "plain", "pointed"),
+    [
+        ("ar", "الحمد لله الذي هدانا من قبل على هذا", "ٱلْحَمْدُ لِلَّهِ ٱلَّذِي هَدَانَا مِّن قَبْلُ عَلَىٰ هَـٰذَا"),
+        ("he", "את השמים ואת הארץ על פני המים", "אֵת הַשָּׁמַיִם וְאֵת הָאָרֶץ עַל־פְּנֵי הַמָּיִם"),
+        ("el", "Εν αρχή ήταν ο λόγος από τον θεό και προς αυτόν", "Ἐν ἀρχῇ ἦταν ὁ λόγος ἀπὸ τὸν θεὸ καὶ πρὸς αὐτόν"),
+        ("el", "Εν αρχή ήταν ο λόγος από τον θεό και προς αυτόν", "ΕΝ ΑΡΧΗ ΗΤΑΝ Ο ΛΟΓΟΣ ΑΠΟ ΤΟΝ ΘΕΟ ΚΑΙ ΠΡΟΣ ΑΥΤΟΝ"),
+    ],
+)
+def test_a_pointed_text_has_the_stop_words_of_the_same_text_without_points(
+    language: str, plain: str, pointed: str
+) -> None:
+    assert (score_of(plain, "stop_words", language) or 0) > 1
+    assert score_of(pointed, "stop_words", language) == score_of(plain, "stop_words", language)
+    assert score_of(pointed, "stop_share", language) == score_of(plain, "stop_share", language)
+
+
 def test_the_share_of_stop_words_is_held_against_what_the_language_has() -> None:
     turkish = "Bütün insanlar hür, haysiyet ve haklar bakımından eşit doğarlar ve akıl ile vicdana sahiptirler."
     english, usual = score_of(turkish, "stop_share", "en"), read_languages()["tr"].stop_share

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import unicodedata
 from collections import Counter
 
 import numpy as np
@@ -17,9 +18,17 @@ from stages.quality.stop_words import StopWords, compile_lists, script_groups
 from stages.quality.words import CHARACTERS_PER_WORD, LETTERS_PER_WORD, count_words
 from tests.stages.quality.helpers import TEXT, batch_of
 
-LISTS = {"en": ["the", "of", "a"], "ru": ["ключ"], "ja": ["の", "は"]}
+LISTS = {
+    "en": ["the", "of", "a"],
+    "ru": ["ключ"],
+    "ja": ["の", "は"],
+    "ar": ["من", "الذي"],
+    "he": ["את"],
+    "el": ["και", "από", "της"],
+}
+POINTED = {"ar", "he", "el"}
 STOPS = compile_lists(LISTS)
-LANGUAGES = ("en", "ru", "ja", "xx")
+LANGUAGES = (*LISTS, "xx")
 
 
 def counts_of(
@@ -63,6 +72,16 @@ def script_of(character: str) -> int:
     return int(script_groups()[table.cells[256 * int(table.blocks[point >> 8]) + (point & 0xFF)]])
 
 
+def bare(unit: str) -> str:
+    """A unit without the marks that some texts have and others have not, letter by letter."""
+    letters = []
+    for sign in unit:
+        letter = unicodedata.normalize("NFD", sign)[0] if unicodedata.name(sign, "").startswith("GREEK") else sign
+        if unicodedata.category(letter) not in {"Mn", "Lm"}:
+            letters.append("\u0627" if letter == "\u0671" else letter)
+    return "".join(letters)
+
+
 def is_ideograph(character: str) -> bool:
     return 0x2000 <= ord(character) < 0xA500 or ord(character) >= 0x10000
 
@@ -78,7 +97,15 @@ def plain(text: str, language: str, measured_units: int = 1 << 17) -> dict[str, 
     spaced = [unit for unit, kind in zip(units, kinds, strict=True) if not kind & UNSPACED]
     hangul = [unit for unit in spaced if "가" <= unit[0] <= "힣"]
     ideographs = [unit for unit in unspaced if is_ideograph(unit[0])]
-    stops = [value for value in hashes if value in {hash_unit(word) for word in LISTS.get(language, [])}]
+    listed_words = LISTS.get(language, [])
+    known = {hash_unit(word) for word in listed_words}
+    if language in POINTED:
+        known |= {hash_unit(bare(word)) for word in listed_words}
+        own = [unit for unit in units if unicodedata.name(bare(unit)[:1], "").startswith(("GREEK", "ARABIC", "HEBREW"))]
+        hashes_of_stops = [hash_unit(unit) if hash_unit(unit) in known else hash_unit(bare(unit)) for unit in own]
+    else:
+        hashes_of_stops = hashes
+    stops = [value for value in hashes_of_stops if value in known]
     factor = 1
     if 2 * len(unspaced) > len(units):
         factor = CHARACTERS_PER_WORD if 2 * len(ideographs) > len(unspaced) else LETTERS_PER_WORD
