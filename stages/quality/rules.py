@@ -44,7 +44,7 @@ MEASURES = (
     Measure("ellipses", "share of lines that end with an ellipsis"),
     Measure("alphabetic", "share of units with an alphabetic character"),
     Measure("stop_words", "different stop words of the language; null without a list"),
-    Measure("stop_share", "share of units that are stop words of the language; null without a list"),
+    Measure("stop_share", "share of units in the script of the language that are its stop words; null without a list"),
     Measure("stop_level", "stop_share by what running text of the language has; null where that was not measured"),
     Measure("repeated_lines", "share of lines that occurred before"),
     Measure("repeated_line_characters", "share of characters in lines that occurred before"),

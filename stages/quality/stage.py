@@ -120,7 +120,7 @@ def measure(batch: Batch) -> dict[str, NDArray[np.float64]]:
         + (words.unspaced - words.ideographs) / LETTERS_PER_WORD
     )
     listed = (numbers >= 0) & (units > 0) & (2 * words.in_script >= words.lettered)
-    stop_share = np.where(listed, _share(words.stops, units), np.nan)
+    stop_share = np.where(listed, _share(words.stops, words.in_script), np.nan)
     short = np.where(ideographic | (2 * words.hangul > units), lines.short_ideographs, lines.short)
     return {
         "words": length,

@@ -217,6 +217,13 @@ def test_a_pointed_text_has_the_stop_words_of_the_same_text_without_points(
     assert score_of(pointed, "stop_share", language) == score_of(plain, "stop_share", language)
 
 
+def test_numbers_and_names_in_another_script_do_not_make_the_share_of_stop_words_smaller() -> None:
+    russian = "Функция возвращает число и время на этом компьютере или на другом"
+    share = score_of(russian, "stop_share", "ru")
+    assert share == pytest.approx(6 / 11, rel=1e-5)
+    assert score_of(f"{russian}: GetSystemTicks 12, 42, FileExists.", "stop_share", "ru") == share
+
+
 def test_the_share_of_stop_words_is_held_against_what_the_language_has() -> None:
     turkish = "Bütün insanlar hür, haysiyet ve haklar bakımından eşit doğarlar ve akıl ile vicdana sahiptirler."
     english, usual = score_of(turkish, "stop_share", "en"), read_languages()["tr"].stop_share
