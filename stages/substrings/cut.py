@@ -2,7 +2,8 @@
 
 A mark that touches the repeat goes with it where it belongs to it: all marks up to white space or the end of the text
 (`(the repeat).`), and where a unit follows without white space, as in Chinese, what does not open (`。` goes, `「`
-stays). The same holds before it, the other way round. White space is settled by `curator.text.spans`.
+stays). The same holds before it, the other way round. A no-break space ties a mark to its word
+(`« the repeat ? »`, as French is set). White space is settled by `curator.text.spans`.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 _OPENING = "([{¡«¿‘‚“„‹〈《「『【〔〖〘〝（［｛｢"
 """Marks that belong to what follows: Unicode's Ps and Pi as they are used beside units without white space, and the
 inverted marks of Spanish."""
+_NO_BREAK = 2
+"""Bytes of U+00A0, the one white space of that length."""
 _POINTS = np.array(sorted(map(ord, _OPENING)), dtype=np.int64)
 
 
@@ -117,7 +120,7 @@ def _take_marks(
         low, high = lows[span], highs[span]
         place = stops[span]
         opening = np.int64(-1)
-        while place < high and space_at(data, place, high) == 0:
+        while place < high and space_at(data, place, high) in (0, _NO_BREAK):
             if opening < 0 and _opens(data, place, high, points):
                 opening = place
             place += 1
@@ -128,7 +131,7 @@ def _take_marks(
         place = starts[span]
         opening = place
         open_so_far = True
-        while place > low and space_before(data, place, low) == 0:
+        while place > low and space_before(data, place, low) in (0, _NO_BREAK):
             place -= 1
             while place > low and (data[place] & 0xC0) == 0x80:
                 place -= 1

@@ -144,3 +144,5 @@ def test_marks_and_white_space_go_with_the_repeat_that_they_belong_to() -> None:
     assert cut("一「二」三", 1, 2) == "一三"
     assert cut("ab一cd", 1, 2) == "ab cd"
     assert cut("3,一 4", 1, 2) == "3, 4"
+    assert cut("Un. «\xa0Deux trois\xa0?\xa0» Quatre", 1, 3) == "Un. Quatre"
+    assert cut("Un\xa0deux\xa0trois\xa0: quatre", 1, 2) == "Un\xa0trois\xa0: quatre"
