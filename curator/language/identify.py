@@ -18,6 +18,8 @@ The second opinion, each part with its own reason in `Identification.reasons`:
 - *short*: a text of n letters, n < `SHORT_LETTERS`, must reach `min_score + (1 - min_score) * SURE_LETTERS / n`; below
   SURE_LETTERS letters the model is not believed at all.
 
+A text in Arabic letters that does not pass is read once more without its points (`curator.language.points`).
+
 What does not pass is `und`. The model has no label 'none of these': a text in a language that it does not know is
 named after a relative in about one document of seven (see `docs/language-accuracy.md`). A tag that the input carries is
 therefore never overruled.
@@ -36,6 +38,8 @@ from curator.language.confusable import choose
 from curator.language.identifier import Identifier, load_identifier
 from curator.language.kernel import embed
 from curator.language.paragraphs import DOMINANT_SHARE, Mixture, weigh_paragraphs
+from curator.language.points import SCRIPT as POINTED_SCRIPT
+from curator.language.points import without_points
 from curator.language.scripts import count_scripts, script_shares, script_table
 from curator.language.windows import BLOCKS, GLANCE_BYTES, WINDOW_BYTES, WINDOWS, cut_blocks, cut_windows
 from curator.verdict import round_score
@@ -112,6 +116,11 @@ class Identification:
     mixture: Mixture
     model: str
 
+    def arrays(self) -> tuple[NDArray[np.generic], ...]:
+        """What is said, each array with a row a text."""
+        mixture = (self.mixture.first, self.mixture.second, self.mixture.shares)
+        return self.languages.codes, self.scores, self.reasons.codes, self.letters, self.scripts, *mixture
+
 
 @dataclass(frozen=True)
 class _Opinion:
@@ -143,6 +152,19 @@ def identify(
     """
     identifier = load_identifier() if model is None else model
     policy = Policy() if policy is None else policy
+    found = _identify(data, offsets, window_bytes, identifier, policy)
+    rows = np.flatnonzero((found.reasons.codes > _NAMED) & script_names(found.scripts).mask(POINTED_SCRIPT))
+    if len(rows):
+        again = _identify(*without_points(data, offsets, rows), window_bytes, identifier, policy)
+        named = again.reasons.codes <= _NAMED
+        for before, now in zip(found.arrays(), again.arrays(), strict=True):
+            before[rows[named]] = now[named]
+    return found
+
+
+def _identify(
+    data: NDArray[np.uint8], offsets: NDArray[np.int64], window_bytes: int, identifier: Identifier, policy: Policy
+) -> Identification:
     said = _listen(data, offsets, window_bytes, identifier, policy)
     names, scores, reasons = said.names, said.scores, said.reasons
     # Only these texts are read again, so that a corpus costs what its windows cost.

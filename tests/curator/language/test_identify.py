@@ -38,6 +38,16 @@ def reasons(result: Identification) -> list[str]:
     return [result.reasons.names[code] for code in result.reasons.codes]
 
 
+def test_arabic_with_its_points_is_arabic_whatever_stands_beside_it() -> None:
+    pointed = (
+        "إِنَّ ٱلَّذِينَ كَفَرُواْ سَوَآءٌ عَلَيۡهِمۡ ءَأَنذَرۡتَهُمۡ أَمۡ لَمۡ تُنذِرۡهُمۡ لَا يُؤۡمِنُونَ\n"
+        "خَتَمَ ٱللَّهُ عَلَىٰ قُلُوبِهِمۡ وَعَلَىٰ سَمۡعِهِمۡۖ وَعَلَىٰٓ أَبۡصَٰرِهِمۡ غِشَٰوَةٞۖ وَلَهُمۡ عَذَابٌ عَظِيمٞ"
+    )
+    result = run(ENGLISH, pointed, "x", pointed, RUSSIAN)
+    assert named(result) == ["en", "ar", "und", "ar", "ru"]
+    assert result.scores[1] == result.scores[3] == run(pointed).scores[0] > 0.5
+
+
 @pytest.mark.parametrize(
     ("text", "language"),
     [
