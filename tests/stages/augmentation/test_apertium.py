@@ -33,6 +33,14 @@ SPANISH = [
 ]
 
 
+DENIALS = {
+    "af": "Niemand weet hoekom dit nie waar is nie.",
+    "mk": "Никој не знае зошто ова не е точно.",
+    "nn": "Ingen veit kvifor det ikkje er sant.",
+    "oc": "Soi pas segur que se pòsca far.",
+}
+
+
 def needs(pair: Pair) -> pytest.MarkDecorator:
     return pytest.mark.skipif(pair not in INSTALLED, reason=f"Apertium {'-'.join(pair)} is not installed")
 
@@ -114,6 +122,15 @@ def test_modes_become_pairs_of_list_languages_and_variants_do_not(tmp_path: Path
 
 def test_every_known_way_has_a_debian_package() -> None:
     assert {frozenset((language, *pivots)) for language, pivots in WAYS.items()} <= set(DEBIAN_PACKAGES)
+
+
+@pytest.mark.parametrize("language", [name for name in DENIALS if name in WAYS])
+def test_what_a_sentence_denies_it_denies_when_it_comes_back_a_known_way(language: str) -> None:
+    (pivot,) = WAYS[language]
+    if not {(language, pivot), (pivot, language)} <= INSTALLED:
+        pytest.skip(f"Apertium {language}-{pivot} is not installed")
+    there = Apertium().translate(language, pivot, [DENIALS[language]])
+    assert Apertium().translate(pivot, language, [str(there[0])]) == [DENIALS[language]]
 
 
 def test_a_program_that_is_missing_is_a_problem_with_what_to_do(tmp_path: Path) -> None:
