@@ -2,8 +2,9 @@
 
 What is no sentence comes through as it is: line feeds, space at either end of a line, lines without a letter, and
 placeholders of redaction (`[REDACTED_EMAIL]`) that stand alone. A sentence ends after a full stop, question or
-exclamation mark (Latin, CJK, Devanagari, Arabic, Armenian, Ethiopic, Khmer) and what closes it; save in Chinese and
-Japanese a space must follow. An abbreviation may be cut off: a translator then sees two pieces in place of one.
+exclamation mark (Latin, CJK, Devanagari, Arabic, Armenian, Ethiopic, Khmer, Burmese, Tibetan, Ol Chiki) and what closes
+it; save in Chinese, Japanese and Burmese a space must follow. An abbreviation may be cut off: a translator then sees
+two pieces in place of one.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-_END = re.compile(r"""(?:[.!?…।॥؟۔։።៕]+["'”’»)\]]*(?=\s)|[。！？｡]+[」』”’）]*)""")
+_END = re.compile(r"""(?:[.!?…।॥؟۔։።។៕།༎᱾᱿]+["'”’»)\]]*(?=\s)|[。！？｡။]+[」』”’）]*)""")
 _SPACE = re.compile(r"\s*")
 
 

@@ -29,6 +29,13 @@ def test_sentences_end_where_they_do() -> None:
     assert cut(text).sentences == ("One.", "Two?!", "“Three.”", "four 3.5 five", "今日は。", "明日は！")
 
 
+def test_sentences_end_with_the_marks_of_their_script() -> None:
+    assert cut("ចូល។ ទៅ។").sentences == ("ចូល។", "ទៅ។")
+    assert cut("သွားသည်။လာသည်။").sentences == ("သွားသည်။", "လာသည်။")
+    assert cut("ང་འགྲོ། ཁྱོད་ཤོག །").sentences == ("ང་འགྲོ།", "ཁྱོད་ཤོག །")
+    assert cut("ᱤᱧ ᱪᱟᱞᱟᱜ ᱠᱟᱱᱟ᱾ ᱟᱢ ᱦᱮᱡ ᱢᱮ᱾").sentences == ("ᱤᱧ ᱪᱟᱞᱟᱜ ᱠᱟᱱᱟ᱾", "ᱟᱢ ᱦᱮᱡ ᱢᱮ᱾")
+
+
 def test_what_is_no_sentence_comes_through() -> None:
     pieces = cut("  a b.  c\n--\n\td ")
     assert pieces.joined({"a b.": "x", "c": "y", "d": "z"}) == "  x  y\n--\n\tz "
