@@ -92,7 +92,7 @@ class Entropy(Stage[EntropyParameters]):
             "For so short a text its words repeat too often: {score} of the possible entropy, {threshold} is needed."
         ),
         "entropy.high": (
-            "Its words hardly ever recur, as they do in any running text: {score} bits of entropy, where a text of its "
+            "Its words hardly ever recur, as those of running text do: {score} bits of entropy, where a text of its "
             "length has at most {threshold}."
         ),
         "entropy.noise": (
