@@ -1,5 +1,8 @@
 """Cutting repeats, which are whole units, out of texts: what between the units goes with them, and what stays.
 
+In scripts without spaces a unit is no word: there a repeat is cut from a mark or white space on, and up to one, where
+these are near its ends.
+
 A mark that touches the repeat goes with it where it belongs to it: all marks up to white space or the end of the text
 (`(the repeat).`), and where a unit follows without white space, as in Chinese, what does not open (`。` goes, `「`
 stays). The same holds before it, the other way round. A no-break space ties a mark to its word
@@ -21,6 +24,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from curator.document import Batch
+
+CHANCE_UNITS = 8
+"""So far from its end a mark or white space is looked for inside of a repeat."""
 
 _OPENING = "([{¡«¿‘‚“„‹〈《「『【〔〖〘〝（［｛｢"
 """Marks that belong to what follows: Unicode's Ps and Pi as they are used beside units without white space, and the
@@ -49,6 +55,35 @@ def unit_bytes(
     units = texts.units
     first = units.offsets[rows]
     return units.starts[first + begins], units.ends[first + ends - 1]
+
+
+def trim_to_phrases(
+    texts: Batch, rows: NDArray[np.int64], begins: NDArray[np.int64], ends: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Spans without up to CHANCE_UNITS units at an end where a script without spaces goes on, so that it comes to a
+    mark or white space. Half of the repeats end within a word else: one character more is easily the same."""
+    moved_begins, moved_ends = _moved(texts, rows, begins, 1), _moved(texts, rows, ends, -1)
+    left = moved_begins < moved_ends
+    return np.where(left, moved_begins, begins), np.where(left, moved_ends, ends)
+
+
+def _moved(texts: Batch, rows: NDArray[np.int64], places: NDArray[np.int64], step: int) -> NDArray[np.int64]:
+    """Each place, or the first one in this direction where the text does not go on; the same if that is too far."""
+    targets = places.copy()
+    for _ in range(CHANCE_UNITS):
+        targets[_goes_on(texts, rows, targets)] += step
+    return np.where(_goes_on(texts, rows, targets), places, targets)
+
+
+def _goes_on(texts: Batch, rows: NDArray[np.int64], places: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Whether two characters of scripts without spaces touch before unit `places` of a text: bool[places]."""
+    units = texts.units
+    found = np.zeros(len(places), dtype=np.bool_)
+    inner = np.flatnonzero((places > 0) & (places < units.counts[rows]))
+    after = units.offsets[rows[inner]] + places[inner]
+    unspaced = units.kinds[after - 1] & units.kinds[after] & UNSPACED > 0
+    found[inner] = unspaced & (units.ends[after - 1] == units.starts[after])
+    return found
 
 
 def cut_units(

@@ -27,7 +27,7 @@ from curator.stage import Column, Columns, Parameters, Stage, State
 from curator.text.spans import span_points
 from curator.verdict import Spans, VerdictBuilder, Verdicts
 from stages.substrings.anchors import Measure, mass_of, unit_values
-from stages.substrings.cut import cut_units, join_spans, unit_bytes
+from stages.substrings.cut import cut_units, join_spans, trim_to_phrases, unit_bytes
 from stages.substrings.relate import ANCHORS, PLACE, SPAN, find_repeats
 
 if TYPE_CHECKING:
@@ -113,7 +113,8 @@ class Substrings(Stage[SubstringsParameters]):
         if self.parameters.action == "flag":
             verdicts.flag_spans(spans, REPEAT, "repeat")
         else:
-            cut = cut_units(texts, *join_spans(local, found.begins, found.ends))
+            joined, begins, ends = join_spans(local, found.begins, found.ends)
+            cut = cut_units(texts, joined, *trim_to_phrases(texts, joined, begins, ends))
             verdicts.edit_spans(rows, cut, spans, REPEAT, "repeat")
         return verdicts.build()
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from curator.document import Batch
 from curator.text.fold import finish
 from stages.substrings.anchors import _BASE, Measure, find_anchors, unit_values
-from stages.substrings.cut import cut_units, join_spans
+from stages.substrings.cut import cut_units, join_spans, trim_to_phrases
 from stages.substrings.match import choose_repeats
 
 WORD = (1 << 64) - 1
@@ -129,6 +129,27 @@ def test_cutting_units_leaves_every_other_unit_and_nothing_is_put_in_but_a_space
 def cut(text: str, begin: int, end: int) -> str:
     (row,) = cut_units(batch([text]), np.array([0]), np.array([begin]), np.array([end])).to_pylist()
     return str(row)
+
+
+def trimmed(text: str, begin: int, end: int) -> tuple[int, int]:
+    begins, ends = trim_to_phrases(batch([text]), np.array([0]), np.array([begin]), np.array([end]))
+    return int(begins[0]), int(ends[0])
+
+
+def test_a_repeat_that_chance_made_longer_ends_where_a_phrase_does() -> None:
+    text = "休假的权利。任何人不得加以奴役。人人对社会"
+    assert trimmed(text, 2, 16) == (5, 14)
+    assert trimmed(text, 5, 14) == (5, 14)
+    assert trimmed("ทุก คน มีสิทธิ", 2, 6) == (2, 4)
+    assert trimmed("one two 三四", 1, 3) == (1, 2)
+    assert trimmed("one two three", 1, 2) == (1, 2)
+
+
+def test_a_repeat_without_a_phrase_that_ends_near_stays_as_it_is() -> None:
+    assert trimmed("一" * 40 + "。" + "二" * 40, 10, 70) == (10, 70)
+    assert trimmed("一二三四", 1, 3) == (1, 3)
+    assert trimmed("一。二三。四", 2, 2) == (2, 2)
+    assert trimmed("", 0, 0) == (0, 0)
 
 
 def test_marks_and_white_space_go_with_the_repeat_that_they_belong_to() -> None:

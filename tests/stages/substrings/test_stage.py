@@ -154,6 +154,23 @@ def test_a_repeat_is_told_with_its_place_and_the_document_that_has_it(tmp_path: 
     assert scores == {"first": 0, "second": 60, "rest": 60}
 
 
+def test_in_a_script_without_spaces_a_repeat_is_cut_where_phrases_end(tmp_path: Path) -> None:
+    shared = (
+        "任何人不得使为奴隶或奴役；一切形式的奴隶制度和奴隶买卖均应予以禁止。"
+        "任何人不得加以酷刑，或施以残忍的待遇或刑罚。"
+    )
+    documents = [
+        {"id": "first", "text": f"人人有权享有主张的权利。{shared}人人完全平等。"},
+        {"id": "second", "text": f"人人有思想、良心和宗教自由的权利。{shared}人人都有受教育的权利。"},
+    ]
+    stage = "substrings: {min_characters: 50}"
+    run_stages([write_jsonl(tmp_path / "in.jsonl", documents)], tmp_path / "run", stage, language="off")
+    assert rows(tmp_path / "run", "shards")[1]["text"] == "人人有思想、良心和宗教自由的权利。人人都有受教育的权利。"
+    (edit,) = rows(tmp_path / "run", "decisions")
+    detail = cast("Mapping[str, int]", edit["detail"])
+    assert documents[1]["text"][detail["begin"] : detail["end"]] == f"的权利。{shared}人人"
+
+
 def test_a_flag_tells_where_and_changes_nothing(tmp_path: Path) -> None:
     shared = text(words(60, 1))
     documents = [{"id": f"{n}", "text": f"{text(words(5, n + 9))} {shared}"} for n in range(2)]
