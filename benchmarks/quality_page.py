@@ -118,7 +118,8 @@ def _introduction(declarations: Counted, preambles: Counted, corpora: Counted) -
         "The preamble of the declaration, one sentence over a dozen lines that end in commas, is judged apart: of "
         f"{total} preambles, {_share(preambles.by_any.total(), total)} fall, "
         f"{_share(preambles.dropped['terminals'].total(), total)} because too few lines end a sentence. FineWeb's rule "
-        "takes such text for a menu."
+        "takes such text for a menu, as it does scripture and verse without full stops, and text with line feeds at a "
+        "fixed width. Whoever has such a source turns `min_terminals` off for it."
     )
     if pages:
         yield _paragraph(
