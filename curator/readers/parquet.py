@@ -1,8 +1,9 @@
 """Parquet: a document a row; row groups are the splits, and the position is the row's number in the file.
 
-A small row group shares a split with its neighbours, a large one is read in batches. A field name is first looked for
-as a column, then, at its dots, inside structs. Text is kept byte for byte; an id may be a number or a UUID; a source or
-lang that is not text is missing.
+A small row group shares a split with its neighbours, a large one is read in batches. Where few texts stand in many
+rows, each is held once until its rows become records. A field name is first looked for as a column, then, at its dots,
+inside structs. Text is kept byte for byte; an id may be a number or a UUID; a source or lang that is not text is
+missing.
 
 A Parquet file inside gzip, zstd, bzip2 or xz is unpacked by the producer into a temporary file (which has no name and
 goes with the process), because its index stands at its end; the splits then carry their rows. Better not to compress
@@ -39,6 +40,9 @@ _ROW = b"curator.row"
 """Key of schema metadata under which a split that carries its rows tells the number of the first."""
 _MAX_BATCH_ROWS = 1 << 16
 _BUFFER_BYTES = 1 << 20
+DICTIONARY_BYTES, INDEX_BYTES = 2 << 20, 4
+"""A dictionary of about 1 MB is given up by its writer (`dictionary_pagesize_limit` of Arrow,
+`parquet.dictionary.page.size` of parquet-java); a row is a number in it."""
 _ERRORS = (pa.ArrowException, OSError, UnicodeDecodeError)
 """What pyarrow raises for what it cannot read; the last for names of columns."""
 
@@ -120,21 +124,21 @@ def _range_splits(file: InputFile, ranges: Sequence[_Range], options: ReadOption
             yield Split(file, index, each.begin, each.end, size=each.size)
             index += 1
             continue
-        with open_input(file) as handle, pq.ParquetFile(handle, buffer_size=_BUFFER_BYTES) as parquet:
-            columns = Columns.find(parquet.schema_arrow, options.fields, file.name)
-            first_row = sum(parquet.metadata.row_group(group).num_rows for group in range(each.begin))
-            for split in _group_splits(file, parquet, columns, each.begin, first_row, index, split_bytes):
+        with open_input(file) as handle:
+            opened = _Opened.of(handle, file, options)
+            first_row = sum(opened.about(group).num_rows for group in range(each.begin))
+            for split in _group_splits(file, opened, each.begin, first_row, index, split_bytes):
                 yield split
                 index += 1
 
 
 def _group_splits(
-    file: InputFile, parquet: pq.ParquetFile, columns: Columns, group: int, first_row: int, index: int, split_bytes: int
+    file: InputFile, opened: _Opened, group: int, first_row: int, index: int, split_bytes: int
 ) -> Iterator[Split]:
     """Splits of one row group, numbered from `index`, that carry their rows as Arrow IPC streams."""
     done = 0
     try:
-        for batch in _batches(parquet, group, columns, split_bytes):
+        for batch in opened.batches(group, split_bytes):
             yield Split(file, index, group, group + 1, data=_pack_rows(batch, first_row + done))
             index, done = index + 1, done + batch.num_rows
     except _ERRORS:
@@ -143,35 +147,63 @@ def _group_splits(
 
 
 def _read_row_groups(handle: IO[bytes], split: Split, options: ReadOptions) -> Iterator[Records]:
-    with pq.ParquetFile(handle, buffer_size=_BUFFER_BYTES) as parquet:
-        metadata = parquet.metadata
-        columns = Columns.find(parquet.schema_arrow, options.fields, split.file.name)
-        row = sum(metadata.row_group(group).num_rows for group in range(split.begin))
-        for group in range(split.begin, split.end):
-            about = metadata.row_group(group)
-            done = 0
-            try:
-                for batch in _batches(parquet, group, columns, options.batch_bytes):
-                    yield from read_rows(batch, columns, row + done, options)
-                    done += batch.num_rows
-            except _ERRORS:
-                digest = sha256_range(split.file, *_byte_range(about))
-                yield only_failures((Failure(row + done, None, BAD_ROW_GROUP, digest),))
-            row += about.num_rows
+    opened = _Opened.of(handle, split.file, options)
+    row = sum(opened.about(group).num_rows for group in range(split.begin))
+    for group in range(split.begin, split.end):
+        about = opened.about(group)
+        done = 0
+        try:
+            for batch in opened.batches(group, options.batch_bytes):
+                yield from read_rows(batch, opened.columns, row + done, options)
+                done += batch.num_rows
+        except _ERRORS:
+            digest = sha256_range(split.file, *_byte_range(about))
+            yield only_failures((Failure(row + done, None, BAD_ROW_GROUP, digest),))
+        row += about.num_rows
 
 
-def _batches(parquet: pq.ParquetFile, group: int, columns: Columns, batch_bytes: int) -> Iterator[pa.RecordBatch]:
-    """The wanted columns of a row group, in batches of about `batch_bytes` if its rows are about equally long."""
-    about = parquet.metadata.row_group(group)
-    if about.num_rows == 0:
-        return
-    rows = batch_bytes * about.num_rows // max(about.total_byte_size, 1)
-    yield from parquet.iter_batches(
-        batch_size=min(max(rows, 1), _MAX_BATCH_ROWS),
-        row_groups=[group],
-        columns=columns.names,
-        use_threads=False,
-    )
+@dataclass(frozen=True)
+class _Opened:
+    """A Parquet file that is open, and what is wanted of it."""
+
+    handle: IO[bytes]
+    parquet: pq.ParquetFile
+    columns: Columns
+
+    @staticmethod
+    def of(handle: IO[bytes], file: InputFile, options: ReadOptions) -> _Opened:
+        parquet = pq.ParquetFile(handle, buffer_size=_BUFFER_BYTES)
+        return _Opened(handle, parquet, Columns.find(parquet.schema_arrow, options.fields, file.name))
+
+    def about(self, group: int) -> pq.RowGroupMetaData:
+        return self.parquet.metadata.row_group(group)
+
+    def batches(self, group: int, batch_bytes: int) -> Iterator[pa.RecordBatch]:
+        """The wanted columns of a row group, in batches of about `batch_bytes` if its rows are about equally long and
+        no text is in many of them."""
+        about, parquet = self.about(group), self.parquet
+        if about.num_rows == 0:
+            return
+        if self._may_repeat(about, batch_bytes):
+            names = [self.columns.text_path]
+            parquet = pq.ParquetFile(
+                self.handle, metadata=parquet.metadata, read_dictionary=names, buffer_size=_BUFFER_BYTES
+            )
+        rows = batch_bytes * about.num_rows // max(about.total_byte_size, 1)
+        yield from parquet.iter_batches(
+            batch_size=min(max(rows, 1), _MAX_BATCH_ROWS),
+            row_groups=[group],
+            columns=self.columns.names,
+            use_threads=False,
+        )
+
+    def _may_repeat(self, about: pq.RowGroupMetaData, batch_bytes: int) -> bool:
+        """Whether few texts may stand in many rows, which are then much longer than they lie in the file: there is a
+        dictionary of them, and hardly more."""
+        chunks = (about.column(number) for number in range(about.num_columns))
+        text = next(chunk for chunk in chunks if chunk.path_in_schema == self.columns.text_path)
+        size, most = text.total_uncompressed_size, DICTIONARY_BYTES + INDEX_BYTES * about.num_rows
+        return bool(text.has_dictionary_page and size <= most and size * about.num_rows > LARGE_GROUP * batch_bytes)
 
 
 def _byte_range(about: pq.RowGroupMetaData) -> tuple[int, int]:
@@ -195,17 +227,16 @@ def _packed_splits(file: InputFile, options: ReadOptions, split_bytes: int) -> I
             yield Split(file, 0, 0, 0, data=b"", failures=(failure,))
             return
         try:
-            parquet = pq.ParquetFile(unpacked, buffer_size=_BUFFER_BYTES)
+            opened = _Opened.of(unpacked, file, options)
         except _ERRORS:
             yield _invalid_split(file)
             return
-        columns = Columns.find(parquet.schema_arrow, options.fields, file.name)
         index = row = 0
-        for group in range(parquet.num_row_groups):
-            for split in _group_splits(file, parquet, columns, group, row, index, split_bytes):
+        for group in range(opened.parquet.num_row_groups):
+            for split in _group_splits(file, opened, group, row, index, split_bytes):
                 yield split
                 index += 1
-            row += parquet.metadata.row_group(group).num_rows
+            row += opened.about(group).num_rows
 
 
 def _invalid_split(file: InputFile) -> Split:

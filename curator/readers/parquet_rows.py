@@ -9,6 +9,7 @@ import msgspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from curator.document import string_buffer
 from curator.errors import UserError
@@ -59,6 +60,11 @@ class Columns:
         )
 
     @property
+    def text_path(self) -> str:
+        """Where the text is, as Parquet names it."""
+        return ".".join(self.text)
+
+    @property
     def names(self) -> list[str]:
         """What to read, as Parquet names it."""
         paths = (self.text, self.id, self.source, self.lang, *self.metadata.values())
@@ -67,16 +73,14 @@ class Columns:
 
 def read_rows(batch: pa.RecordBatch, columns: Columns, row: int, options: ReadOptions) -> Iterator[Records]:
     """The records of a batch whose first row has number `row`, in pieces of about `options.batch_bytes` of text."""
-    texts = _as_binary(_column(batch, columns.text))
-    lengths = pc.fill_null(pc.binary_length(texts), 0).to_numpy(zero_copy_only=False).astype(np.int64)
+    texts = _column(batch, columns.text)
     begin = 0
-    before = np.concatenate((np.zeros(1, dtype=np.int64), np.cumsum(lengths)))
+    before = np.concatenate((np.zeros(1, dtype=np.int64), np.cumsum(_lengths(texts))))
     while begin < batch.num_rows:
         end = int(np.searchsorted(before, before[begin] + options.batch_bytes, side="left"))
         end = min(max(end, begin + 1), batch.num_rows)
-        yield _read_piece(
-            batch.slice(begin, end - begin), texts.slice(begin, end - begin), columns, row + begin, options
-        )
+        piece = _as_binary(texts.slice(begin, end - begin))
+        yield _read_piece(batch.slice(begin, end - begin), piece, columns, row + begin, options)
         begin = end
 
 
@@ -142,6 +146,16 @@ def _is_text(kind: pa.DataType) -> bool:
         pa.types.is_binary_view,
     )
     return any(test(kind) for test in tests)
+
+
+def _lengths(texts: pa.Array) -> NDArray[np.int64]:
+    """The bytes of each text, 0 for null: int64[rows]."""
+    if pa.types.is_dictionary(texts.type):
+        lengths = pc.binary_length(_as_binary(texts.dictionary)).take(texts.indices)
+    else:
+        lengths = pc.binary_length(_as_binary(texts))
+    found: NDArray[np.int64] = pc.fill_null(lengths, 0).to_numpy(zero_copy_only=False).astype(np.int64)
+    return found
 
 
 def _as_binary(column: pa.Array) -> pa.Array:
