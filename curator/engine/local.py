@@ -14,10 +14,9 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from multiprocessing import forkserver
 from pathlib import Path
 from typing import Generic, cast
@@ -29,42 +28,16 @@ from curator.engine.executor import ONE_CPU, Emit, Handle, InputT, Task, partiti
 from curator.engine.job import THREAD_VARIABLES, TICK_SECONDS, Job, ignore, uncommitted
 from curator.engine.merge import Piece
 from curator.engine.partition import sorted_blocks
-from curator.errors import AGAIN, TransientError
-from curator.run.journal import CAREFUL_ATTEMPTS
+from curator.engine.schedule import Attempt, Schedule
 from curator.run.store import Commit, Outputs, make_folder
 from curator.stage import Resources
 from curator.storage.path import AnyPath, as_path
 from curator.storage.spool import local_folder
 
-MAX_ATTEMPTS = 3
-"""How often a task may lose its worker before the run gives up."""
-
 RECIPE_VARIABLE = "CURATOR_WORKER_RECIPE"
 """Names to the fork server the file with the recipe that the workers will work on."""
 
 _SAFE_PATH = "PYTHONSAFEPATH"
-
-
-@dataclass(frozen=True)
-class _Attempt(Generic[InputT]):
-    """A job, its place among the results, and how often it has been begun."""
-
-    index: int
-    job: Job[InputT]
-    number: int = 1
-    is_careful: bool = False
-
-    def another(self, error: BrokenProcessPool) -> _Attempt[InputT]:
-        """The next one, after its worker died: a careful one after MAX_ATTEMPTS. TransientError after the last."""
-        if self.number < (CAREFUL_ATTEMPTS if self.is_careful else MAX_ATTEMPTS):
-            return replace(self, number=self.number + 1)
-        careful = self.job.carefully()
-        if careful is not None:
-            return _Attempt(self.index, careful, is_careful=True)
-        raise TransientError(
-            f"a worker process died {self.number} times on {self.job.input.name} (killed for memory?)",
-            hint=f"free some memory, or let fewer workers share it, then {AGAIN}",
-        ) from error
 
 
 @dataclass(frozen=True)
@@ -184,28 +157,13 @@ class LocalExecutor:
                 yield index, job()
 
     def _run(self, jobs: Iterator[tuple[int, Job[InputT]]]) -> Iterator[tuple[int, Commit]]:
-        """Keep every worker busy with one job waiting behind it; yield commits as they come. What must be done
-        carefully is done at the end, one after the other: no worker ends then for another's sake."""
-        running: dict[concurrent.futures.Future[Commit], _Attempt[InputT]] = {}
-        again: deque[_Attempt[InputT]] = deque()
-        alone: deque[_Attempt[InputT]] = deque()
-        attempts = (_Attempt(index, job) for index, job in jobs)
-        following = next(attempts, None)
+        """Run jobs in workers, as a `Schedule` says; yield commits as they come."""
+        schedule = Schedule(jobs, self.workers)
+        running: dict[concurrent.futures.Future[Commit], Attempt[InputT]] = {}
         while True:
-            while len(running) < 2 * self.workers and (again or following is not None):
-                if again:
-                    attempt = again.popleft()
-                elif following is not None:
-                    attempt, following = following, next(attempts, None)
-                if not self._start(attempt, running):
-                    again.appendleft(attempt)
-                    break
-            if not running and not again and alone:
-                if not self._start(alone[0], running):
-                    continue
-                alone.popleft()
+            self._begin(schedule, running)
             if not running:
-                if again:
+                if schedule.waits:
                     continue
                 return
             finished, _ = concurrent.futures.wait(
@@ -217,32 +175,32 @@ class LocalExecutor:
                 attempt = running.pop(future)
                 try:
                     commit = future.result()
-                except BrokenProcessPool as error:
+                except BrokenProcessPool:
                     died = True
-                    another = attempt.another(error)
-                    (alone if another.is_careful else again).append(another)
+                    schedule.die(attempt)
                 else:
+                    schedule.end(attempt)
                     yield attempt.index, commit
             if died and self._pool is not None:
-                for future, attempt in running.items():
+                for future in running:
                     future.cancel()
-                    again.append(attempt)
                 running.clear()
+                schedule.interrupt()
                 self.close(kill=True)
 
-    def _start(
-        self,
-        attempt: _Attempt[InputT],
-        running: dict[concurrent.futures.Future[Commit], _Attempt[InputT]],
-    ) -> bool:
-        """Hand a job to a worker. False when a worker died while nobody waited: the futures of the others say so."""
-        try:
-            running[self._submit(attempt.job)] = attempt
-        except BrokenProcessPool:
-            if not running:
-                self.close(kill=True)
-            return False
-        return True
+    def _begin(
+        self, schedule: Schedule[InputT], running: dict[concurrent.futures.Future[Commit], Attempt[InputT]]
+    ) -> None:
+        """Hand jobs to workers, as many as may begin."""
+        while (attempt := schedule.begin()) is not None:
+            try:
+                running[self._submit(attempt.job)] = attempt
+            except BrokenProcessPool:
+                # A worker died while nobody waited: the futures of the others say so.
+                schedule.put_back(attempt)
+                if not running:
+                    self.close(kill=True)
+                return
 
     def _submit(self, job: Job[InputT]) -> concurrent.futures.Future[Commit]:
         if self._pool is None:

@@ -202,3 +202,27 @@ def test_a_worker_that_dies_while_the_driver_is_busy_is_replaced(tmp_path: Path)
     engine.close()
     assert killed
     assert [commit.integer("square") for commit in commits] == [value**2 for value in range(20)]
+
+
+def test_a_stop_while_tasks_run_and_wait_leaves_whole_commits_alone_and_the_next_run_goes_on(tmp_path: Path) -> None:
+    done: list[str] = []
+
+    def tick() -> None:
+        if len(done) >= 2:
+            raise KeyboardInterrupt
+
+    engine = LocalExecutor(2, tick=tick, done=lambda commit, _: done.append(commit.name))
+    with pytest.raises(KeyboardInterrupt):
+        engine.map(tmp_path, square, (Number(value) for value in range(20)))
+    assert engine._pool is not None
+    workers = list(engine._pool._processes.values())
+    engine.close(kill=True)
+    assert not any(worker.is_alive() for worker in workers)
+    committed = sorted(path.stem for path in tmp_path.glob("*.json"))
+    assert 2 <= len(committed) < 20
+    reused: list[str] = []
+    again = LocalExecutor(2, done=lambda commit, before: reused.append(commit.name) if before else None)
+    commits = again.map(tmp_path, square, (Number(value) for value in range(20)))
+    again.close()
+    assert sorted(reused) == committed
+    assert [commit.integer("square") for commit in commits] == [value**2 for value in range(20)]
