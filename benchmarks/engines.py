@@ -36,7 +36,8 @@ from curator.engine.ray import begin_worker, connect
 from curator.readers.base import Fields, ReadOptions
 from curator.readers.detect import discover
 from curator.recipe import load_recipe
-from curator.run.driver import MAX_SPLIT_BYTES, Request, run
+from curator.run.driver import Request, run
+from curator.run.execution import MAX_SPLIT_BYTES
 from curator.run.phases.inputs import ReadInput, read_inputs
 from curator.run.phases.read import ReadTask
 from curator.run.store import Outputs, make_folder

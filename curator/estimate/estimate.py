@@ -18,7 +18,7 @@ from curator.estimate.model import (
     quantities_of,
     unmeasured,
 )
-from curator.run.driver import MAX_SPLIT_BYTES, MIN_SPLIT_BYTES
+from curator.run.execution import MAX_SPLIT_BYTES, MIN_SPLIT_BYTES
 from curator.run.memory import WORKER_BYTES
 from curator.sizes import format_size
 

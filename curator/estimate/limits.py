@@ -46,7 +46,7 @@ def engine_needs(question: Question) -> list[Need]:
     return [
         Need(
             "what the driver always holds",
-            "a record for each split, and the commit record of each task of a phase (driver._Driver)",
+            "a record for each split, and the commit record of each task of a phase (run.execution)",
             "driver",
             "bytes",
             lambda given: base + given.parts * (given.constant("part_memory_bytes") + given.constant("commit_bytes")),
@@ -61,7 +61,7 @@ def engine_needs(question: Question) -> list[Need]:
         ),
         Need(
             "shards",
-            "their names have five digits (driver._write)",
+            "their names have five digits (run.execution)",
             "driver",
             "shards",
             lambda given: given.fact("run.kept_bytes") / output.shard_limit(given.fact("run.kept_bytes")),

@@ -17,7 +17,7 @@ from curator.estimate.figures import driver_key
 from curator.estimate.machines import Cluster, CorpusSize
 from curator.estimate.rates import EngineCost, Rate, Rates
 from curator.plan import Phase
-from curator.run.driver import MAX_SPLIT_BYTES, MIN_SPLIT_BYTES, SPLITS_WANTED
+from curator.run.execution import MAX_SPLIT_BYTES, MIN_SPLIT_BYTES, SPLITS_WANTED
 from curator.run.phases.inputs import LEAST_WEIGHT
 from curator.run.pipeline import AnyStage, Pipeline
 from curator.run.repeated import GROUP_ROWS, IDS

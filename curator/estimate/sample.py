@@ -15,7 +15,7 @@ from curator.estimate.rates import Rates
 from curator.readers.base import InputFile
 from curator.readers.registry import load_reader
 from curator.recipe.model import Recipe
-from curator.run.driver import MIN_SPLIT_BYTES
+from curator.run.execution import MIN_SPLIT_BYTES
 from curator.run.options import read_options
 from curator.sizes import format_size
 

@@ -1,5 +1,4 @@
-"""What tasks count, on its way to the driver: in the commit record, or in a file beside it where it is much; and what
-is told of it.
+"""What tasks count, on its way to the driver: in the commit record, or in a file beside it where it is much.
 
 A part of documents that each name a source of their own has thousands of rows. The records of a phase are all in memory
 at once; files are read one after the other.
@@ -11,10 +10,9 @@ from typing import cast
 
 import msgspec
 
-from curator.run.examples import mask_text
 from curator.run.pipeline import Pipeline
 from curator.run.store import Commit, Outputs
-from curator.run.tally import ALL, IN, LANGUAGE, MOST_SOURCES, MOST_TAGS, OTHERS, SOURCE, Tally
+from curator.run.tally import ALL, LANGUAGE, MOST_SOURCES, MOST_TAGS, SOURCE, Tally
 
 ROWS_IN_RECORD = 256
 
@@ -53,32 +51,3 @@ def run_tally(pipeline: Pipeline) -> Tally:
         for source in getattr(stage.parameters, mapping, ())
     }
     return Tally(limits={SOURCE: MOST_SOURCES, LANGUAGE: MOST_TAGS}, named=named)
-
-
-def describe_other_sources(tally: Tally) -> list[str]:
-    """A warning where source groups are counted together."""
-    if not tally.documents(IN, SOURCE, OTHERS):
-        return []
-    told = (
-        f"documents come from more than {MOST_SOURCES:,} groups of sources: those after the first {MOST_SOURCES:,} are "
-        "counted together; scores/ and shards/ have the source of each document"
-    )
-    return [told]
-
-
-def describe_unknown_tags(tally: Tally) -> list[str]:
-    """A warning where documents carry a language tag that is none: `English`, or a field that holds something else."""
-    from curator.language.tags import is_valid, short_tag
-
-    unknown = [name for name in tally.names(LANGUAGE) if not is_valid(name)]
-    if not unknown:
-        return []
-    documents = sum(tally.documents(IN, LANGUAGE, name) for name in unknown)
-    example = max(unknown, key=lambda name: (name != OTHERS, tally.documents(IN, LANGUAGE, name)))
-    carry = "1 document carries" if documents == 1 else f"{documents:,} documents carry"
-    together = f"; those after the first {MOST_TAGS:,} tags are counted together" if OTHERS in unknown else ""
-    told = (
-        f"{carry} a language tag that is none, such as {short_tag(mask_text(example))!r}: to lists, thresholds and "
-        f"models they are undetermined (tags are like en, pt-BR or zh-Hant){together}"
-    )
-    return [told]

@@ -16,7 +16,7 @@ from typing import Any, Literal
 import psutil
 from ray.cluster_utils import Cluster
 
-from curator.run.driver import MIN_SPLIT_BYTES
+from curator.run.execution import MIN_SPLIT_BYTES
 from tests.cluster import OBJECT_STORE_BYTES, soon, workers_of
 from tests.runs import hashes, make_texts, recipe_text, write_jsonl
 

@@ -16,8 +16,9 @@ from curator.cluster.state import is_worked_in
 from curator.errors import DataError, UserError
 from curator.recipe import load_recipe_text
 from curator.run.directory import LOOK_SECONDS, RunDirectory, RunLock
-from curator.run.driver import INLINE_BYTES, Request, run
+from curator.run.driver import Request, run
 from curator.run.events import Event, read_events
+from curator.run.execution import INLINE_BYTES
 from curator.run.tally import Tally
 from curator.run.verify import unbalanced, verify
 from tests.command import curator

@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from curator.run.driver import MIN_SPLIT_BYTES
+from curator.run.execution import MIN_SPLIT_BYTES
 from tests.runs import hashes, make_texts, recipe_text, write_jsonl
 
 STAGES = ("dedup: {index: true}", "entropy: {min_bits: 3}", "outliers: {min_documents: 20}", "sampling: {alpha: 0.5}")

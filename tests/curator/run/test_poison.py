@@ -140,8 +140,8 @@ def test_work_done_carefully_leaves_the_same_bytes(tmp_path: Path, monkeypatch: 
     stages = ("dedup", "entropy: {min_bits: 3}", "outliers: {min_documents: 20}", "pii", "sampling")
     source = write_jsonl(tmp_path / "in.jsonl", make_texts(150))
     plain = run_stages([source], tmp_path / "plain", *stages)
-    monkeypatch.setattr("curator.run.driver.ReadTask", lambda *given: ReadTask(*given).carefully())
-    monkeypatch.setattr("curator.run.driver.JudgeTask", lambda *given: JudgeTask(*given).carefully())
+    monkeypatch.setattr("curator.run.execution.ReadTask", lambda *given: ReadTask(*given).carefully())
+    monkeypatch.setattr("curator.run.execution.JudgeTask", lambda *given: JudgeTask(*given).carefully())
     careful = run_stages([source], tmp_path / "careful", *stages)
     assert hashes(careful.directory.root) == hashes(plain.directory.root)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from curator.run.driver import INLINE_BYTES
+from curator.run.execution import INLINE_BYTES
 from curator.storage.path import StoragePath
 from tests.command import EXECUTABLE, curator, json_of
 from tests.curator.storage.conftest import KEY_ID, SECRET, STAGES, upload

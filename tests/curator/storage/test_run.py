@@ -17,7 +17,7 @@ from curator.engine.job import Job
 from curator.errors import UserError
 from curator.explain import explain
 from curator.recipe import load_recipe_text
-from curator.run import driver
+from curator.run import execution
 from curator.run.directory import RunDirectory
 from curator.run.events import EventLog, read_events
 from curator.run.forget import forget
@@ -207,7 +207,7 @@ def test_tasks_of_a_run_on_nodes_without_a_shared_disk_give_the_same_bytes(
     monkeypatch.setattr(SeparateNodes, "folder", tmp_path, raising=False)
     used: tuple[set[str], set[str]] = (set(), set())
     monkeypatch.setattr(SeparateNodes, "used", used, raising=False)
-    monkeypatch.setattr(driver, "LocalExecutor", SeparateNodes)
+    monkeypatch.setattr(execution, "LocalExecutor", SeparateNodes)
     source = upload(local / "input", bucket / "in" / "input")
     run_stages([source], bucket / "run", *STAGES, workers=2)
     assert hashes(bucket / "run") == hashes(local / "run")
