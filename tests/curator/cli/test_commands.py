@@ -11,7 +11,6 @@ import select
 import shutil
 import subprocess
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
@@ -21,99 +20,11 @@ import typer
 from curator.cli.main import app
 from curator.registry import installed_stages
 from tests.command import EXECUTABLE, curator, json_of, told, write_package
-from tests.runs import WORDS, make_texts, recipe_text, rows, write_jsonl
+from tests.curator.cli.scene import Scene
+from tests.runs import recipe_text, write_jsonl
 
 HELP_CPU_S = 0.6
 """The aim is 0.3 s; the rest is slack for a busy machine."""
-
-TOY = """
-    from curator.stage import Requirement
-
-    class Toy:
-        '''Translates into a language by spelling every fifth word with a y.'''
-
-        name, version = "toy", "1"
-
-        def pairs(self):
-            return frozenset({("oc", "fr"), ("fr", "oc")})
-
-        def ways(self):
-            return {"oc": ("fr",)}
-
-        def translate(self, source, target, texts):
-            if target == "fr":
-                return list(texts)
-            return [" ".join(w + "y" * (n % 5 == 0) for n, w in enumerate(text.split())) for text in texts]
-
-        def requirement(self, pair):
-            return Requirement("pair", f"toy {pair[0]}-{pair[1]}", "1", None if "oc" in pair else "is not made yet")
-"""
-STAGES = (
-    "dedup",
-    "entropy: {min_bits: 2}",
-    "pii",
-    "sampling: {alpha: 0.3, max_repeats: 3}",
-    "augmentation: {below_tokens: 500, translators: [toy]}",
-)
-
-
-@dataclass(frozen=True)
-class Scene:
-    """One run with every fate in it; `env` is where the toy translator is found."""
-
-    folder: Path
-    source: Path
-    recipe: Path
-    env: Mapping[str, str]
-    process: subprocess.CompletedProcess[str]
-
-    @property
-    def run(self) -> Path:
-        return self.folder / "run"
-
-    def curator(self, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
-        return curator(*arguments, env=self.env)
-
-    def explain(self, document: str) -> list[dict[str, object]]:
-        done = self.curator("explain", self.run, document, "--json")
-        assert done.returncode == 0, done.stderr
-        return cast("list[dict[str, object]]", json_of(done))
-
-    def decided(self, **values: str) -> dict[str, object]:
-        """The first decision with these values."""
-        return next(row for row in rows(self.run, "decisions") if values.items() <= row.items())
-
-
-@pytest.fixture(scope="module")
-def scene(tmp_path_factory: pytest.TempPathFactory) -> Scene:
-    folder = tmp_path_factory.mktemp("commands")
-    english = [
-        {"id": f"en{n}", "text": d["text"], "lang": "en", "source": d["source"]}
-        for n, d in enumerate(make_texts(30, seed=5, units=(60, 90)))
-    ]
-    occitan = [
-        {"id": f"oc{n}", "text": " ".join(f"{word}{n}{place}" for place, word in enumerate(WORDS["fr"].split() * 2))}
-        for n in range(3)
-    ]
-    documents = [
-        *english,
-        *({**document, "lang": "oc"} for document in occitan),
-        {"id": "copy", "text": english[0]["text"], "lang": "en"},
-        {"id": "spam", "text": "buy it now " * 60, "lang": "en"},
-        {"id": "mail", "text": f"{occitan[0]['text'][:200]} escriu a jana.doe@example.org uèi", "lang": "oc"},
-        {"id": "twin", "text": "the first of two documents that have one id between them", "lang": "en"},
-        {"id": "twin", "text": "a second text under a name that was taken by another one", "lang": "en"},
-        {"id": "red\x1b[31m", "text": "a document whose name would colour the terminal of whoever reads it"},
-    ]
-    source = write_jsonl(folder / "in.jsonl", documents)
-    with source.open("a") as file:
-        file.write('this is no JSON\n{"id": "no text"}\n')
-    recipe = folder / "recipe.yaml"
-    recipe.write_text(recipe_text(*STAGES, language="off"))
-    env = write_package(folder / "site", "toy", "curator.translators", "toy = toy:Toy", TOY)
-    process = curator("process", source, "-o", folder / "run", "-r", recipe, "--json", env=env)
-    assert process.returncode == 0, process.stderr
-    return Scene(folder, source, recipe, env, process)
 
 
 def commands(group: object, *path: str) -> Iterator[tuple[tuple[str, ...], object]]:
@@ -203,90 +114,6 @@ def test_the_funnel_adds_up_on_paper(scene: Scene) -> None:
     assert numbers["could not be read"] == "2"
     lost = sum(int(number) for number in numbers.values() if number.startswith("-"))
     assert 39 + int(numbers["created"]) + lost == int(numbers["kept"])
-
-
-def test_a_dropped_document_is_explained_by_its_keeper(scene: Scene) -> None:
-    (found,) = scene.explain("copy")
-    assert found["fate"] == "dropped by dedup"
-    assert "dedup dropped it: its text is the same as that of en0" in cast("list[str]", found["sentences"])[0]
-    assert scene.explain(str(found["key"])) == [found]
-    assert scene.explain("spam")[0]["fate"] == "dropped by entropy"
-
-
-def test_an_edited_document_is_explained_without_the_value(scene: Scene) -> None:
-    done = scene.curator("explain", scene.run, "mail")
-    assert re.search(r"pii edited it \(characters \d+ to \d+\): .*e-mail", done.stdout)
-    assert "jana.doe" not in done.stdout
-
-
-def test_a_document_that_nothing_happened_to_is_explained(scene: Scene) -> None:
-    decided = {row["key"] for row in rows(scene.run, "decisions")}
-    kept = next(row for row in rows(scene.run, "shards") if row["key"] not in decided)
-    (found,) = scene.explain(str(kept["id"]))
-    assert found["fate"] == "kept"
-    assert found["sentences"] == ["dedup, entropy, pii, sampling and augmentation left it as it is."]
-    assert cast("dict[str, float]", found["scores"])["entropy.bits"] > 2
-
-
-def test_a_repeated_document_is_explained_under_the_id_of_a_copy_too(scene: Scene) -> None:
-    decision = scene.decided(stage="sampling", action="repeat")
-    (found,) = scene.explain(str(decision["id"]))
-    copies = int(cast("float", decision["score"]))
-    assert found["fate"] == f"kept, written {copies} times"
-    assert any("sampling repeats it" in sentence for sentence in cast("list[str]", found["sentences"]))
-    assert scene.explain(f"{decision['id']}#1") == [found]
-    done = scene.curator("explain", scene.run, f"{decision['id']}#none")
-    assert done.returncode == 2
-
-
-def test_a_child_is_explained_with_its_parent(scene: Scene) -> None:
-    decision = scene.decided(action="derive")
-    child = str(decision["id"])
-    parent = cast("dict[str, object]", decision["detail"])["parent"]
-    assert child == f"{parent}#a1"
-    (found,) = scene.explain(child)
-    assert cast("list[str]", found["sentences"])[0] == (
-        f"augmentation made it from {parent} (back-translation, toy 1 oc-fr-oc)."
-    )
-    assert scene.explain(str(found["key"])) == [found]
-
-
-def test_no_child_is_made_of_a_held_out_document(scene: Scene, tmp_path: Path) -> None:
-    recipe = tmp_path / "recipe.yaml"
-    recipe.write_text(recipe_text(*STAGES, holdout={"share": 0.5}, max_error_rate=1))
-    done = scene.curator("process", scene.source, "-o", tmp_path / "run", "-r", recipe)
-    assert done.returncode == 0, done.stderr
-    parents = {row["parent"] for row in rows(tmp_path / "run", "shards")} - {None}
-    held_out = {row["id"] for row in rows(tmp_path / "run", "heldout") if row["lang"] == "oc"}
-    assert parents
-    assert held_out
-    assert not parents & held_out
-
-
-def test_a_record_that_could_not_be_read_is_explained_by_place_and_by_key(scene: Scene) -> None:
-    failed = next(row for row in rows(scene.run, "failed") if row["code"] == "json.invalid")
-    (found,) = scene.explain(f"in.jsonl:{failed['position']}")
-    assert found["fate"] == "failed"
-    assert "the line is not valid JSON" in cast("list[str]", found["sentences"])[0]
-    assert scene.explain(cast("bytes", failed["key"]).hex()) == [found]
-
-
-def test_documents_of_one_id_are_all_explained(scene: Scene) -> None:
-    assert len({str(found["key"]) for found in scene.explain("twin")}) == 2
-
-
-@pytest.mark.parametrize("document", ["nobody", "in.jsonl:99999999999999999999"])
-def test_a_document_that_is_not_there_is_a_users_error(scene: Scene, document: str) -> None:
-    done = scene.curator("explain", scene.run, document)
-    assert done.returncode == 2
-    assert "no document has the id or key" in told(done)
-
-
-def test_control_characters_of_an_id_do_not_reach_the_terminal(scene: Scene) -> None:
-    done = scene.curator("explain", scene.run, "red\x1b[31m")
-    assert done.returncode == 0
-    assert "red\\x1b[31m" in done.stdout
-    assert "\x1b" not in done.stdout
 
 
 def test_report_writes_the_same_bytes_again(scene: Scene) -> None:
