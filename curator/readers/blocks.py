@@ -381,62 +381,51 @@ def split_blocks(
 
 
 def line_blocks(split: Split, options: ReadOptions) -> Iterator[Block]:
-    """The lines of a split in blocks of about `options.batch_bytes`: like `split_blocks`, cut elsewhere, without a look
-    at every line end as long as no line comes near the limit."""
+    """The lines of a split in the blocks of `split_blocks`, without a look at every line end and without a copy, unless
+    a line may be over the limit."""
+    lines = _lines_of(split, options.max_document_bytes)
+    if lines is None:
+        yield from split_blocks(split, options, LineEnds)
+        return
+    data, offset, begin, end = lines
+    view, line = memoryview(data), split.first_line
+    covered = None if split.data is not None else view[split.begin - offset : split.end - offset]
+    while begin < end:
+        target = ((offset + begin) // options.batch_bytes + 1) * options.batch_bytes - offset
+        behind = data.find(b"\n", target - 1, end) + 1 or end
+        yield Block(offset + begin, offset + behind, line, view[begin:behind], covered=covered)
+        if behind < end:
+            line = _add_lines(line, view[begin:behind])
+        begin, covered = behind, None
+
+
+def _lines_of(split: Split, max_record_bytes: int) -> tuple[bytes, int, int, int] | None:
+    """Bytes, where in the file they begin, and where in them the lines of the split begin and end. None where these are
+    so many bytes that one line might be over the limit."""
     if split.data is not None:
-        yield from _line_blocks_of(split.data, split, options.batch_bytes)
-        return
-    # With the first bytes behind the split there comes the rest of its last line: one block, the file read once and not
-    # copied. Two of that size would go back to the system after each split, and every page of the next would be new.
-    chunks = _chunks_of(split, max(options.batch_bytes, 1) + LOOK_AHEAD_BYTES)
-    first = next(chunks, b"")
-    stop = split.end - _entry(split)
-    begin = first.find(b"\n") + 1 if split.begin else 0
-    end = first.find(b"\n", stop - 1) + 1
-    if (begin or not split.begin) and begin < end <= begin + options.max_document_bytes:
-        view = memoryview(first)
-        covered = view[split.begin - _entry(split) : stop]
-        yield Block(_entry(split) + begin, _entry(split) + end, split.first_line, view[begin:end], covered=covered)
-        return
-    place, chunks = _enter_file(split, LineEnds(), _resume(first, chunks))
-    if place is None or place >= split.end:
-        return
-    line, tail = split.first_line, b""
-    for chunk in chunks:
-        piece = tail + chunk
-        stop = split.end - place
-        end = (piece.rfind(b"\n") if len(piece) < stop else piece.find(b"\n", stop - 1)) + 1
-        if not end or len(piece) > options.max_document_bytes:
-            yield from cut_blocks(
-                _resume(piece, chunks),
-                LineEnds(),
-                block_bytes=options.batch_bytes,
-                max_record_bytes=options.max_document_bytes,
-                begin=place,
-                stop=split.end,
-                line=line,
-            )
-            return
-        yield Block(place, place + end, line, piece[:end])
-        line = _add_lines(line, piece[:end])
-        place, tail = place + end, piece[end:]
-        if place >= split.end:
-            return
-    if tail:
-        yield Block(place, place + len(tail), line, tail)
+        return split.data, split.end - len(split.data), 0, len(split.data)
+    offset, size = _entry(split), split.end - _entry(split)
+    # The rest of the last line comes with it, so that a file is read once and not copied. Two buffers of that size
+    # would go back to the system after each split, and every page of the next would be new.
+    data = next(_chunks_of(split, size + LOOK_AHEAD_BYTES), b"")
+    begin = data.find(b"\n", 0, size) + 1 if split.begin else 0
+    if split.begin and begin in (0, size):  # no line begins in the split
+        return data, offset, 0, 0
+    end = data.find(b"\n", size - 1) + 1
+    if not end:
+        data += _rest_of_line(split.file, offset + len(data), max_record_bytes)
+        end = data.find(b"\n", size - 1) + 1 or len(data)
+    return (data, offset, begin, end) if end - begin <= max_record_bytes else None
 
 
-def _line_blocks_of(data: bytes, split: Split, batch_bytes: int) -> Iterator[Block]:
-    """The lines of a split that carries its bytes, cut as `split_blocks` cuts them."""
-    begin, line, done = split.end - len(data), split.first_line, 0
-    while done < len(data):
-        target = ((begin + done) // batch_bytes + 1) * batch_bytes - begin
-        end = data.find(b"\n", target - 1) + 1 or len(data)
-        piece = data[done:end]
-        yield Block(begin + done, begin + end, line, piece)
-        done = end
-        if done < len(data):
-            line = _add_lines(line, piece)
+def _rest_of_line(file: InputFile, place: int, max_bytes: int) -> bytes:
+    """The bytes from `place` on up to a line feed or the end of the file, or somewhat more than `max_bytes`."""
+    pieces: list[bytes] = []
+    for piece in read_chunks(file, place):
+        pieces.append(piece)
+        if b"\n" in piece or sum(map(len, pieces)) > max_bytes:
+            break
+    return b"".join(pieces)
 
 
 def count_lines(data: bytes | memoryview) -> int:
@@ -494,5 +483,5 @@ def _resume(rest: bytes, chunks: Iterator[bytes]) -> Iterator[bytes]:
     yield from chunks
 
 
-def _add_lines(line: int | None, data: bytes) -> int | None:
+def _add_lines(line: int | None, data: bytes | memoryview) -> int | None:
     return None if line is None else line + count_lines(data)

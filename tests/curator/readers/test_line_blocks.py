@@ -1,32 +1,64 @@
-"""Lines of a stream, and of a split that carries its bytes, are cut where looking at every line end would cut them;
-those of a split that lies in a plain file come with the last of them."""
+"""Lines are cut where looking at every line end would cut them: those of a stream, that a split carries, of a file."""
 
+import tempfile
 import tracemalloc
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from curator.readers.base import Fields, InputFile, ReadOptions, Split
-from curator.readers.blocks import LineEnds, cut_blocks, cut_lines, line_blocks, plain_splits, split_blocks
+from curator.readers.blocks import Block, LineEnds, cut_blocks, cut_lines, line_blocks, plain_splits, split_blocks
 from curator.readers.jsonl import JsonlReader
 from curator.readers.streams import TRUNCATED, DamagedStreamError
 
 LINES = st.lists(st.sampled_from([b"\n", b"a\n", b"bc\n", b"\r\n", b"x" * 30 + b"\n"]), max_size=30).map(b"".join)
+TAIL = st.binary(max_size=3).filter(lambda tail: b"\n" not in tail)
 OPTIONS = ReadOptions(fields=Fields())
 
 
-@given(LINES, st.binary(max_size=3).filter(lambda tail: b"\n" not in tail), st.integers(0, 40), st.integers(1, 50))
+@given(LINES, TAIL, st.integers(0, 40), st.integers(1, 50))
 @example(b"", b"", 0, 1)
 @example(b"a\nb\n", b"", 2, 2)
-def test_lines_are_cut_as_their_ends_say(lines: bytes, tail: bytes, begin: int, batch_bytes: int) -> None:
+def test_lines_that_a_split_carries_are_cut_as_their_ends_say(
+    lines: bytes, tail: bytes, begin: int, batch_bytes: int
+) -> None:
     data = lines + tail
     file = InputFile("x.jsonl.zst", "x.jsonl.zst", begin + len(data), 0, "jsonl", "zstd")
     split = Split(file, 0, begin, begin + len(data), 3, data)
     options = replace(OPTIONS, batch_bytes=batch_bytes)
-    assert list(line_blocks(split, options)) == list(split_blocks(split, options, LineEnds))
+    blocks = list(split_blocks(split, options, LineEnds))
+    assert list(line_blocks(split, options)) == blocks
+    assert b"".join(block.data for block in blocks) == data
+    for block in blocks[:-1]:
+        multiple = (block.begin // batch_bytes + 1) * batch_bytes
+        assert block.end == begin + data.find(b"\n", max(multiple - begin - 1, 0)) + 1
+
+
+@given(LINES, TAIL, st.integers(1, 60), st.integers(1, 50), st.integers(1, 40), st.integers(0, 3))
+@example(b"x" * 30 + b"\n", b"", 10, 10, 40, 0)
+def test_lines_of_a_file_are_cut_as_their_ends_say(
+    lines: bytes, tail: bytes, split_bytes: int, batch_bytes: int, max_bytes: int, look_ahead: int
+) -> None:
+    options = replace(OPTIONS, batch_bytes=batch_bytes, max_document_bytes=max_bytes)
+    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        patch.setattr("curator.readers.blocks.LOOK_AHEAD_BYTES", look_ahead)
+        path = Path(folder) / "x.jsonl"
+        path.write_bytes(lines + tail)
+        file = InputFile(str(path), path.name, len(lines + tail), 0, "jsonl", "none")
+        for split in plain_splits(file, split_bytes):
+            blocks = list(line_blocks(split, options))
+            assert [told(block) for block in blocks] == [told(b) for b in split_blocks(split, options, LineEnds)]
+            seen = [bytes(block.covered) for block in blocks if block.covered is not None]
+            assert seen in ([], [(lines + tail)[split.begin : split.end]])
+
+
+def told(block: Block) -> tuple[object, ...]:
+    """A block without what it covers."""
+    return block.begin, block.end, block.line, block.data, block.failures
 
 
 def stream_of(data: bytes, chunk_bytes: int, *, broken: bool) -> Iterator[bytes]:
