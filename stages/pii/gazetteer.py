@@ -59,7 +59,7 @@ WIDESPREAD_LANGUAGES: Final = 3
 MAX_UNITS: Final = 8
 """The longest term, in units."""
 FILTER_BITS: Final = 20
-"""128 KiB, which the second-level cache holds: of a million bits the 94,000 keys set a sixth."""
+"""128 KiB, which the second-level cache holds: of a million bits the 104,000 keys set a fifth."""
 MIN_GIVEN_NAMES: Final = 50
 """A language with fewer given names than this is listed as having cue words only."""
 
@@ -90,8 +90,8 @@ class Gazetteer:
     `present` uint64[2**FILTER_BITS / 64] has two bits of one word set for every key, so that
     most units in no list cost none.
     `flags` is uint16[rows, languages + 1] with column 0 for languages that have no table, `any_flags` uint16[rows] the
-    union over languages of FIRST and LAST, where the name is not a word of that language too, and WIDESPREAD. Row 0 is
-    empty.
+    union over languages of FIRST and LAST, where the name is not a word of that language too, of WORD, where it is one,
+    and WIDESPREAD. Row 0 is empty.
     """
 
     present: NDArray[np.uint64]
@@ -157,6 +157,7 @@ def gazetteer() -> Gazetteer:
     names_only = np.where(all_flags & WORD, np.uint16(0), all_flags & np.uint16(FIRST | LAST))
     any_flags = np.bitwise_or.reduce(names_only, axis=1)
     any_flags[np.count_nonzero(names_only & FIRST, axis=1) >= WIDESPREAD_LANGUAGES] |= WIDESPREAD
+    any_flags[((all_flags & WORD != 0) & (all_flags & (FIRST | LAST) != 0)).any(axis=1)] |= WORD
     return Gazetteer(present, table, all_flags, any_flags, languages, named)
 
 

@@ -5,21 +5,21 @@ Precision comes first: a capitalised word is no name by itself, even if it stand
 
 - a known given name and a known surname next to each other (one of the two may also be an ordinary word, a place or a
   month);
-- two known given names;
+- two known given names, with an unknown surname under the rules that hold behind one;
 - initials and a known surname;
 - a known given name and an unknown capitalised word inside a sentence, where no neighbour has a capital, or in a list;
   a given name of few other languages only in English text, or before `<`;
 - a title (`Mr`, `Dr.`, `г-н`, `さん`; behind a whole word, `Madam`, a full stop ends the sentence) or an introduction
   (`my name is`) and a name, known or not, with the known surname that follows it; offices (`Minister`) and labels
-  (`Author:`) ask for a known name;
+  (`Author:`) ask for a known name, in German titles and offices for a known surname (`Frau Ayşe Yılmaz`);
 - in languages that put the surname first, a known surname and a known given name;
 - once a document has given a name in full, its parts, where they stand alone with a capital.
 
 In scripts without capitals every part must be known; in Chinese, Japanese and Korean, known parts next to each other,
 or a surname and a title, with nothing but a space between them. A surname that is a word too (`门`, in `部门经理`)
-begins a name inside running text only before a known given name and a title, and a name that is one (`建国`, `안정은`)
-needs a title. Thai names are found right after titles only. Inflected names (Slavic, Finnish, Turkish cases) are found
-only where another part of the name is in the gazetteer as it stands.
+begins a name inside running text only before a known given name and a title. A name that is one (`建国`, `안정은`), or
+begins with one (`祖国` in `祖国强大`), needs a title. Thai names are found right after titles only. Inflected names
+(Slavic, Finnish, Turkish cases) are found only where another part of the name is in the gazetteer as it stands.
 `name_coverage` says what a language has.
 """
 

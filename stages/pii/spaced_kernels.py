@@ -11,6 +11,7 @@ from stages.pii.gazetteer import AFTER, FIRST, LAST, OFFICE, PARTICLE, STOP, TIT
 from stages.pii.name_kernels import (
     CAPITAL,
     CASELESS,
+    COLON,
     CUES,
     DOT,
     HEADLINES,
@@ -104,7 +105,7 @@ def find_spaced(
             level = 0
             if unit > low and own[unit - 1] & CUES:
                 level = introduction(unit, low, column, data, hashes, starts, ends, own, present, table, flags)
-            if at(rows, unit) == 0 and level < 2 and not is_single(data, starts[unit], ends[unit]):
+            if at(rows, unit) == 0 and level == 0 and not is_single(data, starts[unit], ends[unit]):
                 unit += 1
                 continue
             stop = _name_end(
@@ -263,12 +264,14 @@ def _name_end(
         if given > 0 or (family == _UNKNOWN and titled and not trait & NOUNS):
             # `Mr Ignatz Miller`: after a given name that is in no list comes a surname that is; one that is a word too,
             # as in a headline, where what follows has no capital.
-            if cased and given == 0 and stop < high and kinds[stop] & CAPITAL:
-                listed = (own[stop] | any_flags[rows[stop]]) & LAST and not own[stop] & (STOP | TITLE)
-                headline = own[stop] & WORD and stop + 1 < high and kinds[stop + 1] & CAPITAL
-                joined = gap_between(data, ends[stop - 1], starts[stop]) in (SPACE, HYPHEN)
-                stop += listed and joined and not headline
+            if cased and given == 0:
+                stop += _is_surname(stop, high, data, starts, ends, kinds, rows, own, any_flags)
             return given_end if trait & NOUNS else stop
+    if level > 0 and cased and given == 0 and family == _UNKNOWN and trait & NOUNS:
+        # `Frau Ayşe Yılmaz`; what stands behind a label (`Name: Ein Name`) is any noun.
+        labelled = gap_between(data, ends[unit - 1], starts[unit]) == COLON
+        if not labelled and _is_surname(stop, high, data, starts, ends, kinds, rows, own, any_flags):
+            return stop + 1
     if level == 1 and (strong > 0 or (own[unit] & LAST and family == _KNOWN) or (given > 0 and family >= _ALSO_WORD)):
         return stop if family >= _ALSO_WORD else given_end
     if family >= _ALSO_WORD:
@@ -281,8 +284,6 @@ def _name_end(
         inside = place_in_sentence(unit, stop, low, high, data, starts, ends, kinds) >= 1
         if weak > 0 and cased and inside and not trait & (NOUNS | HEADLINES):
             return stop
-    if strong >= 2:
-        return given_end
     if family == _UNKNOWN and strong > 0 and surname > place and not own[surname] & WORD:
         return stop  # `Ludwig van Beethoven`: a particle joins them
     shouted = 65 <= data[ends[unit] - 1] <= 90 and ends[unit] - starts[unit] > 1
@@ -307,6 +308,8 @@ def _name_end(
             and stands_out(unit, stop, low, high, data, starts, ends, kinds)
         ):
             return stop
+    if strong >= 2:
+        return given_end
 
     # The last given name is the surname.
     last = given_end - 1
@@ -334,6 +337,27 @@ def _name_end(
             break
         stop += 1
     return stop if stop > unit + 1 else 0
+
+
+@inline_kernel
+def _is_surname(
+    unit: int,
+    high: int,
+    data: NDArray[np.uint8],
+    starts: NDArray[np.int64],
+    ends: NDArray[np.int64],
+    kinds: NDArray[np.uint8],
+    rows: NDArray[np.int32],
+    own: NDArray[np.uint16],
+    any_flags: NDArray[np.uint16],
+) -> bool:
+    """Whether a surname follows an unknown word behind a cue: one of any language, or a name that is also a word in its
+    own alone; one that is a word of the document's language where no capital follows, as in a headline."""
+    if unit >= high or not kinds[unit] & CAPITAL or own[unit] & (STOP | TITLE):
+        return False
+    listed = (own[unit] | any_flags[rows[unit]]) & LAST or (any_flags[rows[unit]] & WORD and not own[unit] & WORD)
+    headline = own[unit] & WORD and unit + 1 < high and kinds[unit + 1] & CAPITAL
+    return bool(listed and not headline and gap_between(data, ends[unit - 1], starts[unit]) in (SPACE, HYPHEN))
 
 
 @inline_kernel

@@ -211,7 +211,8 @@ def _name_end(
                 return stop
             if given >= 2 and parted:
                 also_word = find_flags(chain(hashes, after, given), column, present, table, flags) & WORD
-                if not (glued and (word or also_word)):
+                begun = surname == 1 and find_flags(chain(hashes, unit, 2), column, present, table, flags) & WORD
+                if not begun and not (glued and (word or also_word)):
                     return stop
         # Any one or two characters between a surname and a title, or after an introduction.
         free = 0

@@ -16,6 +16,7 @@ from tests.stages.pii.plain_unspaced import unspaced_names
 from tests.stages.pii.plain_words import (
     KNOWN_FOLLOWS,
     NAME_FOLLOWS,
+    NOTHING,
     Manner,
     Word,
     introduced,
@@ -203,7 +204,14 @@ def name_end(words: list[Word], at: int, manner: Manner) -> int:
     """The word after the name that begins here, 0 if none does."""
     given = read_given(words, at, manner)
     family = read_family(words, at, given, manner)
-    rules = (after_a_cue, given_and_surname, given_and_unknown, surname_among_given, followed_or_surname_first)
+    rules = (
+        after_a_cue,
+        given_and_surname,
+        given_and_unknown,
+        two_given,
+        surname_among_given,
+        followed_or_surname_first,
+    )
     return next((stop for rule in rules if (stop := rule(words, at, given, family, manner)) > 0), 0)
 
 
@@ -224,7 +232,12 @@ def after_a_cue(words: list[Word], at: int, given: Given, family: Family | None,
         # `MS Office`: a title in capitals may be something else. German nouns have capitals, too.
         unknown = family is not None and family.kind == "unknown" and not ends_capital(words[at - 1])
         if given.count("weak", "foreign") or (unknown and not manner.nouns):
+            stop += not given.count("weak", "foreign") and is_surname(words, stop)
             return given_end if manner.nouns else stop
+    alone = manner.cased and family is not None and family.kind == "unknown" and given.count("weak", "foreign") == 0
+    labelled = level > NOTHING and joint(words[at].before) == "colon"
+    if level > NOTHING and alone and not strong and manner.nouns and not labelled and is_surname(words, stop):
+        return stop + 1
     if level == KNOWN_FOLLOWS:
         alone = words[at].is_any("last") and family is not None and family.kind == "known"
         if strong or alone or (given.count("weak", "foreign") and listed):
@@ -232,9 +245,19 @@ def after_a_cue(words: list[Word], at: int, given: Given, family: Family | None,
     return 0
 
 
+def is_surname(words: list[Word], at: int) -> bool:
+    """Whether what follows an unknown word behind a cue is a surname of any language, or a name that is a word in its
+    own language alone; one that is a word here where no capital follows, as in a headline."""
+    if at >= len(words) or not words[at].capital or words[at].is_any("stop", "title"):
+        return False
+    word = words[at]
+    listed = word.is_any("last") or word.is_known("last") or (word.is_word_elsewhere and not word.is_any("word"))
+    headline = word.is_any("word") and at + 1 < len(words) and words[at + 1].capital
+    return listed and not headline and joint(word.before) in ("space", "hyphen")
+
+
 def given_and_surname(words: list[Word], at: int, given: Given, family: Family | None, manner: Manner) -> int:
-    """A known given name and a known surname, one of which may be a word; initials and a known surname; or two given
-    names."""
+    """A known given name and a known surname, one of which may be a word; or initials and a known surname."""
     strong = given.count("strong", "patronymic")
     weak = given.count("weak") > 0
     if family is not None and family.kind != "unknown":
@@ -251,7 +274,11 @@ def given_and_surname(words: list[Word], at: int, given: Given, family: Family |
         if weak and manner.cased and not manner.nouns and not manner.headlines:
             # Both are words: only inside a sentence.
             return family.stop if standing(words, at, family.stop) != "first" else 0
-    return at + len(given.words) if strong >= 2 else 0
+    return 0
+
+
+def two_given(words: list[Word], at: int, given: Given, family: Family | None, manner: Manner) -> int:
+    return at + len(given.words) if given.count("strong", "patronymic") >= 2 else 0
 
 
 def given_and_unknown(words: list[Word], at: int, given: Given, family: Family | None, manner: Manner) -> int:

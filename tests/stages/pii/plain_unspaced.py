@@ -109,7 +109,8 @@ def east_asian_end(words: list[Word], at: int, level: int) -> int:
         if given:
             # Kana names are words, too, unless a space parts them. One character needs a second sign.
             parted = bool(words[after].before) or words[at].text >= "\u4000"
-            plain = given >= 2 and parted and not (glued and (word or is_word(words, after, given)))
+            begun = surname == 1 and is_word(words, at, 2)  # `祖国` in `祖国强大`
+            plain = given >= 2 and parted and not begun and not (glued and (word or is_word(words, after, given)))
             titled = titled_at(words, after + given) and not (word and glued and given == 1)
             if level > NOTHING or titled or plain:
                 return after + given

@@ -123,6 +123,12 @@ class Word:
         """Where the word is a name of this kind and no ordinary word."""
         return languages_of(self.key, role)
 
+    @property
+    def is_word_elsewhere(self) -> bool:
+        """Whether the word is a name of some language in which it is also an ordinary word."""
+        names = (where for where, roles in dictionary().get((self.key,), NO_ENTRY).items() if roles & {"first", "last"})
+        return any("word" in roles_of((self.key,), where) for where in names)
+
     def is_known(self, role: str) -> bool:
         return bool(self.languages_of(role))
 

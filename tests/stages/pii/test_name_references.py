@@ -107,6 +107,12 @@ def test_names_are_those_of_the_rules_read_plainly(documents: list[tuple[str, st
         ("en", "My name is\0 Li Yi.", []),
         ("bg", "Това каза Елена Токова.", ["Елена Токова"]),
         ("de", "Herr Groß und Anna Weiß", ["Groß", "Anna Weiß"]),
+        ("de", "Frau Xyzzu Yılmaz, Herr Xyzzu Demir, Herr Xyzzu Haus", ["Xyzzu Yılmaz", "Xyzzu Demir"]),
+        ("en", "Mr. Xyzzu Demir came", ["Xyzzu Demir"]),
+        ("de", "von Johann Wolfgang von Goethe", ["Johann Wolfgang von Goethe"]),
+        ("de", "-- Friedrich Wilhelm Nietzsche (Werke)", ["Friedrich Wilhelm Nietzsche"]),
+        ("de", "Anna Maria Haus und Hof", ["Anna Maria"]),
+        ("zh", "祖国强大，王国强说", ["王国强"]),
         ("ru", "Вера Ивановξβθχ", []),
         ("zh", "王明，先生们好", []),
         ("zh", "王 é先生", []),
@@ -174,7 +180,11 @@ def test_the_table_has_the_roles_of_every_term_of_the_data_files() -> None:
             for role in ("first", "last")
         )
         union = lists.FIRST * bool(first) + lists.LAST * bool(last)
-        assert table.any_flags[row] == union + lists.WIDESPREAD * (len(first) >= lists.WIDESPREAD_LANGUAGES), term
+        also = any(
+            {"first", "last"} & entry[where] and "word" in roles_of(term, where) for where in entry if where != "*"
+        )
+        union += lists.WORD * also + lists.WIDESPREAD * (len(first) >= lists.WIDESPREAD_LANGUAGES)
+        assert table.any_flags[row] == union, term
 
 
 @given(st.lists(st.integers(0, 40) | st.integers(0, 2**64 - 1), max_size=16), st.integers(0, 2**64 - 1))
