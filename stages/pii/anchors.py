@@ -1,8 +1,8 @@
 """Words beside which personal data stands that has no shape of its own: birth dates, plates, addresses.
 
-The kernel looks each unit of a batch up among the words of its language (two units of a longer term: who reads the text
-must compare the rest), and in languages that build street names in one word compares the ends of units before a
-number. What follows a word, or stands before it, `stages.pii.kinds` judges.
+The kernel looks each unit of a batch up among the words of its language (the first and the last unit of a longer term:
+who reads the text must compare the rest), and in languages that build street names in one word compares the ends of
+units before a number. What follows a word, or stands before it, `stages.pii.kinds` judges.
 """
 
 from __future__ import annotations
@@ -50,14 +50,16 @@ class Anchor:
 class Anchors:
     """The table, by the hash of the first unit of each term.
 
-    `present` is uint64[2**18 / 64], a bit for each of `firsts`; `firsts` uint64[n], ascending; `seconds` uint64[n], 0
-    for a term of one unit; `masks` uint64[n], a bit a language; `anchors` the n terms. `endings` is uint8[bytes],
-    `ending_offsets` int64[m + 1] into it, `ending_masks` uint64[m]. `languages` gives the bit of each language.
+    `present` is uint64[2**18 / 64], a bit for each of `firsts`; `firsts` uint64[n], ascending; `lasts` uint64[n], the
+    hash of the last unit of each term, which stands `steps` (int64[n]) behind the first; `masks` uint64[n], a bit a
+    language; `anchors` the n terms. `endings` is uint8[bytes], `ending_offsets` int64[m + 1] into it, `ending_masks`
+    uint64[m]. `languages` gives the bit of each language.
     """
 
     present: NDArray[np.uint64]
     firsts: NDArray[np.uint64]
-    seconds: NDArray[np.uint64]
+    lasts: NDArray[np.uint64]
+    steps: NDArray[np.int64]
     masks: NDArray[np.uint64]
     anchors: tuple[Anchor, ...]
     endings: NDArray[np.uint8]
@@ -92,7 +94,8 @@ def anchors() -> Anchors:
     return Anchors(
         present=present,
         firsts=firsts,
-        seconds=np.array([hashes[place][1] if len(hashes[place]) > 1 else 0 for place in order], dtype=np.uint64),
+        lasts=np.array([hashes[place][-1] for place in order], dtype=np.uint64),
+        steps=np.array([len(hashes[place]) - 1 for place in order], dtype=np.int64),
         masks=np.array([terms[whole[place]] for place in order], dtype=np.uint64),
         anchors=tuple(whole[place] for place in order),
         endings=np.frombuffer(b"".join(ending for ending, _ in endings), dtype=np.uint8),
@@ -112,7 +115,7 @@ def find(data: NDArray[np.uint8], units: Units, languages: Codes) -> Iterator[tu
         return
     data, offsets, hashes = read_only(data), read_only(units.offsets), read_only(units.hashes)
     starts, ends = read_only(units.starts), read_only(units.ends)
-    tables = (listed.present, listed.firsts, listed.seconds, listed.masks)
+    tables = (listed.present, listed.firsts, listed.lasts, listed.steps, listed.masks)
     tails = (listed.endings, listed.ending_offsets, listed.ending_masks)
     capacity = 1024 + len(hashes) // 64
     while True:
@@ -135,7 +138,8 @@ def _find(
     languages: NDArray[np.uint64],
     present: NDArray[np.uint64],
     firsts: NDArray[np.uint64],
-    seconds: NDArray[np.uint64],
+    lasts: NDArray[np.uint64],
+    steps: NDArray[np.int64],
     masks: NDArray[np.uint64],
     endings: NDArray[np.uint8],
     ending_offsets: NDArray[np.int64],
@@ -159,9 +163,8 @@ def _find(
             if present[place >> np.uint64(6)] & (np.uint64(1) << (place & np.uint64(63))):
                 entry = np.searchsorted(firsts, key)
                 while entry < len(firsts) and firsts[entry] == key:
-                    second = seconds[entry]
-                    follows = second == 0 or (unit + 1 < high and hashes[unit + 1] == second)
-                    if follows and masks[entry] & language:
+                    last = unit + steps[entry]
+                    if last < high and hashes[last] == lasts[entry] and masks[entry] & language:
                         if count < len(out):
                             out[count, 0], out[count, 1], out[count, 2] = document, unit, entry
                         count += 1

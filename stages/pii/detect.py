@@ -285,7 +285,9 @@ def _beside(anchor: anchors.Anchor | None, before: str, word: str, after: str, l
     if not (word + after).lower().startswith(anchor.term):
         return []
     size = len(anchor.term)
-    find = {anchors.BIRTHDATE: birthdate.find, anchors.PLATE: plate.find, anchors.LABEL: postal.find_label}[anchor.kind]
+    if anchor.kind == anchors.BIRTHDATE:
+        return birthdate.find((word + after)[size:], size, language)
+    find = plate.find if anchor.kind == anchors.PLATE else postal.find_label
     return find((word + after)[size:], size)
 
 

@@ -42,7 +42,42 @@ KINDS = ("birthdate", "plate", "address")
         ("tr", "doğum tarihi: 12.05.1970", "12.05.1970"),
         ("ar", "تاريخ الميلاد: ١٢/٠٥/١٩٧٠", "١٢/٠٥/١٩٧٠"),
         ("hi", "जन्म तिथि: 12 मई 1970", "12 मई 1970"),
+        ("ar", "تاريخ الميلاد: 12/05/1390هـ", "12/05/1390هـ"),
+        ("fa", "تاریخ تولد: ۱۳۵۹/۰۳/۱۵", "۱۳۵۹/۰۳/۱۵"),
+        ("fa", "متولد ۱۵ خرداد ۱۳۵۹ در تهران", "۱۵ خرداد ۱۳۵۹"),
+        ("th", "วันเกิด 5 มีนาคม 2523", "5 มีนาคม 2523"),
+        ("th", "เกิดวันที่ ๕ มีนาคม พ.ศ. ๒๕๒๓ ที่เชียงใหม่", "๕ มีนาคม พ.ศ. ๒๕๒๓"),
+        ("th", "วันเดือนปีเกิด: 05/03/2523", "05/03/2523"),
+        ("lo", "ວັນເດືອນປີເກີດ: 05/03/1980", "05/03/1980"),
+        ("km", "ថ្ងៃខែឆ្នាំកំណើត៖ ៥ ខែមីនា ឆ្នាំ១៩៨០", "៥ ខែមីនា ឆ្នាំ១៩៨០"),
+        ("km", "កើតនៅថ្ងៃទី៥ ខែមីនា ឆ្នាំ១៩៨០", "៥ ខែមីនា ឆ្នាំ១៩៨០"),
+        ("my", "မွေးသက္ကရာဇ် ၁၉၈၀ ခုနှစ်၊ မတ်လ ၅ ရက်", "၁၉၈၀ ခုနှစ်၊ မတ်လ ၅"),
+        ("my", "မွေးနေ့ ၅-၃-၁၉၈၀", "၅-၃-၁၉၈၀"),
+        ("am", "የትውልድ ቀን: መጋቢት 5 ቀን 1980", "መጋቢት 5 ቀን 1980"),
+        ("am", "የትውልድ ቀን፦ 05/03/1980", "05/03/1980"),
+        ("ka", "დაბადების თარიღი: 5 მარტი, 1980", "5 მარტი, 1980"),
+        ("ka", "დაიბადა 1980 წლის 5 მარტს", "1980 წლის 5 მარტს"),
+        ("ta", "பிறந்த தேதி: 05-03-1980", "05-03-1980"),
+        ("ta", "பிறந்த நாள் 1980 மார்ச் 5", "1980 மார்ச் 5"),
+        ("ur", "تاریخ پیدائش: 5 مارچ 1980", "5 مارچ 1980"),
+        ("hy", "Ծննդյան ամսաթիվ՝ 05.03.1980", "05.03.1980"),
+        ("te", "పుట్టిన తేదీ: 05-03-1980", "05-03-1980"),
+        ("kn", "ಹುಟ್ಟಿದ ದಿನಾಂಕ: 05-03-1980", "05-03-1980"),
+        ("ml", "ജനനത്തീയതി: 05-03-1980", "05-03-1980"),
+        ("gu", "જન્મ તારીખ: 05-03-1980", "05-03-1980"),
+        ("pa", "ਜਨਮ ਮਿਤੀ: 05-03-1980", "05-03-1980"),
+        ("sr", "Датум рођења: 5.3.1980", "5.3.1980"),
+        ("hr", "Rođena 5. ožujka 1980. u Splitu", "5. ožujka 1980"),
+        ("sl", "Datum rojstva: 5. marec 1980", "5. marec 1980"),
+        ("et", "Sünniaeg: 05.03.1980", "05.03.1980"),
+        ("lv", "Dzimšanas datums: 05.03.1980", "05.03.1980"),
+        ("lt", "Gimimo data: 1980-03-05", "1980-03-05"),
+        ("az", "Doğum tarixi: 05.03.1980", "05.03.1980"),
+        ("kk", "Туған күні: 05.03.1980", "05.03.1980"),
         ("zh", "出生日期：1970年5月12日", "1970年5月12日"),
+        ("zh", "出生日期：民國69年3月5日", "民國69年3月5日"),
+        ("ja", "生年月日：昭和55年3月5日", "昭和55年3月5日"),
+        ("ja", "生年月日 平成 元年 3月5日", "平成 元年 3月5日"),
         ("ja", "生年月日：1970年5月12日", "1970年5月12日"),
         ("ko", "생년월일: 1970년 5월 12일", "1970년 5월 12일"),
     ],
@@ -61,6 +96,12 @@ def test_whole_dates_behind_a_word_for_birth_are_found(language: str, text: str,
         ("en", "born 45.13.1970, DOB 1970-13-40"),
         ("en", "He was born. Today is 12 May 2020"),
         ("fr", "date of birth 12.05.1970"),
+        ("en", "born on 5 March 2523, DOB 1359/03/15"),
+        ("fa", "متولد ۱۵ خرداد ۱۲۴۰؛ تاریخ ۱۳۵۹/۰۳/۱۵"),
+        ("ar", "مواليد 12 مايو 1390"),
+        ("th", "วันที่ 5 มีนาคม 2523 เกิดวันที่ 5 มีนาคม 2323"),
+        ("ta", "பிறந்த நாள் 1980"),
+        ("ja", "昭和55年3月5日の発売。生年月日：明治20年3月5日"),
         ("de", "Das Unternehmen wurde am 12.05.1970 gegründet"),
     ],
 )
@@ -176,16 +217,16 @@ def plain_anchors(text: str, language: str) -> list[tuple[int, int, str]]:
     data, offsets = string_buffer(pa.array([text], LONG))
     units = segment(data, offsets)
     raw = text.encode()
-    keys = [tuple(key[:2].tolist()) for key in hash_terms([anchor.term for anchor in table.anchors])]
+    keys = [key.tolist() for key in hash_terms([anchor.term for anchor in table.anchors])]
     endings = [
         (bytes(table.endings[low:high]), int(mask))
         for (low, high), mask in zip(pairwise(table.ending_offsets.tolist()), table.ending_masks, strict=True)
     ]
     found = []
     for place, (start, end) in enumerate(zip(units.starts.tolist(), units.ends.tolist(), strict=True)):
-        own = tuple(units.hashes[place : place + 2].tolist())
+        own = units.hashes[place:].tolist()
         for key, mask, anchor in zip(keys, table.masks.tolist(), table.anchors, strict=True):
-            if mask & bit and own[: len(key)] == key:
+            if mask & bit and len(own) >= len(key) and own[0] == key[0] and own[len(key) - 1] == key[-1]:
                 found.append((start, end, anchor.kind))
         following = int(units.starts[place + 1]) if place + 1 < len(units.starts) else -1
         if 0 <= following - end <= 2 and raw[following : following + 1].isdigit():
