@@ -281,7 +281,7 @@ def _beside(anchor: anchors.Anchor | None, before: str, word: str, after: str, l
     if anchor.kind == anchors.BEFORE:
         return postal.find_before(before, word, after, language)
     if anchor.kind == anchors.STREET:
-        return postal.find_street(word, after)
+        return postal.find_street(before, word, after, language)
     if not (word + after).lower().startswith(anchor.term):
         return []
     size = len(anchor.term)

@@ -55,9 +55,28 @@ _KOREAN_BEFORE: Final = re.compile(
 _KOREAN_AFTER: Final = re.compile(
     r" ?\d{1,4}(?:번길 ?\d{1,4})?(?:-\d{1,4})?(?!\d|[%°]|[.,:]\d)(?:번지|호)?(?:(?=에서|이[다며]|입니)|(?![가-힣]{2}))"
 )
+_CASELESS: Final = r"[^\W\d_]+(?:['\"׳״’\u200c-][^\W\d_]+)*+"
+_COMMA: Final = r" ?[,،]? "
+_CASELESS_NUMBER: Final = r"\d{1,4}(?:[/-]\d{1,4})?(?![\d%°]|[.,:/-]\d)"
+_ENDS: Final = r"(?= ?(?:[,،.;؛)\n]|\Z))"
+_HEBREW: Final = re.compile(
+    rf"(?: {_CASELESS}){{1,4}}{_COMMA}(?:מס(?:פר|['׳]) )?{_CASELESS_NUMBER}"
+    rf"(?:{_COMMA}(?:דירה|קומה|כניסה) \w{{1,4}}){{0,3}}"
+    rf"(?:,(?: {_CASELESS}){{1,3}},? \d{{7}}(?!\d)|{_ENDS})"
+)
+_ARABIC: Final = re.compile(
+    rf"(?: {_CASELESS}){{1,5}}{_COMMA}(?:رقم|مبنى|بناية|عمارة|منزل|بيت|فيلا)(?: رقم)?:? {_CASELESS_NUMBER}"
+    rf"(?:{_COMMA}(?:شقة|الطابق|طابق|الدور)(?: رقم)? \w{{1,8}}){{0,2}}"
+)
+_ARABIC_AFTER: Final = re.compile(rf" ال{_CASELESS}(?: {_CASELESS}){{0,3}}{_ENDS}")
+_ARABIC_BEFORE: Final = re.compile(r"(?<![\w.,/:-])(\d{1,4} )\Z")
+_PERSIAN: Final = re.compile(
+    rf"(?:{_COMMA}{_CASELESS}){{1,9}}{_COMMA}(?:پلاک|شماره پلاک) ?:? ?{_CASELESS_NUMBER}"
+    rf"(?:{_COMMA}(?:طبقه|واحد|زنگ) ?:? ?\w{{1,6}}){{0,3}}"
+)
 _LABELLED: Final = re.compile(r" ?[:：] ?(?P<line>[^\n;；|]{8,120})")
 _NO_ADDRESS: Final = re.compile(r"://|@|0x|\.\d+\.\d|[<>{}=\\\[\]]|\bwww\.")
-_HAS_POSTCODE: Final = re.compile(rf"(?<!\w)(?:{_POSTCODE}|{_BRITISH}|\d{{8}}(?!\d))")
+_HAS_POSTCODE: Final = re.compile(rf"(?<!\w)(?:{_POSTCODE}|{_BRITISH}|\d{{7,8}}(?!\d)|\d{{10}}(?!\d))")
 _POSTCODE_AND_TOWN: Final = re.compile(rf", {_POSTCODE} {_TOWN}")
 _HAS_NUMBER: Final = re.compile(r"\d{1,5}")
 _SENTENCE_END: Final = re.compile(r"(?<=\w\w\w\w)[.。](?: |\Z)")
@@ -100,8 +119,17 @@ def find_before(before: str, word: str, after: str, language: str) -> list[Span]
     return [Span(-len(match.group(1)), len(word) + end, ADDRESS, 2)]
 
 
-def find_street(word: str, after: str) -> list[Span]:
-    """A street whose name and number follow the word: `Calle Mayor 5`, `ul. Długa 3/5`, `C/ Mayor 5`."""
+def find_street(before: str, word: str, after: str, language: str) -> list[Span]:
+    """A street whose name and number follow the word: `Calle Mayor 5`, `ul. Długa 3/5`, `C/ Mayor 5`; in Hebrew where
+    the number ends the phrase, in Arabic and Persian where a word says that it is that of a house."""
+    if language in ("ar", "fa", "he"):
+        match = {"ar": _ARABIC, "fa": _PERSIAN, "he": _HEBREW}[language].match(after)
+        if match is not None:
+            return [Span(0, len(word) + match.end(), ADDRESS, 2)]
+        number, name = _ARABIC_BEFORE.search(before), _ARABIC_AFTER.match(after)
+        if language != "ar" or number is None or name is None:
+            return []
+        return [Span(-len(number.group(1)), len(word) + name.end(), ADDRESS, 2)]
     match = _STREET_NAME.match(after) if len(word) > 1 or after.startswith("/") else None
     return [] if match is None else [Span(0, len(word) + _with_tail(after, match.end()), ADDRESS, 2)]
 
