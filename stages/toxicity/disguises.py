@@ -9,7 +9,9 @@ among the skeletons of the terms of one word. What stands on the list as it is w
 matcher has it. Other invisible characters, full-width and mathematical letters and those in light circles or squares
 need nothing here: folding drops or replaces them before a unit is hashed, and here before letters are counted.
 
-Not seen through: a sign for any letter (`w*rd`), letters spelled one by one (`w o r d`), missing and swapped letters,
+The same kernel gives the words with stars for letters (`w*rd`), which `stages.toxicity.starred` looks up.
+
+Not seen through: letters spelled one by one (`w o r d`), missing and swapped letters,
 and the letters that flags are made of, since the flags of Saint Helena and Italy are no word.
 """
 
@@ -17,7 +19,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -27,6 +29,7 @@ from curator.text.fold import HASH_START, finish, fold, hash_terms_flat, hash_un
 from curator.text.segment import read_only
 from curator.text.tables import CLASS_MASK, EXTEND, IGNORABLE, UNSPACED_CLASS, tables
 from stages.toxicity.features import decode
+from stages.toxicity.starred import starred_word
 from stages.toxicity.terms import TERMS_PATH, listed_terms, place_keys
 
 if TYPE_CHECKING:
@@ -103,6 +106,7 @@ _ZERO, _ONE, _TWO, _THREE = np.uint64(0), np.uint64(1), np.uint64(2), np.uint64(
 _FOUR, _FIVE, _SIX = np.uint64(4), np.uint64(5), np.uint64(6)
 _LETTERS = np.uint64(26)
 _SPACE = np.uint8(0x20)
+_STAR = np.uint8(0x2A)
 _CASE = np.uint8(0x20)
 """In what small letters of ASCII differ from capitals."""
 _BLOCK = 32
@@ -187,39 +191,51 @@ def _letters() -> NDArray[np.uint64]:
     return found
 
 
+class Disguised(NamedTuple):
+    """Of each text the disguised terms and the sum of their severities (`counts`, int64[2, texts]); and the words with
+    stars (`starred`, int64[words, 3]: text, first byte in the buffer, byte after the last)."""
+
+    counts: NDArray[np.int64]
+    starred: NDArray[np.int64]
+
+
 def match_disguises(
     data: NDArray[np.uint8],
     offsets: NDArray[np.int64],
     languages: Codes,
     table: DisguiseTable,
     plain: TermTable,
-) -> NDArray[np.int64]:
-    """Of each text the disguised terms of its language, and the sum of their severities: int64[2, texts].
+) -> Disguised:
+    """The disguised terms of the language of each text.
 
     `data` and `offsets` are the text buffer; `plain` are the terms that count as they are written."""
     names = languages.names
     salts = np.array([plain.salts.get(name, np.uint64(0)) for name in names], dtype=np.uint64)
-    found = np.zeros((2, len(offsets) - 1), dtype=np.int64)
-    if not names:
-        return found
+    texts, count = len(offsets) - 1, 0
     characters = tables()
-    _walk(
-        read_only(data),
-        read_only(offsets),
-        salts[languages.codes],
-        characters.classes,
-        characters.folds,
-        characters.expansions,
-        table.letters,
-        table.keys,
-        table.severities,
-        plain.keys,
-        plain.begins,
-        plain.ends,
-        plain.places,
-        found,
-    )
-    return found
+    while True:
+        found, starred = np.zeros((2, texts), dtype=np.int64), np.zeros((max(count, 256), 3), dtype=np.int64)
+        if not names:
+            return Disguised(found, starred[:0])
+        count = _walk(
+            read_only(data),
+            read_only(offsets),
+            salts[languages.codes],
+            characters.classes,
+            characters.folds,
+            characters.expansions,
+            table.letters,
+            table.keys,
+            table.severities,
+            plain.keys,
+            plain.begins,
+            plain.ends,
+            plain.places,
+            found,
+            starred,
+        )
+        if count <= len(starred):
+            return Disguised(found, starred[:count])
 
 
 @inline_kernel
@@ -243,7 +259,9 @@ def _is_odd(data: NDArray[np.uint8], place: np.uint64) -> bool:
     before, second, third = data[place - _ONE], data[place - _TWO], data[place - _THREE]
     fourth, fifth, sixth = data[place - _FOUR], data[place - _FIVE], data[place - _SIX]
     letter = _is_ascii_letter(byte)
-    beside_word = _is_ascii_letter(before) | (before >= 0x80) | _is_ascii_letter(after) | (after >= 0x80)
+    behind_word, before_word = _is_ascii_letter(before) | (before >= 0x80), _is_ascii_letter(after) | (after >= 0x80)
+    beside_word = behind_word | before_word
+    star = (byte == _STAR) & behind_word & (before_word | (after == _STAR))
     stretched = letter & ((byte | _CASE) == (before | _CASE)) & ((byte | _CASE) == (second | _CASE))
     # The same letter of two or three bytes three times.
     twos = (byte >= 0xC3) & (byte <= 0xDF) & (byte == second) & (byte == fourth) & (after == before) & (after == third)
@@ -257,7 +275,7 @@ def _is_odd(data: NDArray[np.uint8], place: np.uint64) -> bool:
     euro = (after == 0x82) & (second_after == 0xAC)
     hidden = (after == 0x80) & (second_after == 0x8B)
     bracketed = (after == 0x92) & (second_after >= 0x9C) & (second_after <= 0xB5)
-    stretched = stretched | twos | threes | rare
+    stretched = stretched | twos | threes | rare | star
     return bool(_is_sign(byte) & beside_word | stretched | mixed | (byte == 0xE2) & (euro | hidden | bracketed))
 
 
@@ -431,7 +449,11 @@ def _walk(
     ends: NDArray[np.int32],
     places: NDArray[np.int32],
     found: NDArray[np.int64],
-) -> None:
+    starred: NDArray[np.int64],
+) -> int:
+    """Count the disguised terms in `found`; write the words with stars to `starred` as far as it goes, and return how
+    many there are."""
+    count = 0
     letters = np.zeros(LONGEST, dtype=np.uint64)
     written = np.zeros(LONGEST, dtype=np.uint64)
     longest = np.int64(0)
@@ -453,10 +475,22 @@ def _walk(
             padded[text_end + step] = _SPACE
         place = text_begin
         done = text_begin
+        star_end = np.int64(0)
         while place < text_end:
             place = _next_odd(padded, place, text_end)
             if place == text_end:
                 break
+            if padded[place] == _STAR:
+                if np.int64(place) >= star_end:
+                    word, star_end = starred_word(padded, np.int64(place), np.int64(text_begin), np.int64(text_end))
+                    if word >= 0:
+                        if count < len(starred):
+                            shift = offsets[text] - np.int64(text_begin)
+                            starred[count, 0] = text
+                            starred[count, 1], starred[count, 2] = word + shift, star_end + shift
+                        count += 1
+                place += _ONE
+                continue
             begin = place
             while begin > done:
                 first = begin - _ONE
@@ -497,3 +531,4 @@ def _walk(
             if not alone:
                 found[0, text] += 1
                 found[1, text] += severities[slot]
+    return count

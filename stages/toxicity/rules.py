@@ -13,6 +13,7 @@ import numpy as np
 from curator.document import UNDETERMINED, Codes
 from curator.kernel import kernel
 from stages.toxicity.disguises import disguise_table, match_disguises
+from stages.toxicity.starred import count_starred
 from stages.toxicity.terms import FILTER_BITS, term_table
 
 if TYPE_CHECKING:
@@ -41,16 +42,18 @@ class Matches:
 
 
 def count_terms(batch: Batch, tier: int) -> Matches:
-    """The terms of tier 1 to `tier` in each document, as they are written and disguised, of its own language and of
-    those that it demonstrably mixes."""
+    """The terms of tier 1 to `tier` in each document, as they are written, disguised and with stars, of its own
+    language and of those that it demonstrably mixes."""
     table, disguises = term_table(tier), disguise_table(tier)
     checked = np.zeros(len(batch), dtype=np.bool_)
     counts = np.zeros((3, len(batch)), dtype=np.int64)
     for languages in _distinct(batch.languages, batch.mixed_languages):
         found = match_terms(batch.units, languages, table)
-        disguised, severities = match_disguises(*batch.text_buffer, languages, disguises, table)
+        hidden = match_disguises(*batch.text_buffer, languages, disguises, table)
+        disguised, severities = hidden.counts
         checked |= found.checked
         counts += np.stack([found.matches + disguised, found.units + disguised, found.severities + severities])
+        counts += count_starred(hidden.starred, batch.text_buffer[0], languages, tier)
     return Matches(checked, *counts)
 
 

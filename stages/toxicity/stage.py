@@ -2,9 +2,9 @@
 
 Layers, each with its verdict:
 
-- Rules: terms of the document's language and of those that it mixes, as whole units or disguised. A document falls by
-  their density and severity, never by one hit: an encyclopaedia article on profanity stays. See
-  `stages.toxicity.rules`, `stages.toxicity.disguises` and `data/NOTICE`.
+- Rules: terms of the document's language and of those that it mixes, as whole units, disguised or with stars. A
+  document falls by their density and severity, never by one hit: an encyclopaedia article on profanity stays. See
+  `stages.toxicity.rules`, `stages.toxicity.disguises`, `stages.toxicity.starred` and `data/NOTICE`.
 - Classifier: the probability that a window of the text is abusive. A document falls if its worst window reaches the
   threshold and the mean over windows is not low, so that a long text that quotes something stays. With `cascade`,
   windows of which it is unsure are judged anew by sentence embeddings (`stages.toxicity.cascade`).

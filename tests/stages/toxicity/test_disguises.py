@@ -26,7 +26,7 @@ def count(text: str, language: str = "en") -> int:
         compile_disguises(languages, list(TERMS), severities),
         compile_terms(languages, list(TERMS), severities),
     )
-    return int(found[0, 0])
+    return int(found.counts[0, 0])
 
 
 @pytest.mark.parametrize(
@@ -99,7 +99,7 @@ def test_a_letter_behind_all_that_are_alike_stands_for_itself() -> None:
     batch = make_batch([("en", "\u2c65\u2c6a\u2c61xxx"), ("en", "\u2c65\u2c61\u2c6axxx")])
     table = compile_disguises(["en"], ["\u2c65\u2c6a\u2c61x"], [1])
     plain = compile_terms(["en"], ["\u2c65\u2c6a\u2c61x"], [1])
-    assert match_disguises(*batch.text_buffer, batch.languages, table, plain)[0].tolist() == [1, 0]
+    assert match_disguises(*batch.text_buffer, batch.languages, table, plain).counts[0].tolist() == [1, 0]
 
 
 def test_a_term_is_found_in_its_language_alone() -> None:
@@ -142,7 +142,7 @@ def test_texts_do_not_touch_each_other() -> None:
     batch = make_batch([("en", "z0rb"), ("en", "lax"), ("en", "z0rblax"), ("en", "")])
     table = compile_disguises(["en"], ["zorblax"], [3])
     found = match_disguises(*batch.text_buffer, batch.languages, table, compile_terms(["en"], ["zorblax"], [3]))
-    assert found.tolist() == [[0, 0, 1, 0], [0, 0, 3, 0]]
+    assert found.counts.tolist() == [[0, 0, 1, 0], [0, 0, 3, 0]]
 
 
 def test_a_text_without_spaces_or_of_brackets_is_read_once() -> None:
@@ -175,4 +175,4 @@ def test_every_shipped_term_of_one_word_is_found_when_a_letter_is_stretched() ->
     batch = make_batch([("en", term[:-1] + term[-1] * 4) for term in terms])
     plain = compile_terms(["en"], ["xyzzy"], [1])
     found = match_disguises(*batch.text_buffer, batch.languages, disguise_table(2), plain)
-    assert np.mean(found[0] == 1) > 0.95
+    assert np.mean(found.counts[0] == 1) > 0.95
