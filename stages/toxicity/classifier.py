@@ -31,6 +31,14 @@ _ARRAYS = {"weights", "languages", "slopes", "intercepts", "training", "specific
 NOT_JUDGED = -1
 """The language code of a text that the model cannot judge."""
 
+SHORT_QUESTION = 6
+"""Units of a question up to which it is not judged by itself. HateCheck has 25 such that are hateful and 8 that are
+not, so that a question mark behind few words is a sign of hate to the model: a fifth of what people ask fell."""
+SHORT_QUESTION_UNSPACED = 12
+"""The same in Chinese, whose units are characters. There are 6 and 3, and of what people ask most fell."""
+_UNSPACED_MODELS = ("zh-Hans", "zh-Hant")
+_BEHIND_QUESTIONS = tuple(map(ord, " \n\r\t\"')"))
+
 FEATURE_SPECIFICATION = (
     features.BUCKET_BITS,
     features.SHORTEST_SEQUENCE,
@@ -101,6 +109,21 @@ def judge(
     places in `model.languages`, NOT_JUDGED for texts to pass over. A text without units is not judged."""
     windows = score_windows(model, data, offsets, units, languages != NOT_JUDGED)
     return summarise(windows, probabilities_of(model, windows, languages))
+
+
+def are_short_questions(
+    model: Model, data: NDArray[np.uint8], offsets: NDArray[np.int64], units: Units, languages: NDArray[np.int32]
+) -> NDArray[np.bool_]:
+    """Which texts are one short question (bool[texts]); arguments as in `judge`."""
+    unspaced = np.array([name in _UNSPACED_MODELS for name in model.languages] + [False])  # the last is NOT_JUDGED
+    limits = np.where(unspaced[languages], SHORT_QUESTION_UNSPACED, SHORT_QUESTION)
+    found = np.zeros(len(limits), dtype=np.bool_)
+    for text in np.flatnonzero((units.counts > 0) & (units.counts <= limits) & (languages != NOT_JUDGED)).tolist():
+        end, begin = int(offsets[text + 1]), int(offsets[text])
+        while end > begin and data[end - 1] in _BEHIND_QUESTIONS:
+            end -= 1
+        found[text] = bytes(data[max(begin, end - 3) : end]).endswith((b"?", "？".encode()))
+    return found
 
 
 def score_windows(

@@ -6,8 +6,9 @@ Layers, each with its verdict:
   document falls by their density and severity, never by one hit: an encyclopaedia article on profanity stays. See
   `stages.toxicity.rules`, `stages.toxicity.disguises`, `stages.toxicity.starred` and `data/NOTICE`.
 - Classifier: the probability that a window of the text is abusive. A document falls if its worst window reaches the
-  threshold and the mean over windows is not low, so that a long text that quotes something stays. With `cascade`,
-  windows of which it is unsure are judged anew by sentence embeddings (`stages.toxicity.cascade`).
+  threshold and the mean over windows is not low, so that a long text that quotes something stays. A text that is one
+  short question is not judged: there are hardly any in what it learned from. With `cascade`, windows of which it is
+  unsure are judged anew by sentence embeddings (`stages.toxicity.cascade`).
 - A model of the recipe's choice (`neural`): a sequence classifier from a folder (`stages.toxicity.neural`).
 
 The last two take long, so with one of them the stage annotates survivors of the stages before it alone. A language
@@ -32,7 +33,16 @@ from curator.pretrained import PACKAGES
 from curator.stage import Column, Columns, Parameters, Requirement, Resources, Stage, State, together
 from curator.verdict import VerdictBuilder, Verdicts, round_score
 from stages.toxicity.cascade import Cascade, CascadeParameters
-from stages.toxicity.classifier import MODEL_PATH, NOT_JUDGED, Judgement, Model, judge, load_model, model_language
+from stages.toxicity.classifier import (
+    MODEL_PATH,
+    NOT_JUDGED,
+    Judgement,
+    Model,
+    are_short_questions,
+    judge,
+    load_model,
+    model_language,
+)
 from stages.toxicity.neural import NeuralClassifier, NeuralParameters
 from stages.toxicity.rules import count_terms
 from stages.toxicity.terms import TERMS_PATH, TermTable, term_table
@@ -191,6 +201,8 @@ class Toxicity(Stage[ToxicityParameters]):
             codes = _model_codes(batch, model)
             if self.parameters.cascade is None:
                 judgement = judge(model, *batch.text_buffer, units, codes)
+                short = are_short_questions(model, *batch.text_buffer, units, codes)
+                judgement.worst[short], judgement.mean[short] = np.nan, np.nan
             else:
                 tags = batch.documents.column("lang").to_pylist()
                 cascaded = Cascade(self.parameters.cascade, model).judge(*batch.text_buffer, units, codes, tags)

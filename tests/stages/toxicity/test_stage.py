@@ -180,3 +180,19 @@ def test_a_megabyte_without_a_space_and_ten_thousand_brackets_are_judged(stage: 
     columns = stage.annotate(batch)
     assert columns["toxicity.probability"].null_count == 0
     assert decide(stage, batch) == {}
+
+
+def test_one_short_question_is_not_judged_by_the_classifier(stage: Toxicity) -> None:
+    texts = [
+        ("de", "Wo warst du denn gestern?"),
+        ("zh", "你们工作过吗？ \n"),
+        ("zh", "大家不是都有的吗？”"),
+        ("en", 'Why is "this" so?"'),
+        ("de", "Wo warst du denn gestern nach der Arbeit noch?"),
+        ("zh", "你们在那个地方到底工作过多久了吗？"),
+        ("en", "That is so."),
+        ("de", "?"),
+    ]
+    judged = stage.annotate(make_batch(texts))["toxicity.probability"].is_valid().to_pylist()
+    assert judged == [False, False, True, False, True, True, True, False]
+    assert stage.annotate(make_batch(texts))["toxicity.mean"].is_valid().to_pylist() == judged
