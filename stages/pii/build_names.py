@@ -82,6 +82,7 @@ AFTER_CONSONANT: Final = frozenset("은을이과인의도만자")
 AFTER_VOWEL: Final = frozenset("가와로인의도만자")
 """What ends Korean nouns: case particles by the sound before them, the copula, and 자 (a person)."""
 TURKIC: Final = frozenset({"tr", "az"})
+"""Languages in which the capital of ı is I, which folds to i: names in capitals (`YILMAZ`) stand in the table so."""
 NAMES_AS_WORDS: Final = frozenset({"ka", "sr"})
 """Dictionaries that list names in lower case: Georgian has no other, the Serbian one spells them so."""
 WORDS_BESIDES: Final = {"אדם": "he", "זכאי": "he", "עבד": "he"}
@@ -162,6 +163,12 @@ def main() -> None:
                     table[serbian_cyrillic(term)].add("sr")
     for term in persian_surnames(term for term, languages in first.items() if "fa" in languages and len(term) > 2):
         last[term].add("fa")
+    spelled = defaultdict(set)
+    for table in (first, last):
+        for term, where in list(table.items()):
+            if "ı" in term and where & TURKIC:
+                table[term.replace("ı", "i")] |= where & TURKIC
+                spelled[term.replace("ı", "i")].add(term)
     words = also_words(
         arguments.node_modules, {form for term in (*first, *last) for form in (term.casefold(), turkic_lower(term))}
     )
@@ -189,7 +196,9 @@ def main() -> None:
         flags = {"*"} if term.casefold() in places else set()
         flags |= words.get(term.casefold(), set())
         if TURKIC & {*first.get(term, ()), *last.get(term, ())}:
-            flags |= words.get(turkic_lower(term), set())
+            flags |= words.get(turkic_lower(term), set()).union(
+                *(words.get(turkic_lower(other), set()) for other in spelled[term])
+            )
         columns = (term, *(",".join(sorted(table.get(term, ()))) for table in (first, last)), ",".join(sorted(flags)))
         lines.append("\t".join(columns))
     arguments.out.write_text("\n".join(lines) + "\n", encoding="utf-8")

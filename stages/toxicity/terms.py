@@ -38,6 +38,8 @@ are never counted by default."""
 TIERS = (1, 2, 3, 4)
 DEFAULT_SEVERITY = 1
 """What a term without a severity counts."""
+LEAST_WITHOUT_DOT = 6
+"""Letters of a Turkish term whose ı may be i: with fewer it may be another word (`amin`, `amini`)."""
 FILTER_BITS = 18
 """log2 of the bits of the filter: some 16,000 keys set a sixteenth of them."""
 
@@ -96,11 +98,15 @@ def read_terms(path: Path = TERMS_PATH) -> pa.Table:
 @lru_cache(maxsize=1)
 def listed_terms(lowest_tier: int, path: Path = TERMS_PATH) -> tuple[list[str], list[str], list[int]]:
     """The languages, terms and severities of tier 1 to `lowest_tier`; two tables are made of them one after the
-    other."""
+    other. Terms with ı come with i too: the capital of ı is I, which folds to i."""
     table = read_terms(path)
     table = table.filter(np.less_equal(table["tier"].to_numpy(), lowest_tier))
-    severities = pc.fill_null(table["severity"], DEFAULT_SEVERITY)
-    return table["language"].to_pylist(), table["term"].to_pylist(), severities.to_pylist()
+    severities = pc.fill_null(table["severity"], DEFAULT_SEVERITY).to_pylist()
+    languages, terms = table["language"].to_pylist(), table["term"].to_pylist()
+    dotless = [place for place, term in enumerate(terms) if "ı" in term and len(term) >= LEAST_WITHOUT_DOT]
+    languages += [languages[place] for place in dotless]
+    severities += [severities[place] for place in dotless]
+    return languages, terms + [terms[place].replace("ı", "i") for place in dotless], severities
 
 
 @cache

@@ -124,6 +124,7 @@ def test_years_and_other_dates_stay(language: str, text: str) -> None:
         ("pl", "numer rejestracyjny WA 12345", "WA 12345"),
         ("ru", "госномер А123ВС 77", "А123ВС 77"),
         ("tr", "plaka 34 ABC 123", "34 ABC 123"),
+        ("tr", "PLAKASI 34 ABC 123", "34 ABC 123"),
         ("zh", "车牌号京A12345", "京A12345"),
         ("ja", "ナンバープレート 品川 300 あ 12-34", "品川 300 あ 12-34"),
         ("ko", "차량번호 12가 3456", "12가 3456"),

@@ -28,6 +28,7 @@ def names(text: str, language: str) -> list[str]:
         ("Mr. Xyzzu Smith came, and Mme Zzylka Dupont.", "en", ["Xyzzu Smith", "Zzylka Dupont"]),
         ("Mr. Xyzzu Will Visit Paris", "en", ["Xyzzu"]),
         ("Sayın Ayşe Yılmaz geldi", "tr", ["Ayşe Yılmaz"]),
+        ("SAYIN YILDIRIM, ADI SOYADI: MEHMET YILMAZ", "tr", ["YILDIRIM", "MEHMET YILMAZ"]),
         ("г-н Ыывап Иванов пришёл", "ru", ["Ыывап Иванов"]),
         ("Dr. John Q. Smith met J. R. Miller", "en", ["John Q. Smith", "J. R. Miller"]),
         ("It was Will Johnson, not will.", "en", ["Will Johnson"]),

@@ -12,7 +12,17 @@ import pytest
 from curator.errors import UserError
 from curator.language.tags import list_language
 from curator.text.fold import hash_terms
-from stages.toxicity.terms import FILTER_BITS, TERM_SCHEMA, TERMS_PATH, compile_terms, read_terms, term_table
+from stages.toxicity.rules import count_terms
+from stages.toxicity.terms import (
+    FILTER_BITS,
+    LEAST_WITHOUT_DOT,
+    TERM_SCHEMA,
+    TERMS_PATH,
+    compile_terms,
+    read_terms,
+    term_table,
+)
+from tests.stages.toxicity.helpers import listed_terms, make_batch
 
 
 def write(path: Path, **values: object) -> Path:
@@ -83,3 +93,13 @@ def test_each_term_is_found_in_the_compiled_table_under_its_first_unit() -> None
 
 def test_a_table_of_no_terms_can_be_compiled() -> None:
     assert compile_terms([], [], []).salts == {}
+
+
+def test_turkish_terms_count_in_capitals() -> None:
+    terms = [
+        term for tier in (1, 2) for term in listed_terms("tr", tier) if "ı" in term and len(term) >= LEAST_WITHOUT_DOT
+    ]
+    capitals = [term.replace("ı", "I").replace("i", "İ").upper() for term in terms]
+    assert len(terms) > 50
+    assert count_terms(make_batch([("tr", term) for term in capitals]), 2).matches.tolist() == [1] * len(terms)
+    assert count_terms(make_batch([("tr", "Amin, amin ve amik")]), 2).matches.tolist() == [0]
