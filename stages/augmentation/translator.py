@@ -12,13 +12,14 @@ import itertools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol, Self, cast, runtime_checkable
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from curator.document import UNDETERMINED
 from curator.errors import UserError
 from curator.language.tags import list_language
 from curator.registry import TRANSLATORS, load
 from curator.stage import Parameters, Requirement
+from curator.validation import first_problem
 
 Pair = tuple[str, str]
 """Source and target language."""
@@ -131,7 +132,8 @@ def create(choice: TranslatorChoice) -> Translator:
     try:
         translator = cast("Callable[..., object]", found)(**choice.options)
     except (TypeError, ValueError) as error:
-        raise UserError(f"options of translator {choice.name!r}: {error}") from error
+        problem = first_problem(error) if isinstance(error, ValidationError) else str(error)
+        raise UserError(f"options of translator {choice.name!r}: {problem}") from error
     if not isinstance(translator, Translator):
         raise UserError(
             f"the entry point {choice.name!r} in {TRANSLATORS} is not a translator",

@@ -267,9 +267,21 @@ def test_a_translator_that_nobody_registered_is_refused_with_the_nearest_name() 
         stage_of(["apertum"]).requirements()
 
 
-def test_wrong_options_of_a_translator_are_refused() -> None:
-    with pytest.raises(UserError, match="options of translator 'apertium'"):
-        stage_of([{"name": "apertium", "options": {"timeout": 1}}]).requirements()
+@pytest.mark.parametrize(
+    ("name", "options", "problem"),
+    [
+        ("apertium", {"timeout": 1}, "timeout: there is no such key"),
+        ("apertium", {"timeout_s": "soon"}, "timeout_s: expected a number"),
+        ("endpoint", {}, "url: is required"),
+        ("ctranslate2", {}, "give `models`, a folder for each pair, or `model` and `languages`"),
+    ],
+)
+def test_wrong_options_of_a_translator_are_refused_in_plain_words(
+    name: str, options: dict[str, object], problem: str
+) -> None:
+    with pytest.raises(UserError) as refused:
+        stage_of([{"name": name, "pivots": {"oc": "fr"}, "options": options}]).requirements()
+    assert str(refused.value) == f"options of translator '{name}': {problem}"
 
 
 def test_options_of_a_translator_are_recorded_as_given_and_files_by_their_names(tmp_path: Path) -> None:
