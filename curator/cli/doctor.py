@@ -17,7 +17,7 @@ from curator.errors import UserError
 from curator.recipe import load_recipe
 from curator.registry import MASKS, RECOGNISERS, STAGES, TRANSLATORS, distribution, names
 from curator.run.fingerprint import DISTRIBUTION, required_packages
-from curator.run.pipeline import make_pipeline
+from curator.run.pipeline import Pipeline, make_pipeline
 from curator.sizes import format_size
 
 
@@ -27,13 +27,14 @@ def doctor_command(recipe: str, overlay: Path | None, overrides: Sequence[str], 
     pipeline = make_pipeline(loaded)
     needed = list(pipeline.requirements())
     missing = [requirement for _, requirement in needed if requirement.problem]
+    translators = _translators(pipeline)
     if as_json:
         print_json(
             {
                 "machine": _machine(),
                 "packages": _packages(),
                 "stages": {name: distribution(STAGES, name) for name in names(STAGES)},
-                "translators": _translators(),
+                "translators": translators,
                 "parsers": _parsers(),
                 "recognisers": names(RECOGNISERS),
                 "masks": names(MASKS),
@@ -50,8 +51,8 @@ def doctor_command(recipe: str, overlay: Path | None, overrides: Sequence[str], 
         print_table(["package", "installed"], [[name, found] for name, found in _packages().items()], left=2)
         print_line()
         print_line(f"stages: {', '.join(names(STAGES))}")
-        print_line(f"recognisers: {', '.join(names(RECOGNISERS))}")
-        for name, found in _translators().items():
+        print_line(f"recognisers, for recipes that name them: {', '.join(names(RECOGNISERS))}")
+        for name, found in translators.items():
             print_line(f"translator {name}: {found}")
         for name, found in _parsers().items():
             print_line(f"parser for {name}: {found}")
@@ -98,10 +99,15 @@ def _packages() -> dict[str, str]:
     return found
 
 
-def _translators() -> dict[str, str]:
-    """Each translator that is registered, and the pairs that it has here."""
+def _translators(pipeline: Pipeline) -> dict[str, str]:
+    """Each translator that is registered, the pairs that it has here, and whether the recipe names it."""
+    from stages.augmentation.parameters import AugmentationParameters
     from stages.augmentation.translator import TranslatorChoice, create
 
+    parameters = (stage.parameters for stage in pipeline.stages)
+    named = {
+        choice.name for each in parameters if isinstance(each, AugmentationParameters) for choice in each.translators
+    }
     found: dict[str, str] = {}
     for name in names(TRANSLATORS):
         try:
@@ -111,6 +117,8 @@ def _translators() -> dict[str, str]:
             continue
         pairs = sorted("-".join(pair) for pair in translator.pairs())
         found[name] = f"version {translator.version}, pairs: {', '.join(pairs) or 'none is installed'}"
+        if pairs and name not in named:
+            found[name] += "; it could be used, but the recipe does not name it"
     return found
 
 

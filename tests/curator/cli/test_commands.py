@@ -192,6 +192,12 @@ def test_doctor_lists_packages_translators_and_needs(scene: Scene) -> None:
     assert re.search(r"^pyarrow +\d", text, re.MULTILINE)
 
 
+def test_doctor_says_which_translators_could_be_used_and_are_not_named(scene: Scene) -> None:
+    could = "translator toy: version 1, pairs: fr-oc, oc-fr; it could be used, but the recipe does not name it"
+    assert could in scene.curator("doctor").stdout.splitlines()
+    assert could.partition(";")[0] in scene.curator("doctor", "-r", scene.recipe).stdout.splitlines()
+
+
 @pytest.mark.slow
 def test_doctor_and_process_say_what_a_recipe_misses(scene: Scene, tmp_path: Path) -> None:
     recipe = tmp_path / "missing.yaml"
