@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,7 +23,7 @@ _WHOLE = "the whole model has to fit twice"
 
 def evaluate_command(
     model: Path,
-    on: str,
+    on: str | None,
     languages: Sequence[str],
     documents: int,
     best: bool,
@@ -39,7 +39,9 @@ def evaluate_command(
 
     with saying_out_of_memory("make --documents smaller, or name languages by --lang"):
         decoder, tokenizer, description, step = load_decoder(ModelDirectory(model), find_device(device), best=best)
-        chosen = _choose(_read(on, description), languages, documents)
+        asked = _read(on, description) if on else _kept_for_validation(description)
+        on = on or ", ".join(source.place for source in description.sources)
+        chosen = _choose(asked, languages, documents)
         missing = sorted(set(languages) - {document.lang for document in chosen})
         if missing or not chosen:
             told = f"there is no document in {', '.join(missing)}" if missing else "there is no document"
@@ -120,6 +122,22 @@ def _read(on: str, description: Description) -> Iterable[TextDocument]:
         records = counted(sum(found.records for found in failures), "record")
         print_note(f"curator: {records} could not be read: {describe_failures(failures)}; the rest is asked about")
     return documents
+
+
+def _kept_for_validation(description: Description) -> Iterator[TextDocument]:
+    """What the model was not taught of the runs that it was trained on."""
+    from model.data.documents import documents_of_run
+    from model.data.shards import open_corpus
+
+    if not description.sources:
+        raise UserError("the model does not say on which runs it was trained", hint="name text, or a run, with --on")
+    for source in description.sources:
+        corpus = open_corpus(source.place)
+        if not description.is_of(corpus):
+            raise UserError(
+                "is not the run that the model was trained on", file=source.place, hint="name it, or text, with --on"
+            )
+        yield from documents_of_run(corpus, description.config.data.validation_share)
 
 
 def _choose(documents: Iterable[TextDocument], languages: Sequence[str], most: int) -> list[TextDocument]:

@@ -100,8 +100,13 @@ def generate(
 def evaluate(
     model: ModelArgument,
     on: Annotated[
-        str, typer.Option("--on", metavar="FILE|RUN", help="Text of any format; or a run, without what it was taught.")
-    ],
+        str | None,
+        typer.Option(
+            "--on",
+            metavar="FILE|RUN",
+            help="Text of any format, or a run without what it was taught; the runs that it was trained on else.",
+        ),
+    ] = None,
     languages: Annotated[
         list[str] | None, typer.Option("--lang", metavar="TAG", help="Only documents of this tag; repeatable.")
     ] = None,

@@ -65,6 +65,7 @@ def test_a_model_is_asked_about_its_run_and_about_files(model: Path, run: str, t
     scores = json_of(curator("eval", model, "--on", run, "--json"))["scores"]
     assert isinstance(scores, list)
     assert 5 < scores[0]["documents"] < 60  # what it was not taught
+    assert json_of(curator("eval", model, "--json"))["scores"] == scores
     (tmp_path / "text.jsonl").write_text('{"text": "the house", "lang": "en"}\n{"text": "le chat", "lang": "fr"}\n{\n')
     done = curator("eval", model, "--on", tmp_path / "text.jsonl", "--lang", "fr")
     assert [line.split()[0] for line in done.stdout.splitlines()] == ["lang", "all", "fr"]
@@ -127,6 +128,8 @@ REFUSED: list[Case] = [
     (["train", "{changed}", "-o", "{new}", "-c", "{config}"], 3, "a shard is not as its run wrote it"),
     (["train", "{run}", "-o", "{new}", "--set", "model.sise=tiny"], 2, "'model.sise' (did you mean 'size'?)"),
     (["eval", "{model}", "--on", "{run}", "--lang", "xx"], 2, "there is no document in xx"),
+    (["eval", "{moved}"], 2, "is not the run that the model was trained on (name it, or text, with --on)"),
+    (["eval", "{foreign}"], 2, "the model does not say on which runs it was trained (name text, or a run, with --on)"),
 ]
 REFUSED_TOO: list[Case] = [
     (["train", "{run}", "-o", "s3://b/m"], 2, "cannot be written to object storage"),
@@ -144,6 +147,14 @@ REFUSED_TOO: list[Case] = [
     (["import", "{empty}", "-o", "{new}"], 2, "has no config.json"),
     (["ablate", "web", "--on", "{run}", "-o", "{new}", "--held-out", "2"], 2, "cannot hold out 2"),
 ]
+
+
+def of_other_runs(model: Path, copy: Path, sources: list[dict[str, str]]) -> Path:
+    """A copy of a model that says it was trained on these runs."""
+    shutil.copytree(model, copy)
+    description = json.loads((copy / "training.json").read_bytes())
+    (copy / "training.json").write_text(json.dumps(description | {"sources": sources}))
+    return copy
 
 
 @pytest.mark.parametrize(
@@ -165,6 +176,10 @@ def test_what_cannot_be_is_said_in_one_line(
     data[200] ^= 1
     shard.write_bytes(data)
     places = {
+        "foreign": of_other_runs(model, tmp_path / "foreign", []),
+        "moved": of_other_runs(
+            model, tmp_path / "moved", [{"place": run, "recipe": "x", "fingerprint": "", "shards": ""}]
+        ),
         "empty": empty,
         "full": full,
         "notes": notes,
