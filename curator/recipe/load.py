@@ -303,9 +303,11 @@ def _override(data: dict[str, Value], override: str) -> Location:
     if keys[0] not in Recipe.model_fields:
         target = _stage_mapping(data, keys[0])
         if target is None:
-            known = [*Recipe.model_fields, *_stage_names(data)]
+            stages = _stage_names(data)
             what = "the recipe has no stage" if len(keys) > 1 else "a recipe has no key"
-            raise UserError(f"--set {override!r}: {what} {keys[0]!r}", hint=nearest(keys[0], known))
+            known = ", ".join(stages if len(keys) > 1 else Recipe.model_fields)
+            hint = nearest(keys[0], [*Recipe.model_fields, *stages]) or f"it has: {known}"
+            raise UserError(f"--set {override!r}: {what} {keys[0]!r}", hint=hint)
     for key in keys[:-1]:
         inner = target.get(key) if target is not None else None
         if inner is None and target is not None:
@@ -393,6 +395,9 @@ def _explain(
     where = _line(lines, (*at, *location))
     if first["type"] == "extra_forbidden":
         known = known_keys(model, location[:-1])
+        # Of a mapping that --set made, what stands in it has a place.
+        inside = (key for key in lines if key[: len(at) + len(location)] == (*at, *location))
+        where = _line(lines, next(inside, (*at, *location)))
         hint = nearest_or_known(str(location[-1]), known)
         return UserError(f"{where}unknown key {name!r}", file=label, hint=hint)
     if first["type"] == "missing":

@@ -36,7 +36,8 @@ class Verification:
         """DataError with the first problems."""
         if self.problems:
             more = f" and {len(self.problems) - 3} more" if len(self.problems) > 3 else ""
-            raise DataError("; ".join(self.problems[:3]) + more, file=str(directory.root), hint="run it again")
+            hint = "put back what was written, or make the run again in another directory"
+            raise DataError("; ".join(self.problems[:3]) + more, file=str(directory.root), hint=hint)
 
 
 def verify(directory: RunDirectory) -> Verification:

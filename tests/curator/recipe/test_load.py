@@ -108,7 +108,9 @@ def test_set_overrides_one_value(override: str, check: "object") -> None:
     ("override", "part"),
     [
         ("threshold", "not of the form"),
-        ("toxicity.threshold=1", "no stage 'toxicity'"),
+        ("toxicity.threshold=1", "the recipe has no stage 'toxicity' (it has: dedup, entropy)"),
+        ("x=1", "a recipe has no key 'x' (it has: name, input, language, "),
+        ("input.field.text=a", "r: --set input.field.text=a: unknown key 'input.field' (did you mean 'fields'?)"),
         ("dedup.treshold=0.9", "--set dedup.treshold=0.9: unknown key 'treshold' (did you mean 'threshold'?)"),
         ("sed=1", "did you mean 'seed'?"),
         ("dedpu.threshold=1", "did you mean 'dedup'?"),
