@@ -16,7 +16,7 @@ from curator.registry import stage_class
 from curator.run.directory import RunDirectory
 from curator.run.failures import MEANINGS, Meaning
 from curator.run.journal import CRASH_SENTENCE, is_crash
-from curator.run.manifest import load_manifest
+from curator.run.manifest import load_manifest, need_files
 from curator.run.tally import FAILED
 from curator.storage.parquet import parquet_tables, read_of_run
 from curator.storage.path import AnyPath, matching
@@ -57,6 +57,7 @@ def explain(directory: RunDirectory, document: str) -> list[Explanation]:
     when the run cannot be read.
     """
     manifest = load_manifest(directory.manifest)
+    need_files(directory.manifest, manifest, "scores", "decisions", "shards", "heldout", "failed")
     recipe = Recipe.model_validate(manifest["recipe"])
     scores = _find(directory.scores, document)
     if not scores and (copy := re.fullmatch(r"(.*)#\d+", document, re.DOTALL)):

@@ -21,7 +21,7 @@ from curator.run.directory import RunDirectory
 from curator.run.driver import Request, run
 from curator.run.error_rate import BY_CALIBRATION
 from curator.run.events import Event
-from curator.run.manifest import Manifest, load_manifest
+from curator.run.manifest import Manifest, load_manifest, need_files
 from curator.run.pipeline import AnyStage, Pipeline, make_pipeline
 from curator.run.tally import IN, Tally
 from curator.sizes import format_size
@@ -125,6 +125,7 @@ def calibrate(directory: RunDirectory, recipe: Recipe, settings: Settings) -> Ou
     stages = calibrated_stages(recipe)
     manifest = load_manifest(directory.manifest)
     _check_run(directory, manifest, recipe, stages)
+    need_files(directory.manifest, manifest, "scores")
     for stage in stages:
         _check_groups(stage, settings.by)
     documents = Tally(cast("list[list[object]]", manifest["funnel"])).documents(IN)

@@ -41,10 +41,11 @@ def report_command(run: str, comparison: Path | None, as_json: bool) -> None:
     from curator.report.build import write_report
     from curator.report.comparison import read_comparison
     from curator.run.directory import RunDirectory
-    from curator.run.manifest import load_manifest
+    from curator.run.manifest import load_manifest, need_files
 
     directory = RunDirectory(as_path(run))
     manifest = load_manifest(directory.manifest)
+    need_files(directory.manifest, manifest, "scores")
     write_report(directory, manifest, [] if comparison is None else read_comparison(comparison))
     if as_json:
         print_json({"report": str(directory.report), "funnel": funnel_json(manifest), "facts": manifest["facts"]})

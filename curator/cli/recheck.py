@@ -18,13 +18,15 @@ def recheck_command(run: str, documents: int, seed: int, overrides: Sequence[str
     """Search a sample of the shards again. UserError for a recogniser that is missing."""
     from curator.calibrate.bounds import passing_interval
     from curator.run.directory import RunDirectory
-    from curator.run.manifest import load_manifest
+    from curator.run.manifest import load_manifest, need_files
     from curator.run.pipeline import make_pipeline
     from stages.pii.recheck import recheck
     from stages.pii.stage import Pii
 
     directory = RunDirectory(as_path(run))
-    treated = _treated(load_manifest(directory.manifest))
+    manifest = load_manifest(directory.manifest)
+    need_files(directory.manifest, manifest, "shards")
+    treated = _treated(manifest)
     recipe = load_recipe_text("name: recheck\nstages:\n  - pii\n", "the options", overrides)
     stage = make_pipeline(recipe).stage("pii")
     if not isinstance(stage, Pii):

@@ -8,7 +8,7 @@ from typing import TypeAlias, cast
 import msgspec
 
 from curator.errors import DataError, UserError
-from curator.storage.path import AnyPath
+from curator.storage.path import AnyPath, matching, relative_name
 
 Manifest: TypeAlias = "dict[str, object]"
 
@@ -53,3 +53,14 @@ def load_manifest(path: AnyPath) -> Manifest:
     if missing:
         raise DataError(f"lacks {', '.join(missing)}", file=str(path), hint="it is not as it was written")
     return manifest
+
+
+def need_files(path: AnyPath, manifest: Manifest, *kinds: str) -> None:
+    """DataError where a Parquet file of these folders is not there that the manifest at `path` lists: what the others
+    say would be taken for all that there is."""
+    root = path.parent
+    there = {relative_name(file, root) for kind in kinds for file in matching(root / kind, "*.parquet")}
+    for entry in cast("list[dict[str, object]]", manifest["files"]):
+        name = cast("str", entry["path"])
+        if name.partition("/")[0] in kinds and name not in there:
+            raise DataError("is missing", file=str(root / name), hint="`curator verify` tells what is damaged")

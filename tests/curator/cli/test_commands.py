@@ -180,6 +180,21 @@ def test_explain_of_a_damaged_run_points_to_verify(scene: Scene, tmp_path: Path)
     assert "curator verify" in told(done)
 
 
+@pytest.mark.parametrize(
+    ("kind", "command"),
+    [("decisions", "explain {} en0"), ("scores", "report {}"), ("scores", "calibrate {}"), ("shards", "recheck {}")],
+)
+def test_what_is_asked_of_a_run_that_lacks_a_file_is_not_told_of_the_others(
+    scene: Scene, tmp_path: Path, kind: str, command: str
+) -> None:
+    run = Path(shutil.copytree(scene.run, tmp_path / "run"))
+    gone = run / kind / "part-00000.parquet"
+    gone.unlink()
+    done = scene.curator(*command.format(run).split())
+    assert done.returncode == 3
+    assert f"{gone}: is missing (`curator verify` tells what is damaged)" in told(done)
+
+
 def test_doctor_lists_packages_translators_and_needs(scene: Scene) -> None:
     found = json_of(scene.curator("doctor", "-r", scene.recipe, "--json"))
     packages = cast("dict[str, str]", found["packages"])
