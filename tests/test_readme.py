@@ -119,14 +119,16 @@ def check(example: Example, folder: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "document",
-    [pytest.param(each, marks=pytest.mark.long if each.name in MINUTES else ()) for each in DOCUMENTS],
+    [
+        pytest.param(each, marks=pytest.mark.long if each.name in MINUTES else ())
+        for each in DOCUMENTS
+        if examples(each.read_text(encoding="utf-8"))
+    ],
     ids=lambda document: str(document.relative_to(ROOT)),
 )
 def test_every_example_runs_and_prints_what_stands_below_it(document: Path, tmp_path: Path) -> None:
     text = document.read_text(encoding="utf-8")
     found = examples(text)
-    if not found:
-        return
     write_data(tmp_path / "data", text)
     (tmp_path / ".venv").symlink_to(sys.prefix)
     for example in found:
