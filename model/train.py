@@ -334,7 +334,7 @@ def find_device(name: str) -> torch.device:
     if name != "cuda":
         raise UserError(f"there is no device {name}", hint="expected cpu or cuda")
     if not torch.cuda.is_available():
-        raise UserError("there is no CUDA device here", hint="leave out --device cuda to train on the CPU")
+        raise UserError("there is no CUDA device here", hint="leave out --device cuda to compute on the CPU")
     return torch.device("cuda", torch.cuda.current_device())
 
 

@@ -41,7 +41,7 @@ class AugmentationParameters(Parameters):
         description="Languages in which `substitution` is used. Empty: all for which there is a parser.",
     )
     max_share: float = Field(
-        default=0.5, gt=0, le=1, description="Share of a language's tokens whose documents may have a child."
+        default=0.5, gt=0, le=1, description="Tokens of a language's children at most, as a share of its originals'."
     )
     min_chrf: float = Field(default=80.0, ge=0, le=100, description="chrF to the parent below which a child is noise.")
     max_chrf: float = Field(default=97.0, ge=0, le=100, description="chrF above which it is a near-copy.")
