@@ -18,7 +18,7 @@ from curator.cli.ending import leave
 from curator.cli.model_commands import add_model_commands
 from curator.cli.service import audit_app, serve, tokens_app
 from curator.collector import collect_seldom, loading
-from curator.errors import Bug, CuratorError
+from curator.errors import Bug, CuratorError, UserError
 
 # One BLAS or OpenMP thread in a process: the engine parallelises, and sums keep their order.
 for _variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
@@ -63,10 +63,30 @@ SubmittedArgument = Annotated[
 WaitOption = Annotated[bool, typer.Option("--wait", help="Follow the run to its end, and exit as it does.")]
 ServerOption = Annotated[
     str | None,
-    typer.Option("--server", metavar="URL", help="A service of Curator; its token stands in CURATOR_TOKEN."),
+    typer.Option(
+        "--server",
+        metavar="URL",
+        help="A service of Curator; its token stands in CURATOR_TOKEN.",
+        is_eager=True,  # so that it is known when --token-file is looked at
+    ),
 ]
+
+
+def _for_server(context: typer.Context, token_file: Path | None) -> Path | None:
+    """UserError for a token that nobody would be shown."""
+    if token_file is not None and context.params.get("server") is None and not context.resilient_parsing:
+        raise UserError("--token-file is for --server", hint="name the service with --server URL, or leave it out")
+    return token_file
+
+
 TokenOption = Annotated[
-    Path | None, typer.Option("--token-file", metavar="FILE", help="Where the token for --server is, if not there.")
+    Path | None,
+    typer.Option(
+        "--token-file",
+        metavar="FILE",
+        help="Where the token for --server is, if not there.",
+        callback=_for_server,
+    ),
 ]
 
 
@@ -284,12 +304,14 @@ def plan(
     """Show the phases that a recipe becomes, what it would read, what a run would take, and how it would sample."""
     from curator.cli.plan import Asked, plan_command
 
+    asked = Asked(size, documents, tuple(nodes or ()), engine, like, compressed, files)
     if sampling is not None:
+        if inputs or asked.wants_estimate:
+            raise UserError("--sampling shows the mix alone", hint="leave out input files and options of an estimate")
         from curator.cli.plan_sampling import plan_sampling_command
 
         plan_sampling_command(recipe, sampling, overlay, overrides or [], as_json)
         return
-    asked = Asked(size, documents, tuple(nodes or ()), engine, like, compressed, files)
     plan_command(recipe, inputs or [], overlay, overrides or [], asked, as_json)
 
 

@@ -333,6 +333,17 @@ def test_a_record_that_cannot_be_read_offers_no_run_and_tells_nothing(tmp_path: 
     assert (done.stdout.strip(), done.stderr.strip()) == ("", "")
 
 
+@pytest.mark.parametrize("command", ["runs list", "runs show x", "submit x.jsonl -o x --address http://127.0.0.1:9"])
+def test_a_token_is_refused_where_no_service_is_named(tmp_path: Path, command: str) -> None:
+    token = tmp_path / "token"
+    done = curator(*command.split(), "--token-file", token)
+    assert done.returncode == 2
+    assert "--token-file is for --server (name the service" in told(done)
+    assert f"{token}: the token cannot be read" in told(
+        curator("runs", "list", "--token-file", token, "--server", "http://127.0.0.1:9")
+    )
+
+
 @pytest.mark.slow
 def test_every_exit_code_is_what_the_documentation_says(scene: Scene, tmp_path: Path) -> None:
     assert scene.curator("verify", scene.run).returncode == 0

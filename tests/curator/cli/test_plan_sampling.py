@@ -81,6 +81,13 @@ def test_a_table_that_is_not_there_is_said_so(tmp_path: Path) -> None:
     assert "no such file or directory (give a table of counts, or a finished run)" in done.stderr
 
 
+@pytest.mark.parametrize("more", [("--node", "1x2:8GB"), ("--size", "1GB"), ("in.jsonl",)])
+def test_what_says_nothing_to_a_mix_is_refused_beside_it(tmp_path: Path, more: tuple[str, ...]) -> None:
+    done = curator("plan", *more, "--sampling", table(tmp_path / "counts.csv", "language,tokens", "en,9"))
+    assert done.returncode == 2
+    assert "--sampling shows the mix alone (leave out input files and options of an estimate)" in done.stderr
+
+
 def test_a_recipe_without_sampling_is_refused(tmp_path: Path) -> None:
     recipe = tmp_path / "recipe.yaml"
     recipe.write_text(recipe_text("entropy"))
