@@ -440,7 +440,9 @@ def _refuse_repeats(files: Sequence[InputFile]) -> None:
         # Path.resolve would follow links.
         absolute = file.path if is_url(file.path) else os.path.abspath(file.path)  # noqa: PTH100
         if absolute in paths:
-            raise UserError("is given twice", file=file.path, hint=f"as {paths[absolute]!r} and as {file.name!r}")
+            raise UserError(
+                "is given twice", file=file.path, hint=f"as {paths[absolute]!r} and as {file.name!r}: leave one out"
+            )
         if file.name in names:
             raise UserError(
                 f"{names[file.name]} and {file.path} would both be called {file.name!r}",

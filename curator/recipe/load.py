@@ -72,9 +72,10 @@ def load_with_origins(
         hint = nearest(name_or_path, packaged) or f"give a file, or one of: {', '.join(packaged)}"
         raise UserError(f"there is no recipe {name_or_path!r}", hint=hint) from error
     except IsADirectoryError as error:
-        raise UserError("is a directory, not a recipe", file=str(path)) from error
+        raise UserError("is a directory, not a recipe", file=str(path), hint="name the file of the recipe") from error
     except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"cannot be read: {error}", file=str(path)) from error
+        why = error.strerror if isinstance(error, OSError) else "not UTF-8"
+        raise UserError(f"cannot be read: {why}", file=str(path), hint="a recipe is a YAML file") from error
     return _load(text, str(path), overrides, load_overlay(overlay) if isinstance(overlay, Path) else overlay)
 
 

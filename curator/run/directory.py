@@ -216,7 +216,10 @@ class RunLock:
         except OSError as error:
             os.close(self._descriptor)
             if isinstance(error, BlockingIOError):
-                raise UserError("another process is working in this run directory", file=str(root)) from error
+                hint = "wait until it has ended, or choose another directory"
+                raise UserError(
+                    "another process is working in this run directory", file=str(root), hint=hint
+                ) from error
             raise UserError(
                 f"the file system cannot lock it: {error.strerror}",
                 file=str(root),

@@ -228,14 +228,14 @@ def _forget_copy(
 ) -> dict[str, object]:
     """Take documents out of a copy of the run's index that lies elsewhere."""
     if not stages:
-        raise UserError("no stage of this run leaves an index", file=str(path))
+        raise UserError("no stage of this run leaves an index", file=str(path), hint="leave out --index")
     if (path / "manifest.json").exists():
         raise UserError("is a run, not an index", file=str(path), hint="run `curator forget` on it")
     if path.resolve().name in {stage.leaves for stage in stages} and (path.resolve().parent / "manifest.json").exists():
         hint = "run `curator forget` on that run; the index of the run itself needs no `--index`"
         raise UserError("is part of a run, not a copy", file=str(path), hint=hint)
     if not path.is_dir():
-        raise UserError("there is no index", file=str(path))
+        raise UserError("there is no index", file=str(path), hint="--index names a copy of the run's `index/`")
     if rewrite.pending(path) is not None:
         rewrite.apply(path, step)
     changes = Rewrite(path, step)

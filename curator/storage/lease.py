@@ -82,7 +82,8 @@ class Lease:
         return self._owner.encode() in (read_object(self._object) or b"")
 
     def _refusal(self) -> UserError:
-        return UserError("another process is working in this run directory", file=str(self._root))
+        hint = "wait until it has ended, or choose another directory"
+        return UserError("another process is working in this run directory", file=str(self._root), hint=hint)
 
     def _keep(self) -> None:
         while not self._ended.wait(RENEW_SECONDS):

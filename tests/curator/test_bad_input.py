@@ -190,8 +190,14 @@ INPUTS: dict[str, Refusal] = {
     "no match": (lambda at: (at / "*.jsonl.zst",), "matches no file"),
     "empty directory": (lambda at: (folder(at / "empty"),), "is an empty directory"),
     "nothing known": (lambda at: (file(at / "odd" / "a.docx", b"\0\1").parent,), "extensions seen: .docx (1)"),
-    "twice": (lambda at: (file(at / "in.jsonl"), at / "." / "in.jsonl"), "is given twice"),
-    "twice by a directory": (lambda at: (folder(at / "in", "a.jsonl"), at / "in" / "a.jsonl"), "is given twice"),
+    "twice": (
+        lambda at: (file(at / "in.jsonl"), at / "." / "in.jsonl"),
+        "is given twice (as 'in.jsonl' and as 'in.jsonl': leave one out)",
+    ),
+    "twice by a directory": (
+        lambda at: (folder(at / "in", "a.jsonl"), at / "in" / "a.jsonl"),
+        "a.jsonl': leave one out)",
+    ),
     "one name": (lambda at: (file(at / "a" / "x.jsonl"), file(at / "b" / "x.jsonl")), "would both be called 'x.jsonl'"),
     "a pipe": (lambda at: (fifo(at / "in.jsonl"),), "is not a regular file"),
     "a device": (lambda at: ("/dev/zero",), "is not a regular file"),

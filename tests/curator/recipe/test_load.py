@@ -123,6 +123,14 @@ def test_a_wrong_override_says_what_is_wrong(override: str, part: str) -> None:
     assert part in str(caught.value)
 
 
+def test_a_file_that_is_no_recipe_is_told_as_that(tmp_path: Path) -> None:
+    (tmp_path / "r.yaml").write_bytes(b"name: \xff")
+    with pytest.raises(UserError, match=r"r\.yaml: cannot be read: not UTF-8 \(a recipe is a YAML file\)"):
+        load_recipe(str(tmp_path / "r.yaml"))
+    with pytest.raises(UserError, match=r"is a directory, not a recipe \(name the file of the recipe\)"):
+        load_recipe(str(tmp_path))
+
+
 def test_the_schema_accepts_the_packaged_recipes_and_refuses_misspelled_keys() -> None:
     import yaml
 

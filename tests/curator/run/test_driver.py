@@ -134,7 +134,10 @@ def test_two_runs_into_one_directory_at_once_are_refused(inputs: list[Path], tmp
     directory.create()
     (root / "events").rmdir()
     (root / "work").rmdir()
-    with RunLock(directory), pytest.raises(UserError, match="another process is working"):
+    with (
+        RunLock(directory),
+        pytest.raises(UserError, match="wait until it has ended"),
+    ):
         run_stages(inputs, root, "dedup")
 
 

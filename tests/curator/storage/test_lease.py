@@ -19,7 +19,10 @@ from tests.runs import hashes, run_stages
 
 
 def test_two_runs_into_one_directory_at_once_are_refused(bucket: StoragePath, local: Path) -> None:
-    with RunLock(RunDirectory(bucket / "run")), pytest.raises(UserError, match="another process is working"):
+    with (
+        RunLock(RunDirectory(bucket / "run")),
+        pytest.raises(UserError, match="wait until it has ended"),
+    ):
         run_stages([local / "input"], bucket / "run", *STAGES)
     assert not (bucket / "run" / NAME).is_file()
 
