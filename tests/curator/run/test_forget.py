@@ -295,7 +295,7 @@ def test_a_copy_of_the_index_is_rewritten_and_that_of_another_run_refused(run: P
         (tmp_path / "other", "is a run, not an index"),
         (tmp_path / "other" / "index", "is part of a run, not a copy"),
         (run / "index", "is part of a run, not a copy"),
-        (tmp_path / "none", "there is no index"),
+        (tmp_path / "none", r"there is no index \(--index names a copy"),
     ):
         with pytest.raises(UserError, match=told):
             forget(RunDirectory(run), [str(document["id"])], [path])
@@ -303,6 +303,13 @@ def test_a_copy_of_the_index_is_rewritten_and_that_of_another_run_refused(run: P
     outcome = forget(RunDirectory(run), [str(document["id"])], [tmp_path / "copy"])
     assert {found["documents"] for found in outcome.indexes} == {1}
     assert (tmp_path / "copy" / "header").read_bytes() == (run / "index" / "header").read_bytes()
+
+
+def test_a_copy_of_the_index_of_a_run_that_leaves_none_is_refused(tmp_path: Path) -> None:
+    source = write_jsonl(tmp_path / "in.jsonl", make_texts(5))
+    run_stages([source], tmp_path / "run", "entropy", language="off")
+    with pytest.raises(UserError, match=r"no stage of this run leaves an index \(leave out --index\)"):
+        forget(RunDirectory(tmp_path / "run"), [str(kept(tmp_path / "run")["id"])], [tmp_path / "copy"])
 
 
 @pytest.mark.parametrize("kind", ["shards", "scores", "decisions", "index"])
