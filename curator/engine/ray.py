@@ -16,6 +16,7 @@ import socket
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol, cast, runtime_checkable
 
 import ray
@@ -87,7 +88,9 @@ def connect(address: str) -> bool:
 
 
 def _check_reachable(address: str) -> None:
-    """Ray itself tries for five minutes where nothing listens."""
+    """Ray itself tries for many minutes where nothing listens."""
+    if address == Cluster.address:
+        address = os.environ.get("RAY_ADDRESS") or _noted_address()
     host, _, port = address.rpartition(":")
     if not host:
         return
@@ -101,6 +104,15 @@ def _check_reachable(address: str) -> None:
             f"what answers at {address} is not the head of a Ray cluster",
             hint="--ray takes the HOST:6379 of `ray start`; the dashboard's http://HOST:8265 is for `curator submit`",
         )
+
+
+def _noted_address() -> str:
+    """What Ray takes for `auto`: `ray start` leaves it in a file, which stays when the head is killed."""
+    folder = os.environ.get("RAY_TMPDIR") or os.environ.get("TMPDIR") or "/tmp"  # noqa: S108 (Ray's own)
+    try:
+        return (Path(folder) / "ray" / "ray_current_cluster").read_text(encoding="utf-8").strip()
+    except OSError:
+        return ""
 
 
 def _speaks_grpc(connection: socket.socket) -> bool:

@@ -16,12 +16,13 @@ import unicodedata
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final, NamedTuple, Protocol, cast
 
-from pydantic import Field, field_validator
+from pydantic import Field, ValidationError, field_validator
 
 from curator.errors import UserError
 from curator.language.tags import checked_list_languages
 from curator.registry import RECOGNISERS, distribution, load
 from curator.stage import Parameters, Requirement, Resources
+from curator.validation import first_problem
 from stages.pii.kind import Kind
 
 EXTRA: Final = "recognisers"
@@ -103,7 +104,8 @@ def create(choice: RecogniserChoice) -> Recogniser:
     try:
         recogniser = cast("Callable[..., object]", found)(**given)
     except (TypeError, ValueError) as error:
-        raise UserError(f"options of recogniser {choice.name!r}: {error}") from error
+        problem = first_problem(error) if isinstance(error, ValidationError) else str(error)
+        raise UserError(f"options of recogniser {choice.name!r}: {problem}") from error
     # Not `isinstance`: it would ask for `kinds`, for which a model must be read.
     if not all(callable(getattr(recogniser, method, None)) for method in ("find", "requirement")):
         raise UserError(

@@ -25,6 +25,25 @@ def test_an_address_without_a_cluster_is_an_error_and_leaves_nothing(tmp_path: P
     assert not list((tmp_path / "run").iterdir())
 
 
+@pytest.mark.parametrize("by_file", [False, True])
+def test_a_cluster_that_is_noted_and_gone_is_an_error_within_seconds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, by_file: bool
+) -> None:
+    source = write_jsonl(tmp_path / "in.jsonl", make_texts(5))
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    if by_file:
+        (tmp_path / "ray").mkdir()
+        (tmp_path / "ray" / "ray_current_cluster").write_text("127.0.0.1:1")
+        monkeypatch.setenv("RAY_TMPDIR", str(tmp_path))
+    else:
+        monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")
+    began = time.monotonic()
+    done = curator("process", source, "-o", tmp_path / "run", "--ray", "auto")
+    assert done.returncode == 2
+    assert "no Ray cluster answers at 127.0.0.1:1" in told(done)
+    assert time.monotonic() - began < 60
+
+
 def test_an_address_where_something_else_answers_is_an_error_within_seconds(tmp_path: Path) -> None:
     source = write_jsonl(tmp_path / "in.jsonl", make_texts(5))
     with ThreadingHTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler) as server:
