@@ -18,7 +18,8 @@ The second opinion, each part with its own reason in `Identification.reasons`:
 - *short*: a text of n letters, n < `SHORT_LETTERS`, must reach `min_score + (1 - min_score) * SURE_LETTERS / n`; below
   SURE_LETTERS letters the model is not believed at all.
 
-A text in Arabic letters that does not pass is read once more without its points (`curator.language.points`).
+A text in capitals, compatibility forms or between no-break spaces is read as it is in plain dress, and one in Arabic
+letters that does not pass is read once more without its points (`curator.language.dress`).
 
 What does not pass is `und`. The model has no label 'none of these': a text in a language that it does not know is
 named after a relative in about one document of seven (see `docs/language-accuracy.md`). A tag that the input carries is
@@ -31,15 +32,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
-from curator.document import Codes
+from curator.document import Codes, string_buffer
 from curator.language.classification import Predictions, classify, probability_of
 from curator.language.confusable import choose
+from curator.language.dress import POINTED_SCRIPT, undress, wears
 from curator.language.identifier import Identifier, load_identifier
 from curator.language.kernel import embed
 from curator.language.paragraphs import DOMINANT_SHARE, Mixture, weigh_paragraphs
-from curator.language.points import SCRIPT as POINTED_SCRIPT
-from curator.language.points import without_points
 from curator.language.scripts import count_scripts, script_shares, script_table
 from curator.language.windows import BLOCKS, GLANCE_BYTES, WINDOW_BYTES, WINDOWS, cut_blocks, cut_windows
 from curator.verdict import round_score
@@ -152,10 +154,17 @@ def identify(
     """
     identifier = load_identifier() if model is None else model
     policy = Policy() if policy is None else policy
+    texts = pa.Array.from_buffers(
+        pa.large_string(), len(offsets) - 1, [None, pa.py_buffer(np.ascontiguousarray(offsets)), pa.py_buffer(data)]
+    )
+    worn = wears(data, offsets)
+    if worn.any():
+        mask = pa.array(worn)
+        data, offsets = string_buffer(pc.replace_with_mask(texts, mask, undress(texts.filter(mask))))
     found = _identify(data, offsets, window_bytes, identifier, policy)
     rows = np.flatnonzero((found.reasons.codes > _NAMED) & script_names(found.scripts).mask(POINTED_SCRIPT))
     if len(rows):
-        again = _identify(*without_points(data, offsets, rows), window_bytes, identifier, policy)
+        again = _identify(*string_buffer(undress(texts.take(pa.array(rows)))), window_bytes, identifier, policy)
         named = again.reasons.codes <= _NAMED
         for before, now in zip(found.arrays(), again.arrays(), strict=True):
             before[rows[named]] = now[named]
