@@ -94,6 +94,8 @@ _CONTROLS = re.compile(
 )
 _SUSPECT = re.compile("[^\x00-\x7f]{2}|[\x80-\x9fÂÃŒœ]")
 """What every line has that ftfy takes for damaged: two characters side by side, or one of these."""
+_LINE_ENDS = re.compile("([\n\x0b\x0c\r\x1c-\x1e\u2028\u2029]+)")
+"""Those of `str.splitlines` but U+0085: in Latin-1 a byte of every Arabic mim, and of many Chinese characters."""
 _BYTE_ORDER_MARK = "\ufeff"
 _MAX_STRAY_SHARE = 0.2
 """Western European text in Windows-1252 has under a tenth of its letters outside ASCII; Cyrillic text has most."""
@@ -165,7 +167,7 @@ def repair_mojibake(text: str) -> str:
     def mend(line: str) -> str:
         return ftfy.fix_encoding(line) if _SUSPECT.search(line) and is_bad(line) else line
 
-    return "".join(map(mend, text.splitlines(keepends=True)))
+    return "".join(map(mend, _LINE_ENDS.split(text)))
 
 
 def scan(text: pa.BinaryArray) -> NDArray[np.uint8]:
