@@ -30,7 +30,7 @@ _ALEF_WASLA, _ALEF = "\u0671", "\u0627"
 
 _PART = 3
 """A text is read plain where one in so many of its letters folds, or of its spaces is a no-break space. Of running text
-3 to 8% of the letters do, 18% where each word begins with a capital. At a quarter, mixed pages that name functions
+3 to 15% of the letters do, 18% where each word begins with a capital. At a quarter, mixed pages that name functions
 in capitals are read plain too, and less is named."""
 
 _ONE, _TWO, _THREE, _SIX = np.uint64(1), np.uint64(2), np.uint64(3), np.uint64(6)

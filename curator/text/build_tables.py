@@ -92,12 +92,30 @@ UNSPACED_SCRIPTS = (
 )
 """Scripts that do not set spaces between words. UAX #29 leaves most of them to dictionaries (Word_Break=Other)."""
 
-APOSTROPHES = (0x2018, 0x2019, 0x201B, 0x02BC, 0x055A)
-"""Written for the same sign by different keyboards; folded to U+0027."""
+APOSTROPHES = (0x2018, 0x2019, 0x201B, 0x02BB, 0x02BC, 0x055A, 0x05F3)
+"""Written for the same sign by different keyboards; folded to U+0027. With the letter of Hawaiian and Uzbek, and the
+Hebrew geresh."""
 
 GERSHAYIM = 0x05F4
 """Usually typed as a quotation mark, to which it is folded."""
 DOTTED_I = 0x0130
+SAME_LETTERS = {
+    0x0219: "\u015f",
+    0x021B: "\u0163",
+    0x06A9: "\u0643",
+    0x06CC: "\u064a",
+    0x09CE: "\u09a4\u09cd",
+    0x0D7A: "\u0d23\u0d4d",
+    0x0D7B: "\u0d28\u0d4d",
+    0x0D7C: "\u0d30\u0d4d",
+    0x0D7D: "\u0d32\u0d4d",
+    0x0D7E: "\u0d33\u0d4d",
+    0x0D7F: "\u0d15\u0d4d",
+}
+"""Letters that are written with other code points too, without a difference to a reader. Romanian s and t with a comma
+below: with a cedilla before Unicode 3.0. Kaf and yeh of Persian and Urdu: those of Arabic on its keyboards and in
+Windows-1256. Bengali khanda ta and Malayalam chillus: a consonant, virama and joiner before Unicode 4.1 and 5.1, and in
+much text to this day (The Unicode Standard, sections 12.2 and 12.9)."""
 
 
 def build() -> dict[str, NDArray[np.generic]]:
@@ -166,8 +184,9 @@ def _folds(ignorable: set[int]) -> tuple[NDArray[np.int64], NDArray[np.uint8], N
 
 
 def _fold(point: int) -> str:
-    """NFKC and casefold, repeated until nothing changes (toNFKC_Casefold of one code point, Unicode 3.13, R5). İ, which
-    Turkic languages alone have, is their i (CaseFolding.txt, status T), and not i with a second dot."""
+    """NFKC and casefold, repeated until nothing changes (toNFKC_Casefold of one code point, Unicode 3.13, R5), with
+    SAME_LETTERS. İ, which Turkic languages alone have, is their i (CaseFolding.txt, status T), and not i with a second
+    dot."""
     if point in APOSTROPHES:
         return "'"
     if point == GERSHAYIM:
@@ -177,6 +196,7 @@ def _fold(point: int) -> str:
     text = chr(point)
     while True:
         folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
+        folded = folded.translate(SAME_LETTERS)
         if folded == text:
             return text
         text = folded

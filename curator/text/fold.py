@@ -1,8 +1,9 @@
 """Folding for comparison: NFKC, casefold, nothing that does not show; and the hash of a folded unit.
 
 Text is folded code point by code point from `curator.text.tables`, and is expected to be NFC; what only composes
-after folding (a half-width kana and its voicing mark) stays apart. Apostrophes fold to U+0027, the Hebrew gershayim
-to U+0022, the Turkic İ to i (I stays i, so that `ISI` is not `ısı`). The hash is a multiply-xorshift chain over the
+after folding (a half-width kana and its voicing mark) stays apart. Apostrophes and the Hebrew geresh fold to U+0027,
+gershayim to U+0022, the Turkic İ to i (I stays i, so that `ISI` is not `ısı`), and letters that are written with other
+code points too to these (`SAME_LETTERS` of `curator.text.build_tables`). The hash is a multiply-xorshift chain over the
 folded code points, closed by the finaliser of MurmurHash3 (Appleby 2011): equal units have equal hashes in every
 process and on every machine.
 """
