@@ -117,6 +117,10 @@ below: with a cedilla before Unicode 3.0. Kaf and yeh of Persian and Urdu: those
 Windows-1256. Bengali khanda ta and Malayalam chillus: a consonant, virama and joiner before Unicode 4.1 and 5.1, and in
 much text to this day (The Unicode Standard, sections 12.2 and 12.9)."""
 
+GREEK = (*range(0x0370, 0x0400), *range(0x1F00, 0x2000))
+GREEK_ACCENTS = "\u0300\u0301\u0313\u0314\u0342"
+"""Three accents and two breathings, which Greek in capitals does not have, and since 1982 one accent alone."""
+
 
 def build() -> dict[str, NDArray[np.generic]]:
     """The arrays of the file, by name. Needs the `regex` package."""
@@ -185,8 +189,8 @@ def _folds(ignorable: set[int]) -> tuple[NDArray[np.int64], NDArray[np.uint8], N
 
 def _fold(point: int) -> str:
     """NFKC and casefold, repeated until nothing changes (toNFKC_Casefold of one code point, Unicode 3.13, R5), with
-    SAME_LETTERS. İ, which Turkic languages alone have, is their i (CaseFolding.txt, status T), and not i with a second
-    dot."""
+    SAME_LETTERS, and Greek letters without accents and breathings. İ, which Turkic languages alone have, is their i
+    (CaseFolding.txt, status T), and not i with a second dot."""
     if point in APOSTROPHES:
         return "'"
     if point == GERSHAYIM:
@@ -197,6 +201,9 @@ def _fold(point: int) -> str:
     while True:
         folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
         folded = folded.translate(SAME_LETTERS)
+        if point in GREEK and unicodedata.category(chr(point)).startswith("L"):
+            bare = unicodedata.normalize("NFD", folded).translate(dict.fromkeys(map(ord, GREEK_ACCENTS)))
+            folded = unicodedata.normalize("NFC", bare)
         if folded == text:
             return text
         text = folded

@@ -2,8 +2,9 @@
 
 Text is folded code point by code point from `curator.text.tables`, and is expected to be NFC; what only composes
 after folding (a half-width kana and its voicing mark) stays apart. Apostrophes and the Hebrew geresh fold to U+0027,
-gershayim to U+0022, the Turkic İ to i (I stays i, so that `ISI` is not `ısı`), and letters that are written with other
-code points too to these (`SAME_LETTERS` of `curator.text.build_tables`). The hash is a multiply-xorshift chain over the
+gershayim to U+0022, the Turkic İ to i (I stays i, so that `ISI` is not `ısı`), Greek letters to those without accents
+and breathings, which capitals have not, and letters that are written with other code points too to these
+(`SAME_LETTERS` of `curator.text.build_tables`). The hash is a multiply-xorshift chain over the
 folded code points, closed by the finaliser of MurmurHash3 (Appleby 2011): equal units have equal hashes in every
 process and on every machine.
 """
