@@ -1,8 +1,8 @@
 """The table of stop words: reading it, and the form in which units are looked up.
 
-Some texts in Arabic and Hebrew are pointed (scripture, verse, books for children), and Greek was written with three
-accents and two breathings until 1982, in capitals without any. A unit that is no stop word is looked up once more
-without its marks; so are the words of the lists kept.
+Some texts in Arabic and Hebrew are pointed (scripture, verse, books for children). A unit that is no stop word is
+looked up once more without its marks; so are the words of the lists kept. Accents of Greek are folded away everywhere
+(`curator.text.fold`).
 """
 
 from __future__ import annotations
@@ -32,12 +32,11 @@ STOP_WORDS_PATH = Path(__file__).parent / "data" / "stop_words.tsv"
 ONE_SCRIPT = ("Hira", "Kana", "Hani")
 """Scripts that the same text mixes."""
 
-POINTED = ("Arab", "Hebr", "Grek")
+POINTED = ("Arab", "Hebr")
 """Scripts in which the same word is written with marks and without."""
-BARE_POINTS = 0x2000
+BARE_POINTS = 0x0700
 """Their letters and marks are before this code point."""
-_GREEK = (*range(0x0300, 0x0400), *range(0x1F00, 0x2000))
-_HEBREW_AND_ARABIC = range(0x0591, 0x0700)
+_HEBREW_AND_ARABIC = range(0x0591, BARE_POINTS)
 _ALEF, _ALEF_WASLA = 0x0627, 0x0671
 
 
@@ -95,11 +94,9 @@ def bare_letters() -> NDArray[np.int32]:
     small letters, -1 for what is in none of the scripts POINTED. The alef wasla, which pointed text alone has, is an
     alef."""
     bare = np.full(BARE_POINTS, -1, dtype=np.int32)
-    for point in (*_GREEK, *_HEBREW_AND_ARABIC):
-        # Only Greek is composed with marks that may be missing: an alef with hamza is a letter of its own.
-        letter = unicodedata.normalize("NFD", chr(point))[0] if point in _GREEK else chr(point)
-        folded = fold(letter)
-        if unicodedata.category(letter) in {"Mn", "Lm"}:
+    for point in _HEBREW_AND_ARABIC:
+        folded = fold(chr(point))
+        if unicodedata.category(chr(point)) in {"Mn", "Lm"}:
             bare[point] = 0
         elif len(folded) == 1:
             bare[point] = ord(folded)

@@ -26,7 +26,7 @@ LISTS = {
     "he": ["את"],
     "el": ["και", "από", "της"],
 }
-POINTED = {"ar", "he", "el"}
+POINTED = {"ar", "he"}
 STOPS = compile_lists(LISTS)
 LANGUAGES = (*LISTS, "xx")
 
@@ -76,9 +76,8 @@ def bare(unit: str) -> str:
     """A unit without the marks that some texts have and others have not, letter by letter."""
     letters = []
     for sign in unit:
-        letter = unicodedata.normalize("NFD", sign)[0] if unicodedata.name(sign, "").startswith("GREEK") else sign
-        if unicodedata.category(letter) not in {"Mn", "Lm"}:
-            letters.append("\u0627" if letter == "\u0671" else letter)
+        if unicodedata.category(sign) not in {"Mn", "Lm"}:
+            letters.append("\u0627" if sign == "\u0671" else sign)
     return "".join(letters)
 
 
@@ -101,7 +100,7 @@ def plain(text: str, language: str, measured_units: int = 1 << 17) -> dict[str, 
     known = {hash_unit(word) for word in listed_words}
     if language in POINTED:
         known |= {hash_unit(bare(word)) for word in listed_words}
-        own = [unit for unit in units if unicodedata.name(bare(unit)[:1], "").startswith(("GREEK", "ARABIC", "HEBREW"))]
+        own = [unit for unit in units if unicodedata.name(bare(unit)[:1], "").startswith(("ARABIC", "HEBREW"))]
         hashes_of_stops = [hash_unit(unit) if hash_unit(unit) in known else hash_unit(bare(unit)) for unit in own]
     else:
         hashes_of_stops = hashes
