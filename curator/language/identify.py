@@ -19,7 +19,8 @@ The second opinion, each part with its own reason in `Identification.reasons`:
   SURE_LETTERS letters the model is not believed at all.
 
 A text in capitals, compatibility forms or between no-break spaces is read as it is in plain dress, and one in Arabic
-letters that does not pass is read once more without its points (`curator.language.dress`).
+letters that does not pass is read once more without its points, one in Latin letters with many apostrophes behind o
+and g with the letters that Uzbek has there (`curator.language.dress`).
 
 What does not pass is `und`. The model has no label 'none of these': a text in a language that it does not know is
 named after a relative in about one document of seven (see `docs/language-accuracy.md`). A tag that the input carries is
@@ -33,12 +34,11 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from curator.document import Codes, string_buffer
 from curator.language.classification import Predictions, classify, probability_of
 from curator.language.confusable import choose
-from curator.language.dress import POINTED_SCRIPT, undress, wears
+from curator.language.dress import POINTED_SCRIPT, TURNED_SCRIPT, turn, turns, undress, wears
 from curator.language.identifier import Identifier, load_identifier
 from curator.language.kernel import embed
 from curator.language.paragraphs import DOMINANT_SHARE, Mixture, weigh_paragraphs
@@ -157,17 +157,18 @@ def identify(
     texts = pa.Array.from_buffers(
         pa.large_string(), len(offsets) - 1, [None, pa.py_buffer(np.ascontiguousarray(offsets)), pa.py_buffer(data)]
     )
-    worn = wears(data, offsets)
-    if worn.any():
-        mask = pa.array(worn)
-        data, offsets = string_buffer(pc.replace_with_mask(texts, mask, undress(texts.filter(mask))))
     found = _identify(data, offsets, window_bytes, identifier, policy)
-    rows = np.flatnonzero((found.reasons.codes > _NAMED) & script_names(found.scripts).mask(POINTED_SCRIPT))
+    worn, unnamed, scripts = wears(data, offsets), found.reasons.codes > _NAMED, script_names(found.scripts)
+    dressed = np.flatnonzero(worn | unnamed & scripts.mask(POINTED_SCRIPT))
+    turned = np.flatnonzero(unnamed & ~worn & scripts.mask(TURNED_SCRIPT))
+    turned = turned[turns(texts.take(pa.array(turned))).to_numpy(zero_copy_only=False)]
+    rows = np.concatenate([dressed, turned])
     if len(rows):
-        again = _identify(*string_buffer(undress(texts.take(pa.array(rows)))), window_bytes, identifier, policy)
-        named = again.reasons.codes <= _NAMED
+        plain = pa.concat_arrays([undress(texts.take(pa.array(dressed))), texts.take(pa.array(turned))])
+        again = _identify(*string_buffer(turn(plain)), window_bytes, identifier, policy)
+        taken = worn[rows] | (again.reasons.codes <= _NAMED)
         for before, now in zip(found.arrays(), again.arrays(), strict=True):
-            before[rows[named]] = now[named]
+            before[rows[taken]] = now[taken]
     return found
 
 
