@@ -60,10 +60,12 @@ def undress(texts: pa.LargeStringArray) -> pa.LargeStringArray:
 
 
 def turns(texts: pa.LargeStringArray) -> pa.BooleanArray:
-    """Which texts have as many apostrophes behind o and g as Uzbek has: bool[texts]."""
+    """Which texts have as many apostrophes behind o and g as Uzbek has, some behind g, as Hawaiian and Maya have none:
+    bool[texts]."""
     heads = pc.binary_slice(texts.cast(pa.large_binary()), 0, _HEAD_BYTES)
     found = pc.count_substring_regex(heads, _TURNED)
-    return pc.and_(pc.greater(found, 0), pc.greater_equal(pc.multiply(found, _TURNED_BYTES), pc.binary_length(heads)))
+    behind_g = pc.match_substring_regex(heads, _TURNED.replace("Oo", ""))
+    return pc.and_(behind_g, pc.greater_equal(pc.multiply(found, _TURNED_BYTES), pc.binary_length(heads)))
 
 
 def turn(texts: pa.LargeStringArray) -> pa.LargeStringArray:

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from curator.document import string_buffer
-from curator.language.dress import undress, wears
+from curator.language.dress import turns, undress, wears
 from curator.language.identify import identify
 from curator.text.tables import CLASS_MASK, FOLDS, HEBREW, UNSPACED_CLASS, tables
 
@@ -61,6 +61,11 @@ def test_uzbek_is_named_whatever_stands_for_its_turned_comma(apostrophe: str) ->
     uzbek = "Barcha odamlar erkin, qadr-qimmat va huquqlarda teng boʻlib tugʻiladilar. Ular aql va vijdon sohibidirlar."
     text = uzbek.replace("ʻ", apostrophe)
     assert named("x", text, text.upper(), SENTENCES["en"]) == ["und", "uz", "uz", "en"]
+
+
+def test_a_language_without_apostrophes_behind_g_is_not_taken_for_uzbek() -> None:
+    texts = ["Ua hāno'ohia ke kānaka, ho'okahi ka po'e", "Ma'alahi bo'lib tug'iladilar"]
+    assert turns(pa.array(texts, pa.large_string())).to_pylist() == [False, True]
 
 
 def test_running_text_with_a_title_in_capitals_is_read_as_it_stands() -> None:
