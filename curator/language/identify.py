@@ -213,9 +213,10 @@ def _listen(
     said = _hear(data, *cut_windows(data, begins, ends, glance_bytes), WINDOWS, identifier, policy)
     unsure = (said.reasons != _MODEL) | (said.scores < GLANCE_SCORE) | said.disagree
     rows = np.flatnonzero(unsure & (np.diff(offsets) > WINDOWS * glance_bytes))
-    again = _hear(data, *cut_windows(data, begins[rows], ends[rows], window_bytes), WINDOWS, identifier, policy)
-    for before, now in zip(said.arrays(), again.arrays(), strict=True):
-        before[rows] = now
+    if len(rows):
+        again = _hear(data, *cut_windows(data, begins[rows], ends[rows], window_bytes), WINDOWS, identifier, policy)
+        for before, now in zip(said.arrays(), again.arrays(), strict=True):
+            before[rows] = now
     return said
 
 
