@@ -401,29 +401,39 @@ def line_blocks(split: Split, options: ReadOptions) -> Iterator[Block]:
 
 def _lines_of(split: Split, max_record_bytes: int) -> tuple[bytes, int, int, int] | None:
     """Bytes, where in the file they begin, and where in them the lines of the split begin and end. None where these are
-    so many bytes that one line might be over the limit."""
+    so many bytes that one line might be over the limit, or the last line goes on for as long as the split."""
     if split.data is not None:
         return split.data, split.end - len(split.data), 0, len(split.data)
     offset, size = _entry(split), split.end - _entry(split)
     # The rest of the last line comes with it, so that a file is read once and not copied. Two buffers of that size
     # would go back to the system after each split, and every page of the next would be new.
     data = next(_chunks_of(split, size + LOOK_AHEAD_BYTES), b"")
+    if len(data) < size:  # a file need not give all that is asked for at once
+        return None
     begin = data.find(b"\n", 0, size) + 1 if split.begin else 0
     if split.begin and begin in (0, size):  # no line begins in the split
         return data, offset, 0, 0
     end = data.find(b"\n", size - 1) + 1
     if not end:
-        data += _rest_of_line(split.file, offset + len(data), max_record_bytes)
-        end = data.find(b"\n", size - 1) + 1 or len(data)
+        rest = _rest_of_line(split.file, offset + len(data), min(max_record_bytes, size))
+        if rest is None:
+            return None
+        data += rest
+        end = len(data)
     return (data, offset, begin, end) if end - begin <= max_record_bytes else None
 
 
-def _rest_of_line(file: InputFile, place: int, max_bytes: int) -> bytes:
-    """The bytes from `place` on up to a line feed or the end of the file, or somewhat more than `max_bytes`."""
+def _rest_of_line(file: InputFile, place: int, max_bytes: int) -> bytes | None:
+    """The bytes from `place` on up to a line feed or the end of the file, None if there are more."""
     pieces: list[bytes] = []
+    length = 0
     for piece in read_chunks(file, place):
-        pieces.append(piece)
-        if b"\n" in piece or sum(map(len, pieces)) > max_bytes:
+        end = piece.find(b"\n") + 1
+        pieces.append(piece[:end] if end else piece)
+        length += len(pieces[-1])
+        if length > max_bytes:
+            return None
+        if end:
             break
     return b"".join(pieces)
 

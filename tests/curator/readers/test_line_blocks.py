@@ -1,5 +1,6 @@
 """Lines are cut where looking at every line end would cut them: those of a stream, that a split carries, of a file."""
 
+import io
 import tempfile
 import tracemalloc
 from collections.abc import Iterator
@@ -10,7 +11,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from curator.readers.base import Fields, InputFile, ReadOptions, Split
+from curator.readers.base import Failure, Fields, InputFile, ReadOptions, Split
 from curator.readers.blocks import Block, LineEnds, cut_blocks, cut_lines, line_blocks, plain_splits, split_blocks
 from curator.readers.jsonl import JsonlReader
 from curator.readers.streams import TRUNCATED, DamagedStreamError
@@ -56,7 +57,24 @@ def test_lines_of_a_file_are_cut_as_their_ends_say(
             assert seen in ([], [(lines + tail)[split.begin : split.end]])
 
 
-def told(block: Block) -> tuple[object, ...]:
+def test_a_file_that_gives_less_than_was_asked_for_is_read_to_the_end(tmp_path: Path) -> None:
+    path = tmp_path / "x.jsonl"
+    path.write_bytes(b"".join(b"%d\n" % (7**number) for number in range(100)))
+    file = InputFile(str(path), path.name, path.stat().st_size, 0, "jsonl", "none")
+    whole = [[told(block) for block in line_blocks(split, OPTIONS)] for split in plain_splits(file, 900)]
+
+    class Reluctant(io.FileIO):
+        def read(self, size: int | None = -1) -> bytes:
+            return super().read(min(size or 0, 100))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("curator.readers.streams.open_input", lambda _: Reluctant(path))
+        again = [[told(block) for block in line_blocks(split, OPTIONS)] for split in plain_splits(file, 900)]
+    assert again == whole
+    assert b"".join(block[3] for blocks in again for block in blocks) == path.read_bytes()
+
+
+def told(block: Block) -> tuple[int, int, int | None, bytes, tuple[Failure, ...]]:
     """A block without what it covers."""
     return block.begin, block.end, block.line, block.data, block.failures
 
