@@ -169,9 +169,8 @@ def cut_lines(chunks: Iterable[bytes], *, block_bytes: int, max_record_bytes: in
             if length > longest:
                 remaining = rest()
                 break
-            while (missing := begin // block_bytes * block_bytes + block_bytes - begin - length) <= 0:
-                # The block ends with the first line that ends in the last -missing bytes, or just before them.
-                end = chunk.find(b"\n", max(len(chunk) + missing - 1, 0)) + 1
+            while begin + length >= (target := _next_multiple(begin, block_bytes)):
+                end = chunk.find(b"\n", max(target - 1 - (begin + length - len(chunk)), 0)) + 1
                 if not end:
                     break
                 pending[-1], chunk = chunk[:end], chunk[end:]
@@ -283,7 +282,7 @@ class _Cutter:
     def _cut_small(self, ends: NDArray[np.int64]) -> Iterator[Block]:
         place = 0
         while True:
-            target = (self._base // self._block_bytes + 1) * self._block_bytes
+            target = _next_multiple(self._base, self._block_bytes)
             place += int(np.searchsorted(ends[place:], target, side="left"))
             if place == len(ends):
                 return
@@ -391,7 +390,7 @@ def line_blocks(split: Split, options: ReadOptions) -> Iterator[Block]:
     view, line = memoryview(data), split.first_line
     covered = None if split.data is not None else view[split.begin - offset : split.end - offset]
     while begin < end:
-        target = ((offset + begin) // options.batch_bytes + 1) * options.batch_bytes - offset
+        target = _next_multiple(offset + begin, options.batch_bytes) - offset
         behind = data.find(b"\n", target - 1, end) + 1 or end
         yield Block(offset + begin, offset + behind, line, view[begin:behind], covered=covered)
         if behind < end:
@@ -461,6 +460,11 @@ def in_text_at(file: InputFile, place: int) -> bool:
                 return False
             end = begin
     return False
+
+
+def _next_multiple(place: int, block_bytes: int) -> int:
+    """Where the block that begins at `place` ends at the earliest: with the first record that ends there or behind."""
+    return (place // block_bytes + 1) * block_bytes
 
 
 def _entry(split: Split) -> int:

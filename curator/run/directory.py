@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from curator.errors import Bug, UserError
 from curator.run.store import OWNER_ONLY, make_folder
 from curator.storage.path import AnyPath, StoragePath, matching
-from curator.storage.refused import storage_error
+from curator.storage.refused import at_work, storage_error
 from curator.storage.spool import IDENTITY_DIGITS, release
 
 if TYPE_CHECKING:
@@ -216,10 +216,7 @@ class RunLock:
         except OSError as error:
             os.close(self._descriptor)
             if isinstance(error, BlockingIOError):
-                hint = "wait until it has ended, or choose another directory"
-                raise UserError(
-                    "another process is working in this run directory", file=str(root), hint=hint
-                ) from error
+                raise at_work(root) from error
             raise UserError(
                 f"the file system cannot lock it: {error.strerror}",
                 file=str(root),

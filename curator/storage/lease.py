@@ -24,6 +24,7 @@ from types import TracebackType
 from curator.errors import TransientError, UserError
 from curator.storage.objects import delete_object, put_object, read_object
 from curator.storage.path import StoragePath
+from curator.storage.refused import at_work
 
 NAME = ".lease"
 
@@ -48,11 +49,11 @@ class Lease:
 
     def __enter__(self) -> Lease:
         if is_renewed(self._root):
-            raise self._refusal()
+            raise at_work(self._root)
         self._put()
         time.sleep(SETTLE_SECONDS)
         if not self._is_mine():
-            raise self._refusal()
+            raise at_work(self._root)
         self._thread.start()
         return self
 
@@ -80,10 +81,6 @@ class Lease:
 
     def _is_mine(self) -> bool:
         return self._owner.encode() in (read_object(self._object) or b"")
-
-    def _refusal(self) -> UserError:
-        hint = "wait until it has ended, or choose another directory"
-        return UserError("another process is working in this run directory", file=str(self._root), hint=hint)
 
     def _keep(self) -> None:
         while not self._ended.wait(RENEW_SECONDS):

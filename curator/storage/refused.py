@@ -62,3 +62,9 @@ def telling_refusals() -> Iterator[None]:
 
 def _full(said: str, file: str | None) -> TransientError:
     return TransientError(f"cannot be written: {said}", file=file, hint=f"free some space, then {AGAIN}")
+
+
+def at_work(root: AnyPath) -> UserError:
+    """What is said where another process holds the lock or the lease of a run directory."""
+    hint = "wait until it has ended, or choose another directory"
+    return UserError("another process is working in this run directory", file=str(root), hint=hint)

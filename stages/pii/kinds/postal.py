@@ -74,6 +74,7 @@ _PERSIAN: Final = re.compile(
     rf"(?:{_COMMA}{_CASELESS}){{1,9}}{_COMMA}(?:پلاک|شماره پلاک) ?:? ?{_CASELESS_NUMBER}"
     rf"(?:{_COMMA}(?:طبقه|واحد|زنگ) ?:? ?\w{{1,6}}){{0,3}}"
 )
+_CASELESS_STREETS: Final = {"ar": _ARABIC, "fa": _PERSIAN, "he": _HEBREW}
 _LABELLED: Final = re.compile(r" ?[:：] ?(?P<line>[^\n;；|]{8,120})")
 _NO_ADDRESS: Final = re.compile(r"://|@|0x|\.\d+\.\d|[<>{}=\\\[\]]|\bwww\.")
 _HAS_POSTCODE: Final = re.compile(rf"(?<!\w)(?:{_POSTCODE}|{_BRITISH}|\d{{7,8}}(?!\d)|\d{{10}}(?!\d))")
@@ -122,14 +123,14 @@ def find_before(before: str, word: str, after: str, language: str) -> list[Span]
 def find_street(before: str, word: str, after: str, language: str) -> list[Span]:
     """A street whose name and number follow the word: `Calle Mayor 5`, `ul. Długa 3/5`, `C/ Mayor 5`; in Hebrew where
     the number ends the phrase, in Arabic and Persian where a word says that it is that of a house."""
-    if language in ("ar", "fa", "he"):
-        match = {"ar": _ARABIC, "fa": _PERSIAN, "he": _HEBREW}[language].match(after)
-        if match is not None:
+    caseless = _CASELESS_STREETS.get(language)
+    if caseless is not None:
+        if (match := caseless.match(after)) is not None:
             return [Span(0, len(word) + match.end(), ADDRESS, 2)]
-        number, name = _ARABIC_BEFORE.search(before), _ARABIC_AFTER.match(after)
-        if language != "ar" or number is None or name is None:
+        if language != "ar" or (number := _ARABIC_BEFORE.search(before)) is None:
             return []
-        return [Span(-len(number.group(1)), len(word) + name.end(), ADDRESS, 2)]
+        name = _ARABIC_AFTER.match(after)
+        return [] if name is None else [Span(-len(number.group(1)), len(word) + name.end(), ADDRESS, 2)]
     match = _STREET_NAME.match(after) if len(word) > 1 or after.startswith("/") else None
     return [] if match is None else [Span(0, len(word) + _with_tail(after, match.end()), ADDRESS, 2)]
 
