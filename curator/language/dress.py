@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from curator.kernel import kernel
+from curator.language.scripts import decode
 from curator.language.windows import GLANCE_BYTES, WINDOWS, cut_windows
 from curator.text.segment import read_only
 from curator.text.tables import CLASS_MASK, FOLDS, HEBREW, UNSPACED_CLASS, tables
@@ -40,8 +41,7 @@ _PART = 2
 3 to 15% of the letters do, 18% where each word begins with a capital. At a third, three times as many pages are read
 twice, mostly tables, and few more are named."""
 
-_ONE, _TWO, _THREE, _SIX = np.uint64(1), np.uint64(2), np.uint64(3), np.uint64(6)
-_LOW_FIVE, _LOW_FOUR, _LOW_SIX = np.uint64(0x1F), np.uint64(0x0F), np.uint64(0x3F)
+_ONE = np.uint64(1)
 
 
 def wears(data: NDArray[np.uint8], offsets: NDArray[np.int64]) -> NDArray[np.bool_]:
@@ -97,16 +97,9 @@ def _wears(
                     spaces += lead == 0x20
                     place += _ONE
                     continue
-                if lead < 0xE0:
-                    code = (np.uint64(lead) & _LOW_FIVE) << _SIX | np.uint64(data[place + _ONE]) & _LOW_SIX
-                    place += _TWO
-                else:
-                    code = (np.uint64(lead) & _LOW_FOUR) << _SIX | np.uint64(data[place + _ONE]) & _LOW_SIX
-                    code = code << _SIX | np.uint64(data[place + _TWO]) & _LOW_SIX
-                    place += _THREE
-                    if lead >= 0xF0:
-                        code = code << _SIX | np.uint64(data[place]) & _LOW_SIX
-                        place += _ONE
+                size = np.uint64(2 if lead < 0xE0 else (3 if lead < 0xF0 else 4))
+                code = decode(data, place, size)
+                place += size
                 entry = classes[code]
                 kind = entry & CLASS_MASK
                 if UNSPACED_CLASS <= kind <= HEBREW:

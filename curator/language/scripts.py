@@ -191,7 +191,7 @@ def _share_scripts(
 
 
 @inline_kernel
-def _decode(data: NDArray[np.uint8], place: np.uint64, size: np.uint64) -> np.uint64:
+def decode(data: NDArray[np.uint8], place: np.uint64, size: np.uint64) -> np.uint64:
     """The code point of the `size` (two to four) bytes at `place`."""
     code = np.uint64(data[place]) & (np.uint64(0x7F) >> size)
     for offset in range(_ONE, size):
@@ -228,7 +228,7 @@ def _count_scripts(
                     place += _ONE
                     continue
                 size = np.uint64(2 if lead < 0xE0 else (3 if lead < 0xF0 else 4))
-                code = _decode(data, place, size)
+                code = decode(data, place, size)
                 place += size
                 script = np.uint64(
                     cells[np.uint64(blocks[code >> np.uint64(8)]) << np.uint64(8) | code & np.uint64(0xFF)]
