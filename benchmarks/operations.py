@@ -21,8 +21,9 @@ import pyarrow as pa
 from curator.engine.local import _Partition, _partitions
 from curator.engine.merge import Piece
 from curator.engine.partition import sorted_blocks
-from curator.run.part import BatchWriter, Part
+from curator.run.part import Part
 from curator.run.store import Commit, Outputs
+from curator.storage.ipc import BatchWriter
 from stages.dedup.exact import Gone
 from stages.dedup.near import Near
 from stages.dedup.relate import SameUrl, _Keep

@@ -14,12 +14,13 @@ from curator.document import DOCUMENT_SCHEMA
 from curator.engine.local import LocalExecutor
 from curator.recipe import load_recipe_text
 from curator.run.corpus import Corpus
-from curator.run.part import Part, read_table
+from curator.run.part import Part
 from curator.run.phases.languages import identify_languages
 from curator.run.phases.read import PartWriter
 from curator.run.pipeline import make_pipeline
 from curator.run.store import Outputs
 from curator.stage import Parameters, Stage
+from curator.storage.ipc import read_table
 
 
 def documents(texts: Sequence[str], sources: Sequence[str], langs: Sequence[str], first: int) -> pa.RecordBatch:

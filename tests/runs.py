@@ -14,7 +14,8 @@ import pyarrow.parquet as pq
 from curator.document import DOCUMENT_SCHEMA
 from curator.recipe import load_recipe_text
 from curator.run.driver import Outcome, Request, run
-from curator.run.part import BatchWriter, Part
+from curator.run.part import Part
+from curator.storage.ipc import BatchWriter
 from curator.storage.path import AnyPath, matching, readable, relative_name
 
 WORDS = {

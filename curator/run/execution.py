@@ -29,7 +29,7 @@ from curator.run.manifest import FORMAT, Manifest, dump_manifest, parse_manifest
 from curator.run.memory import STORAGE_BYTES, worker_bytes
 from curator.run.notes import merge_notes
 from curator.run.options import read_options
-from curator.run.part import Part, read_table, relation_facts
+from curator.run.part import Part
 from curator.run.phases.derive import (
     IN_ANOTHER_LANGUAGE,
     AdmitInput,
@@ -53,10 +53,12 @@ from curator.run.reading_warnings import (
     describe_repeated_ids,
     describe_unknown_tags,
 )
+from curator.run.relation import facts_in
 from curator.run.repeated import find_repeated_ids
 from curator.run.states import load_state, write_state
 from curator.run.store import Commit, Outputs, committed, hand_over, make_folder, publish, put
 from curator.run.verify import unbalanced
+from curator.storage.ipc import read_schema, read_table
 from curator.storage.path import AnyPath, is_url
 from curator.storage.spool import local_file, local_folder, place_of, release
 from curator.text.tokens import token_name
@@ -245,7 +247,7 @@ class Execution:
         file = place_of(self.pipeline.stage(name).relate(corpus))
         release(folder)
         if not children:
-            facts = relation_facts(local_file(file))
+            facts = facts_in(read_schema(local_file(file)))
             self.facts[name] = facts
             self.warnings.extend(f"{name}: {told}" for told in self.pipeline.stage(name).remarks(facts))
         return [part.with_relation(name, file) if part.is_derived or not children else part for part in parts]

@@ -7,10 +7,9 @@ any other. Rows are numbered within the part; `first_row` makes them numbers wit
 from __future__ import annotations
 
 import bisect
-import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import cache, cached_property
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -18,8 +17,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from curator.document import DOCUMENT_SCHEMA, string_buffer
-from curator.stage import FACTS, WEIGHT
+from curator.document import DOCUMENT_SCHEMA
+from curator.run.edits import Edits, Measures
+from curator.stage import WEIGHT
+from curator.storage.ipc import read_batches, read_table
 from curator.storage.spool import find_file, local_file
 from curator.verdict import DROP, REPEAT, VERDICT_SCHEMA
 
@@ -36,110 +37,6 @@ JUDGED_SCHEMA = pa.schema([pa.field("stage", pa.string(), nullable=False), *VERD
 
 EDITED = b"edited"
 """Metadata of the verdicts of a pass that also left new texts: without it there is no file of edits to look for."""
-
-IPC_MAGIC = b"ARROW1"
-"""An Arrow IPC file begins with it, filled up to eight bytes, and ends with it; behind the beginning stands a whole IPC
-stream (Arrow's columnar format, "IPC File Format")."""
-
-EDITED_SCHEMA = pa.schema(
-    [
-        pa.field("row", pa.int32(), nullable=False),
-        pa.field("text", pa.string(), nullable=False),
-        pa.field("tokens", pa.int64(), nullable=False),
-        pa.field("units", pa.int64(), nullable=False),
-    ]
-)
-
-
-@dataclass(frozen=True)
-class Measures:
-    """Tokens, units and bytes of UTF-8 of documents: int64[rows] each. Where the recipe names no tokenizer, `tokens`
-    are the units."""
-
-    tokens: NDArray[np.int64]
-    units: NDArray[np.int64]
-    size: NDArray[np.int64]
-
-    def within(self, begin: int, end: int) -> Measures:
-        """Those of rows [begin, end), apart from these."""
-        return Measures(*(each[begin:end].copy() for each in (self.tokens, self.units, self.size)))
-
-    def put(self, rows: NDArray[np.int64], measures: Measures) -> None:
-        """Put `measures` in the place of those of `rows`."""
-        self.tokens[rows], self.units[rows], self.size[rows] = measures.tokens, measures.units, measures.size
-
-
-@dataclass(frozen=True)
-class Edits:
-    """New texts: `rows` (sorted, within the part), `texts`, and the `measures` of each."""
-
-    rows: NDArray[np.int64]
-    texts: pa.StringArray
-    measures: Measures
-
-    def within(self, begin: int, end: int) -> Edits:
-        """The edits of rows [begin, end), with rows counted from `begin`."""
-        if len(self.rows) == 0:
-            return self
-        first, last = np.searchsorted(self.rows, [begin, end])
-        part = slice(first, last)
-        return Edits(self.rows[part] - begin, self.texts[first:last], self.measures.within(part.start, part.stop))
-
-    @staticmethod
-    @cache
-    def none() -> Edits:
-        """No edits."""
-        return Edits.of(EDITED_SCHEMA.empty_table())
-
-    @staticmethod
-    def of(table: pa.Table) -> Edits:
-        """The edits of a table of EDITED_SCHEMA; of those of one row the last stands."""
-        rows = table["row"].to_numpy().astype(np.int64)
-        places = _last_of_each(rows)
-        table = table.select(["text", "tokens", "units"]).take(pa.array(places))
-        texts = pa.concat_arrays([pa.array([], pa.string()), *table["text"].chunks])
-        size = np.diff(string_buffer(texts)[1])
-        return Edits(rows[places], texts, Measures(table["tokens"].to_numpy(), table["units"].to_numpy(), size))
-
-    def as_table(self, begin: int) -> pa.Table:
-        """A table of EDITED_SCHEMA, its rows counted from `begin` rows earlier."""
-        columns = [self.rows + begin, self.texts, self.measures.tokens, self.measures.units]
-        return pa.table(
-            [pa.array(column, kind) for column, kind in zip(columns, EDITED_SCHEMA.types, strict=True)],
-            schema=EDITED_SCHEMA,
-        )
-
-    def with_later(self, rows: NDArray[np.int64], texts: pa.StringArray, measures: Measures) -> Edits:
-        """These edits with later ones, which take their place in rows that have both."""
-        every = np.concatenate([self.rows, rows])
-        places = _last_of_each(every)
-        own = self.measures
-        return Edits(
-            every[places],
-            pa.concat_arrays([self.texts, texts]).take(pa.array(places)),
-            Measures(
-                np.concatenate([own.tokens, measures.tokens])[places],
-                np.concatenate([own.units, measures.units])[places],
-                np.concatenate([own.size, measures.size])[places],
-            ),
-        )
-
-    def text_of(self, row: int) -> str | None:
-        """The new text of a row, None where it has none."""
-        place = int(np.searchsorted(self.rows, row))
-        if place == len(self.rows) or self.rows[place] != row:
-            return None
-        text: str = self.texts[place].as_py()
-        return text
-
-    def apply(self, batch: pa.RecordBatch) -> pa.RecordBatch:
-        """The documents of a batch with their new texts."""
-        if len(self.rows) == 0:
-            return batch
-        mask = np.zeros(batch.num_rows, dtype=np.bool_)
-        mask[self.rows] = True
-        text = pc.replace_with_mask(batch.column("text"), pa.array(mask), self.texts)
-        return batch.set_column(batch.schema.get_field_index("text"), batch.schema.field("text"), text)
 
 
 @dataclass(frozen=True)
@@ -314,12 +211,6 @@ class Part:
         return weights
 
 
-def _last_of_each(rows: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Where each distinct row stands last, by row: int64[distinct rows]."""
-    _, places = np.unique(rows[::-1], return_index=True)
-    return len(rows) - 1 - places
-
-
 def _rows_between(reader: pa.RecordBatchFileReader, begin: int, end: int) -> pa.Table:
     """The batches of a relation, sorted by `row`, that have rows of [begin, end): no other is looked at."""
     count = reader.num_record_batches
@@ -331,58 +222,3 @@ def _rows_between(reader: pa.RecordBatchFileReader, begin: int, end: int) -> pa.
             break
         found.append(batch)
     return pa.Table.from_batches(found, reader.schema)
-
-
-class BatchWriter:
-    """Writes record batches to an Arrow IPC file, uncompressed: it is mapped, not read."""
-
-    def __init__(self, path: Path, schema: pa.Schema) -> None:
-        self._sink = pa.OSFile(str(path), "wb")
-        self._writer = pa.ipc.new_file(self._sink, schema)
-
-    def write(self, batch: pa.RecordBatch) -> None:
-        """Add one batch."""
-        self._writer.write_batch(batch)
-
-    def close(self) -> None:
-        """Finish the file."""
-        self._writer.close()
-        self._sink.close()
-
-
-def read_batches(path: Path, fields: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
-    """The batches of an Arrow IPC file, with some of its fields, in the order of `fields`."""
-    # Opening costs more than the fields that nobody asked for: these are mapped, and not touched.
-    with pa.memory_map(str(path)) as source:
-        for batch in _stream_in(source):
-            yield batch if fields is None else batch.select(list(fields))
-
-
-def write_table(path: Path, table: pa.Table) -> None:
-    """A table as an Arrow IPC file, uncompressed."""
-    with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
-        writer.write_table(table.combine_chunks())
-
-
-def relation_facts(path: Path) -> dict[str, object]:
-    """What the file of a relation says about itself (see `curator.stage.FACTS`)."""
-    with pa.memory_map(str(path)) as source:
-        metadata = _stream_in(source).schema.metadata or {}
-    found: dict[str, object] = json.loads(metadata.get(FACTS.encode(), b"{}"))
-    return found
-
-
-def read_table(path: Path) -> pa.Table:
-    """A whole Arrow IPC file."""
-    with pa.memory_map(str(path)) as source:
-        return _stream_in(source).read_all()
-
-
-def _stream_in(source: pa.NativeFile) -> pa.RecordBatchStreamReader:
-    """The stream that an IPC file wraps. To open the file as a file hands its footer to another thread and waits for
-    it, a hundred times a part in a run: nothing on an idle machine, a turn of the scheduler each on a busy one."""
-    source.seek(source.size() - len(IPC_MAGIC))
-    if source.read() != IPC_MAGIC:
-        raise pa.ArrowInvalid("an Arrow IPC file was cut short")
-    source.seek(8)
-    return pa.ipc.open_stream(source, options=pa.ipc.IpcReadOptions(use_threads=False))

@@ -6,6 +6,7 @@ the part that it is for, and a part reads its own answers alone.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -17,9 +18,11 @@ import pyarrow as pa
 
 from curator.engine.executor import Task
 from curator.run.corpus import Corpus
-from curator.run.part import Part, read_table, write_table
+from curator.run.part import Part
 from curator.run.store import Commit, Outputs
 from curator.scaling import Exchange, Need, RowFormat, Scaling, Work
+from curator.stage import FACTS
+from curator.storage.ipc import read_table, write_table
 from curator.storage.spool import local_file
 
 if TYPE_CHECKING:
@@ -182,3 +185,9 @@ def join_relations(commits: Sequence[Commit], schema: pa.Schema, path: Path) -> 
                 writer.write_table(table)
                 rows += len(table)
     return {"rows": rows}
+
+
+def facts_in(schema: pa.Schema) -> dict[str, object]:
+    """What the file of a relation says about itself (see `curator.stage.FACTS`)."""
+    found: dict[str, object] = json.loads((schema.metadata or {}).get(FACTS.encode(), b"{}"))
+    return found

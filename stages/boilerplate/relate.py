@@ -28,7 +28,7 @@ from curator.errors import UserError
 from curator.kernel import kernel
 from curator.packing import Packing
 from curator.run.corpus import Corpus
-from curator.run.part import WITHOUT_TEXT, Part, write_table
+from curator.run.part import WITHOUT_TEXT, Part
 from curator.run.relation import (
     Answers,
     Ids,
@@ -42,6 +42,7 @@ from curator.run.relation import (
 )
 from curator.run.store import Commit, Outputs
 from curator.scaling import RowFormat
+from curator.storage.ipc import write_table
 from curator.storage.spool import local_file
 from curator.thresholds import thresholds_of
 from curator.verdict import round_score

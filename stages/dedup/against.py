@@ -33,9 +33,11 @@ from numpy.typing import NDArray
 from curator.document import Batch
 from curator.errors import DataError, UserError
 from curator.run.corpus import Corpus
-from curator.run.part import JUDGED_SCHEMA, Part, read_table, write_table
+from curator.run.part import JUDGED_SCHEMA, Part
+from curator.run.relation import facts_in
 from curator.run.store import Commit, Outputs
 from curator.stage import FACTS, Requirement
+from curator.storage.ipc import read_table, write_table
 from curator.storage.path import as_path, is_url
 from curator.storage.spool import local_file, place_of, release_lasting
 from curator.verdict import DROP, round_score
@@ -139,8 +141,8 @@ def _join(relation: str, answers: Sequence[Commit], path: Path) -> Mapping[str, 
     tables = [within, *(read_table(commit.path("answers")) for commit in answers)]
     joined = pa.concat_tables(tables, promote_options="default").sort_by("row")
     answered = sum(commit.integer("answered") for commit in answers)
-    facts = json.loads((within.schema.metadata or {}).get(FACTS.encode(), b"{}"))
-    write_table(path, joined.replace_schema_metadata({FACTS: json.dumps({**facts, "earlier": answered})}))
+    facts = {**facts_in(within.schema), "earlier": answered}
+    write_table(path, joined.replace_schema_metadata({FACTS: json.dumps(facts)}))
     return {"answered": answered}
 
 

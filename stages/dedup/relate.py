@@ -25,9 +25,10 @@ from numpy.typing import NDArray
 
 from curator.engine.merge import merge_sorted
 from curator.run.corpus import Corpus, part_of
-from curator.run.part import Part, write_table
+from curator.run.part import Part
 from curator.run.store import Outputs
 from curator.stage import FACTS
+from curator.storage.ipc import write_table
 from curator.storage.spool import local_file
 from stages.dedup.exact import TEXTS, URLS, Gone, Question, find_same, hashes_of
 from stages.dedup.keep import keep_first

@@ -31,7 +31,7 @@ from curator.errors import UserError
 from curator.kernel import kernel
 from curator.packing import Packing
 from curator.run.corpus import Corpus
-from curator.run.part import Part, write_table
+from curator.run.part import Part
 from curator.run.relation import (
     Answers,
     Ids,
@@ -45,6 +45,7 @@ from curator.run.relation import (
 )
 from curator.run.store import Commit, Outputs
 from curator.scaling import RowFormat
+from curator.storage.ipc import write_table
 from curator.storage.spool import local_file
 from stages.substrings.anchors import Measure, find_anchors, mass_of, unit_values
 from stages.substrings.match import Texts, choose_repeats, extend_matches

@@ -15,7 +15,7 @@ from curator.document import DOCUMENT_SCHEMA, UNDETERMINED, Batch
 from curator.errors import Bug
 from curator.keys import child_keys, random_words
 from curator.language.tags import list_language
-from curator.run.part import Part, read_table, write_table
+from curator.run.part import Part
 from curator.run.phases.judge import candidates
 from curator.run.phases.languages import identify_languages, knows_language
 from curator.run.phases.read import PartWriter, binary16
@@ -24,6 +24,7 @@ from curator.run.states import load_state
 from curator.run.store import Outputs
 from curator.run.tally import CREATED
 from curator.stage import Child, State
+from curator.storage.ipc import read_table, write_table
 from curator.storage.spool import local_file
 from curator.text.tokens import count_tokens
 from curator.verdict import round_score

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from curator.run.part import read_table
 from curator.run.pipeline import AnyStage, pipeline_of
 from curator.run.states import write_state
 from curator.run.store import Outputs
+from curator.storage.ipc import read_table
 
 SUMMARIES_TOGETHER = 16
 

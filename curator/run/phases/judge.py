@@ -12,14 +12,16 @@ import pyarrow.compute as pc
 
 from curator.document import MIXTURE, Batch, string_buffer
 from curator.run.counted import put_tally
+from curator.run.edits import Edits, Measures
 from curator.run.journal import Journal, crash_rule
-from curator.run.part import EDITED, JUDGED_SCHEMA, WITHOUT_TEXT, Edits, Measures, Part, write_table
+from curator.run.part import EDITED, JUDGED_SCHEMA, WITHOUT_TEXT, Part
 from curator.run.phases.read import dimensions
 from curator.run.pipeline import AnyStage, Pipeline, is_matrix, pipeline_of
 from curator.run.states import load_state
 from curator.run.store import Outputs
 from curator.run.tally import COPIES, HELD, KEPT, Tally, verdict_event
 from curator.stage import Columns, State
+from curator.storage.ipc import write_table
 from curator.text.tokens import count_tokens
 from curator.verdict import DROP, REPEAT, VerdictBuilder, Verdicts
 

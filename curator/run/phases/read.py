@@ -19,13 +19,13 @@ from curator.run.fields import has_language
 from curator.run.holdout import members
 from curator.run.journal import CRASH, Journal
 from curator.run.notes import count_notes
-from curator.run.part import BatchWriter, write_table
 from curator.run.phases.gathering import Gathering, Raw
 from curator.run.phases.inputs import ReadInput, read_splits
 from curator.run.phases.languages import count_contradictions, identify_languages
 from curator.run.pipeline import HELD_OUT, UNITS, AnyStage, Pipeline, is_matrix, pipeline_of
 from curator.run.store import Outputs
 from curator.run.tally import CREATED, FILE, IN, LANGUAGE, SOURCE, Tally
+from curator.storage.ipc import BatchWriter, write_table
 from curator.text.tokens import count_tokens
 
 if TYPE_CHECKING:

@@ -19,10 +19,11 @@ from curator.keys import random_words
 from curator.readers.batches import digest_record
 from curator.run.examples import Example, mask_examples
 from curator.run.journal import CRASH, crash_rule
-from curator.run.part import Part, read_table
+from curator.run.part import Part
 from curator.run.phases.read import FAILED_SCHEMA
 from curator.run.pipeline import Pipeline, pipeline_of
 from curator.run.store import Outputs, sync
+from curator.storage.ipc import read_table
 from curator.storage.path import AnyPath
 from curator.verdict import DETAIL, REPEAT
 

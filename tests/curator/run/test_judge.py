@@ -6,7 +6,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from curator.run.part import Measures, Part
+from curator.run.edits import Measures
+from curator.run.part import Part
 from curator.run.phases.judge import _View, _views
 from tests.runs import write_part
 

@@ -9,9 +9,10 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from curator.run.part import Part, write_table
+from curator.run.part import Part
 from curator.run.relation import Answers, Ids, join_relations, write_answers
 from curator.run.store import Outputs
+from curator.storage.ipc import write_table
 from curator.verdict import Spans, VerdictBuilder
 
 SCHEMA = pa.schema([pa.field("row", pa.int64(), nullable=False), pa.field("x.value", pa.string())])

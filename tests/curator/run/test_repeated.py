@@ -13,8 +13,9 @@ from curator.document import DOCUMENT_SCHEMA
 from curator.engine.local import LocalExecutor
 from curator.run import repeated
 from curator.run.corpus import Corpus
-from curator.run.part import Part, write_table
+from curator.run.part import Part
 from curator.run.repeated import Repeated, find_repeated_ids, group_parts, hash_strings
+from curator.storage.ipc import write_table
 
 WORD = (1 << 64) - 1
 

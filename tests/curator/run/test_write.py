@@ -8,9 +8,10 @@ import pytest
 
 from curator.recipe import load_recipe_text
 from curator.run.driver import Request, run
-from curator.run.part import JUDGED_SCHEMA, Part, write_table
+from curator.run.part import JUDGED_SCHEMA, Part
 from curator.run.phases.write import EXAMPLES_PER_RULE, _examples_of
 from curator.run.pipeline import make_pipeline
+from curator.storage.ipc import write_table
 from tests.runs import make_texts, recipe_text, rows, write_jsonl, write_part
 
 

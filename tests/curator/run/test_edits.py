@@ -1,15 +1,11 @@
-"""Edits: the text of one row is what all rows have when they are edited together. Files of a part: read as written, and
-refused when something is missing at their end."""
-
-from pathlib import Path
+"""Edits: the text of one row is what all rows have when they are edited together."""
 
 import numpy as np
 import pyarrow as pa
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from curator.run.part import BatchWriter, Edits, Measures, read_batches, read_table, write_table
+from curator.run.edits import Edits, Measures
 
 
 @given(st.lists(st.one_of(st.none(), st.text(max_size=5)), min_size=1, max_size=12))
@@ -43,29 +39,3 @@ def test_of_several_edits_of_a_row_the_last_stands(passes: list[list[tuple[int, 
         assert measures.size.tolist() == sizes
         assert measures.tokens.tolist() == [size + 1 for size in sizes]
         assert measures.units.tolist() == [size + 2 for size in sizes]
-
-
-def test_batches_are_read_as_they_were_written(tmp_path: Path) -> None:
-    path = tmp_path / "batches"
-    batches = [
-        pa.RecordBatch.from_pydict({"row": [1, 2], "text": ["a", "b"]}),
-        pa.RecordBatch.from_pydict({"row": [3], "text": [""]}),
-    ]
-    writer = BatchWriter(path, batches[0].schema)
-    for batch in batches:
-        writer.write(batch)
-    writer.close()
-    assert list(read_batches(path)) == batches
-    assert [batch.to_pydict() for batch in read_batches(path, ["text"])] == [{"text": ["a", "b"]}, {"text": [""]}]
-    assert read_table(path) == pa.Table.from_batches(batches)
-
-
-def test_a_file_that_was_cut_between_two_batches_is_refused(tmp_path: Path) -> None:
-    path = tmp_path / "table"
-    write_table(path, pa.table({"row": list(range(1000))}))
-    assert len(read_table(path)) == 1000
-    path.write_bytes(path.read_bytes()[:-300])
-    with pytest.raises(pa.ArrowInvalid, match="cut short"):
-        read_table(path)
-    with pytest.raises(pa.ArrowInvalid, match="cut short"):
-        list(read_batches(path))
