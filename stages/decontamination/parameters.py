@@ -62,9 +62,12 @@ class DecontaminationParameters(Parameters):
         10, ge=1, le=1000, description="an n-gram that more documents have is a common phrase and ignored"
     )
     window_characters: int = Field(
-        200, ge=0, description="with remove: characters cut out on both sides of a match, and the units they end in"
+        200,
+        ge=0,
+        description="with remove: letters cut out on both sides of a match, and the units they end in; an ideograph "
+        "counts as four letters, kana and syllables of Hangul as two",
     )
-    min_piece_characters: int = Field(200, ge=1, description="with remove: a shorter piece goes too")
+    min_piece_characters: int = Field(200, ge=1, description="with remove: a piece of fewer letters goes too")
     max_pieces: int = Field(10, ge=1, description="with remove: a document that falls into more pieces is dropped")
 
     @model_validator(mode="after")

@@ -60,7 +60,7 @@ class Decontamination(Stage[DecontaminationParameters]):
         "all sets together, is {threshold}",
         BY_PIECES: "without its text of the evaluation set {kind} it would fall into {score} pieces; the limit is "
         "{threshold}",
-        BY_NOTHING_LEFT: "without its text of the evaluation set {kind} the longest piece has {score} characters, "
+        BY_NOTHING_LEFT: "without its text of the evaluation set {kind} the longest piece has {score} letters, "
         "fewer than {threshold}",
         REMOVED: "text of the evaluation set {kind} was cut out, and what stands beside it",
     }
