@@ -1,5 +1,7 @@
-"""A hash of what a text says: of its units in their order, so that case, punctuation and compatibility forms do not
-count."""
+"""A hash of what a text says: of its units in their order, so that case, punctuation, symbols and compatibility forms
+do not count. Drawings of characters, rows of emoji and Braille with a number in it say it by their marks: with fewer
+units than FEW_UNITS, and less than half of its characters in them, a text is what its bytes are, as one without units
+is."""
 
 from __future__ import annotations
 
@@ -20,19 +22,56 @@ BYTES_START = np.uint64(0xA0761D6478BD642F)
 SECOND_START = np.uint64(0xE7037ED1A0B428DB)
 """Starts of other chains (constants of wyhash, Wang Yi 2019), so that bytes, units and further chains never meet."""
 
+FEW_UNITS = 5
+"""The units of a shingle: with as many, texts are told apart by what stands beside what."""
+
+_SPACE = 32
 _ROTATION = np.uint64(32)
 
 
 def content_hashes(units: Units, data: NDArray[np.uint8], offsets: NDArray[np.int64]) -> NDArray[np.uint64]:
-    """A 128-bit hash of each document's units in their order; of its bytes where it has none: uint64[documents, 2]."""
+    """A 128-bit hash of each document's units in their order; of its bytes where they do not tell what it says:
+    uint64[documents, 2]."""
     hashes = np.empty((len(units.offsets) - 1, 2), dtype=np.uint64)
-    _hash(units.offsets, units.hashes, read_only(data), read_only(offsets), hashes)
+    telling = telling_units(units, data, offsets)
+    _hash(units.offsets, telling, units.hashes, read_only(data), read_only(offsets), hashes)
     return hashes
+
+
+def telling_units(units: Units, data: NDArray[np.uint8], offsets: NDArray[np.int64]) -> NDArray[np.int64]:
+    """How many units tell what each document says: all, or none where it says it by its marks: int64[documents]."""
+    telling = units.counts
+    _tell(units.offsets, units.starts, units.ends, read_only(data), read_only(offsets), telling)
+    return telling
+
+
+@kernel
+def _tell(
+    unit_offsets: NDArray[np.int64],
+    starts: NDArray[np.int64],
+    ends: NDArray[np.int64],
+    data: NDArray[np.uint8],
+    text_offsets: NDArray[np.int64],
+    telling: NDArray[np.int64],
+) -> None:
+    for row in range(telling.size):
+        if 0 < telling[row] < FEW_UNITS:
+            # Characters are counted by their first bytes.
+            inside = 0
+            for unit in range(unit_offsets[row], unit_offsets[row + 1]):
+                for place in range(starts[unit], ends[unit]):
+                    inside += (data[place] & 0xC0) != 0x80
+            seen = 0
+            for place in range(text_offsets[row], text_offsets[row + 1]):
+                seen += (data[place] & 0xC0) != 0x80 and data[place] > _SPACE
+            if 2 * inside < seen:
+                telling[row] = 0
 
 
 @kernel
 def _hash(
     unit_offsets: NDArray[np.int64],
+    telling: NDArray[np.int64],
     unit_hashes: NDArray[np.uint64],
     data: NDArray[np.uint8],
     text_offsets: NDArray[np.int64],
@@ -43,7 +82,7 @@ def _hash(
         first = HASH_START
         second = SECOND_START
         begin = unit_offsets[row]
-        end = unit_offsets[row + 1]
+        end = begin + telling[row]
         if begin < end:
             for place in range(begin, end):
                 value = unit_hashes[place]

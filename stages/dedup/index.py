@@ -61,6 +61,7 @@ _PROBES = (
     "短い文。これはカタカナとｶﾞの試験です 한국어 문장 สวัสดีชาวโลก ລາວ ខ្មែរ မြန်မာ",
     'שלום צה"ל ג׳ירפה مرحبا ب\u0640العالم ۱۲۳ 👩\u200d👩\u200d👧 🇩🇪',
     "!!!",
+    "-=( o )=-",
     "",
 )
 """Texts that meet the rules of segmentation and folding: what they hash to tells whether two versions compare texts in

@@ -1,8 +1,8 @@
 """Shingles, MinHash signatures and Jaccard similarity of all documents of a batch.
 
 A shingle is `shingle_size` consecutive units (see `curator.text.segment`), so five words, or five characters in
-scripts without spaces. A document with fewer units has one shingle of them all, a document without units one of its
-exact bytes: no document is without a signature.
+scripts without spaces. A document with fewer units has one shingle of them all, a document without units, or that says
+by marks what it says (`curator.text.content`), one of its exact bytes: no document is without a signature.
 
 Signatures follow the scheme "affine32" of datasketch 2.0: the 32-bit shingle hash goes through the finaliser of
 MurmurHash3 (Appleby 2011), and permutation k is a_k h + b_k mod 2^32 with odd a_k; the signature holds the least value
@@ -19,7 +19,7 @@ import numpy as np
 
 from curator.errors import UserError
 from curator.kernel import at, inline_kernel, kernel
-from curator.text.content import BYTES_START, SECOND_START
+from curator.text.content import BYTES_START, SECOND_START, telling_units
 from curator.text.fold import finish, mix
 from curator.text.segment import read_only
 
@@ -56,9 +56,11 @@ def shingle_hashes(
     if shingle_size < 1:
         raise UserError(f"shingle_size is {shingle_size}", stage="dedup", hint="at least 1")
     shingle_offsets = np.zeros(len(units.offsets), dtype=np.int64)
-    np.cumsum(np.maximum(units.counts - shingle_size + 1, 1), out=shingle_offsets[1:])
+    counts = telling_units(units, data, offsets)
+    np.cumsum(np.maximum(counts - shingle_size + 1, 1), out=shingle_offsets[1:])
     values = np.empty(int(shingle_offsets[-1]), dtype=np.uint64)
-    _shingle(units.offsets, units.hashes, read_only(data), read_only(offsets), shingle_size, shingle_offsets, values)
+    texts = read_only(data), read_only(offsets)
+    _shingle(units.offsets, counts, units.hashes, *texts, shingle_size, shingle_offsets, values)
     return Ragged(shingle_offsets, values)
 
 
@@ -161,6 +163,7 @@ def jaccard_between(
 @kernel
 def _shingle(
     unit_offsets: NDArray[np.int64],
+    counts: NDArray[np.int64],
     unit_hashes: NDArray[np.uint64],
     data: NDArray[np.uint8],
     text_offsets: NDArray[np.int64],
@@ -174,7 +177,7 @@ def _shingle(
         leaving = leaving * _BASE
     for row in range(offsets.size - 1):
         first = unit_offsets[row]
-        count = unit_offsets[row + 1] - first
+        count = counts[row]
         target = offsets[row]
         state = np.uint64(0)
         if count == 0:

@@ -108,12 +108,13 @@ class Dedup(Stage[DedupParameters]):
     )
     rules: ClassVar[Mapping[str, str]] = {
         "dedup.url": "its URL is that of {keeper}, up to ways of writing it",
-        "dedup.exact": "its text is the same as that of {keeper}, up to case, punctuation and compatibility forms",
+        "dedup.exact": "its text is the same as that of {keeper}, up to case, punctuation, symbols "
+        "and compatibility forms",
         "dedup.near": "it is a near-duplicate of {keeper}: Jaccard similarity {score}, threshold {threshold}",
         "holdout": "it is like {keeper}, which is held out",
         "dedup.url_earlier": "its URL is that of {keeper} of the earlier run {run}, up to ways of writing it",
         "dedup.exact_earlier": "its text is the same as that of {keeper} of the earlier run {run}, up to case, "
-        "punctuation and compatibility forms",
+        "punctuation, symbols and compatibility forms",
         "dedup.near_earlier": "it is a near-duplicate of {keeper} of the earlier run {run}: Jaccard similarity "
         "{score}, threshold {threshold}",
     }
