@@ -70,6 +70,7 @@ def test_a_higher_score_never_comes_after_a_lower_one(scores: list[float]) -> No
         ["http://b\u00fccher.de/\u00e4", "http://xn--bcher-kva.de/%c3%a4"],
         ["http://a.b/shop;jsessionid=1F?id=3", "http://a.b/shop?id=3&PHPSESSID=99"],
         ["http://a.b/?id=3&pk_campaign=x&mtm_source=y&pk_kwd", "http://a.b/?id=3"],
+        ["http://a.b/?id=3&lang=de", "http://a.b/?lang=de&amp;id=3", "http://a.b/?id=3&amp;lang=de&amp;srsltid=Afm"],
         ["http://a.b/#!/%7Ex", "https://www.a.b/?utm_source=z#!/~x"],
     ],
 )
