@@ -22,8 +22,9 @@ BYTES_START = np.uint64(0xA0761D6478BD642F)
 SECOND_START = np.uint64(0xE7037ED1A0B428DB)
 """Starts of other chains (constants of wyhash, Wang Yi 2019), so that bytes, units and further chains never meet."""
 
-FEW_UNITS = 5
-"""The units of a shingle: with as many, texts are told apart by what stands beside what."""
+FEW_UNITS = 32
+"""A text of fewer is no near-duplicate of one with another word in its middle, so that little is lost where it is
+compared by its bytes; tables drawn with lines have more."""
 
 _SPACE = 32
 _ROTATION = np.uint64(32)

@@ -110,13 +110,13 @@ class Dedup(Stage[DedupParameters]):
         "dedup.url": "its URL is that of {keeper}, up to ways of writing it",
         "dedup.exact": "its text is the same as that of {keeper}, up to case, punctuation, symbols "
         "and compatibility forms",
-        "dedup.near": "it is a near-duplicate of {keeper}: Jaccard similarity {score}, threshold {threshold}",
+        "dedup.near": "it is a near-duplicate of {keeper}: Jaccard similarity about {score}, threshold {threshold}",
         "holdout": "it is like {keeper}, which is held out",
         "dedup.url_earlier": "its URL is that of {keeper} of the earlier run {run}, up to ways of writing it",
         "dedup.exact_earlier": "its text is the same as that of {keeper} of the earlier run {run}, up to case, "
         "punctuation, symbols and compatibility forms",
         "dedup.near_earlier": "it is a near-duplicate of {keeper} of the earlier run {run}: Jaccard similarity "
-        "{score}, threshold {threshold}",
+        "about {score}, threshold {threshold}",
     }
 
     def __init__(self, parameters: DedupParameters, seed: int = 0) -> None:

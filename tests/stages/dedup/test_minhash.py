@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from curator.errors import UserError
-from curator.text.content import content_hashes
+from curator.text.content import FEW_UNITS, content_hashes
 from curator.text.segment import Units, segment
 from stages.dedup.minhash import (
     Ragged,
@@ -72,7 +72,7 @@ def tells(documents: Sequence[str], row: int, units: Units) -> bool:
     found = [documents[row].encode()[units.starts[place] - before : units.ends[place] - before] for place in places]
     inside = sum(len(unit.decode()) for unit in found)
     seen = sum(character > " " for character in documents[row])
-    return len(found) >= 5 or (len(found) > 0 and 2 * inside >= seen)
+    return len(found) >= FEW_UNITS or (len(found) > 0 and 2 * inside >= seen)
 
 
 @compiles
@@ -100,18 +100,19 @@ def test_documents_without_units_are_alike_only_if_their_bytes_are() -> None:
 
 
 def test_documents_that_say_it_by_marks_are_alike_only_if_their_bytes_are() -> None:
-    drawn = ["(\\_/) o", "-->> o <<--", "😀😀 o", "⠓⠑⠇⠇⠕ 1", "⠃⠽⠑ 1"]
-    said = ["o", "oui", "5 + 5", "5 - 5", "— Oui !", "a <b> {c} [d] e ====================", "A b c d e"]
-    units, data, offsets = batch([*drawn, *said])
+    drawn = ["(\\_/) o", "-->> o <<--", "😀😀 o", "⠓⠑⠇⠇⠕ 1", "⠃⠽⠑ 1", "(V)(V)(V)>-<(V)(V)(V)\n(________)"]
+    words = " ".join("ab"[place % 2] for place in range(FEW_UNITS))
+    said = ["o", "oui", "5 + 5", "5 - 5", "— Oui !", f"{words} {'=' * 200}", words]
+    units, data, offsets = batch([*drawn, "V V V V V", *said])
     for values in (
         [tuple(pair) for pair in content_hashes(units, data, offsets).tolist()],
         [tuple(shingles) for shingles in lists_of(shingle_hashes(units, data, offsets))],
     ):
-        assert len({*values[:5], values[5]}) == 6
-        assert values[7] == values[8]
-        assert values[6] == values[9]
-        assert values[10] == values[11]
-    assert [len(shingles) for shingles in lists_of(shingle_hashes(units, data, offsets, 1))][:5] == [1] * 5
+        assert len({*values[:7], values[7]}) == 8
+        assert values[9] == values[10]
+        assert values[8] == values[11]
+        assert values[12] == values[13]
+    assert [len(shingles) for shingles in lists_of(shingle_hashes(units, data, offsets, 1))][:6] == [1] * 6
 
 
 def test_case_punctuation_and_width_do_not_count_in_comparison() -> None:
