@@ -46,13 +46,18 @@ def thresholds(scores: NDArray[np.float64], lengths: NDArray[np.int8], share: fl
     over, spread, middle = np.empty(len(scores)), np.empty(LENGTHS), np.empty(LENGTHS)
     for begin, end in _groups(np.bincount(lengths, minlength=LENGTHS)):
         together = (lengths >= begin) & (lengths < end)
-        middle[begin:end] = np.median(scores[together])
-        over[together] = scores[together] - middle[begin]
-        spread[begin:end] = np.quantile(over[together], SPREAD_QUANTILE)
-    spread = np.maximum(spread, max(LEAST_SPREAD * np.quantile(over, SPREAD_QUANTILE), SMALLEST))
-    multiple = np.quantile(over / spread[lengths], 1.0 - share, method="higher")
-    found: NDArray[np.float64] = middle + multiple * spread
+        own = scores[together]
+        middle[begin:end] = _quantile(own, 0.5)
+        over[together] = own - middle[begin]
+        spread[begin:end] = _quantile(own, SPREAD_QUANTILE) - middle[begin]
+    spread = np.maximum(spread, max(LEAST_SPREAD * _quantile(over, SPREAD_QUANTILE), SMALLEST))
+    found: NDArray[np.float64] = middle + _quantile(over / spread[lengths], 1.0 - share) * spread
     return found
+
+
+def _quantile(values: NDArray[np.float64], share: float) -> float:
+    """One of the values: the next above where the quantile lies between two."""
+    return float(np.quantile(values, share, method="higher"))
 
 
 def _groups(counts: NDArray[np.int64]) -> list[tuple[int, int]]:
