@@ -17,12 +17,19 @@ class Words:
     many: str
 
 
+CODE_PAGE = "encoding.code_page"
+"""The one note that is made of the text, not of the record."""
+
 NOTED: Mapping[str, Words] = {
     "csv.text_behind_quote": Words(
         "has text behind the quote that closes a field, as no writer of CSV or TSV sets it; where quotes are letters, "
         "say so with --set input.quotes=letters",
         "have text behind the quote that closes a field, as no writer of CSV or TSV sets it; where quotes are letters, "
         "say so with --set input.quotes=letters",
+    ),
+    CODE_PAGE: Words(
+        "is in a code page and not in UTF-8, or was read as Windows-1252; it was decoded",
+        "are in a code page and not in UTF-8, or were read as Windows-1252; they were decoded",
     ),
     "json.surrogate": Words(
         "has half a surrogate pair in a field, as cutting an emoji in two leaves; U+FFFD was read in its place",

@@ -4,7 +4,8 @@ A native scan marks the texts that need something; only those are touched by Pyt
 
 Line ends become U+000A, as do vertical tab, form feed and U+0085; other C0 and C1 controls, noncharacters and a byte
 order mark at the start go. Mojibake (UTF-8 read in a single-byte encoding, "Ã©" for "é") is repaired by ftfy, line by
-line.
+line. Text in a code page of another script than Latin, as its bytes or read as Windows-1252 ("Âñå ëþäè"), is decoded
+where it is sure in which (`curator.language.code_pages`).
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ from curator.text.segment import read_only
 from curator.text.tables import COMBINING, COMPOSES, CONTROL, NOT_NFC, TAKES_LETTER, TAKES_MARK, tables
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from numpy.typing import NDArray
 
 INVALID_UTF8 = "encoding.invalid_utf8"
@@ -35,9 +38,22 @@ MARK_INVALID = 1
 MARK_CONTROL = 2
 MARK_NFC = 4
 MARK_MOJIBAKE = 8
+MARK_CODE_PAGE = 16
 
 _LEAD = 0x40
 """Flag beside those of `Tables.normalisation`: may be the first byte of a UTF-8 sequence, read in another encoding."""
+_BYTE = 0x80
+"""And this one: is how a byte beyond ASCII reads in Windows-1252 or Latin-1."""
+
+WINDOWS_1252 = {
+    ord(character): byte for byte in range(0x80, 0xA0) if (character := bytes([byte]).decode("cp1252", "ignore"))
+}
+"""The characters of Windows-1252 that are not those of Latin-1, and their bytes."""
+LEAST_PAIRS = 12
+BYTES_OF_PAIR = 8
+"""A text may be in a code page that was read as Windows-1252 where it has so many pairs of its characters side by side,
+one in so many bytes. Of the declarations in 443 languages, also in capitals, the densest (Navajo, Bora) have one in 17,
+their pieces of 50 characters one in 9; Russian that was misread has one in 3."""
 
 _ONE, _TWO, _THREE = np.uint64(1), np.uint64(2), np.uint64(3)
 _BLOCK = 32
@@ -106,10 +122,12 @@ _BINARY_SIGNS = frozenset(map(chr, {*range(0x20)} - {0x09, 0x0A, 0x0C, 0x0D}))
 
 @dataclass(frozen=True)
 class Normalised:
-    """Texts made fit for use. A row with a code in `codes` could not be; its text is empty."""
+    """Texts made fit for use. A row with a code in `codes` could not be; its text is empty. `code_pages` are those of
+    `repaired` that were in a code page."""
 
     text: pa.StringArray
     repaired: NDArray[np.bool_]
+    code_pages: NDArray[np.bool_]
     changed: NDArray[np.bool_]
     codes: list[str | None]
 
@@ -123,20 +141,26 @@ def normalise(text: pa.BinaryArray, *, repair: bool) -> Normalised:
     rows = len(text)
     marks = scan(text)
     if not repair:
-        marks &= ~np.uint8(MARK_MOJIBAKE)
+        marks &= ~np.uint8(MARK_MOJIBAKE | MARK_CODE_PAGE)
     repaired = np.zeros(rows, dtype=np.bool_)
     changed = np.zeros(rows, dtype=np.bool_)
     codes: list[str | None] = [None] * rows
+    code_pages = np.zeros(rows, dtype=np.bool_)
     replaced: list[bytes] = []
     touched = np.flatnonzero(marks)
-    for row in touched.tolist():
-        raw = text[row].as_py()
-        decoded = _decode(raw) if repair or not marks[row] & MARK_INVALID else None
-        if decoded is None:
+    raws = text.take(pa.array(touched)).to_pylist()
+    readable = marks[touched] != MARK_INVALID
+    texts = [_decode(raw) if repair or valid else None for raw, valid in zip(raws, readable.tolist(), strict=True)]
+    in_pages = _read_code_pages(raws, texts, marks[touched]) if repair else {}
+    for place, row in enumerate(touched.tolist()):
+        raw, decoded, mended = raws[place], texts[place], in_pages.get(place)
+        code_pages[row] = mended is not None
+        if mended is None and decoded is not None:
+            mended = repair_mojibake(decoded) if marks[row] & MARK_MOJIBAKE else decoded
+        if mended is None:
             codes[row] = INVALID_UTF8
             replaced.append(b"")
             continue
-        mended = repair_mojibake(decoded) if marks[row] & MARK_MOJIBAKE else decoded
         if marks[row] & (MARK_CONTROL | MARK_INVALID) or mended != decoded:
             result = clean(mended).encode()
         else:  # the scan has seen that there is nothing to clean away, and a search takes longer than all else here
@@ -148,7 +172,24 @@ def normalise(text: pa.BinaryArray, *, repair: bool) -> Normalised:
         mask = np.zeros(rows, dtype=np.bool_)
         mask[touched] = True
         text = pc.replace_with_mask(text, pa.array(mask), pa.array(replaced, type=text.type))
-    return Normalised(_as_string(text), repaired, changed, codes)
+    return Normalised(_as_string(text), repaired, code_pages, changed, codes)
+
+
+def _read_code_pages(
+    raws: Sequence[bytes], texts: Sequence[str | None], marks: NDArray[np.uint8]
+) -> Mapping[int, str | None]:
+    """Of the texts that may be in a code page, what they are where it is sure in which, by place. A text is None where
+    its bytes could not be read."""
+    asked = {
+        place: raw if text is None else text
+        for place, (raw, text) in enumerate(zip(raws, texts, strict=True))
+        if text is None or marks[place] & MARK_CODE_PAGE
+    }
+    if not asked:
+        return {}
+    from curator.language.code_pages import read_code_pages
+
+    return dict(zip(asked, read_code_pages(list(asked.values())), strict=True))
 
 
 def clean(text: str) -> str:
@@ -171,7 +212,7 @@ def repair_mojibake(text: str) -> str:
 
 
 def scan(text: pa.BinaryArray) -> NDArray[np.uint8]:
-    """What each text needs: uint8[rows], a sum of MARK_INVALID, MARK_CONTROL, MARK_NFC, MARK_MOJIBAKE.
+    """What each text needs: uint8[rows], a sum of MARK_INVALID, MARK_CONTROL, MARK_NFC, MARK_MOJIBAKE, MARK_CODE_PAGE.
 
     A text without a mark is valid UTF-8 that `clean` leaves as it is. MARK_INVALID stands alone.
     """
@@ -195,8 +236,8 @@ def scan(text: pa.BinaryArray) -> NDArray[np.uint8]:
 @dataclass(frozen=True)
 class _Masks:
     """For code points under MASK_POINTS, in which encodings (bits) they are the first byte of a UTF-8 sequence of two
-    (`pairs`), of three or four (`triples`), or a later byte (`tails`). `flags` is `Tables.normalisation` with _LEAD.
-    `in_runs` are the encodings in which a pair counts only after another."""
+    (`pairs`), of three or four (`triples`), or a later byte (`tails`). `flags` is `Tables.normalisation` with _LEAD and
+    _BYTE. `in_runs` are the encodings in which a pair counts only after another."""
 
     flags: NDArray[np.uint8]
     pairs: NDArray[np.uint16]
@@ -227,6 +268,7 @@ def _masks() -> _Masks:
                     starts[point] |= bit
     flags = tables().normalisation.copy()
     flags[:MASK_POINTS][(pairs | triples) != 0] |= _LEAD
+    flags[[*range(0x80, 0x100), *WINDOWS_1252]] |= _BYTE
     return _Masks(flags, pairs, triples, tails, in_runs)
 
 
@@ -339,6 +381,10 @@ def _scan(
         lacks_one = np.int64(0)
         lacks_two = np.int64(0)
         ended = np.int64(0)
+        # Of a code page: whether the character before was a byte beyond ASCII, and how often two were side by side. In
+        # a calm block none are, nor one at its edge and one beside it.
+        former_byte = np.int64(0)
+        byte_pairs = np.int64(0)
         while place < end:
             if end - place >= _BLOCK:
                 # A block at a time as vector code: nothing to do where all are ASCII and none is a control character.
@@ -358,6 +404,7 @@ def _scan(
                     lacks_one = np.int64(0)
                     lacks_two = np.int64(0)
                     ended = np.int64(0)
+                    former_byte = np.int64(0)
                     continue
                 # Or where it is calm: only its last character is looked at, and as if ASCII stood before it.
                 if place - begin >= _BEFORE and end - place >= _BLOCK + _BEHIND and ended == 0:
@@ -369,6 +416,7 @@ def _scan(
                             place -= 1
                         lacks_one = np.int64(0)
                         lacks_two = np.int64(0)
+                        former_byte = np.int64(0)
             stop = min(place + _STEP, end)
             while place < stop:
                 first = np.int64(at(data, place))
@@ -405,6 +453,9 @@ def _scan(
                         break
                 place += width
                 flag = np.int64(at(flags, point))
+                is_byte = flag >> 7
+                byte_pairs += is_byte & former_byte
+                former_byte = is_byte
                 if flag & (NOT_NFC | CONTROL | COMPOSES | COMBINING):
                     if flag & NOT_NFC:
                         mark |= MARK_NFC
@@ -440,4 +491,6 @@ def _scan(
                         lacks_one = np.int64(0)
                         lacks_two = np.int64(0)
                         ended = np.int64(0)
+        if byte_pairs >= LEAST_PAIRS and byte_pairs * BYTES_OF_PAIR >= end - begin and mark != MARK_INVALID:
+            mark |= MARK_CODE_PAGE
         marks[row] = mark

@@ -12,13 +12,13 @@ import pyarrow.compute as pc
 
 from curator.document import DOCUMENT_SCHEMA, Batch, Codes, encode
 from curator.keys import file_keys
-from curator.readers.base import Failure, ReadOptions
+from curator.readers.base import Failure, Note, ReadOptions
 from curator.run.clock import TaskClock
 from curator.run.counted import put_tally
 from curator.run.fields import has_language
 from curator.run.holdout import members
 from curator.run.journal import CRASH, Journal
-from curator.run.notes import count_notes
+from curator.run.notes import CODE_PAGE, count_notes
 from curator.run.phases.gathering import Gathering, Raw
 from curator.run.phases.inputs import ReadInput, read_splits
 from curator.run.phases.languages import count_contradictions, identify_languages
@@ -100,14 +100,17 @@ class _Part:
         seen, self._seen = self._seen, self._seen + len(raw)
         if self._journal is not None:
             raw = self._sift(raw, seen, self._journal)
-        documents, failures, languages = ingest(raw, self._pipeline, self._outputs.clock)
-        for file, failure in failures:
+        found = ingest(raw, self._pipeline, self._outputs.clock)
+        documents = found.documents
+        for file, failure in found.failures:
             self.fail(file, (failure,))
+        for file, note in found.notes:
+            count_notes(self._noted.setdefault(file, {}), (note,), {note.position})
         self._tagged = self._tagged or has_language(raw.records.column("lang"))
         for file, notes in raw.notes.items():
             own = documents.filter(pc.equal(documents.column("file"), file))
             count_notes(self._noted.setdefault(file, {}), notes, set(own.column("position").to_pylist()))
-        self._writer.write(documents, languages, IN)
+        self._writer.write(documents, found.languages, IN)
 
     def close(self) -> dict[str, object]:
         """Finish the files; returns what the commit record says of them."""
@@ -136,9 +139,10 @@ class _Part:
                 self.fail(one.file_of(0), (one.failure(0, CRASH),))
                 continue
             with journal.about(seen + row):
-                documents, _, languages = ingest(one, pipeline, clock)
-                if documents.num_rows:
-                    annotate(Batch(documents, languages), languages, pipeline.recipe.tokenizer, pipeline.early(), clock)
+                found = ingest(one, pipeline, clock)
+                if found.documents.num_rows:
+                    batch = Batch(found.documents, found.languages)
+                    annotate(batch, found.languages, pipeline.recipe.tokenizer, pipeline.early(), clock)
         return raw if harmless.all() else raw.only(harmless)
 
 
@@ -228,11 +232,19 @@ def dimensions(documents: pa.RecordBatch) -> dict[str, Codes]:
     }
 
 
-def ingest(
-    raw: Raw, pipeline: Pipeline, clock: TaskClock
-) -> tuple[pa.RecordBatch, list[tuple[str, Failure]], dict[str, pa.Array]]:
-    """Documents of records: text repaired and normalised, language settled, keys given. Also the failures with their
-    files, and the columns `language.*`."""
+@dataclass(frozen=True)
+class Ingested:
+    """Documents of records, their columns `language.*`, and, each with its file, the records that are no documents and
+    the notes on those that are."""
+
+    documents: pa.RecordBatch
+    languages: Mapping[str, pa.Array]
+    failures: Sequence[tuple[str, Failure]]
+    notes: Sequence[tuple[str, Note]]
+
+
+def ingest(raw: Raw, pipeline: Pipeline, clock: TaskClock) -> Ingested:
+    """Documents of records: text repaired and normalised, language settled, keys given."""
     from curator.text.normalise import normalise
 
     recipe = pipeline.recipe
@@ -240,6 +252,10 @@ def ingest(
     text = normalised.text
     failures = [
         (raw.file_of(row), raw.failure(row, code)) for row, code in enumerate(normalised.codes) if code is not None
+    ]
+    notes = [
+        (raw.file_of(row), Note(raw.records.column("position")[row].as_py(), CODE_PAGE))
+        for row in np.flatnonzero(normalised.code_pages).tolist()
     ]
     if failures:
         good = np.array([code is None for code in normalised.codes], dtype=np.bool_)
@@ -266,7 +282,7 @@ def ingest(
         ],
         schema=DOCUMENT_SCHEMA,
     )
-    return documents, failures, identified.checked(tags)
+    return Ingested(documents, identified.checked(tags), failures, notes)
 
 
 def binary16(keys: NDArray[np.uint64]) -> pa.Array:

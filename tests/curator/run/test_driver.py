@@ -218,6 +218,25 @@ def test_half_an_emoji_costs_a_text_one_character_unless_nothing_is_repaired(tmp
     assert [row["code"] for row in rows(tmp_path / "strict", "failed")] == ["encoding.invalid_utf8"]
 
 
+def test_texts_in_a_code_page_are_decoded_and_told(tmp_path: Path) -> None:
+    sentence = "Все люди рождаются свободными и равными в своем достоинстве и правах, {}."
+    texts = [sentence.format(number) for number in range(40)]
+    lines = [json.dumps({"text": text.encode("cp1251").decode("latin-1")}) for text in texts]
+    (tmp_path / "a.jsonl").write_text("\n".join([json.dumps({"text": TEXT}), *lines]) + "\n")
+    (tmp_path / "b.txt").write_bytes("\n".join([*texts, "Да."]).encode("koi8-r"))
+    (tmp_path / "c.csv").write_bytes("text\n{}\n".format("\n".join(f'"{text}"' for text in texts)).encode("cp866"))
+    inputs = [tmp_path / name for name in ("a.jsonl", "b.txt", "c.csv")]
+    manifest = run_stages(inputs, tmp_path / "run", "pii", workers=2).manifest
+    kept = rows(tmp_path / "run", "shards")
+    assert [row["text"] for row in kept] == [TEXT, *texts * 3]
+    assert {row["lang"] for row in kept[1:]} == {"ru"}
+    assert [(row["file"], row["code"]) for row in rows(tmp_path / "run", "failed")] == [
+        ("b.txt", "encoding.invalid_utf8")
+    ]
+    assert manifest["facts"]["reading"] == {"encoding.code_page": 120}  # type: ignore[index]
+    assert f"decoded; the first: a.jsonl at {kept[1]['id'].split(':')[1]}" in manifest["warnings"][0]  # type: ignore
+
+
 def test_quotes_of_tsv_are_letters_where_the_recipe_says_so(tmp_path: Path) -> None:
     said = ['"I do not know.', "Who does?", '"Nobody," he said.', 'A "quote" inside']
     data = "text\tid\n" + "".join(f"{text}\t{number}\n" for number, text in enumerate(said))

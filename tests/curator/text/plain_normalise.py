@@ -7,6 +7,9 @@ import itertools
 import unicodedata
 
 from curator.text.normalise import (
+    BYTES_OF_PAIR,
+    LEAST_PAIRS,
+    MARK_CODE_PAGE,
     MARK_CONTROL,
     MARK_INVALID,
     MARK_MOJIBAKE,
@@ -14,6 +17,7 @@ from curator.text.normalise import (
     MASK_POINTS,
     MISREADINGS,
     PUNCTUATION,
+    WINDOWS_1252,
     Misreading,
 )
 
@@ -32,6 +36,10 @@ def plain_marks(raw: bytes) -> int:
         marks |= MARK_NFC
     if any("\x80" <= c <= "\x9f" for c in text) or any(is_misread(text, encoding) for encoding in MISREADINGS):
         marks |= MARK_MOJIBAKE
+    high = [0x80 <= ord(c) < 0x100 or ord(c) in WINDOWS_1252 for c in text]
+    pairs = sum(first and second for first, second in itertools.pairwise(high))
+    if pairs >= LEAST_PAIRS and pairs * BYTES_OF_PAIR >= len(raw):
+        marks |= MARK_CODE_PAGE
     return marks
 
 

@@ -84,6 +84,9 @@ def binary(*texts: bytes) -> pa.BinaryArray:
     return pa.array(texts, type=pa.binary())
 
 
+RUSSIAN = "Съешь же ещё этих мягких французских булок, да выпей чаю."
+
+
 def normalised(raw: bytes, *, repair: bool = True) -> tuple[str, bool, bool, str | None]:
     result = normalise(binary(raw), repair=repair)
     return result.text[0].as_py(), bool(result.repaired[0]), bool(result.changed[0]), result.codes[0]
@@ -118,6 +121,8 @@ misread_text = st.lists(
             lambda pair: misread(pair[0][:4], pair[1])
         ),
         st.text("вГДЕβΓЎ°љ€™ ‹В„ѓ\x98РСТУРѓ©", max_size=6),
+        st.text("Ñúåøü åù¸€ƒŠ\x81", max_size=40),
+        st.integers(0, 40).map("ñ".__mul__),
         st.sampled_from([" ", "a", "x" * 40, "\n", "e\u0301", "中"]),
     ),
     max_size=6,
@@ -356,12 +361,32 @@ def test_bytes_that_can_be_read_surely_are_repaired(raw: bytes, expected: str) -
     assert normalised(raw, repair=False) == ("", False, False, INVALID_UTF8)
 
 
+@pytest.mark.parametrize("encoding", ["cp1251", "koi8_r"])
+def test_text_in_a_code_page_is_read_as_what_it_is_and_told_apart_from_other_repairs(encoding: str) -> None:
+    raw = RUSSIAN.encode(encoding)
+    texts = binary(raw, raw.decode("latin-1").encode(), misread(RUSSIAN, "cp1252").encode(), RUSSIAN.encode())
+    result = normalise(texts, repair=True)
+    assert result.text.to_pylist() == [RUSSIAN] * 4
+    assert result.changed.tolist() == result.repaired.tolist() == [True, True, True, False]
+    assert result.code_pages.tolist() == [True, True, False, False]
+    result = normalise(texts, repair=False)
+    assert result.codes == [INVALID_UTF8, None, None, None]
+    assert not result.code_pages.any()
+    assert result.text[1].as_py() == clean(raw.decode("latin-1"))
+
+
+def test_what_is_read_in_a_code_page_is_cleaned_too() -> None:
+    raw = (RUSSIAN + "\r\n\x00").encode("cp1251")
+    assert normalised(raw)[0] == normalised(raw.decode("latin-1").encode())[0] == RUSSIAN + "\n"
+
+
 @pytest.mark.parametrize(
     "raw",
     [
-        "Съешь же ещё этих мягких булок".encode("cp1251"),
+        "Съешь же булок".encode("cp1251"),
         "人人生而自由".encode("gb18030"),
         "いろはにほへと".encode("shift_jis"),
+        bytes(range(0xC0, 0x100)),
         b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR",
         b"undefined in Windows-1252: \x81",
         b"\xff",
