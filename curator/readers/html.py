@@ -39,6 +39,11 @@ _TAG = re.compile(rb"</?[a-zA-Z]")
 _RAW_TEXT = re.compile(rb"<(?:script|style)\b", re.IGNORECASE)
 _RAW_TEXT_END = re.compile(rb"</(?:script|style)\b", re.IGNORECASE)
 _QUOTED = re.compile(rb"\"[^\"]*\"|'[^']*'")
+_WIDER = {"euc_kr": "cp949", "shift_jis": "cp932", "big5": "big5hkscs", "gbk": "gb18030"}
+"""What the Encoding Standard understands by these names, where the codec of Python of that name knows fewer characters:
+one Hangul syllable or circled digit that it lacks would cost the page."""
+_UNMAPPED = frozenset(("cp949", "mac-cyrillic"))
+"""What the detector finds and Resiliparse has no name of the standard for, and says UTF-8."""
 _LAST_RESORT = "cp1252"
 """What the HTML standard falls back to in most locales."""
 _MAX_DAMAGED_SHARE = 0.1
@@ -95,7 +100,7 @@ def page_text(page: bytes, charset: str | None = None) -> str:
 
 def decode_page(page: bytes, charset: str | None = None) -> str:
     """The characters of a page or of a text that came by HTTP; bytes that do not decode become U+FFFD."""
-    from resiliparse.parse.encoding import detect_encoding, map_encoding_to_html5
+    from resiliparse.parse.encoding import map_encoding_to_html5
 
     if page.startswith(UTF8_BOM):
         return page[len(UTF8_BOM) :].decode(errors="replace")
@@ -108,10 +113,10 @@ def decode_page(page: bytes, charset: str | None = None) -> str:
         except UnicodeDecodeError:
             pass
     declared = map_encoding_to_html5(charset, fallback_utf8=False) if charset else None
-    text = _decode(page, declared or detect_encoding(page, from_html_meta=True) or _LAST_RESORT)
+    text = _decode(page, declared or _detect(page, in_meta=True) or _LAST_RESORT)
     if text.count("\ufffd") <= _MAX_DAMAGED_SHARE * _count_not_ascii(text):
         return text
-    guessed = detect_encoding(page)
+    guessed = _detect(page, in_meta=False)
     return _decode(page, _LAST_RESORT if guessed in (None, "utf-8") else guessed)
 
 
@@ -136,10 +141,21 @@ def is_malformed(page: bytes) -> bool:
     return False
 
 
+def _detect(page: bytes, *, in_meta: bool) -> str | None:
+    """What a page says of its encoding, or what its bytes look like."""
+    from resiliparse.parse.encoding import detect_encoding
+
+    found: str | None = detect_encoding(page, from_html_meta=in_meta)
+    if found != "utf-8":
+        return found
+    unmapped = detect_encoding(page, html5_compatible=False, from_html_meta=in_meta)
+    return unmapped if unmapped in _UNMAPPED else found
+
+
 def _decode(page: bytes, encoding: str) -> str:
     from resiliparse.parse.encoding import bytes_to_str
 
-    text: str = bytes_to_str(page, encoding, errors="replace", fallback_encodings=())
+    text: str = bytes_to_str(page, _WIDER.get(encoding, encoding), errors="replace", fallback_encodings=())
     return text
 
 

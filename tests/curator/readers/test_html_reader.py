@@ -83,7 +83,34 @@ def test_the_encoding_is_taken_from_meta_from_http_or_from_a_byte_order_mark(lan
     assert page == decode_page(page.encode(encoding), encoding)
 
 
-@pytest.mark.parametrize(("language", "encoding"), [("ru", "windows-1251"), ("ja", "shift_jis"), ("de", "cp1252")])
+@pytest.mark.parametrize(
+    ("sentence", "name", "encoding"),
+    [
+        (ARTICLES["ko"][0] + " 똠방각하 펲시콜라", "euc-kr", "cp949"),
+        (ARTICLES["ko"][0] + " 똠방각하 펲시콜라", "ks_c_5601-1987", "cp949"),
+        (ARTICLES["ja"][0] + "①㈱～", "shift_jis", "cp932"),
+        (ARTICLES["ja"][0] + "①㈱～", "windows-31j", "cp932"),
+        ("佢哋賦有理性，人人生而自由，在尊嚴和權利上一律平等。", "big5", "big5hkscs"),
+        (ARTICLES["zh"][0] + "𠮷", "gb2312", "gb18030"),
+    ],
+)
+def test_a_name_means_the_wider_encoding_that_browsers_take_it_for(sentence: str, name: str, encoding: str) -> None:
+    page = f"<p>{sentence}</p>".encode(encoding)
+    assert sentence in decode_page(page, name)
+    assert sentence in decode_page(f'<meta charset="{name}">'.encode() + page)
+
+
+@pytest.mark.parametrize(
+    ("language", "encoding"),
+    [
+        ("ru", "windows-1251"),
+        ("ru", "mac_cyrillic"),
+        ("ja", "shift_jis"),
+        ("ko", "euc_kr"),
+        ("ko", "cp949"),
+        ("de", "cp1252"),
+    ],
+)
 def test_without_a_word_on_it_the_encoding_is_detected(language: str, encoding: str) -> None:
     sentence = ARTICLES[language][0]
     assert sentence in decode_page(f"<html><body><p>{sentence}</p></body></html>".encode(encoding))
