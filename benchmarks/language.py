@@ -26,6 +26,7 @@ from tempfile import gettempdir
 
 import numpy as np
 import pyarrow as pa
+from code_pages import measure as measure_code_pages
 from language_report import markdown, show
 from language_texts import Text, declarations, messages, mixed_pages, tagged
 from numpy.typing import NDArray
@@ -194,6 +195,7 @@ def measure(cache: Path, corpus: Path | None) -> dict[str, object]:
         "document": accuracy(documents, known),
         "messages": {str(size): accuracy(list(messages(cache, size))) for size in MESSAGE_BYTES},
         "mixed": mixed(cache),
+        "code_pages": measure_code_pages(cache),
         "window_bytes": windows,
         "cpu_ms_per_mb": {"declarations": costs(whole)},
     }

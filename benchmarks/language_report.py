@@ -82,6 +82,32 @@ def mixed(result: Numbers) -> str:
     return table([*head, "both languages found"], rows)
 
 
+def about_clean(result: Numbers) -> str:
+    """What became of texts that are in no code page."""
+    clean = result["clean"]
+    return (
+        "Pieces of declarations that were read in Windows-1252: the share that comes out as it was written, and how "
+        "many come out otherwise; the rest is left alone. "
+        f"Of {clean['texts']:,} texts in {clean['languages']} languages that are in no code page (declarations, whole "
+        f"and in pieces, plain and in capitals) {clean['changed']} change. "
+        "`python benchmarks/code_pages.py` makes this table alone."
+    )
+
+
+def code_pages(result: Numbers) -> str:
+    """Text in code pages, by page and length."""
+    rows = [
+        [
+            f"`{encoding}`",
+            *(f"{each['right'] / each['pieces']:.2f}, {each['wrong']} wrong" for each in lengths.values()),
+            str(sum(each["pieces"] for each in lengths.values())),
+        ]
+        for encoding, lengths in result["pages"].items()
+    ]
+    lengths = next(iter(result["pages"].values()))
+    return table(["code page", *(f"{length} characters" for length in lengths), "pieces"], rows)
+
+
 def languages(result: Numbers, *, every: bool) -> str:
     """Each language on the declarations, the default policy; those with most articles right last."""
     parts = [result[name]["und"]["languages"] for name in ("article", "sentence", "document")]
@@ -146,6 +172,7 @@ def sections(result: Numbers, *, every: bool) -> list[tuple[str, str, str]]:
             ),
             mixed(result),
         ),
+        ("Code pages", about_clean(result["code_pages"]), code_pages(result["code_pages"])),
         ("Cost", "One process, best of three. Windows are sampled, so long documents cost less per MB.", costs(result)),
         (
             "Bytes of a window",
