@@ -4,6 +4,7 @@
     ├── UserError        recipe, path or option is wrong         exit 2, no traceback
     ├── DataError        the input is broken                     exit 3, no traceback
     ├── TransientError   the engine may try again                exit 75 when it gives up
+    ├── Stopped          a signal ended the command              exit 130 or 143, no traceback
     └── Bug              an invariant of ours does not hold      exit 70, traceback
 
 An error says what it happened on (`stage`, `file`, `position`), what was expected, and what to do next (`hint`).
@@ -12,6 +13,7 @@ It never carries the content of a document: errors are logged, and the log holds
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
@@ -34,7 +36,8 @@ class CuratorError(Exception):
     """Base of every exception that Curator raises on purpose."""
 
     exit_code = 70
-    label = "error"
+    answer: Mapping[str, object] = {}
+    """What a command that found this knows besides, for `as_json`."""
 
     def __init__(
         self,
@@ -57,6 +60,11 @@ class CuratorError(Exception):
         for before, after in words.items():
             self.hint = self.hint and self.hint.replace(before, after)
         return self
+
+    def as_json(self) -> dict[str, object]:
+        """The error for a machine, with what else its command found."""
+        told = {name: getattr(self, name) for name in ("message", "hint", "stage", "file", "position", "exit_code")}
+        return {"error": type(self).__name__, **told, **self.answer}
 
     def __str__(self) -> str:
         where = self.file or ""
@@ -98,6 +106,14 @@ class TransientError(CuratorError):
     """Something that may go well when tried again: a worker that died, a full disk, a lost connection."""
 
     exit_code = 75
+
+
+class Stopped(CuratorError):  # noqa: N818 (no error, but the end that somebody asked for)
+    """A signal ended the command. The exit code is what shells have for that: 128 and its number."""
+
+    def __init__(self, message: str, number: int = signal.SIGINT) -> None:
+        super().__init__(message)
+        self.exit_code = 128 + number
 
 
 class Bug(CuratorError):  # noqa: N818 (the word that the docs use)

@@ -13,7 +13,7 @@ from curator.cli.local import need_local
 from curator.cli.output import interval_text, print_json, print_line, print_note, print_table
 from curator.cli.packages import require
 from curator.cli.train import TrainingProgress
-from curator.errors import AGAIN, RESUME, UserError, rewording
+from curator.errors import AGAIN, RESUME, Stopped, UserError, rewording
 from curator.recipe import load_recipe
 from curator.run.events import Event
 from curator.training import load_training_config
@@ -72,10 +72,8 @@ def ablate_command(
         with rewording(RESUME):
             outcome = ablation.ablate(request, _Progress())
     except (StoppedError, KeyboardInterrupt) as stopped:
-        print_note(f"curator: stopped; what was done is in {output}: to go on, {RESUME[AGAIN]}")
-        # As shells have it: 128 and the number of the signal.
         number = stopped.signal if isinstance(stopped, StoppedError) else signal.SIGINT
-        raise SystemExit(128 + int(number)) from None
+        raise Stopped(f"stopped; what was done is in {output}: to go on, {RESUME[AGAIN]}", number) from None
     if as_json:
         print_json(ablation.as_json(outcome))
         return

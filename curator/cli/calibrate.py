@@ -16,7 +16,7 @@ from curator.calibrate.sample import Group, Rule
 from curator.cli.memory import parse_memory
 from curator.cli.output import counted, print_json, print_line, print_note, print_table
 from curator.cli.process import show_progress
-from curator.errors import INTERRUPTED, UserError
+from curator.errors import Stopped, UserError
 from curator.recipe import Recipe, load_recipe, load_recipe_text
 from curator.recipe.overlay import Fitted, Unfitted, dump_overlay
 from curator.run.directory import RunDirectory
@@ -60,8 +60,7 @@ def calibrate_command(
             try:
                 directory = measure(inputs, loaded, folder, number, memory_bytes, [progress])
             except KeyboardInterrupt:
-                print_note("curator: interrupted; nothing was written")
-                raise SystemExit(INTERRUPTED) from None
+                raise Stopped("interrupted; nothing was written") from None
             failures = failures_of(directory.failed)
             if failures:
                 print_note(f"curator: not all records could be read: {describe_failures(failures)}")

@@ -1,4 +1,4 @@
-"""The end of the process of a command."""
+"""How a command ends: its exit code, what is told of an error, and the end of the process."""
 
 from __future__ import annotations
 
@@ -7,7 +7,75 @@ import contextlib
 import os
 import sys
 import threading
+import traceback
+from collections.abc import Callable
 from typing import NoReturn
+
+import typer
+
+from curator.errors import INTERRUPTED, Bug, CuratorError, Stopped, UserError
+
+
+def exit_code(command: Callable[[], None], *, as_json: bool) -> int:
+    """Run a command; its exit code. An error of ours becomes a line on standard error, and with `as_json` the document
+    on standard output: a command that raises one has not printed its own."""
+    try:
+        command()
+    except SystemExit as ended:
+        code = ended.code if isinstance(ended.code, int) else int(ended.code is not None)
+        refused = _refused_by_typer(ended, code)
+        if refused is not None and as_json:
+            _print_document(refused.as_json())
+        return code
+    except CuratorError as error:
+        return _tell(error, error, as_json)
+    except OSError as error:
+        from curator.storage.refused import refusal
+
+        return _tell(error, refusal(error), as_json)
+    except Exception as error:  # noqa: BLE001 (the outermost frame: whatever comes up to here is a bug)
+        return _tell(error, None, as_json)
+    return 0
+
+
+def _refused_by_typer(ended: SystemExit, code: int) -> CuratorError | None:
+    """What typer has told already, and ended for while it handled that: an option that is none, or Ctrl-C."""
+    if isinstance(ended.__context__, typer.TyperException):
+        return UserError(ended.__context__.format_message())
+    return Stopped("interrupted") if code == INTERRUPTED and isinstance(ended.__context__, typer.Exit) else None
+
+
+def _tell(raised: Exception, error: CuratorError | None, as_json: bool) -> int:
+    """Tell of the error that is being handled, in a line if it is one of ours and no fault; its exit code."""
+    is_fault = error is None or error.exit_code == Bug.exit_code
+    if is_fault:
+        traceback.print_exc()
+    else:
+        from curator.cli.output import print_note
+
+        print_note(f"curator: {error}")
+    code = Bug.exit_code if error is None else error.exit_code
+    if as_json:
+        # What other libraries say may hold content of documents.
+        fault = {"error": type(raised).__name__, "message": None, "exit_code": code}
+        _print_document(fault if error is None else error.as_json())
+    return code
+
+
+def _print_document(value: object) -> None:
+    from curator.cli.output import print_json
+
+    print_json(value)
+
+
+def flush() -> None:
+    """Write what standard output still holds. TransientError where that is lost."""
+    from curator.cli.output import stop_writing
+
+    try:
+        sys.stdout.flush()
+    except OSError as error:
+        stop_writing(sys.stdout, error)
 
 
 def leave(code: int) -> NoReturn:

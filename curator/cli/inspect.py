@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 import yaml
@@ -61,11 +62,11 @@ def verify_command(run: str, as_json: bool) -> None:
 
     directory = RunDirectory(as_path(run))
     found = verify(directory)
-    if as_json:
-        print_json({"files": found.files, "rows": found.rows, "problems": found.problems})
     found.raise_if_wrong(directory)
-    if not as_json:
-        print_line(f"{run}: {found.files} files with {found.rows:,} rows are as they were written, no document is lost")
+    if as_json:
+        print_json(asdict(found))
+        return
+    print_line(f"{run}: {found.files} files with {found.rows:,} rows are as they were written, no document is lost")
 
 
 def stages_command(chosen: Sequence[str], as_json: bool) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import io
 import os
 import sys
-import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from itertools import takewhile
 from pathlib import Path
 from typing import Annotated, NoReturn
 
@@ -14,11 +14,11 @@ import typer
 
 from curator.cli.command_line import named_alone
 from curator.cli.complete import complete_run
-from curator.cli.ending import leave
+from curator.cli.ending import exit_code, flush, leave
 from curator.cli.model_commands import add_model_commands
 from curator.cli.service import audit_app, serve, tokens_app
 from curator.collector import collect_seldom, loading
-from curator.errors import Bug, CuratorError, UserError
+from curator.errors import UserError
 
 # One BLAS or OpenMP thread in a process: the engine parallelises, and sums keep their order.
 for _variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
@@ -522,48 +522,13 @@ def main() -> NoReturn:
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Run the command line; errors of ours become one line on standard error. Its exit code."""
+    """Run the command line; its exit code. What it is refused for is one line on standard error, and with `--json` the
+    document on standard output."""
     collect_seldom()
     # What cannot be encoded (a file name that is not UTF-8) is shown escaped, in JSON as JSON escapes it.
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
-    code = _exit_code(lambda: named_alone(app, arguments)(list(arguments)))
-    return _exit_code(_flush) or code
-
-
-def _flush() -> None:
-    from curator.cli.output import stop_writing
-
-    try:
-        sys.stdout.flush()
-    except OSError as error:
-        stop_writing(sys.stdout, error)
-
-
-def _exit_code(command: Callable[[], None]) -> int:
-    """Run a command; its exit code."""
-    try:
-        command()
-    except SystemExit as ended:
-        return ended.code if isinstance(ended.code, int) else int(ended.code is not None)
-    except CuratorError as error:
-        return _tell(error)
-    except OSError as error:
-        from curator.storage.refused import refusal
-
-        return _tell(refusal(error))
-    except Exception:  # noqa: BLE001 (the outermost frame: whatever comes up to here is a bug, and has its exit code)
-        return _tell(None)
-    return 0
-
-
-def _tell(error: CuratorError | None) -> int:
-    """Tell of the error that is being handled, in a line if it is one of ours and no fault; its exit code."""
-    if error is None or error.exit_code == Bug.exit_code:
-        traceback.print_exc()
-        return Bug.exit_code
-    from curator.cli.output import print_note
-
-    print_note(f"curator: {error}")
-    return error.exit_code
+    as_json = "--json" in takewhile(lambda argument: argument != "--", arguments)
+    code = exit_code(lambda: named_alone(app, arguments)(list(arguments)), as_json=as_json)
+    return exit_code(flush, as_json=False) or code

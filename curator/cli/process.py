@@ -15,7 +15,7 @@ from curator.cli.memory import parse_memory
 from curator.cli.output import counted, one_line, print_json, print_line, print_note
 from curator.collector import loading
 from curator.engine.cluster import Cluster
-from curator.errors import AGAIN, INTERRUPTED
+from curator.errors import AGAIN, Stopped
 from curator.recipe import load_with_origins
 from curator.run.directory import RunDirectory
 from curator.run.driver import Request, run
@@ -70,8 +70,8 @@ def process_command(
         outcome = run(request, [progress])
     except KeyboardInterrupt:
         # typer would turn this into its own word; people need to know that their work is safe.
-        print_note(f"curator: interrupted; what was finished is kept in {output}: to go on, {resuming.again[AGAIN]}")
-        raise SystemExit(INTERRUPTED) from None
+        kept = f"what was finished is kept in {output}: to go on, {resuming.again[AGAIN]}"
+        raise Stopped(f"interrupted; {kept}") from None
     finally:
         progress.close()
     seconds = time.monotonic() - started

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from curator.cli.output import counted, print_json, print_line, print_note, print_table
 from curator.cli.process import show_progress
-from curator.errors import INTERRUPTED, TransientError, UserError
+from curator.errors import INTERRUPTED, Stopped, TransientError, UserError
 from curator.validation import first_problem
 
 if TYPE_CHECKING:
@@ -205,8 +205,8 @@ def _tell(client: Client, run: Run, wait: bool, as_json: bool) -> None:
     try:
         _follow(client, run, as_json)
     except KeyboardInterrupt:
-        print_note(f"curator: no longer waiting; run {run.id} goes on; end it with `curator runs cancel {run.id}`")
-        raise SystemExit(INTERRUPTED) from None
+        ending = f"end it with `curator runs cancel {run.id}`"
+        raise Stopped(f"no longer waiting; run {run.id} goes on; {ending}") from None
     found = client.run(run.id)
     if as_json:
         print_json(found.model_dump(mode="json"))

@@ -14,7 +14,7 @@ from curator.cluster.records import RunRecord
 from curator.cluster.specification import Specification
 from curator.cluster.state import Progress, sees
 from curator.cluster.submit import Submitted
-from curator.errors import INTERRUPTED, UserError
+from curator.errors import Stopped, UserError
 from curator.run.funnel import funnel_json
 
 _UNSEEN = "is not seen from here; where it was removed, --resume makes it anew"
@@ -107,9 +107,8 @@ def submit_and_tell(
         _note(submitted)
         progress = _wait(submitted, as_json)
     except KeyboardInterrupt:
-        print_note(f"curator: no longer waiting; run {run} goes on where it has begun")
-        print_note(f"curator: look at it with `curator runs show {run}`, end it with `curator runs cancel {run}`")
-        raise SystemExit(INTERRUPTED) from None
+        looking = f"look at it with `curator runs show {run}`, end it with `curator runs cancel {run}`"
+        raise Stopped(f"no longer waiting; run {run} goes on where it has begun; {looking}") from None
     _print_end(submitted.record, progress, as_json)
     if progress.exit_code:
         raise SystemExit(progress.exit_code)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -12,7 +11,7 @@ from typing import cast
 from curator.cli.local import need_local
 from curator.cli.output import counted, print_json, print_line, print_note
 from curator.cli.packages import require
-from curator.errors import AGAIN, RESUME, UserError, rewording
+from curator.errors import AGAIN, RESUME, Stopped, UserError, rewording
 from curator.run.events import Event
 from curator.sizes import format_size
 from curator.training import load_training_config
@@ -61,9 +60,8 @@ def train_command(
         if ranks.rank:
             return  # the first rank tells
     if outcome.signal is not None:
-        print_note(f"curator: stopped after step {outcome.step}; the state is in {output}: to go on, {resuming[AGAIN]}")
-        # As shells have it: 128 and the number of the signal.
-        raise SystemExit(128 + int(signal.Signals(outcome.signal)))
+        state = f"the state is in {output}: to go on, {resuming[AGAIN]}"
+        raise Stopped(f"stopped after step {outcome.step}; {state}", outcome.signal)
     if as_json:
         print_json(
             {

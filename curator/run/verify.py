@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import cast
 
 import pyarrow.compute as pc
@@ -37,7 +37,9 @@ class Verification:
         if self.problems:
             more = f" and {len(self.problems) - 3} more" if len(self.problems) > 3 else ""
             hint = "put back what was written, or make the run again in another directory"
-            raise DataError("; ".join(self.problems[:3]) + more, file=str(directory.root), hint=hint)
+            error = DataError("; ".join(self.problems[:3]) + more, file=str(directory.root), hint=hint)
+            error.answer = asdict(self)
+            raise error
 
 
 def verify(directory: RunDirectory) -> Verification:

@@ -17,7 +17,7 @@ from types import FrameType
 
 from curator.cli.process import process_command
 from curator.collector import collect_seldom
-from curator.errors import AGAIN, AGAIN_CHANGED, INTERRUPTED, Bug, CuratorError
+from curator.errors import AGAIN, AGAIN_CHANGED, INTERRUPTED, Bug, CuratorError, Stopped
 from curator.recipe import load_recipe, load_with_origins
 from curator.run.error_rate import BY_CLIENT
 from curator.run.store import make_folder, put
@@ -43,9 +43,6 @@ TRAINING_WORDS = {AGAIN_CHANGED: "submit another training with that", AGAIN: "re
 _RECIPE = "recipe.yaml"
 _CONFIG = "training.json"
 _OVERLAY = "overlay"
-
-_TOLD_TO_END = tuple(128 + int(number) for number in (signal.SIGINT, signal.SIGTERM))
-"""Exit codes of commands that ended because they were told to."""
 
 
 def main(folder: Path, descriptor: int) -> None:
@@ -76,16 +73,13 @@ def _work(task: AnyTask, folder: Path) -> Outcome | None:
                 return _run_as_job(task, task.ray_jobs, folder)
             else:
                 _run(task, folder)
+    except Stopped:
+        return Outcome(exit_code=INTERRUPTED, error=KeyboardInterrupt.__name__)
     except CuratorError as error:
         if error.exit_code == Bug.exit_code:
             traceback.print_exc()
         error.reword(TRAINING_WORDS if isinstance(task, TrainingTask) else BY_CLIENT.again)
         return Outcome(exit_code=error.exit_code, error=type(error).__name__, message=str(error))
-    except SystemExit as ended:
-        code = ended.code if isinstance(ended.code, int) else 1
-        if code in _TOLD_TO_END:
-            return Outcome(exit_code=INTERRUPTED, error=KeyboardInterrupt.__name__)
-        return Outcome(exit_code=code)
     return Outcome(exit_code=0)
 
 

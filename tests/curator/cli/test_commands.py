@@ -141,6 +141,7 @@ def test_verify_finds_harm_to_any_file(scene: Scene, tmp_path: Path) -> None:
     decisions.unlink()
     done = scene.curator("verify", run, "--json")
     assert done.returncode == 3
+    assert json_of(done)["error"] == "DataError"
     assert json_of(done)["problems"] == [
         "shards/part-00000.parquet is not as it was written",
         "scores/part-00000.parquet is not as it was written",
@@ -374,10 +375,10 @@ def test_a_bug_ends_with_a_traceback_and_its_own_exit_code(tmp_path: Path) -> No
     recipe = tmp_path / "recipe.yaml"
     recipe.write_text(recipe_text("buggy", language="off"))
     file = write_jsonl(tmp_path / "in.jsonl", [{"text": "a text"}])
-    done = curator("process", file, "-o", tmp_path / "run", "-r", recipe, env=env)
+    done = curator("process", file, "-o", tmp_path / "run", "-r", recipe, "--json", env=env)
     assert done.returncode == 70
     assert "IndexError" in done.stderr
-    assert done.stdout == ""
+    assert json_of(done) == {"error": "IndexError", "message": None, "exit_code": 70}
 
 
 def run_without_reader(*arguments: str | Path, env: Mapping[str, str] | None = None) -> tuple[int, str]:

@@ -1,12 +1,17 @@
-"""The end of the process of a command."""
+"""How a command ends, and what is told of an error."""
 
 from __future__ import annotations
 
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+
+from curator.errors import UserError
+from tests.command import curator, json_of
+from tests.runs import write_jsonl
 
 CODE = """
 import atexit, sys, threading, time
@@ -52,3 +57,27 @@ def test_a_stream_that_nobody_reads_hides_no_exit_code() -> None:
         assert process.stdout is not None
         process.stdout.close()
         assert process.wait() == 4
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (
+            ("process", "nowhere", "-o", "run"),
+            {"message": "does not exist", "hint": "check the name", "file": "nowhere"},
+        ),
+        (("process", "--bad"), {"message": "No such option: --bad (Possible options: --ray)"}),
+        (("nonsense",), {"message": "No such command 'nonsense'."}),
+    ],
+)
+def test_a_refusal_is_the_one_json_document(arguments: tuple[str, ...], told: dict[str, str], tmp_path: Path) -> None:
+    done = curator(*arguments, "--json", cwd=tmp_path)
+    assert done.returncode == UserError.exit_code
+    nothing = dict.fromkeys(("hint", "stage", "file", "position"))
+    assert json_of(done) == {"error": "UserError", "exit_code": UserError.exit_code, **nothing, **told}
+
+
+def test_without_json_a_refusal_leaves_standard_output_empty(tmp_path: Path) -> None:
+    source = write_jsonl(tmp_path / "in.jsonl", [{"text": "a text"}])
+    done = curator("process", source, "-o", source, "--", "--json", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (UserError.exit_code, "")

@@ -1,5 +1,6 @@
 """SIGKILL at random points, then `--resume`: the same bytes as an undisturbed run."""
 
+import json
 import os
 import random
 import shutil
@@ -162,7 +163,7 @@ def test_a_run_killed_up_to_eight_times_equals_one_that_was_not(scene: Scene, nu
 @pytest.mark.slow
 def test_ctrl_c_says_how_to_go_on(scene: Scene) -> None:
     process = subprocess.Popen(
-        scene.command("interrupted", 2)[:-1], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        scene.command("interrupted", 2), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
     deadline = time.monotonic() + 60
     while not any((scene.folder / "interrupted").rglob("work/*/*.json")):  # until a task has committed
@@ -170,10 +171,11 @@ def test_ctrl_c_says_how_to_go_on(scene: Scene) -> None:
         assert time.monotonic() < deadline
         time.sleep(0.02)
     process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=20)
+    answer, errors = process.communicate(timeout=20)
     if process.returncode == 0:
         pytest.fail("the run ended before it could be interrupted")
     assert process.returncode == 130
     assert "--resume" in errors
+    assert json.loads(answer)["error"] == "Stopped"
     assert "Traceback" not in errors
     assert hashes(scene.run_through("interrupted", 1)) == scene.expected
