@@ -14,6 +14,7 @@ from typing import Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from curator.configuration import read_configuration
 from curator.errors import UserError
 from curator.validation import first_problem, misspelling
 
@@ -194,14 +195,7 @@ def load_training_config(path: Path | None, overrides: Sequence[str] = ()) -> Tr
 
     UserError names the key that is not understood.
     """
-    values: object = {}
-    if path is not None:
-        try:
-            values = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-        except OSError as error:
-            raise UserError(f"cannot be read: {error.strerror}", file=str(path)) from error
-        except (UnicodeDecodeError, yaml.YAMLError) as error:
-            raise UserError("is not YAML", file=str(path), hint="expected a training configuration") from error
+    values: object = {} if path is None else read_configuration(path, "a training configuration")
     if not isinstance(values, dict):
         raise UserError("is not a mapping", file=str(path), hint="expected keys such as steps and model")
     for override in overrides:

@@ -22,9 +22,9 @@ from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated
 
-import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
 
+from curator.configuration import read_configuration
 from curator.errors import UserError
 from curator.validation import first_problem, misspelling
 from serve.places import Allowances
@@ -98,12 +98,7 @@ class ServiceConfig(_Strict):
 
 def load_config(path: Path) -> ServiceConfig:
     """The configuration of a file. UserError where it cannot be read, or names the first key that is wrong."""
-    try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    except OSError as error:
-        raise UserError(f"cannot be read: {error.strerror}", file=str(path)) from error
-    except (UnicodeDecodeError, yaml.YAMLError) as error:
-        raise UserError("is not YAML", file=str(path), hint="expected the configuration of a service") from error
+    values = read_configuration(path, "the configuration of a service")
     try:
         config = ServiceConfig.model_validate(values)
     except ValidationError as error:

@@ -13,6 +13,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from curator.code import hash_files, stage_files
+from curator.configuration import yaml_error
 from curator.errors import UserError
 from curator.recipe.model import Recipe, StageEntry
 from curator.recipe.overlay import OVERLAY_KEYS, Calibration, Origin, Origins, OverlayOrigin
@@ -185,12 +186,7 @@ def _parse(text: str, label: str, origin: Origin, lines: dict[Location, Place], 
         _check_depth(text, label, origin)
         node = yaml.compose(text, Loader=_LOADER)
     except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f"line {mark.line + 1}: " if mark else ""
-        problem = getattr(error, "problem", None) or str(error).partition("\n")[0]
-        line = "".join(text.splitlines()[mark.line : mark.line + 1]) if mark else ""
-        hint = "indent with blanks, not with tabs" if "\t" in line[: len(line) - len(line.lstrip())] else None
-        raise UserError(f"{where}not valid YAML: {problem}", file=label, hint=hint) from error
+        raise yaml_error(error, text, label) from error
     if node is None:
         return None
     return _value(node, (), _Parsing(yaml.SafeLoader(""), origin, lines, label, limit))

@@ -30,12 +30,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self, cast
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ValidationError, ValidatorFunctionWrapHandler, field_validator, model_validator
 
 from curator.keys import random_fractions
 from curator.language.tags import list_language
@@ -106,6 +106,14 @@ class SamplingParameters(Parameters):
         description="Weight of a document that stays for n duplicates in all, within its language and source: 1, "
         "1 + ln n, the square root of n, n; n is rounded down to a power of two. Needs `dedup`.",
     )
+
+    @field_validator("total", mode="wrap")
+    @classmethod
+    def _input_or_tokens(cls, value: object, validate: ValidatorFunctionWrapHandler) -> int | str:
+        try:
+            return cast("int | str", validate(value))
+        except ValidationError as error:  # which tells of the members of the union one by one
+            raise ValueError("expected 'input' or a whole number of tokens, 1 to 2^53") from error
 
     @field_validator("language_shares")
     @classmethod

@@ -86,6 +86,7 @@ def test_a_key_that_nobody_knows_is_told_with_the_nearest_one() -> None:
             "'sources.wiki.min_documen' (did you mean 'min_documents'",
         ),
         ("dedup: {against: autumn}", "against: expected a list, as in [one, two] (got 'autumn')"),
+        ("sampling: {total: all}", "total: expected 'input' or a whole number of tokens, 1 to 2^53 (got 'all')"),
     ],
 )
 def test_a_recipe_names_the_keys_of_what_stands_in_lists_and_mappings(stage: str, said: str) -> None:

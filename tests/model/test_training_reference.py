@@ -51,6 +51,22 @@ def test_values_are_overridden_by_name() -> None:
 
 
 @pytest.mark.parametrize(
+    ("data", "told"),
+    [
+        (b"steps:\t3", r"small\.yaml: line 1: not valid YAML: "),
+        (b"model:\n\tdepth: 1", r"line 2: not valid YAML: .* \(indent with blanks, not with tabs\)"),
+        ("steps: 3".encode("utf-16"), r"cannot be read: not UTF-8 \(a training configuration is a YAML file\)"),
+        (b"[]", "is not a mapping"),
+    ],
+)
+def test_a_file_that_is_no_configuration_is_told(data: bytes, told: str, tmp_path: Path) -> None:
+    path = tmp_path / "small.yaml"
+    path.write_bytes(data)
+    with pytest.raises(UserError, match=told):
+        load_training_config(path)
+
+
+@pytest.mark.parametrize(
     ("override", "told"),
     [
         ("steps", "expected KEY=VALUE"),

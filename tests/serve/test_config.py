@@ -25,7 +25,8 @@ from serve.config import load_config
         ("recipe: {}", r"unknown key 'recipe' \(did you mean 'recipes'\?\)"),
         ("[a]", "expected a mapping"),
         ("streams: {per_token: 0}", "streams.per_token"),
-        ("[", "is not YAML"),
+        ("streams:\n\t- 1", r"line 2: not valid YAML: .* \(indent with blanks, not with tabs\)"),
+        ("0", "expected a mapping"),
     ],
 )
 def test_a_configuration_that_will_not_do_names_the_key(tmp_path: Path, text: str, said: str) -> None:
