@@ -47,15 +47,15 @@ class DocumentScores:
 
 @dataclass(frozen=True)
 class LanguageScore:
-    """A language (or all): bits per byte with its interval, and the share of cloze questions that were answered right;
-    None where the documents are too few or too short for a question."""
+    """A language (or all): bits per byte with its interval, None of one document; and the share of cloze questions that
+    were answered right, None where the documents are too few or too short for a question."""
 
     language: str
     documents: int
     bytes: int
     bits_per_byte: float
-    low: float
-    high: float
+    low: float | None
+    high: float | None
     cloze: float | None
     questions: int
 
@@ -111,11 +111,14 @@ def evaluate(
     return found
 
 
-def bits_per_byte(nats: NDArray[np.float64], sizes: NDArray[np.float64]) -> tuple[float, float, float]:
-    """Bits per byte of documents, and the ends of its interval: [documents] twice. The same each time."""
-    drawn = resampled(nats, sizes)
-    low, high = np.percentile(drawn, INTERVAL)
-    return float(nats.sum() / sizes.sum() / math.log(2)), float(low), float(high)
+def bits_per_byte(nats: NDArray[np.float64], sizes: NDArray[np.float64]) -> tuple[float, float | None, float | None]:
+    """Bits per byte of documents, and the ends of its interval: [documents] twice. The same each time. One document
+    has no interval: drawn again it is always itself."""
+    bits = float(nats.sum() / sizes.sum() / math.log(2))
+    if len(nats) == 1:
+        return bits, None, None
+    low, high = np.percentile(resampled(nats, sizes), INTERVAL)
+    return bits, float(low), float(high)
 
 
 def cloze_answers(

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
+from heapq import heappop, heappush
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from blake3 import blake3
+
 from curator.cli.local import need_local
-from curator.cli.output import counted, interval_text, print_json, print_line, print_note, print_table
+from curator.cli.output import counted, print_json, print_line, print_note, print_table
 from curator.cli.packages import require
 from curator.errors import UserError
 
@@ -64,7 +67,7 @@ def evaluate_command(
             score.documents,
             score.bytes,
             f"{score.bits_per_byte:.4f}",
-            interval_text(f"{score.low:.4f}", f"{score.high:.4f}", score.documents),
+            "" if score.low is None else f"{score.low:.4f} to {score.high:.4f}",
             "" if score.cloze is None else f"{100 * score.cloze:.0f}%",
             score.questions or "",
         ]
@@ -141,11 +144,15 @@ def _kept_for_validation(description: Description) -> Iterator[TextDocument]:
 
 
 def _choose(documents: Iterable[TextDocument], languages: Sequence[str], most: int) -> list[TextDocument]:
-    """The first documents of each language, and of those languages alone that were named."""
-    seen: Counter[str] = Counter()
-    chosen = []
-    for document in documents:
-        seen[document.lang] += 1
-        if (not languages or document.lang in languages) and (not most or seen[document.lang] <= most):
-            chosen.append(document)
-    return chosen
+    """Of each language, or of those that were named, at most so many documents, in their order: those whose names have
+    the smallest hashes, wherever they stand."""
+    chosen: dict[str, list[tuple[int, int, TextDocument]]] = {}
+    for number, document in enumerate(documents):
+        if languages and document.lang not in languages:
+            continue
+        draw = int.from_bytes(blake3(document.name.encode("utf-8", "surrogateescape")).digest(8))
+        heap = chosen.setdefault(document.lang, [])
+        heappush(heap, (-draw, -number, document))
+        if most and len(heap) > most:
+            heappop(heap)  # the greatest hash, and of equal ones the last document
+    return [document for _, _, document in sorted(chain(*chosen.values()), key=lambda entry: -entry[1])]

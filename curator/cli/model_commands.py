@@ -110,7 +110,7 @@ def evaluate(
     languages: Annotated[
         list[str] | None, typer.Option("--lang", metavar="TAG", help="Only documents of this tag; repeatable.")
     ] = None,
-    documents: Annotated[int, typer.Option(help="Documents of a language at most; 0: all.", min=0)] = 200,
+    documents: Annotated[int, typer.Option(help="So many of a language at most, drawn by hash; 0: all.", min=0)] = 200,
     best: BestOption = False,
     device: DeviceOption = "cpu",
     as_json: Json = False,
