@@ -48,8 +48,10 @@ class Beginning:
     tied: tuple[tuple[int, ...], ...] = ()
 
     def write(self, directory: ModelDirectory) -> None:
-        """Keep it in a model's directory; nothing is written where there is nothing to keep."""
-        if self != Beginning():
+        """Keep it in a model's directory; there is no file where there is nothing to keep."""
+        if self == Beginning():
+            directory.beginning.unlink(missing_ok=True)
+        else:
             put(directory.beginning, (json.dumps(asdict(self), indent=1, sort_keys=True) + "\n").encode())
 
     @torch.no_grad()

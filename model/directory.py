@@ -3,7 +3,7 @@
 MODEL/
   training.json           configuration, shape, tokenizer, and the runs that it is trained on; written first
   beginning.json          where first parameters come from and which pieces are tied, if any (`model.beginning`)
-  tokenizer.model|json
+  tokenizer.model|json    written last of these: with it the training has begun
   checkpoints/            see `model.checkpoint`
   events/                 numbered pieces, as those of a run
   tensorboard/
@@ -96,6 +96,16 @@ class ModelDirectory:
         """Whether anything lies here."""
         return self.root.exists() and (not self.root.is_dir() or any(self.root.iterdir()))
 
+    def is_begun(self) -> bool:
+        """Whether a training has begun here that `--resume` goes on with."""
+        return self.description.exists() and not self.is_half_begun()
+
+    def is_half_begun(self) -> bool:
+        """Whether a training was killed here before all was there that it begins with: nothing is lost by beginning
+        anew."""
+        there = (self.root / name for name in ("tokenizer.model", "tokenizer.json", CHECKPOINTS))
+        return self.description.exists() and not any(path.exists() for path in there)
+
 
 @dataclass(frozen=True)
 class Source:
@@ -137,8 +147,8 @@ class _Written(BaseModel):
     sources: tuple[Source, ...]
 
 
-def write_description(directory: ModelDirectory, description: Description, tokenizer: Tokenizer) -> None:
-    """Put the tokenizer, then the description. UserError when the directory cannot be written."""
+def write_description(directory: ModelDirectory, description: Description) -> None:
+    """Put the description. UserError when the directory cannot be written."""
     values = {
         "format": FORMAT,
         "config": description.config.model_dump(mode="json"),
@@ -147,7 +157,6 @@ def write_description(directory: ModelDirectory, description: Description, token
         "sources": [asdict(source) for source in description.sources],
     }
     make_folder(directory.root)
-    put(directory.root / description.tokenizer_file, tokenizer.data)
     put(directory.description, (json.dumps(values, indent=1, sort_keys=True) + "\n").encode())
 
 

@@ -14,9 +14,9 @@ def rate_share(step: int, steps: int, section: ScheduleSection) -> float:
         return (step + 1) / (section.warmup + 1)
     place = step - section.warmup
     length = float(section.cycle or max(1, steps - section.warmup))
-    while section.cycle is not None and place >= length:
+    while section.cycle is not None and place >= int(length):
         place -= int(length)
-        length = float(int(length * section.cycle_factor))
+        length *= section.cycle_factor
     # A training that goes on beyond its steps stays at the floor.
-    turn = min(place / length, 1.0)
+    turn = min(place / int(length), 1.0)
     return section.floor + (1 - section.floor) * 0.5 * (1 + math.cos(math.pi * turn))

@@ -16,10 +16,11 @@ class _Strict(BaseModel):
 
 
 class Best(_Strict):
-    """The lowest validation loss and its step; None before the first."""
+    """The lowest validation loss and its step, None before the first; and how many sequences were asked for."""
 
     loss: float | None
     step: int | None
+    sequences: int | None = None
 
 
 class OptimizerCounts(_Strict):

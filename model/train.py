@@ -16,7 +16,7 @@ import torch
 from curator.errors import AGAIN, UserError
 from curator.run.directory import RunDirectory, RunLock
 from curator.run.events import EventLog, Listener
-from curator.run.store import make_folder
+from curator.run.store import make_folder, put
 from curator.tokenize import Tokenizer, load_tokenizer, read_tokenizer
 from curator.training import TrainingConfig
 from model.beginning import Beginning, choose_beginning
@@ -96,7 +96,7 @@ def train(
     torch.set_num_threads(request.config.threads or len(os.sched_getaffinity(0)))
     _need_whole_parts(request.config, ranks)
     directory = ModelDirectory(request.output)
-    resuming = request.resume and directory.description.exists()
+    resuming = request.resume and directory.is_begun()
     if directory.root.is_file():
         raise UserError("is a file, not a folder", file=str(directory.root), hint="choose another output")
     if ranks.rank == 0 and not resuming:
@@ -130,15 +130,16 @@ def train(
         try:
             if ranks.rank == 0:
                 if not resuming:
-                    write_description(directory, description, tokenizer)
+                    write_description(directory, description)
                     beginning.write(directory)
+                    put(directory.root / description.tokenizer_file, tokenizer.data)
                 sweep_unfinished(directory.root)
             ranks.agree(False)
             training = _Training(
                 request, directory, description, tokenizer, corpora, validation, device, ranks, beginning
             )
             if resuming and ranks.rank == 0:  # now that its checkpoint is read
-                write_description(directory, description, tokenizer)
+                write_description(directory, description)
             outcome = training.run(listeners, stopped)
             finished = True
         except AlarmError:
@@ -313,7 +314,7 @@ class _Training:
 
 
 def _refuse_used(directory: ModelDirectory, request: Request) -> None:
-    if directory.is_used():
+    if directory.is_used() and not (request.resume and directory.is_half_begun()):
         hint = "choose another output" if request.resume else f"choose another output, or {AGAIN}"
         raise UserError("the output is not empty", file=str(directory.root), hint=hint)
 

@@ -178,6 +178,7 @@ class Trainer:
             "best": {
                 "loss": None if math.isinf(progress.best_loss) else progress.best_loss,
                 "step": progress.best_step,
+                "sequences": self.config.validation.sequences,
             },
             "optimizer": {"steps": self.optimizer.steps, "switches": self.optimizer.switches},
             "alarms": self.alarms.as_json(),
@@ -194,13 +195,10 @@ class Trainer:
             if self.average:
                 fill(self.average, checkpoint.tensors("average"), file)
         state = training_state(checkpoint)
-        self.progress = Progress(
-            step=checkpoint.step,
-            tokens=state.tokens,
-            seconds=state.seconds,
-            best_loss=math.inf if state.best.loss is None else state.best.loss,
-            best_step=state.best.step,
-        )
+        self.progress = Progress(step=checkpoint.step, tokens=state.tokens, seconds=state.seconds)
+        # A loss on other sequences is another measure: the lowest is looked for anew.
+        if state.best.loss is not None and state.best.sequences == self.config.validation.sequences:
+            self.progress.best_loss, self.progress.best_step = state.best.loss, state.best.step
         self.optimizer.steps, self.optimizer.switches = state.optimizer.steps, state.optimizer.switches
         self.alarms = Alarms(self.config.alarms, alarm_state(state.alarms.model_dump()))
         if self._scaler is not None and state.scaler is not None:

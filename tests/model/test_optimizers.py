@@ -143,6 +143,12 @@ def test_the_rate_rises_falls_and_starts_anew() -> None:
     assert min(shares[10:]) > 0.1
 
 
+def test_each_cosine_is_longer_by_the_factor_also_where_the_first_is_short() -> None:
+    schedule = ScheduleSection(warmup=0, cycle=1, cycle_factor=1.5)
+    begins = [step for step in range(30) if rate_share(step, 1000, schedule) == 1.0]
+    assert begins == [0, 1, 2, 4, 7, 12, 19]  # 1, 1.5, 2.25, 3.4, 5.1, 7.6: whole steps of each
+
+
 @given(step=st.integers(0, 2000), warmup=st.integers(0, 50), floor=st.floats(0, 1))
 def test_a_rate_is_a_share_at_every_step(step: int, warmup: int, floor: float) -> None:
     share = rate_share(step, 500, ScheduleSection(warmup=warmup, floor=floor))

@@ -101,6 +101,41 @@ def test_a_training_that_was_killed_goes_on_from_its_last_checkpoint(tmp_path: P
     assert not list((output / "checkpoints").glob(".*"))
 
 
+@pytest.mark.parametrize("left", [["training.json"], ["training.json", "beginning.json"]])
+def test_a_training_that_was_killed_while_it_began_begins_anew(
+    tmp_path: Path, place: str, trained: Path, left: list[str]
+) -> None:
+    output = tmp_path / "model"
+    output.mkdir()
+    for name in left:
+        (output / name).write_bytes((trained / "training.json").read_bytes())
+    with pytest.raises(UserError, match="not empty"):
+        train(Request((place,), output, tiny_config()))
+    train(Request((place,), output, tiny_config(), resume=True))
+    assert hashes(output, 6) == hashes(trained, 6)
+    assert not (output / "beginning.json").exists()
+
+
+def test_a_model_without_its_tokenizer_is_not_begun_anew(tmp_path: Path, place: str, trained: Path) -> None:
+    output = shutil.copytree(trained, tmp_path / "model")
+    (output / "tokenizer.model").unlink()
+    with pytest.raises(DataError, match="the tokenizer of the model is missing"):
+        train(Request((place,), output, tiny_config(), resume=True))
+
+
+def test_a_validation_loss_is_not_compared_with_those_of_other_sequences(
+    tmp_path: Path, place: str, trained: Path
+) -> None:
+    output = shutil.copytree(trained, tmp_path / "model")
+    before = training_state(latest(output)).best
+    more = Request((place,), output, tiny_config(steps=7, validation__sequences=8), resume=True)
+    outcome = train(more)
+    assert before.loss is not None
+    assert outcome.validation_loss is not None
+    assert outcome.validation_loss > before.loss  # the further ones are harder
+    assert (outcome.best_loss, training_state(latest(output)).best.step) == (outcome.validation_loss, 7)
+
+
 @pytest.mark.parametrize("running", [True, False])
 def test_a_training_that_began_meanwhile_keeps_what_it_wrote(
     tmp_path: Path, place: str, trained: Path, running: bool
