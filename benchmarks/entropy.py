@@ -11,7 +11,6 @@ share.
 from __future__ import annotations
 
 import argparse
-import io
 import json
 import sys
 import time
@@ -22,7 +21,7 @@ from pathlib import Path
 from tempfile import gettempdir
 
 import pyarrow as pa
-import zstandard
+from corpora import read_records
 from language_texts import declarations
 
 from curator.document import Batch
@@ -51,12 +50,9 @@ class Removal:
 
 def records(path: Path) -> Iterator[Text]:
     """Language and text of each record of a corpus."""
-    with path.open("rb") as file:
-        stream = zstandard.ZstdDecompressor().stream_reader(file) if path.suffix == ".zst" else file
-        for line in io.TextIOWrapper(stream, encoding="utf-8"):
-            record = json.loads(line)
-            language = list_language(record.get("lang"))
-            yield language, language, record["text"]
+    for record in read_records(path):
+        language = list_language(record.get("lang"))
+        yield language, language, record["text"]
 
 
 def pieces(folder: Path) -> Iterator[Text]:

@@ -13,7 +13,6 @@ similarity measured anew. Memory: the planted pairs of one round.
 from __future__ import annotations
 
 import argparse
-import io
 import itertools
 import json
 from collections.abc import Iterable, Iterator
@@ -23,6 +22,7 @@ import numpy as np
 import numpy.typing as npt
 import zstandard
 from build_corpus import truth_path
+from corpora import read_records
 from planting import jaccard, units
 
 from curator.kernel import inline_kernel, kernel
@@ -149,14 +149,6 @@ def language(record: Record) -> str:
     return str(record.get("lang", "und"))
 
 
-def read_lines(path: Path) -> Iterator[Record]:
-    """The records of a JSONL file, plain or zstd."""
-    with path.open("rb") as raw:
-        stream = zstandard.ZstdDecompressor().stream_reader(raw) if path.suffix == ".zst" else raw
-        for line in io.TextIOWrapper(stream, "utf-8"):
-            yield json.loads(line)
-
-
 def variants(records: Iterable[Record], vocabulary: Vocabulary, number: int, seed: int) -> Iterator[Record]:
     """The records as round `number` has them."""
     words, word_offsets, first_words = vocabulary.arrays()
@@ -193,13 +185,13 @@ def batches(records: Iterable[Record]) -> Iterator[list[Record]]:
 def rounds(source: Path, seed: int) -> Iterator[tuple[int, Record]]:
     """Every record of every round, without end: (round, record)."""
     vocabulary = Vocabulary()
-    for record in read_lines(source):
+    for record in read_records(source):
         vocabulary.learn(record)
         yield 0, record
     if not vocabulary.words:
         raise SystemExit(f"{source}: no documents in it")
     for number in itertools.count(1):
-        for record in variants(read_lines(source), vocabulary, number, seed):
+        for record in variants(read_records(source), vocabulary, number, seed):
             yield number, record
 
 
@@ -207,7 +199,7 @@ class Truth:
     """Carries the planted pairs of the input over to every round."""
 
     def __init__(self, path: Path) -> None:
-        self.pairs = list(read_lines(path)) if path.exists() else []
+        self.pairs = list(read_records(path)) if path.exists() else []
         self.members = {str(pair[side]) for pair in self.pairs for side in ("a", "b")}
         self.texts: dict[str, str] = {}
 

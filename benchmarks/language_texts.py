@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,8 +9,8 @@ from html.parser import HTMLParser
 from itertools import zip_longest
 from pathlib import Path
 
-import zstandard
 from babel.messages.mofile import read_mo
+from corpora import read_records
 from texts import DECLARATION_TAGS, fetch_deb, fetch_npm
 
 from curator.language.build_confusable import pages, tidy
@@ -111,13 +110,11 @@ def messages(cache: Path, size: int) -> Iterator[Text]:
 def tagged(corpus: Path) -> Iterator[Text]:
     """Documents of a corpus (JSONL, zstd) by the tag that they carry, the first ones of each language."""
     count: dict[str, int] = {}
-    with zstandard.open(corpus, "rt", encoding="utf-8") as lines:
-        for line in lines:
-            record = json.loads(line)
-            language = list_language(record.get("lang"))
-            count[language] = count.get(language, 0) + 1
-            if language != "und" and count[language] <= CORPUS_PER_LANGUAGE:
-                yield language, record["text"]
+    for record in read_records(corpus):
+        language = list_language(record.get("lang"))
+        count[language] = count.get(language, 0) + 1
+        if language != "und" and count[language] <= CORPUS_PER_LANGUAGE:
+            yield language, record["text"]
 
 
 @dataclass(frozen=True)

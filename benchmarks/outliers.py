@@ -25,7 +25,6 @@ from __future__ import annotations
 
 import argparse
 import base64
-import io
 import json
 import random
 import time
@@ -34,7 +33,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import zstandard
+from corpora import read_records
 from numpy.typing import NDArray
 
 from curator.document import DOCUMENT_SCHEMA, Batch
@@ -91,13 +90,10 @@ def main() -> None:
 def read(path: Path, most: int, shortest: int) -> dict[str, list[str]]:
     """Up to `most` documents of each language that has at least 200 of some length."""
     texts: dict[str, list[str]] = defaultdict(list)
-    with path.open("rb") as raw:
-        stream = zstandard.ZstdDecompressor().stream_reader(raw) if path.suffix == ".zst" else raw
-        for line in io.TextIOWrapper(stream, encoding="utf-8"):
-            record = json.loads(line)
-            language = record["lang"].split("-")[0]
-            if language != "udhr" and len(record["text"]) >= shortest and len(texts[language]) < most:
-                texts[language].append(record["text"])
+    for record in read_records(path):
+        language = record["lang"].split("-")[0]
+        if language != "udhr" and len(record["text"]) >= shortest and len(texts[language]) < most:
+            texts[language].append(record["text"])
     return {language: found for language, found in sorted(texts.items()) if len(found) >= 200}
 
 

@@ -26,9 +26,10 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 from all_pairs import similar_pairs
+from corpora import read_all
 from dedup import RECIPE, UNSPACED
 from measure import Measured, measure
-from pipeline import lines, read_all, text_bytes
+from pipeline import lines, text_bytes
 
 RECALL_FROM, PRECISION_FROM = 0.85, 0.8
 HERE = Path(__file__).parent

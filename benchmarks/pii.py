@@ -14,7 +14,6 @@ With a corpus (JSONL, zstd): hits per kind and megabyte, a sample masked to shap
 from __future__ import annotations
 
 import argparse
-import io
 import ipaddress
 import itertools
 import json
@@ -29,7 +28,7 @@ from pathlib import Path
 import numpy as np
 import phonenumbers
 import pyarrow as pa
-import zstandard
+from corpora import read_records
 from faker import Faker
 from stdnum import iban
 
@@ -358,10 +357,8 @@ def batched(texts: list[str], languages: list[str], limit: int = 4 << 20) -> Ite
 
 def read(path: Path) -> Iterator[tuple[str, str]]:
     """(text, language) of each document."""
-    with path.open("rb") as file:
-        for line in io.TextIOWrapper(zstandard.ZstdDecompressor().stream_reader(file), encoding="utf-8"):
-            row = json.loads(line)
-            yield row["text"], list_language(row["lang"])
+    for record in read_records(path):
+        yield record["text"], list_language(record["lang"])
 
 
 def shape(text: str) -> str:

@@ -21,7 +21,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.json
 import pyarrow.parquet
-import zstandard
+from corpora import read_all
 from measure import Measured, measure
 
 
@@ -89,12 +89,6 @@ def phases(directory: Path) -> None:
                 started[event["phase"]] = event["time"]
             elif event["kind"] == "phase.ended":
                 print(f"    {event['time'] - started[event['phase']]:6.2f} s  {event['phase']}")
-
-
-def read_all(corpus: Path) -> bytes:
-    """The decompressed bytes of a corpus."""
-    data = corpus.read_bytes()
-    return zstandard.ZstdDecompressor().stream_reader(io.BytesIO(data)).read() if corpus.suffix == ".zst" else data
 
 
 def text_bytes(corpus: Path) -> int:

@@ -17,8 +17,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+from corpora import read_all
 from measure import measure
-from pipeline import read_all
 from rates import on_quiet_core
 
 from curator.estimate.estimate import Estimate, make_estimate

@@ -26,6 +26,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import zstandard
+from corpora import open_corpus
 
 from curator.readers.base import ReadOptions
 from curator.readers.detect import discover
@@ -54,7 +55,7 @@ def main() -> None:
     parser.add_argument("corpus", type=Path)
     parser.add_argument("pages", type=Path, nargs="?")
     arguments = parser.parse_args()
-    with zstandard.open(arguments.corpus, "rb") as stream:
+    with open_corpus(arguments.corpus) as stream:
         data = stream.read(LIMIT_BYTES)
     data = data[: data.rfind(b"\n") + 1]
     records = [json.loads(line) for line in data.splitlines()]

@@ -9,7 +9,6 @@ shingles (of the first batch).
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
 import time
 from collections.abc import Callable
@@ -17,7 +16,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
-import zstandard
+from corpora import read_records
 from numpy.typing import NDArray
 
 from curator.text.content import content_hashes
@@ -38,13 +37,12 @@ def read_batches(path: Path, batch_bytes: int) -> list[Texts]:
         batches.append((np.frombuffer(b"".join(texts), dtype=np.uint8), offsets))
         texts.clear()
 
-    with zstandard.open(path, "rb") as lines:
-        for line in lines.read().splitlines():
-            texts.append(json.loads(line)["text"].encode())
-            size += len(texts[-1])
-            if size >= batch_bytes:
-                close()
-                size = 0
+    for record in read_records(path):
+        texts.append(record["text"].encode())
+        size += len(texts[-1])
+        if size >= batch_bytes:
+            close()
+            size = 0
     if texts:
         close()
     return batches

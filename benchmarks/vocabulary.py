@@ -24,10 +24,9 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
-import zstandard
+from corpora import read_records
 
 from curator.tokenize import Tokenizer, read_tokenizer
 from curator.training import TokenizerSection
@@ -43,13 +42,6 @@ SKEW = 100
 LARGEST_BYTES, JUDGED_BYTES = 4_000_000, 200_000
 VOCABULARY, FAIR_VOCABULARY, ALIGNED_VOCABULARY = 32_000, 16_000, 12_000
 RECIPE = "name: raw\nlanguage: off\nstages:\n  - sampling: {alpha: 1.0}\n"
-
-
-def records(corpus: Path) -> Iterator[dict[str, str]]:
-    """The documents of a corpus."""
-    with corpus.open("rb") as file:
-        for line in io.TextIOWrapper(zstandard.ZstdDecompressor().stream_reader(file), encoding="utf-8"):
-            yield json.loads(line)
 
 
 def run_of(corpus: Path, folder: Path) -> Path:
@@ -106,7 +98,7 @@ def skewed_mix(corpus: Path, mix: Path) -> tuple[dict[str, int], dict[str, list[
     """Write a mix of the largest languages, geometric from 1 to 1/SKEW; bytes of each, and text that is not in it."""
     size: dict[str, int] = {}
     found: dict[str, list[str]] = {}
-    for record in records(corpus):
+    for record in read_records(corpus):
         if "-" not in record["lang"]:
             found.setdefault(record["lang"], []).append(record["text"])
             size[record["lang"]] = size.get(record["lang"], 0) + len(record["text"].encode())
@@ -190,7 +182,7 @@ def translations(words: list[str]) -> dict[str, str]:
 def alignment(corpus: Path) -> None:
     """Pairs of Spanish and Portuguese, by their cosine."""
     texts: dict[str, list[str]] = {"es": [], "pt": []}
-    for record in records(corpus):
+    for record in read_records(corpus):
         if record["lang"] in texts:
             texts[record["lang"]].append(record["text"])
     every = [(text, name) for name, own in texts.items() for text in own]
