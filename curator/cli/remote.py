@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 TOKEN_VARIABLE = "CURATOR_TOKEN"  # noqa: S105 (a name)
 
+_ONE_LINE = "`curator tokens create` prints a token, in one line"
+
 LISTED = 200
 """Runs that a list shows."""
 ID_DIGITS = 12
@@ -157,19 +159,34 @@ def client_of(remote: Remote, timeout_s: float | None = None, tries: int | None 
 
     if find_spec("httpx2") is None:
         raise UserError("--server needs httpx2", hint="pip install 'curator-corpora[serve]'")
-    from serve.client import TIMEOUT_S, TRIES, Client
+    from serve.client import TIMEOUT_S, TRIES, Client, ServiceRefusalError
 
-    if remote.token_file is not None:
-        try:
-            token = remote.token_file.read_text(encoding="ascii").strip()
-        except (OSError, UnicodeDecodeError) as error:
-            raise UserError("the token cannot be read", file=str(remote.token_file)) from error
-    else:
-        token = os.environ.get(TOKEN_VARIABLE, "")
-    if not token:
-        raise UserError("no token is given", hint=f"set {TOKEN_VARIABLE}, or give --token-file")
+    token = _token(remote)
     with Client(remote.server, token, timeout_s=timeout_s or TIMEOUT_S, tries=tries or TRIES) as client:
-        yield client
+        try:
+            yield client
+        except ServiceRefusalError as error:
+            if error.code == "run.unknown":  # the service hints at its route
+                error.hint = f"`curator runs list --server {remote.server}` lists them"
+            raise
+
+
+def _token(remote: Remote) -> str:
+    file = remote.token_file
+    if file is None:
+        token = os.environ.get(TOKEN_VARIABLE, "").strip()
+        if not token:
+            raise UserError("no token is given", hint=f"set {TOKEN_VARIABLE}, or give --token-file")
+        return token
+    try:
+        token = file.read_text(encoding="ascii").strip()
+    except OSError as error:
+        raise UserError(f"the token cannot be read: {error.strerror}", file=str(file)) from error
+    except UnicodeDecodeError as error:
+        raise UserError("holds no token: not ASCII", file=str(file), hint=_ONE_LINE) from error
+    if not token:
+        raise UserError("holds no token: it is empty", file=str(file), hint=_ONE_LINE)
+    return token
 
 
 def _recipe(given: str) -> str | dict[str, object]:

@@ -7,7 +7,7 @@ was handed out later is never seen earlier, which the ids of the event stream re
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.resources import files
 from pathlib import Path
 from sqlite3 import (
@@ -67,7 +67,11 @@ class Database:
         """Bring the tables to a revision; a file that is not there is made. TransientError where the database does not
         answer."""
         if self.is_sqlite:
-            make_folder(Path(str(self.url.database)).absolute().parent, OWNER_ONLY)
+            file = Path(str(self.url.database)).absolute()
+            make_folder(file.parent, OWNER_ONLY)
+            # SQLite would make a file that others may read. Its journals have the mode of the file.
+            with suppress(OSError):
+                file.touch(0o600, exist_ok=False)
         configuration = Config()
         configuration.set_main_option("script_location", str(files("serve.store") / "migrations"))
         try:

@@ -14,7 +14,7 @@ import pytest
 from typer.testing import CliRunner
 
 from curator.cli.main import app
-from curator.cli.remote import TOKEN_VARIABLE, exit_code_of
+from curator.cli.remote import TOKEN_VARIABLE, Remote, client_of, exit_code_of
 from curator.errors import CuratorError, TransientError, UserError
 from serve.client import Client
 from serve.models import Progress, Run, RunRequest
@@ -114,7 +114,9 @@ def test_a_run_is_named_by_the_beginning_of_its_id(tmp_path: Path) -> None:
         assert first in invoke(server, "runs", "show", begins.upper())
         assert json.loads(invoke(server, "runs", "cancel", begins, "--json"))["id"] == first
         assert json.loads(invoke(server, "runs", "resume", begins, "--json"))["id"] == first
-        with pytest.raises(UserError, match="no run has the id 'x'"):
+        with pytest.raises(
+            UserError, match=r"no run has the id 'x' \(`curator runs list --server http:\S+` lists them"
+        ):
             invoke(server, "runs", "logs", "x")
 
 
@@ -189,10 +191,22 @@ def test_a_proxy_whose_service_is_away_is_asked_again(monkeypatch: pytest.Monkey
         client.me()
 
 
-def test_without_a_token_or_a_server_it_is_one_line_and_an_exit_code(tmp_path: Path) -> None:
+def test_without_a_token_or_a_server_it_is_one_line_and_an_exit_code(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     done = curator("runs", "list", "--server", "http://127.0.0.1:9", env={TOKEN_VARIABLE: ""})
     assert (done.returncode, "no token is given" in told(done)) == (2, True)
-    (tmp_path / "token").write_text("curator_x\n")
+    file = tmp_path / "token"
+    for data, said in ((b"\r\n", "it is empty"), ("curator_x".encode("utf-16"), "not ASCII")):
+        file.write_bytes(data)
+        done = curator("runs", "list", "--server", "http://127.0.0.1:9", "--token-file", file)
+        assert f"{file}: holds no token: {said} (`curator tokens create` prints" in told(done)
+    file.write_bytes(b"curator_x\r\n")
+    monkeypatch.setenv(TOKEN_VARIABLE, "curator_x\r\n")
+    for given in (file, None):
+        remote = client_of(Remote("http://127.0.0.1:9", given), tries=1)  # whose header holds no line end
+        with remote as client, pytest.raises(TransientError, match="does not answer"):
+            client.me()
     with Client("http://127.0.0.1:9", "x", tries=1) as client, pytest.raises(TransientError, match="does not answer"):
         client.me()
     with pytest.raises(UserError, match="not the URL of a service"):

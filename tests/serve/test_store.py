@@ -268,6 +268,18 @@ def test_a_url_that_names_no_store_is_refused(url: str) -> None:
         Database(url)
 
 
+def test_a_file_of_sqlite_and_its_journal_are_for_their_owner_alone(tmp_path: Path) -> None:
+    tmp_path.chmod(0o755)
+    with open_database("sqlite", tmp_path) as database:
+        database.upgrade()
+        with database.write() as session:
+            session.execute(text("SELECT 1"))
+            modes = {path.name: path.stat().st_mode & 0o777 for path in tmp_path.iterdir()}
+    assert modes["service.db"] == 0o600
+    assert modes["service.db-wal"] == 0o600
+    assert set(modes.values()) == {0o600}
+
+
 def test_a_database_that_is_down_may_be_up_again_and_a_folder_is_none(tmp_path: Path) -> None:
     (tmp_path / "service.db").mkdir()
     for url, kind in (
