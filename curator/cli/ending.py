@@ -15,6 +15,20 @@ import typer
 
 from curator.errors import INTERRUPTED, Bug, CuratorError, Stopped, UserError
 
+_STANDARD_ERROR = 2
+"""The greatest descriptor that a stream has from the start."""
+
+
+def open_closed_streams() -> None:
+    """Open streams that were closed before the start (`>&-`) to nowhere: a file of a run would get their descriptors,
+    and with them what is written there."""
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= _STANDARD_ERROR:
+        pass
+    os.close(descriptor)
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: PTH123, SIM115 (a stream for as long as the process lives)
+
 
 def exit_code(command: Callable[[], None], *, as_json: bool) -> int:
     """Run a command; its exit code. An error of ours becomes a line on standard error, and with `as_json` the document

@@ -14,7 +14,7 @@ import typer
 
 from curator.cli.command_line import named_alone
 from curator.cli.complete import complete_run
-from curator.cli.ending import exit_code, flush, leave
+from curator.cli.ending import exit_code, flush, leave, open_closed_streams
 from curator.cli.model_commands import add_model_commands
 from curator.cli.service import audit_app, serve, tokens_app
 from curator.collector import collect_seldom, loading
@@ -525,6 +525,7 @@ def run(arguments: Sequence[str]) -> int:
     """Run the command line; its exit code. What it is refused for is one line on standard error, and with `--json` the
     document on standard output."""
     collect_seldom()
+    open_closed_streams()
     # What cannot be encoded (a file name that is not UTF-8) is shown escaped, in JSON as JSON escapes it.
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):

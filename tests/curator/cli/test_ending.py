@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from curator.errors import UserError
-from tests.command import curator, json_of
-from tests.runs import write_jsonl
+from tests.command import EXECUTABLE, curator, json_of
+from tests.runs import recipe_text, write_jsonl
 
 CODE = """
 import atexit, sys, threading, time
@@ -81,3 +81,14 @@ def test_without_json_a_refusal_leaves_standard_output_empty(tmp_path: Path) -> 
     source = write_jsonl(tmp_path / "in.jsonl", [{"text": "a text"}])
     done = curator("process", source, "-o", source, "--", "--json", cwd=tmp_path)
     assert (done.returncode, done.stdout) == (UserError.exit_code, "")
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-", "<&- >&- 2>&-"])
+def test_streams_that_were_closed_before_the_start_take_nothing_into_a_file(closed: str, tmp_path: Path) -> None:
+    write_jsonl(tmp_path / "in.jsonl", [{"text": "a text"}])
+    (tmp_path / "r.yaml").write_text(recipe_text("dedup"))
+    command = f"exec {EXECUTABLE} process in.jsonl -o run -r r.yaml --workers 1 {closed}"
+    done = subprocess.run(["/bin/sh", "-c", command], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0
+    assert "Traceback" not in done.stderr
+    assert curator("verify", tmp_path / "run").returncode == 0
