@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from curator.cli.local import need_local
-from curator.cli.output import print_json, print_line, print_note, print_table
+from curator.cli.output import counted, print_json, print_line, print_note, print_table
 from curator.cli.packages import require
 from curator.cli.train import TrainingProgress
 from curator.errors import UserError
@@ -68,7 +68,8 @@ def train_tokenizer_command(
     total = sum(weighted.values())
     rows = [[name, format_size(size), f"{weighted[name] / total:.2%}"] for name, size in largest]
     print_table(["lang", "sample", "counts for"], rows)
-    print_line(f"{len(trained.sample_bytes)} languages, {format_size(sum(trained.sample_bytes.values()))} of text")
+    languages, size = counted(len(trained.sample_bytes), "language"), sum(trained.sample_bytes.values())
+    print_line(f"{languages}, {format_size(size)} of text")
     print_line(f"tokenizer: {output}")
 
 

@@ -92,10 +92,8 @@ class Order:
             what, hint = "training", "check data.languages and data.validation_share"
             if self._selection.validation:
                 what = "validation"
-                hint = (
-                    f"a share of {self._selection.validation_share:g} took none of so few: "
-                    "--set data.validation_share=0.1 takes more, 0 leaves validation out"
-                )
+                share = self._selection.validation_share
+                hint = f"data.validation_share {share:g} took none: a larger one takes more, 0 leaves validation out"
             tags = ", ".join(self._selection.languages)
             raise UserError(
                 f"no document is left for {what}" + (f" in {tags}" if tags else ""),

@@ -155,6 +155,7 @@ def test_a_run_without_documents_still_has_a_page() -> None:
 
 def test_every_number_of_the_model_stands_on_the_page() -> None:
     text = " ".join(lxml.html.fromstring(render(REPORT)).text_content().split())
+    assert "1,010 records came in, of which 10 could not be read, 20 were created and 700 were kept" in text
     assert "1,010 in + 20 created = 700 kept + 10 held out + 310 dropped + 10 failed" in text
     for expected in (
         "Occitan",
