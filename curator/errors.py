@@ -111,9 +111,14 @@ class TransientError(CuratorError):
 class Stopped(CuratorError):  # noqa: N818 (no error, but the end that somebody asked for)
     """A signal ended the command. The exit code is what shells have for that: 128 and its number."""
 
+    exit_code = INTERRUPTED
+
     def __init__(self, message: str, number: int = signal.SIGINT) -> None:
         super().__init__(message)
         self.exit_code = 128 + number
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return (Stopped, (self.message, self.exit_code - 128))
 
 
 class Bug(CuratorError):  # noqa: N818 (the word that the docs use)

@@ -16,7 +16,7 @@ from pydantic import BaseModel
 from typer.main import get_command
 
 from curator.cli.main import app
-from curator.errors import INTERRUPTED, CuratorError, UserError
+from curator.errors import CuratorError, UserError
 from curator.readers.detect import EXTENSIONS
 from curator.readers.registry import reader_names
 from curator.recipe import load_recipe, load_recipe_text
@@ -196,9 +196,9 @@ def test_the_notes_of_the_reference_are_those_of_the_readers() -> None:
 
 def test_the_exit_codes_of_the_reference_are_those_of_the_errors() -> None:
     errors = {kind.__name__: str(kind.exit_code) for kind in CuratorError.__subclasses__()}
-    told = {name: row[0] for row in tables("Exit codes")[0] for name in re.findall(r"`(\w+Error|Bug)`", row[1])}
+    told = {name: row[0] for row in tables("Exit codes")[0] for name in re.findall(r"`(\w+Error|Stopped|Bug)`", row[1])}
     assert told == errors
-    assert set(column("Exit codes")) == {"0", *errors.values(), str(INTERRUPTED)}
+    assert set(column("Exit codes")) == {"0", *errors.values()}
 
 
 def test_the_formats_of_the_reference_are_those_of_the_readers() -> None:
