@@ -2,7 +2,7 @@
 time; and which process of several runs which tests, in an order in which they end together."""
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import PurePath
 from typing import Any
 
@@ -10,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 from xdist.scheduler import LoadFileScheduling
 
+from curator.collector import loading
 from curator.run.phases import inputs
 
 settings.register_profile(
@@ -62,6 +63,14 @@ class OneRayAtATime(LoadFileScheduling):  # type: ignore[misc]  # xdist leaves i
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadFileScheduling | None:
     """For `--dist=loadfile`, as `make test` has it."""
     return OneRayAtATime(config, log) if config.getoption("dist") == "loadfile" else None
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Set aside what is imported and collected, which each of the processes keeps until it ends: to look through it for
+    cycles, meanwhile and at the end, took longer than to make it."""
+    with loading():
+        return (yield)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

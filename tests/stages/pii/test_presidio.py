@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -14,9 +15,11 @@ from stages.pii.stage import Pii, PiiParameters
 from tests.command import installed_package
 from tests.stages.pii.helpers import batch
 
-pytest.importorskip("presidio_analyzer", reason="Presidio is not installed (extra recognisers)")
-# Presidio takes six seconds to import.
-pytestmark = pytest.mark.long
+# Presidio takes six seconds to import, which who does not run these tests need not wait for.
+pytestmark = [
+    pytest.mark.long,
+    pytest.mark.skipif(not find_spec("presidio_analyzer"), reason="Presidio is not installed (extra recognisers)"),
+]
 
 NUMBER = "AB 12 34 56 C"
 """A British insurance number in form, which nobody has."""

