@@ -32,11 +32,10 @@ def hashes(model: Path) -> dict[str, str]:
     return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(folder.iterdir())}
 
 
-@pytest.mark.parametrize("address", ["127.0.0.1:1", "127.0.0.1:x"])
-def test_an_address_without_a_cluster_is_an_error_and_leaves_nothing(tmp_path: Path, place: str, address: str) -> None:
-    done = curator("train", place, "-o", tmp_path / "model", "--ray", address)
+def test_an_address_without_a_cluster_is_an_error_and_leaves_nothing(tmp_path: Path, place: str) -> None:
+    done = curator("train", place, "-o", tmp_path / "model", "--ray", "127.0.0.1:1")
     assert done.returncode == 2
-    assert f"no Ray cluster answers at {address}" in told(done)
+    assert "no Ray cluster answers at 127.0.0.1:1" in told(done)
     assert not (tmp_path / "model").exists()
 
 

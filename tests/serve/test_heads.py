@@ -4,7 +4,6 @@ but in a process with limits."""
 from __future__ import annotations
 
 import gzip
-import lzma
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -23,7 +22,7 @@ from serve.guarded.call import Guard
 from serve.guarded.heads import read_guarded_heads
 from serve.problems import ProblemError
 from serve.settings import Limits
-from tests.curator.readers.reader_files import COMPRESS
+from tests.curator.readers.reader_files import COMPRESS, xz_of_window
 from tests.serve.servers import LOOSE, SMALL, Running, make_settings, running
 
 LINE = b'{"text": "a line"}\n'
@@ -47,7 +46,7 @@ SAMPLES = {
     "m.gz": gzip.compress(b""),
     "n.jsonl": b"",
     "o.csv.zst": COMPRESS["zstd"](b"text\na\n"),
-    "p.jsonl.xz": lzma.compress(LINE, filters=[{"id": lzma.FILTER_LZMA2, "dict_size": 1 << 30}]),
+    "p.jsonl.xz": xz_of_window(LINE, 1 << 30),
 }
 """Inputs that will do and that will not."""
 
@@ -61,7 +60,7 @@ def write(folder: Path, files: dict[str, bytes]) -> Path:
 
 def large_window(megabytes: int = 192) -> bytes:
     """A few bytes that take so much memory to unpack."""
-    return lzma.compress(LINE, filters=[{"id": lzma.FILTER_LZMA2, "dict_size": megabytes << 20}])
+    return xz_of_window(LINE, megabytes << 20)
 
 
 def find(inputs: Sequence[Path], limits: Limits | None = None) -> list[InputFile]:

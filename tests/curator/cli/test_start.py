@@ -42,10 +42,12 @@ def test_a_run_loads_and_builds_nothing_that_it_does_not_need(tmp_path: Path) ->
     ]
     corpus.write_text("\n".join(lines))
     command = [sys.executable, "-c", CODE.replace("{names!r}", repr(NOT_NEEDED)), str(corpus), "-o"]
-    # The first run may have kernels to compile, with Numba.
     for name in ("first", "second"):
         done = subprocess.run([*command, str(tmp_path / name)], capture_output=True, text=True, check=True)
-    assert done.stderr.splitlines()[-1] == "0 [] ['process'] None False"
+        said = done.stderr.splitlines()[-1]
+        if "numba" not in said:  # else it may have had kernels to compile
+            break
+    assert said == "0 [] ['process'] None False"
 
 
 def test_ctrl_c_while_modules_are_loaded_ends_quietly(tmp_path: Path) -> None:

@@ -119,14 +119,15 @@ def test_machine_code_is_run_without_numba_until_the_source_changes(folder: Path
     assert first == {"found": EXPECTED, "quick": False, "whole": whole}
     assert run(folder) == {"found": EXPECTED, "quick": True, "whole": whole}
 
-    # Each file in turn is damaged, cut off, or has the name of another: the compiler is asked, and writes it anew.
+    # One file is damaged, one cut off, one empty, one that of another: the compiler is asked, and writes each anew.
     kept = sorted(folder.joinpath("__pycache__").glob("loops.add-*.kernel"))
     assert len(kept) >= 5
-    content = kept[0].read_bytes()
-    for damaged in (content[:-1] + bytes([content[-1] ^ 1]), content[:1000], b"", kept[1].read_bytes()[:-8]):
-        kept[0].write_bytes(damaged)
-        assert run(folder) == {"found": EXPECTED, "quick": False, "whole": whole}
-        assert kept[0].read_bytes() == content
+    contents = [path.read_bytes() for path in kept]
+    damaged = (contents[0][:-1] + bytes([contents[0][-1] ^ 1]), contents[1][:1000], b"", contents[4][:-8])
+    for path, content in zip(kept, damaged, strict=False):
+        path.write_bytes(content)
+    assert run(folder) == {"found": EXPECTED, "quick": False, "whole": whole}
+    assert [path.read_bytes() for path in kept] == contents
     assert run(folder)["quick"]
 
     # A constant of another file, which is inside the code.
@@ -183,11 +184,11 @@ print("numba" in sys.modules)
 
 @pytest.mark.skipif(sys.platform != "linux", reason="machine code is kept on Linux alone")
 def test_no_stage_has_a_kernel_that_loads_numba_each_time(tmp_path: Path) -> None:
-    found = []
     for name in ("first", "second"):
         folder = tmp_path / name
         folder.mkdir()
         command = [sys.executable, "-c", RUN, str(folder)]
         done = subprocess.run(command, cwd=Path(__file__).parents[3], check=True, capture_output=True, text=True)
-        found.append(done.stdout.strip())
-    assert found[1] == "False"
+        if done.stdout.strip() == "False":  # else it may have had kernels to compile
+            break
+    assert done.stdout.strip() == "False"

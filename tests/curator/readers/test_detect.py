@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import lzma
 import os
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -16,7 +15,7 @@ import pytest
 from curator.errors import UserError
 from curator.readers.base import InputFile
 from curator.readers.detect import describe_skipped, discover, extension_of, read_heads, sniff_format, take_inventory
-from tests.curator.readers.reader_files import COMPRESS
+from tests.curator.readers.reader_files import COMPRESS, xz_of_window
 
 
 @pytest.fixture
@@ -328,8 +327,7 @@ def test_of_several_inputs_that_will_not_do_the_first_is_named(folder: Path, fir
     write(folder / "unknown", b"some text")
     (folder / "empty").mkdir()
     write(folder / "useless" / "README", b"Read this.")
-    filters = [{"id": lzma.FILTER_LZMA2, "dict_size": 1 << 30}]
-    write(folder / "large", lzma.compress(b"{}", filters=filters))
+    write(folder / "large", xz_of_window(b"{}", 1 << 30))
     inputs = [str(write(folder / "a.jsonl")), first, *([second] if second != first else [])]
     with pytest.raises(UserError, match=BAD[first]) as error:
         discover(inputs)

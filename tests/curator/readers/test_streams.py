@@ -22,7 +22,7 @@ from curator.errors import DataError, UserError
 from curator.readers.base import ReadOptions
 from curator.readers.jsonl import JsonlReader
 from curator.readers.streams import DamagedStreamError, GzipDecompressor, compression_of, read_chunks
-from tests.curator.readers.reader_files import COMPRESS, input_file, read_file
+from tests.curator.readers.reader_files import COMPRESS, input_file, read_file, xz_of_window
 
 CODECS = [name for name in COMPRESS if name != "none"]
 DATA = b"".join(b'{"text": "%d %s"}\n' % (n, random.Random(n).randbytes(40).hex().encode()) for n in range(4000))
@@ -175,7 +175,7 @@ def test_a_stream_that_asks_for_gigabytes_of_memory_is_refused(tmp_path: Path) -
     path.write_bytes(compressor.compress(b"text\n" * 1000) + compressor.flush())
     with pytest.raises(UserError, match="memory to decompress"):
         drain(path)
-    path.write_bytes(lzma.compress(b"text", filters=[{"id": lzma.FILTER_LZMA2, "dict_size": 1 << 30}]))
+    path.write_bytes(xz_of_window(b"text", 1 << 30))
     with pytest.raises(UserError, match="memory to decompress"):
         drain(path)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import bz2
 import gzip
-import lzma
 import random
 from collections.abc import Iterator
 from dataclasses import replace
@@ -27,7 +26,7 @@ from serve.guarded.heads import read_guarded_heads
 from serve.guarded.read import ExplainQuestion
 from serve.places import Places
 from serve.settings import Limits
-from tests.curator.readers.reader_files import COMPRESS
+from tests.curator.readers.reader_files import COMPRESS, xz_of_window
 from tests.serve.servers import SMALL, make_settings, running
 
 LINE = b'{"text": "a line"}\n'
@@ -105,7 +104,7 @@ def test_an_object_whose_first_block_does_not_tell_is_gone_to(bucket: StoragePat
 def test_of_several_objects_that_will_not_do_the_first_is_told(bucket: StoragePath) -> None:
     skipped = b"\x50\x2a\x4d\x18" + (400_000).to_bytes(4, "little") + bytes(400_000)
     put_object(bucket / "a.zst", skipped + COMPRESS["zstd"](LINE))
-    put_object(bucket / "b.xz", lzma.compress(LINE, filters=[{"id": lzma.FILTER_LZMA2, "dict_size": 1 << 30}]))
+    put_object(bucket / "b.xz", xz_of_window(LINE, 1 << 30))
     files = discover([str(bucket / "a.zst")])
     (small,) = [replace(file, name="b.xz", path=str(bucket / "b.xz"), compression="xz") for file in files]
     both = [*files, replace(small, size=version_of(bucket / "b.xz").size, etag=version_of(bucket / "b.xz").etag)]
