@@ -16,6 +16,7 @@ from curator.errors import CuratorError, DataError, UserError
 from curator.explain import explain
 from curator.run.directory import RunDirectory
 from curator.run.forget import forget
+from curator.run.phases import inputs
 from curator.run.verify import verify
 from curator.stage import Erased
 from stages.dedup import build
@@ -333,6 +334,7 @@ def test_without_some_documents_it_is_the_index_that_would_have_been_made_withou
 ) -> None:
     monkeypatch.setattr(erasing, "_CHUNK_ROWS", 1 + 3 * seed)
     monkeypatch.setattr(erasing, "_CHUNK_BYTES", 40)
+    monkeypatch.setattr(inputs, "LEAST_WEIGHT", 1)  # fifty files are read together
     dump = with_urls(few_texts(seed, 50), seed, pages=40)[0]
     # One file a document: its key does not depend on which others there are.
     for document in dump:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from curator.errors import UserError
+from curator.run.phases import inputs
 from curator.stage import Erased
 from stages.dedup import erase as erasing
 from stages.dedup.erase import erase, holds
@@ -37,6 +38,7 @@ def test_what_is_left_is_the_index_of_a_run_without_them(
 ) -> None:
     monkeypatch.setattr(erasing, "_CHUNK_ROWS", 1 + 5 * seed)
     monkeypatch.setattr(erasing, "_CHUNK_BYTES", 100)
+    monkeypatch.setattr(inputs, "LEAST_WEIGHT", 1)  # files are read together
     index = Index(folder / "run")
     chosen = random.Random(seed)
     gone = sorted(chosen.sample(range(len(index)), chosen.randint(1, len(index) - 1)))
