@@ -17,15 +17,14 @@ from curator.kernel import kernel
 from curator.language.scripts import decode
 from curator.language.windows import GLANCE_BYTES, WINDOWS, cut_windows
 from curator.text.segment import read_only
-from curator.text.tables import CLASS_MASK, FOLDS, HEBREW, UNSPACED_CLASS, tables
+from curator.text.tables import CLASS_MASK, FOLDS, HEBREW, POINTS, UNSPACED_CLASS, tables
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 POINTED_SCRIPT = "Arab"
-_POINTS = r"[\x{0610}-\x{061A}\x{0640}\x{064B}-\x{065F}\x{0670}\x{06D6}-\x{06ED}]+"
-"""Points and signs of recitation, and the tatweel, which stretches a word. Scripture, verse and books for children have
-them, and the model has hardly seen them."""
+_POINTS = "[" + "".join(rf"\x{{{first:04X}}}-\x{{{last:04X}}}" for first, last in POINTS) + "]+"
+"""The model has hardly seen them."""
 _ALEF_WASLA, _ALEF = "\u0671", "\u0627"
 """The alef that is not spoken, which pointed text alone tells apart."""
 

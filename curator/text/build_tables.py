@@ -36,6 +36,7 @@ from curator.text.tables import (
     MID_LETTER,
     NOT_NFC,
     OTHER,
+    POINTS,
     TAKES_LETTER,
     TAKES_MARK,
     UNSPACED_CLASS,
@@ -102,6 +103,7 @@ DOTTED_I = 0x0130
 SAME_LETTERS = {
     0x0219: "\u015f",
     0x021B: "\u0163",
+    0x0671: "\u0627",
     0x06A9: "\u0643",
     0x06CC: "\u064a",
     0x09CE: "\u09a4\u09cd",
@@ -113,9 +115,12 @@ SAME_LETTERS = {
     0x0D7F: "\u0d15\u0d4d",
 }
 """Letters that are written with other code points too, without a difference to a reader. Romanian s and t with a comma
-below: with a cedilla before Unicode 3.0. Kaf and yeh of Persian and Urdu: those of Arabic on its keyboards and in
-Windows-1256. Bengali khanda ta and Malayalam chillus: a consonant, virama and joiner before Unicode 4.1 and 5.1, and in
-much text to this day (The Unicode Standard, sections 12.2 and 12.9)."""
+below: with a cedilla before Unicode 3.0. The alef that is not spoken: an alef where Arabic has no points. Kaf and yeh
+of Persian and Urdu: those of Arabic on its keyboards and in Windows-1256. Bengali khanda ta and Malayalam chillus: a
+consonant, virama and joiner before Unicode 4.1 and 5.1, and in much text to this day (The Unicode Standard, sections
+12.2 and 12.9)."""
+
+ARABIC_SHAPES = (*range(0xFB50, 0xFE00), *range(0xFE70, 0xFEFD))
 
 GREEK = (*range(0x0370, 0x0400), *range(0x1F00, 0x2000))
 GREEK_ACCENTS = "\u0300\u0301\u0313\u0314\u0342"
@@ -132,7 +137,7 @@ def build() -> dict[str, NDArray[np.generic]]:
         found = "".join(regex.findall(f"(?V1){pattern}", everything))
         return np.frombuffer(found.encode("utf-32-le"), dtype=np.uint32).astype(np.int64)
 
-    ignorable = points(r"\p{Default_Ignorable_Code_Point}")
+    ignorable = _with_points(points(r"\p{Default_Ignorable_Code_Point}"))
     classes = _classes(points)
     # A filler that shows nothing (U+3164) is a letter by category; it must not become a unit with an empty fold.
     classes[ignorable] = np.where(classes[ignorable] == OTHER, OTHER, EXTEND)
@@ -170,6 +175,17 @@ def _classes(points: _Points) -> NDArray[np.uint8]:
     for script in UNSPACED_SCRIPTS:
         classes[points(rf"[\p{{Script={script}}}&&\p{{WB=ALetter}}]")] = UNSPACED_CLASS
     return classes
+
+
+def _with_points(ignorable: NDArray[np.int64]) -> NDArray[np.int64]:
+    """And POINTS, with the shapes that the Arabic ones have alone: on a space or a tatweel."""
+    points = {point for first, last in POINTS for point in range(first, last + 1)}
+    shapes = {
+        point
+        for point in ARABIC_SHAPES
+        if {ord(part) for part in unicodedata.normalize("NFKC", chr(point))} <= points | {0x20}
+    }
+    return np.union1d(ignorable, list(points | shapes))
 
 
 def _folds(ignorable: set[int]) -> tuple[NDArray[np.int64], NDArray[np.uint8], NDArray[np.int32]]:

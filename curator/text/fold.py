@@ -4,9 +4,9 @@ Text is folded code point by code point from `curator.text.tables`, and is expec
 after folding (a half-width kana and its voicing mark) stays apart. Apostrophes and the Hebrew geresh fold to U+0027,
 gershayim to U+0022, the Turkic İ to i (I stays i, so that `ISI` is not `ısı`), Greek letters to those without accents
 and breathings, which capitals have not, and letters that are written with other code points too to these
-(`SAME_LETTERS` of `curator.text.build_tables`). The hash is a multiply-xorshift chain over the
-folded code points, closed by the finaliser of MurmurHash3 (Appleby 2011): equal units have equal hashes in every
-process and on every machine.
+(`SAME_LETTERS` of `curator.text.build_tables`). Points of Hebrew and Arabic, which most text has not, go (`POINTS` of
+`curator.text.tables`). The hash is a multiply-xorshift chain over the folded code points, closed by the finaliser of
+MurmurHash3 (Appleby 2011): equal units have equal hashes in every process and on every machine.
 """
 
 from __future__ import annotations
@@ -50,7 +50,8 @@ def finish(state: np.uint64) -> np.uint64:
 
 
 def fold(text: str) -> str:
-    """`text` (NFC) as it is compared: each code point by NFKC and casefold, default-ignorable code points dropped."""
+    """`text` (NFC) as it is compared: each code point by NFKC and casefold, default-ignorable code points and POINTS
+    dropped."""
     return "".join(map(_fold_character, text))
 
 

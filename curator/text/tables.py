@@ -43,7 +43,27 @@ FOLDS = 0x10
 CAPITAL_FLAG = 0x20
 """Uppercase or titlecase letter."""
 IGNORABLE = 0x40
-"""Default_Ignorable_Code_Point: shows nothing, and does not count in comparison."""
+"""Default_Ignorable_Code_Point, which shows nothing, or one of POINTS: does not count in comparison."""
+
+POINTS = (
+    (0x0591, 0x05BD),
+    (0x05BF, 0x05BF),
+    (0x05C1, 0x05C2),
+    (0x05C4, 0x05C5),
+    (0x05C7, 0x05C7),
+    (0xFB1E, 0xFB1E),
+    (0x0610, 0x061A),
+    (0x0640, 0x0640),
+    (0x064B, 0x0652),
+    (0x0656, 0x0658),
+    (0x0670, 0x0670),
+    (0x06D6, 0x06DC),
+    (0x06DF, 0x06E8),
+    (0x06EA, 0x06ED),
+)
+"""Points and signs of recitation of Hebrew and Arabic, first and last of each range, and the tatweel, which stretches a
+word. Scripture, verse and books for children have them, most text has few or none. Madda and hamza (U+0653 to U+0655)
+are parts of letters, and the vowels of Kashmiri and Pashto (U+0659 to U+065F) are no points."""
 
 NOT_NFC = 0x01
 """NFC_Quick_Check=No: never part of NFC text."""

@@ -23,7 +23,7 @@ from curator.text.fold import hash_unit
 from curator.text.segment import LETTER, UNSPACED, read_only
 from stages.quality.sequences import REPEATED_LENGTHS, TOP_LENGTHS, find_sequences
 from stages.quality.signs import point_at
-from stages.quality.stop_words import bare_letters, hash_without_marks, script_groups
+from stages.quality.stop_words import script_groups
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -104,8 +104,6 @@ def count_words(
         units.kinds,
         stop_words.table,
         stop_words.scripts,
-        stop_words.pointed,
-        bare_letters(),
         lists,
         table.blocks,
         table.cells,
@@ -138,8 +136,6 @@ def _count(
     kinds: NDArray[np.uint8],
     stop_words: NDArray[np.uint64],
     list_scripts: NDArray[np.uint8],
-    pointed: NDArray[np.bool_],
-    bare: NDArray[np.int32],
     lists: NDArray[np.int64],
     blocks: NDArray[np.uint8],
     cells: NDArray[np.uint8],
@@ -204,9 +200,6 @@ def _count(
                 script = groups[cells[np.int64(blocks[point >> 8]) * 256 + (point & 0xFF)]]
                 in_script += script == list_scripts[number]
                 slot = _slot_of(stop_words, number, value, stop_mask)
-                if stop_words[number, slot] == 0 and pointed[number]:
-                    bare_value = hash_without_marks(data, starts[unit], ends[unit], bare)
-                    slot = _slot_of(stop_words, number, bare_value, stop_mask)
                 if stop_words[number, slot] != 0:
                     stops += 1
                     if met[slot] != text:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import unicodedata
 from collections import Counter
 
 import numpy as np
@@ -26,7 +25,6 @@ LISTS = {
     "he": ["את"],
     "el": ["και", "από", "της"],
 }
-POINTED = {"ar", "he"}
 STOPS = compile_lists(LISTS)
 LANGUAGES = (*LISTS, "xx")
 
@@ -72,15 +70,6 @@ def script_of(character: str) -> int:
     return int(script_groups()[table.cells[256 * int(table.blocks[point >> 8]) + (point & 0xFF)]])
 
 
-def bare(unit: str) -> str:
-    """A unit without the marks that some texts have and others have not, letter by letter."""
-    letters = []
-    for sign in unit:
-        if unicodedata.category(sign) not in {"Mn", "Lm"}:
-            letters.append("\u0627" if sign == "\u0671" else sign)
-    return "".join(letters)
-
-
 def is_ideograph(character: str) -> bool:
     return 0x2000 <= ord(character) < 0xA500 or ord(character) >= 0x10000
 
@@ -98,13 +87,7 @@ def plain(text: str, language: str, measured_units: int = 1 << 17) -> dict[str, 
     ideographs = [unit for unit in unspaced if is_ideograph(unit[0])]
     listed_words = LISTS.get(language, [])
     known = {hash_unit(word) for word in listed_words}
-    if language in POINTED:
-        known |= {hash_unit(bare(word)) for word in listed_words}
-        own = [unit for unit in units if unicodedata.name(bare(unit)[:1], "").startswith(("ARABIC", "HEBREW"))]
-        hashes_of_stops = [hash_unit(unit) if hash_unit(unit) in known else hash_unit(bare(unit)) for unit in own]
-    else:
-        hashes_of_stops = hashes
-    stops = [value for value in hashes_of_stops if value in known]
+    stops = [value for value in hashes if value in known]
     factor = 1
     if 2 * len(unspaced) > len(units):
         factor = CHARACTERS_PER_WORD if 2 * len(ideographs) > len(unspaced) else LETTERS_PER_WORD
