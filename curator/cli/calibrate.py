@@ -13,10 +13,11 @@ from typing import cast
 
 from curator.calibrate import Grouping, Outcome, Settings, calibrate, measure
 from curator.calibrate.sample import Group, Rule
+from curator.cli.interrupt import stopping
 from curator.cli.memory import parse_memory
 from curator.cli.output import counted, print_json, print_line, print_note, print_table
 from curator.cli.process import show_progress
-from curator.errors import Stopped, UserError
+from curator.errors import UserError
 from curator.recipe import Recipe, load_recipe, load_recipe_text
 from curator.recipe.overlay import Fitted, Unfitted, dump_overlay
 from curator.run.directory import RunDirectory
@@ -57,10 +58,8 @@ def calibrate_command(
             progress = show_progress(as_json=as_json)
             stack.callback(progress.close)
             number = workers or len(os.sched_getaffinity(0))
-            try:
+            with stopping("nothing was written"):
                 directory = measure(inputs, loaded, folder, number, memory_bytes, [progress])
-            except KeyboardInterrupt:
-                raise Stopped("interrupted; nothing was written") from None
             failures = failures_of(directory.failed)
             if failures:
                 print_note(f"curator: not all records could be read: {describe_failures(failures)}")

@@ -11,11 +11,12 @@ from typing import cast
 
 from curator.arrow_alone import keep_pandas_out
 from curator.cli.funnel import print_funnel
+from curator.cli.interrupt import stopping
 from curator.cli.memory import parse_memory
 from curator.cli.output import counted, one_line, print_json, print_line, print_note
 from curator.collector import loading
 from curator.engine.cluster import Cluster
-from curator.errors import AGAIN, Stopped
+from curator.errors import AGAIN
 from curator.recipe import load_with_origins
 from curator.run.directory import RunDirectory
 from curator.run.driver import Request, run
@@ -67,11 +68,8 @@ def process_command(
     progress = show_progress(as_json=as_json)
     started = time.monotonic()
     try:
-        outcome = run(request, [progress])
-    except KeyboardInterrupt:
-        # typer would turn this into its own word; people need to know that their work is safe.
-        kept = f"what was finished is kept in {output}: to go on, {resuming.again[AGAIN]}"
-        raise Stopped(f"interrupted; {kept}") from None
+        with stopping(f"what was finished is kept in {output}: to go on, {resuming.again[AGAIN]}"):
+            outcome = run(request, [progress])
     finally:
         progress.close()
     seconds = time.monotonic() - started

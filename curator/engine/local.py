@@ -209,7 +209,7 @@ class LocalExecutor:
             if self._recipe is not None:
                 os.environ[RECIPE_VARIABLE] = str(self._recipe)
             context = multiprocessing.get_context("forkserver")
-            context.set_forkserver_preload(["curator.engine.worker"])
+            context.set_forkserver_preload(["curator.engine.ignore_signals", "curator.engine.worker"])
             self._pool = concurrent.futures.ProcessPoolExecutor(
                 self.workers, mp_context=context, initializer=_begin_worker
             )
@@ -242,8 +242,7 @@ def _kill_fork_server() -> None:
 
 
 def _begin_worker() -> None:
-    """Leave Ctrl-C to the driver, and end when the driver ends, however it ends."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    """End when the driver ends, however it ends."""
     threading.Thread(target=_end_with_driver, daemon=True).start()
 
 

@@ -161,21 +161,33 @@ def test_a_run_killed_up_to_eight_times_equals_one_that_was_not(scene: Scene, nu
 
 
 @pytest.mark.slow
-def test_ctrl_c_says_how_to_go_on(scene: Scene) -> None:
+@pytest.mark.parametrize(
+    ("sent", "exit_code"),
+    [((signal.SIGINT,), 130), ((signal.SIGINT, signal.SIGINT), 130), ((signal.SIGTERM, signal.SIGINT), 143)],
+)
+def test_ctrl_c_and_sigterm_say_how_to_go_on(scene: Scene, sent: tuple[signal.Signals, ...], exit_code: int) -> None:
     process = subprocess.Popen(
-        scene.command("interrupted", 2), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        scene.command("interrupted", 2),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
     )
     deadline = time.monotonic() + 60
     while not any((scene.folder / "interrupted").rglob("work/*/*.json")):  # until a task has committed
         assert process.poll() is None
         assert time.monotonic() < deadline
         time.sleep(0.02)
-    process.send_signal(signal.SIGINT)
+    for number in sent:  # to all processes, as a terminal or a supervisor does
+        os.killpg(process.pid, number)
+        time.sleep(0.05)
     answer, errors = process.communicate(timeout=20)
     if process.returncode == 0:
         pytest.fail("the run ended before it could be interrupted")
-    assert process.returncode == 130
+    assert process.returncode == exit_code
     assert "--resume" in errors
+    assert "resource_tracker" not in errors
     assert json.loads(answer)["error"] == "Stopped"
     assert "Traceback" not in errors
     assert hashes(scene.run_through("interrupted", 1)) == scene.expected
+    shutil.rmtree(scene.folder / "interrupted")
