@@ -13,10 +13,13 @@ import unicodedata
 from pathlib import Path
 from typing import Final, Literal, Self
 
+import numpy as np
 from blake3 import blake3
 from pydantic import Field, model_validator
 
 from curator.stage import Parameters, Requirement
+from stages.pii.disguises import undisguise
+from stages.pii.scan import scan
 
 Action = Literal["redact", "hash", "pseudonymise", "drop", "flag"]
 
@@ -73,10 +76,18 @@ class KeySource(Parameters):
         return secret, None
 
 
+def undisguised(text: str) -> str:
+    """A text as it is meant, as far as it is in disguise."""
+    data = np.frombuffer(text.encode(), dtype=np.uint8)
+    offsets = np.array([0, len(data)], dtype=np.int64)
+    changes = scan(data, offsets).changes
+    return undisguise(data, offsets, changes).data.tobytes().decode() if len(changes) else text
+
+
 def normal(kind: str, value: str) -> str:
-    """The value in the form in which two ways of writing it are the same: NFKC, case folded, single blanks; a number
-    without its separators."""
-    folded = unicodedata.normalize("NFKC", value).casefold()
+    """The value in the form in which two ways of writing it are the same: without disguise, NFKC, case folded, single
+    blanks; a number without its separators."""
+    folded = unicodedata.normalize("NFKC", undisguised(value)).casefold()
     if kind in _NUMBERS:
         return "".join(letter for letter in folded if letter.isalnum() or letter == "+")
     return " ".join(folded.split())

@@ -1,8 +1,9 @@
 """Words beside which personal data stands that has no shape of its own: birth dates, plates, addresses.
 
-The kernel looks each unit of a batch up among the words of its language (the first and the last unit of a longer term:
-who reads the text must compare the rest), and in languages that build street names in one word compares the ends of
-units before a number. What follows a word, or stands before it, `stages.pii.kinds` judges.
+The kernel looks each unit of a batch up among the words of its language (the first and the last unit of a longer
+term: who reads the text must compare the rest), and in languages that build street names in one word compares the
+ends of units, in small letters or in capitals, before a number. What follows a word, or stands before it,
+`stages.pii.kinds` judges.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from curator.kernel import at, kernel
+from curator.kernel import at, inline_kernel, kernel
 from curator.text.fold import hash_terms
 from curator.text.segment import read_only
 
@@ -90,7 +91,12 @@ def anchors() -> Anchors:
     for first in firsts.tolist():
         bit = first & ((1 << _FILTER_BITS) - 1)
         present[bit >> 6] |= np.uint64(1 << (bit & 63))
-    endings = [(anchor.term.encode(), mask) for anchor, mask in terms.items() if anchor.kind == ENDING]
+    endings = [
+        (form.encode(), mask)
+        for anchor, mask in terms.items()
+        if anchor.kind == ENDING
+        for form in dict.fromkeys((anchor.term, anchor.term.upper(), anchor.term.replace("ß", "ẞ").upper()))
+    ]
     return Anchors(
         present=present,
         firsts=firsts,
@@ -126,6 +132,15 @@ def find(data: NDArray[np.uint8], units: Units, languages: Codes) -> Iterator[tu
         capacity = count
     for document, unit, entry in out[:count].tolist():
         yield document, int(starts[unit]), int(ends[unit]), listed.anchors[entry] if entry >= 0 else None
+
+
+@inline_kernel
+def _is_digit(data: NDArray[np.uint8], place: int) -> bool:
+    """Whether a digit of ASCII or a full-width one stands at the beginning of a unit."""
+    byte = at(data, place)
+    if byte != 0xEF:
+        return bool(48 <= byte <= 57)
+    return bool(at(data, place + 1) == 0xBC and 0x90 <= at(data, place + 2) <= 0x99)
 
 
 @kernel
@@ -172,7 +187,7 @@ def _find(
             if tailed and unit + 1 < high:
                 # A blank, a full stop, or nothing between the word and a digit.
                 after = at(starts, unit + 1)
-                if after - at(ends, unit) <= 2 and 48 <= at(data, after) <= 57:
+                if after - at(ends, unit) <= 2 and _is_digit(data, int(after)):
                     for ending in range(len(ending_masks)):
                         size = ending_offsets[ending + 1] - ending_offsets[ending]
                         if not ending_masks[ending] & language or ends[unit] - starts[unit] < size:

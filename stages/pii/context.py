@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import string
 import unicodedata
 from dataclasses import dataclass
 from functools import cached_property
@@ -36,7 +37,8 @@ def _plain_characters() -> dict[int, str]:
     for zero in (0x660, 0x6F0, *range(0x966, 0xD67, 0x80), 0xE50, 0xED0, 0xF20, 0x1040, 0x17E0, 0xFF10):
         for value in range(10):
             table[zero + value] = chr(48 + unicodedata.digit(chr(zero + value)))
-    table |= dict.fromkeys((0xA0, 0x2009, 0x202F, 0x3000), " ")
+    table |= {0xFEE0 + point: chr(point) for point in map(ord, string.ascii_letters)}
+    table |= dict.fromkeys((0xA0, *range(0x2000, 0x200B), 0x202F, 0x3000), " ")
     table |= dict.fromkeys((*range(0x2010, 0x2016), 0x2212, 0xFF0D), "-")
     return table | {0xFF08: "(", 0xFF09: ")", 0xFF1A: ":", 0xFF20: "@", 0xFF0B: "+"}
 

@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from curator.document import Codes
 from curator.text.points import code_points
 from curator.text.segment import read_only
 from stages.pii import anchors, names
 from stages.pii.context import AFTER_BYTES, BEFORE_BYTES, Context, Span, plain, plain_number, shape_of
+from stages.pii.disguises import undisguise
 from stages.pii.kinds import (
     address,
     birthdate,
@@ -30,12 +32,11 @@ from stages.pii.kinds import (
     profile,
     secret,
 )
-from stages.pii.scan import ADDRESS6, CREDENTIALS, EMAIL, HARDWARE, IBAN, NUMBER, SECRET, TOKEN, URL, scan
+from stages.pii.scan import ADDRESS6, CREDENTIALS, EMAIL, HARDWARE, IBAN, NUMBER, SECRET, TOKEN, URL, Candidates, scan
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from curator.document import Codes
     from curator.text.segment import Units
 
 NAME: Final = "name"
@@ -116,7 +117,13 @@ def detect(
     """
     wanted = frozenset(kinds)
     data, offsets = read_only(data), read_only(offsets)
-    hits = list(_checked(data, offsets, languages, wanted))
+    candidates = scan(data, offsets)
+    hits = list(_checked(candidates, data, offsets, languages, wanted))
+    if len(candidates.changes):
+        meant = undisguise(data, offsets, candidates.changes)
+        own = Codes(languages.codes[meant.documents], languages.names)
+        again = _checked(scan(meant.data, meant.offsets), meant.data, meant.offsets, own, wanted)
+        hits += [(*meant.as_read(*hit[:3]), *hit[3:]) for hit in again]
     if _ANCHORED & wanted:
         hits.extend(_anchored(data, offsets, units(), languages, wanted))
     if NAME in wanted:
@@ -135,9 +142,13 @@ def detect(
 
 
 def _checked(
-    data: NDArray[np.uint8], offsets: NDArray[np.int64], languages: Codes, wanted: frozenset[str]
+    candidates: Candidates,
+    data: NDArray[np.uint8],
+    offsets: NDArray[np.int64],
+    languages: Codes,
+    wanted: frozenset[str],
 ) -> Iterator[Hit]:
-    candidates = scan(data, offsets)
+    """What the candidates of these texts are."""
     place_of = {kind: place for place, kind in enumerate(KINDS)}
     view = memoryview(np.ascontiguousarray(data).data)
     language_names, codes, begins = languages.names, languages.codes.tolist(), offsets.tolist()
@@ -199,6 +210,7 @@ def _spans(kind: int, context: Context, wanted: frozenset[str]) -> Iterator[Span
         if context.previous and context.previous.isascii() and context.previous.isalpha():
             # The scan begins no number behind a letter, save where a label stands before it.
             yield from ids.find_labelled(context)
+            yield from phone.find_labelled(context)
             return
         kinds = wanted & _kinds_of_number(context.body)
         if context.body[0] == "(" and ")" not in context.body:
@@ -263,15 +275,14 @@ def _anchored(
 
 
 def _can_be(anchor: anchors.Anchor, data: NDArray[np.uint8], start: int, end: int) -> bool:
-    """What a look at two bytes tells: a label has a colon behind it, a street of this sort a capital or a digit before
-    it."""
+    """What a look at a few bytes tells: a label has a colon behind it, a street of this sort a capital, or a digit
+    before it."""
     if anchor.kind == anchors.LABEL:
         # The longest term has two units more; a full-width colon begins with 0xEF.
         return any(byte in (0x3A, 0xEF) for byte in data[end : end + 24].tolist())
     if anchor.kind == anchors.BEFORE:
-        return (
-            data[start] < 97 or (start >= 2 and 48 <= data[start - 2] <= 57) or (start >= 2 and data[start - 2] == 44)
-        )
+        # A no-break space has two bytes.
+        return data[start] < 97 or any(48 <= byte <= 57 or byte == 44 for byte in data[max(0, start - 3) : start])
     return True
 
 

@@ -66,7 +66,7 @@ def _email(value: str, _language: str, key: bytes) -> str:
 
 def _ip(value: str, _language: str, key: bytes) -> str:
     draws = Draws("ip", value, key)
-    if ":" in value:
+    if ":" in plain(value):
         return str(ipaddress.IPv6Address(_IPV6 + draws.below(2**32) * 2**64 + draws.below(2**32)))
     return str(ipaddress.IPv4Address(_drawn(_IPV4, draws)) + 1 + draws.below(254))
 

@@ -19,6 +19,7 @@ import numpy as np
 
 from curator.kernel import inline_kernel, kernel
 from curator.text.segment import read_only
+from stages.pii.disguises import KEYS, SIGNS, find_changes
 from stages.pii.stops import BLOCK, find_stops
 
 if TYPE_CHECKING:
@@ -95,6 +96,8 @@ class Candidates:
     starts: NDArray[np.int64]
     ends: NDArray[np.int64]
     kinds: NDArray[np.int32]
+    changes: NDArray[np.int64]
+    """int64[changes, 4]: what is in disguise, see `stages.pii.disguises`."""
 
     def __len__(self) -> int:
         return len(self.kinds)
@@ -103,19 +106,20 @@ class Candidates:
 def scan(data: NDArray[np.uint8], offsets: NDArray[np.int64]) -> Candidates:
     """The candidates of all texts. `data` is uint8[bytes], `offsets` int64[texts + 1] into it."""
     data, offsets = read_only(data), read_only(offsets)
-    capacity = 1024 + int(offsets[-1] - offsets[0]) // 1024
+    capacity, changed = 1024 + int(offsets[-1] - offsets[0]) // 1024, 256
     while True:
-        out = np.empty((capacity, 4), dtype=np.int64)
-        count = int(_scan(data, offsets, _CLASSES, out))
-        if count <= capacity:
+        out, changes = np.empty((capacity, 4), dtype=np.int64), np.empty((changed, 4), dtype=np.int64)
+        count, changes_count = _scan(data, offsets, _CLASSES, KEYS, SIGNS, out, changes)
+        if count <= capacity and changes_count <= changed:
             found = out[:count]
             return Candidates(
                 documents=found[:, 0].astype(np.int32),
                 starts=np.ascontiguousarray(found[:, 1]),
                 ends=np.ascontiguousarray(found[:, 2]),
                 kinds=found[:, 3].astype(np.int32),
+                changes=changes[:changes_count],
             )
-        capacity = count
+        capacity, changed = max(capacity, int(count)), max(changed, int(changes_count))
 
 
 @inline_kernel
@@ -151,8 +155,8 @@ def _digit_bytes(data: NDArray[np.uint8], at: int, end: int) -> int:
 @inline_kernel
 def _separator_bytes(data: NDArray[np.uint8], at: int, end: int) -> int:
     """Bytes of the separator at `at` that may stand inside a number, 0 if none: blank, - . / ( ), no-break space,
-    thin spaces (U+2009, U+202F), hyphens and dashes (U+2010 to U+2015), the minus sign, the Japanese mark of long
-    vowels (typed for a hyphen), fullwidth brackets and hyphen."""
+    spaces of other widths (U+2000 to U+200A, U+202F, U+3000), hyphens and dashes (U+2010 to U+2015), the minus sign,
+    the Japanese mark of long vowels (typed for a hyphen), fullwidth brackets and hyphen."""
     first = data[at]
     if first == 32 or first == 45 or first == 46 or first == 47 or first == 40 or first == 41:
         return 1
@@ -161,11 +165,11 @@ def _separator_bytes(data: NDArray[np.uint8], at: int, end: int) -> int:
     if at + 2 < end:
         second, third = data[at + 1], data[at + 2]
         if first == 0xE2 and second == 0x80:
-            return 3 if third == 0x89 or third == 0xAF or 0x90 <= third <= 0x95 else 0
+            return 3 if third <= 0x8A or third == 0xAF or 0x90 <= third <= 0x95 else 0
         if first == 0xE2:
             return 3 if second == 0x88 and third == 0x92 else 0
         if first == 0xE3:
-            return 3 if second == 0x83 and third == 0xBC else 0
+            return 3 if (second == 0x83 and third == 0xBC) or (second == 0x80 and third == 0x80) else 0
         if first == 0xEF and second == 0xBC:
             return 3 if third == 0x88 or third == 0x89 or third == 0x8D else 0
     return 0
@@ -542,13 +546,19 @@ def _scan(
     data: NDArray[np.uint8],
     offsets: NDArray[np.int64],
     classes: NDArray[np.uint8],
+    keys: NDArray[np.uint64],
+    signs: NDArray[np.int64],
     out: NDArray[np.int64],
-) -> int:
-    """Write candidates to `out` (document, start, end, kind) as far as it goes; return how many there are."""
+    changes: NDArray[np.int64],
+) -> tuple[int, int]:
+    """Write candidates to `out` (document, start, end, kind), and what is in disguise to `changes`, as far as they go;
+    return how many there are of each."""
     stops = np.empty(2 * BLOCK, dtype=np.uint8)
-    count = 0
+    count = changes_count = 0
     for document in range(len(offsets) - 1):
         begin, end = offsets[document], offsets[document + 1]
+        # Text that was just read need not come from memory again.
+        changes_count = find_changes(data, document, begin, end, keys, signs, changes, changes_count)
         block = begin
         done = begin
         while block < end:
@@ -584,4 +594,4 @@ def _scan(
                         out[count, 0], out[count, 1], out[count, 2], out[count, 3] = document, start, stop, found
                     count += 1
             block = max(block + BLOCK, done)
-    return count
+    return count, changes_count

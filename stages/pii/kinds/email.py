@@ -7,7 +7,7 @@ import string
 from functools import lru_cache
 from typing import Final
 
-from stages.pii.context import Context, Span
+from stages.pii.context import Context, Span, plain
 
 EMAIL: Final = "email"
 
@@ -18,7 +18,7 @@ _MAX_LOCAL: Final = 64  # RFC 5321, section 4.5.3.1.1
 _DOMAIN: Final = re.compile(r"[\w.-]{3,255}")
 _LABEL: Final = re.compile(r"[^\W_](?:[\w-]{0,61}[^\W_])?\Z")
 _LEADING: Final = "!#$%&'*+/=?^`{|}~-."
-_BREAK: Final = re.compile(r"[=/|{}]|%s(?=\Z)")
+_BREAK: Final = re.compile(r"[=/|{}]|%[sSｓ](?=\Z)")
 _OF_MACHINES: Final = "git"
 """Whose addresses before a colon are those of repositories (`git@github.com:owner/name.git`)."""
 
@@ -37,7 +37,7 @@ def find(context: Context) -> list[Span]:
     """The address around an `@` (the body), or nothing."""
     domain = _domain(context.after)
     local = _local_part(context.before, domain.isascii()) if domain else ""
-    if not local or (local == _OF_MACHINES and context.after[len(domain) :][:1] == ":"):
+    if not local or (plain(local).lower() == _OF_MACHINES and context.after[len(domain) :][:1] == ":"):
         return []
     return [Span(-len(local), 1 + len(domain), EMAIL, 3)]
 
@@ -78,7 +78,8 @@ def _longest_domain(text: str) -> str:
 
 
 def _is_domain(labels: list[str]) -> bool:
-    top = labels[-1]
+    # In plain letters and digits, so that `getty@ｔｔｙ1.ｓｅｒｖｉｃｅ` and `logo@１.５x` are none.
+    top = plain(labels[-1])
     if not 2 <= len(top) <= 24 or top.lower() in _NO_DOMAINS:
         return False
     if not (top.isalpha() or top.lower().startswith("xn--") or not top.isascii()) or "_" in top:

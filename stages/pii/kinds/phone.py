@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import itertools
 import re
+import string
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
@@ -19,6 +20,7 @@ from stages.pii.cues import CONTACT as CONTACT_CUE
 from stages.pii.cues import NUMBER as NUMBER_CUE
 from stages.pii.cues import PHONE as PHONE_CUE
 from stages.pii.cues import VERSION as VERSION_CUE
+from stages.pii.cues import find_cues
 
 if TYPE_CHECKING:
     from phonenumbers import PhoneNumber
@@ -117,9 +119,12 @@ REGIONS: Final[dict[str, tuple[str, ...]]] = {
 """Regions (ISO 3166) whose national numbers are looked for in a language, the most populous first. A number is matched
 against each in turn, so the order changes nothing but speed."""
 
-_EXTENSION: Final = re.compile(
-    r"(?: ?(?:x|ext\.?|extension|доб\.?|Durchwahl|poste|anexo|#) ?\d{1,6})(?![\w])", re.IGNORECASE
+_INSIDE: Final = (
+    r"(?:x|ext(?:n|ension)?\b\.?|доб\b\.?|внутр?\b\.?|Durchwahl|Nebenstelle|poste|anexo|ramal|interno|wewn?\b\.?|dahili|#"
+    r"|内線|內線|分机|分機|转|轉):? ?\d{1,6}"
 )
+_EXTENSION: Final = re.compile(rf"(?:,? ?{_INSIDE}(?!\w)| ?\({_INSIDE}\))", re.IGNORECASE)
+"""The number of a telephone inside a house, behind that of the house."""
 _RUSSIA_AND_KAZAKHSTAN: Final = 7
 _MIN_NATIONAL, _MAX_NATIONAL = 7, 13
 _MIN_INTERNATIONAL, _MAX_INTERNATIONAL = 8, 16  # E.164 allows 15 digits; `(0)` adds one
@@ -203,6 +208,14 @@ def find(context: Context) -> list[Span]:
     if needs_cue and context.cues.isdisjoint((PHONE_CUE, CONTACT_CUE)):
         return []
     return find_by_rules(context)
+
+
+def find_labelled(context: Context) -> list[Span]:
+    """The telephone numbers in a run of digits right behind a word for a telephone: `TEL03-1234-5678`."""
+    label = context.before[len(context.before.rstrip(string.ascii_letters)) :]
+    if PHONE_CUE not in find_cues(label, "", context.language):
+        return []
+    return find(Context(f"{context.before} ", context.body, context.after, context.language))
 
 
 def find_by_rules(context: Context) -> list[Span]:

@@ -40,10 +40,10 @@ _FRENCH_NAME: Final = re.compile(rf" {_FRENCH_LINKS}{_NAME}(?: {_FRENCH_LINKS}{_
 _STREET_NAME: Final = re.compile(
     rf"(?:\.? |/ ?)(?:(?:de|del|la|las|los|da|do|dos|das|di|della|dei|delle|dell['’]|d['’]|i|gen|św|ks)\.? ?){{0,3}}"
     rf"{_NAME}(?: (?:(?:de|del|la|las|los|y|da|do|dos|das|e|di|della|dei|delle|i) ){{0,2}}{_NAME}){{0,4}}"
-    rf"(?:,? (?:[nN][º°o.]{{1,2}} ?|nº |núm\. ?|№ ?|nr\.? ?|д\. ?|дом |буд\. ?)?){_NUMBER}"
-    rf"(?:,? (?:кв\.|квартира|м\.|m\.|lok\.|piso|int\.|scala) ?\d{{1,4}})?"
+    rf"(?:,? (?i:n[º°o.]{{1,2}} ?|nº |núm\. ?|№ ?|nr\.? ?|д\. ?|дом |буд\. ?)?){_NUMBER}"
+    rf"(?:,? (?i:кв\.|квартира|м\.|m\.|lok\.|piso|int\.|scala) ?\d{{1,4}})?"
 )
-_AFTER_ENDING: Final = re.compile(rf"\.? ?(?:No:? ?)?{_NUMBER}")
+_AFTER_ENDING: Final = re.compile(rf"\.? ?(?:N[oO]:? ?)?{_NUMBER}")
 _CHINESE: Final = re.compile(
     r"(?:\d{1,4}[巷弄]){0,2}\d{1,5}(?:-\d{1,4})?[号號](?:[\u4e00-\u9fff]{0,8}\d{1,4}[号號室楼樓栋棟幢单元层層]{1,2}){0,4}"
 )

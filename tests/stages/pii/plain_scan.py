@@ -11,7 +11,8 @@ Candidate = tuple[int, int, int]
 
 ZEROS = "0٠۰०০੦૦୦௦౦೦൦๐໐༠၀០０"
 DIGIT = b"(?:" + "|".join(chr(ord(zero) + value) for zero in ZEROS for value in range(10)).encode() + b")"
-SEPARATORS = "\u00a0\u2009\u202f\u2010\u2011\u2012\u2013\u2014\u2015\u2212ー（）－"
+SPACES = "\u00a0\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u3000"
+SEPARATORS = SPACES + "\u2010\u2011\u2012\u2013\u2014\u2015\u2212ー（）－"
 SEPARATOR = rb"(?:[ \-./()]|" + "|".join(SEPARATORS).encode() + b")"
 WORD_END = rb"(?![0-9A-Za-z\x80-\xff])"
 TOKEN_AT = re.compile(rb"[0-9A-Za-z]+")

@@ -190,6 +190,18 @@ def test_what_is_no_plate_stays(language: str, text: str) -> None:
         ("fa", "تهران، خیابان ولیعصر، کوچه نیلوفر، پلاک ۱۲، واحد ۳", "خیابان ولیعصر، کوچه نیلوفر، پلاک ۱۲، واحد ۳"),
         ("fa", "آدرس: تهران، ولیعصر ۱۲، کد پستی ۱۲۳۴۵۶۷۸۹۰", "تهران، ولیعصر ۱۲، کد پستی ۱۲۳۴۵۶۷۸۹۰"),
         ("hi", "पता: 12 गांधी मार्ग, नई दिल्ली 110001", "12 गांधी मार्ग, नई दिल्ली 110001"),
+        ("de", "HAUPTSTRASSE 5, 10115 BERLIN", "HAUPTSTRASSE 5, 10115 BERLIN"),
+        ("de", "HAUPTSTRAẞE 5", "HAUPTSTRAẞE 5"),
+        ("nl", "KERKSTRAAT 12, 1017 GP AMSTERDAM", "KERKSTRAAT 12, 1017 GP AMSTERDAM"),
+        ("sv", "KÖPMANGRÄND 12, 111 51 STOCKHOLM", "KÖPMANGRÄND 12, 111 51 STOCKHOLM"),
+        ("tr", "ATATÜRK CADDESİ NO: 5", "ATATÜRK CADDESİ NO: 5"),
+        ("ru", "УЛ. ЛЕНИНА, Д. 5, КВ. 3", "УЛ. ЛЕНИНА, Д. 5, КВ. 3"),
+        (
+            "fr",
+            "12\u00a0rue\u00a0de\u00a0la\u00a0Paix, 75002 Paris",
+            "12\u00a0rue\u00a0de\u00a0la\u00a0Paix, 75002 Paris",
+        ),
+        ("zh", "家住延吉路１００号", "家住延吉路１００号"),
     ],
 )
 def test_streets_with_a_number_and_lines_behind_a_label_are_found(language: str, text: str, value: str) -> None:

@@ -278,7 +278,6 @@ def test_identity_numbers_are_found_behind_a_label_and_what_joins_it(text: str, 
         ("DNI-54362316K", "es"),
         # No address behind letters, no version.
         ("OpenSSL93.184.216.34", "en"),
-        ("Tel030/12345678", "de"),
     ],
 )
 def test_letters_before_a_number_that_are_no_label_of_it_say_nothing(text: str, language: str) -> None:

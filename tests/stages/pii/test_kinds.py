@@ -84,6 +84,8 @@ def test_addresses_side_by_side_are_two() -> None:
         "${user}@example.com",
         "%s@example.com",
         "foo@latest.tgz",
+        "GIT@GITHUB.COM:OWNER",
+        "%S@EXAMPLE.COM",
     ],
 )
 def test_what_is_no_email_address_stays(text: str) -> None:
@@ -146,6 +148,14 @@ def test_the_local_part_is_the_longest_run_before_the_sign(text: str, times: int
         ("waya: 0803 123 4567", "ha", "0803 123 4567"),
         ("ekwentị: 0803 123 4567", "ig", "0803 123 4567"),
         ("011 44 20 7946 0018", "en", "011 44 20 7946 0018"),
+        ("Call (415) 555-2671, ext. 12 now", "en", "(415) 555-2671, ext. 12"),
+        ("Тел. +7 (495) 123-45-67, доб. 12", "ru", "+7 (495) 123-45-67, доб. 12"),
+        ("Tel. (11) 3456-7890 ramal 12", "pt", "(11) 3456-7890 ramal 12"),
+        ("電話 03-1234-5678（内線 123）まで", "ja", "03-1234-5678（内線 123）"),
+        ("电话 010-12345678转123", "zh", "010-12345678转123"),
+        ("TEL03-1234-5678", "ja", "03-1234-5678"),
+        ("ＴＥＬ０９０－１２３４－５６７８", "ja", "０９０－１２３４－５６７８"),
+        ("Tel030/12345678", "de", "030/12345678"),
     ],
 )
 def test_telephone_numbers_are_found_whole(text: str, language: str, number: str) -> None:
@@ -177,6 +187,7 @@ def test_telephone_numbers_are_found_whole(text: str, language: str, number: str
         ("a+493012345678", "de"),
         ("Contact area: 0.2079460958", "en"),
         ("Kontaktwiderstand 0.3012345678", "de"),
+        ("Artikel030-12345678", "de"),
     ],
 )
 def test_what_is_no_telephone_number_stays(text: str, language: str) -> None:
