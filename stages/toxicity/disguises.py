@@ -29,7 +29,7 @@ from curator.text.fold import HASH_START, finish, fold, hash_terms_flat, hash_un
 from curator.text.segment import read_only
 from curator.text.tables import CLASS_MASK, EXTEND, IGNORABLE, UNSPACED_CLASS, tables
 from stages.toxicity.features import decode
-from stages.toxicity.starred import starred_word
+from stages.toxicity.starred import CASE, is_ascii_letter, starred_word
 from stages.toxicity.terms import TERMS_PATH, listed_terms, place_keys
 
 if TYPE_CHECKING:
@@ -107,8 +107,6 @@ _FOUR, _FIVE, _SIX = np.uint64(4), np.uint64(5), np.uint64(6)
 _LETTERS = np.uint64(26)
 _SPACE = np.uint8(0x20)
 _STAR = np.uint8(0x2A)
-_CASE = np.uint8(0x20)
-"""In what small letters of ASCII differ from capitals."""
 _BLOCK = 32
 """Bytes that are looked at together."""
 _MARGIN = 6
@@ -239,11 +237,6 @@ def match_disguises(
 
 
 @inline_kernel
-def _is_ascii_letter(byte: np.uint8) -> bool:
-    return bool(((byte | _CASE) >= 0x61) & ((byte | _CASE) <= 0x7A))
-
-
-@inline_kernel
 def _is_sign(byte: np.uint8) -> bool:
     digit = (byte >= 0x30) & (byte <= 0x39)
     return bool(digit | (byte == 0x40) | (byte == 0x24) | (byte == 0x21) | (byte == 0x7C))
@@ -258,11 +251,11 @@ def _is_odd(data: NDArray[np.uint8], place: np.uint64) -> bool:
     byte, after, second_after = data[place], data[place + _ONE], data[place + _TWO]
     before, second, third = data[place - _ONE], data[place - _TWO], data[place - _THREE]
     fourth, fifth, sixth = data[place - _FOUR], data[place - _FIVE], data[place - _SIX]
-    letter = _is_ascii_letter(byte)
-    behind_word, before_word = _is_ascii_letter(before) | (before >= 0x80), _is_ascii_letter(after) | (after >= 0x80)
+    letter = is_ascii_letter(byte)
+    behind_word, before_word = is_ascii_letter(before) | (before >= 0x80), is_ascii_letter(after) | (after >= 0x80)
     beside_word = behind_word | before_word
     star = (byte == _STAR) & behind_word & (before_word | (after == _STAR))
-    stretched = letter & ((byte | _CASE) == (before | _CASE)) & ((byte | _CASE) == (second | _CASE))
+    stretched = letter & ((byte | CASE) == (before | CASE)) & ((byte | CASE) == (second | CASE))
     # The same letter of two or three bytes three times.
     twos = (byte >= 0xC3) & (byte <= 0xDF) & (byte == second) & (byte == fourth) & (after == before) & (after == third)
     threes = (byte >= 0xE0) & (byte == third) & (byte == sixth) & (after == second) & (after == fifth)
@@ -271,7 +264,7 @@ def _is_odd(data: NDArray[np.uint8], place: np.uint64) -> bool:
     # enclosed letters, from U+1F100 to U+1F1BF.
     rare = (byte >= 0xF0) & ((after != 0x9F) | (second_after >= 0x84) & (second_after <= 0x86))
     # A letter of Greek or Cyrillic behind one of ASCII, or before one.
-    mixed = (byte >= 0xCD) & (byte <= 0xD4) & _is_ascii_letter(before) | (second >= 0xCD) & (second <= 0xD4) & letter
+    mixed = (byte >= 0xCD) & (byte <= 0xD4) & is_ascii_letter(before) | (second >= 0xCD) & (second <= 0xD4) & letter
     euro = (after == 0x82) & (second_after == 0xAC)
     hidden = (after == 0x80) & (second_after == 0x8B)
     bracketed = (after == 0x92) & (second_after >= 0x9C) & (second_after <= 0xB5)
