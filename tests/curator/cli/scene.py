@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
+import json
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
-from tests.command import curator, json_of, write_package
+from curator.cli.main import run
+from tests.command import curator, write_package
 from tests.runs import WORDS, make_texts, recipe_text, rows, write_jsonl
 
 TOY = """
@@ -60,9 +64,11 @@ class Scene:
         return curator(*arguments, env=self.env)
 
     def explain(self, document: str) -> list[dict[str, object]]:
-        done = self.curator("explain", self.run, document, "--json")
-        assert done.returncode == 0, done.stderr
-        return cast("list[dict[str, object]]", json_of(done))
+        """What the command prints as JSON. It runs in this process: most of the time of another is its start."""
+        printed = io.BytesIO()
+        with contextlib.redirect_stdout(io.TextIOWrapper(printed, encoding="utf-8")):
+            assert run(["explain", str(self.run), document, "--json"]) == 0
+            return cast("list[dict[str, object]]", json.loads(printed.getvalue()))
 
     def decided(self, **values: str) -> dict[str, object]:
         """The first decision with these values."""
