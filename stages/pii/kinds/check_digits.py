@@ -13,6 +13,10 @@ _SG_WEIGHTS: Final = (2, 7, 6, 5, 4, 3, 2)
 _HK: Final = re.compile(r"([A-Z]{1,2})(\d{6})\(?([\dA])\)?")
 _HK_BLANK: Final = 36
 """What a card with one letter has in the place of the first of two."""
+_BELARUS: Final = re.compile(r"[1-6]\d{6}[ABCHKEM]\d{3}(?:PB|BA|BI)\d")
+_NI_LETTERS: Final = "ABCDEFGHJKLMNPQRSTUVWXY"
+_UY_WEIGHTS: Final = (2, 9, 8, 7, 6, 3, 4)
+_VN_PROVINCES: Final = 96
 _TW_LETTERS: Final = "ABCDEFGHJKLMNPQRSTUVXYWZIO"  # place + 10 is the letter's value
 
 
@@ -155,3 +159,67 @@ def lv_pk(number: str) -> bool:
     from stdnum.lv import pvn
 
     return number[0] in "0123" and bool(pvn.is_valid(number))
+
+
+def _weigh_731(digits: str) -> int:
+    """The check digit of travel documents (ICAO 9303, part 3, section 4.9): weights 7, 3, 1, modulo 10."""
+    return sum(int(digit) * (7, 3, 1)[place % 3] for place, digit in enumerate(digits)) % 10
+
+
+def vn_cccd(number: str) -> bool:
+    """Vietnamese citizen's number (Circular 59/2021/TT-BCA): province, century and sex, year of birth, serial; no check
+    digit."""
+    return 1 <= int(number[:3]) <= _VN_PROVINCES and number[3] in "0123"
+
+
+def uz_pinfl(number: str) -> bool:
+    """Uzbek personal number: century and sex, date of birth, district, serial, check digit as in travel documents."""
+    is_date = _is_short_date(number[5:7], number[3:5], number[1:3])
+    return number[0] in "3456" and is_date and _weigh_731(number[:13]) == int(number[13])
+
+
+def kg_pin(number: str) -> bool:
+    """Kyrgyz personal number: sex, date of birth with the whole year, serial; its check digit is not published."""
+    year = int(number[5:9])
+    return number[0] in "12" and 1900 <= year <= 2099 and _is_date(year, int(number[3:5]), int(number[1:3]))
+
+
+def by_personal(number: str) -> bool:
+    """Belarusian identification number: century and sex, date of birth, region, serial, citizenship."""
+    return _BELARUS.fullmatch(number) is not None and _is_short_date(number[5:7], number[3:5], number[1:3])
+
+
+def md_idnp(number: str) -> bool:
+    """Moldovan personal number: the register of persons is 2 (0 before), check digit as in travel documents."""
+    return number[0] in "02" and _weigh_731(number[:12]) == int(number[12])
+
+
+def lk_nic(number: str) -> bool:
+    """Sri Lankan identity card: year of birth, day of the year (500 more for women), serial; a letter until 2016."""
+    is_new = len(number) == 12
+    if not is_new and number[-1] not in "VX":
+        return False
+    day = int(number[4:7] if is_new else number[2:5]) % 500
+    return 1 <= day <= 366 and (not is_new or 1900 <= int(number[:4]) <= 2099)
+
+
+def lu_matricule(number: str) -> bool:
+    """Luxembourg identification number (Grand-ducal regulation of 28 November 2013): date of birth, serial, and two
+    check digits of the first eleven, Luhn's and Verhoeff's."""
+    from stdnum import luhn, verhoeff
+
+    is_date = 1900 <= int(number[:4]) <= 2099 and _is_date(int(number[:4]), int(number[4:6]), int(number[6:8]))
+    checks = luhn.calc_check_digit(number[:11]) + verhoeff.calc_check_digit(number[:11])
+    return is_date and number[11:] == checks
+
+
+def uy_ci(number: str) -> bool:
+    """Uruguayan identity card: weights 2, 9, 8, 7, 6, 3, 4, modulo 10."""
+    total = sum(int(digit) * weight for digit, weight in zip(number[:7], _UY_WEIGHTS, strict=True))
+    return -total % 10 == int(number[7])
+
+
+def ni_cedula(number: str) -> bool:
+    """Nicaraguan identity card: municipality, date of birth, serial, and the letter that the rest modulo 23 picks."""
+    is_date = _is_short_date(number[7:9], number[5:7], number[3:5])
+    return is_date and _NI_LETTERS[int(number[:13]) % len(_NI_LETTERS)] == number[13]

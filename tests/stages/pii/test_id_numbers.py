@@ -49,6 +49,16 @@ OWN_EXAMPLES = {
     "it.codicefiscale": "RCCMNL83S18D969H",
     "is.kennitala": "120174-3399",
     "pe.cui": "10117410-2",
+    "vn.cccd": "079 198 001 234",
+    "uz.pinfl": "30101850123451",
+    "kg.pin": "21201198500123",
+    "by.personal": "3130975A001PB5",
+    "md.idnp": "2002000123451",
+    "lk.nic": "853400937V",
+    "lu.matricule": "1980010112302",
+    "uy.ci": "1.234.567-2",
+    "ni.cedula": "001-010185-0001Q",
+    "cr.cpf": "3-0455-0175",
 }
 
 
@@ -79,6 +89,12 @@ WITHOUT_CHECK_DIGIT = {
     "mx.rfc",
     "ke.pin",
     "dk.cpr",
+    "vn.cccd",
+    "kg.pin",
+    "by.personal",
+    "lk.nic",
+    "cr.cpf",
+    "cu.ni",
 }
 
 
