@@ -120,7 +120,7 @@ class Command:
     environment: Mapping[str, str] = field(default_factory=dict)
 
     def start(self, *, prelude: str | None = None) -> Command:
-        """Start it, and wait until it serves."""
+        """Start it, and wait until it serves. RuntimeError where it is refused."""
         settings = self.settings
         arguments = ["serve", "--port", "0", "--state", str(settings.state), "--store", settings.store, "--json"]
         arguments += ["--workers", "1", "--memory", "2GB", "--runs", str(settings.concurrency), *self.options]
@@ -140,6 +140,8 @@ class Command:
             if line == "}\n":
                 break
         told = cast("dict[str, str]", json.loads(text))
+        if "error" in told:
+            raise RuntimeError(told["message"])
         self.url, self.token = told["url"], told["token"]
         return self
 

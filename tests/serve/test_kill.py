@@ -160,8 +160,7 @@ def test_a_second_server_of_the_same_state_folder_is_refused(tmp_path: Path) -> 
     settings = make_settings(tmp_path)
     command = Command(settings).start()
     other = Command(settings)
-    with pytest.raises(ValueError, match="Expecting value"):
+    with pytest.raises(RuntimeError, match="another server works in this state folder"):
         other.start()
     assert other.await_death() == 2
-    assert "another server works in this state folder" in (tmp_path / "server.log").read_text()
     assert command.stop() == 0

@@ -218,7 +218,8 @@ def test_a_stop_while_tasks_run_and_wait_leaves_whole_commits_alone_and_the_next
     workers = list(engine._pool._processes.values())
     engine.close(kill=True)
     assert not any(worker.is_alive() for worker in workers)
-    committed = sorted(path.stem for path in tmp_path.glob("*.json"))
+    # A worker that was killed while it wrote a record leaves a beginning of it, which has another name.
+    committed = sorted(path.stem for path in tmp_path.glob("[!.]*.json"))
     assert 2 <= len(committed) < 20
     reused: list[str] = []
     again = LocalExecutor(2, done=lambda commit, before: reused.append(commit.name) if before else None)
