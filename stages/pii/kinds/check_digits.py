@@ -223,3 +223,8 @@ def ni_cedula(number: str) -> bool:
     """Nicaraguan identity card: municipality, date of birth, serial, and the letter that the rest modulo 23 picks."""
     is_date = _is_short_date(number[7:9], number[5:7], number[3:5])
     return is_date and _NI_LETTERS[int(number[:13]) % len(_NI_LETTERS)] == number[13]
+
+
+def cr_cpf(number: str) -> bool:
+    """Costa Rican identity card: province, volume, entry; no check digit."""
+    return number[-9] in "123456789" and number[:-9] in ("", "0")
