@@ -223,6 +223,14 @@ def _is_named(byte: int) -> bool:
 
 
 @inline_kernel
+def _write(out: NDArray[np.int64], count: int, document: int, start: int, end: int, sign: int) -> int:
+    """Write one change behind `count` others, if there is room; return how many there are then."""
+    if count < len(out):
+        out[count, 0], out[count, 1], out[count, 2], out[count, 3] = document, start, end, sign
+    return count + 1
+
+
+@inline_kernel
 def _dots_before(
     data: NDArray[np.uint8],
     document: int,
@@ -249,9 +257,7 @@ def _dots_before(
         sign, stop = _word(data, opening, at, False, keys, signs)
         if sign != _DOT or stop != place or opening == floor or not _is_named(data[opening - 1]):
             return count
-        if count < len(out):
-            out[count, 0], out[count, 1], out[count, 2], out[count, 3] = document, opening, place, _DOT
-        count += 1
+        count = _write(out, count, document, opening, place, _DOT)
         place = opening
 
 
@@ -284,9 +290,7 @@ def _address(
     if spelled and (0x41 <= data[start - 1] <= 0x5A or place >= end or 0x41 <= data[place] <= 0x5A):
         return count, at + 1, floor
     written = _dots_before(data, document, start, floor, keys, signs, out, count)
-    if written < len(out):
-        out[written, 0], out[written, 1], out[written, 2], out[written, 3] = document, start, place, _AT
-    written += 1
+    written = _write(out, written, document, start, place, _AT)
     behind = last = place
     stop = min(end, place + _MAX_DOMAIN_BYTES)
     dotted = False
@@ -302,9 +306,7 @@ def _address(
             sign, following = _word(data, place, end, not spelled, keys, signs)
             if sign != _DOT or following >= end or not _is_named(data[following]):
                 break
-            if written < len(out):
-                out[written, 0], out[written, 1], out[written, 2], out[written, 3] = document, place, following, _DOT
-            written += 1
+            written = _write(out, written, document, place, following, _DOT)
             last = following
         dotted = dotted or _is_named(data[following])
         place = following
@@ -359,9 +361,7 @@ def find_changes(
             told, place, dropped = True, begin, -1
             continue
         if sign != _NONE:
-            if count < len(out):
-                out[count, 0], out[count, 1], out[count, 2], out[count, 3] = document, place, stop, sign
-            written = count + 1
+            written = _write(out, count, document, place, stop, sign)
         if told:
             count = written
         place = stop
