@@ -12,6 +12,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
+from curator.allocator import keep_memory
 from curator.cli.command_line import named_alone
 from curator.cli.complete import complete_run
 from curator.cli.ending import exit_code, flush, leave, open_closed_streams
@@ -115,6 +116,7 @@ def process(
     as_json: Json = False,
 ) -> None:
     """Curate files on this machine, without a cluster; with --ray, on the cluster that this machine belongs to."""
+    keep_memory()
     with loading():
         from curator.cli.process import process_command
 

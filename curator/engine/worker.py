@@ -11,6 +11,7 @@ import pyarrow.ipc
 
 import curator.kernel
 import curator.run.phases
+from curator.allocator import keep_memory
 from curator.arrow_alone import keep_pandas_out
 from curator.collector import collect_seldom
 from curator.engine.local import RECIPE_VARIABLE
@@ -19,6 +20,7 @@ from curator.run.warm import warm_up
 __all__ = ["curator", "numpy", "pyarrow"]
 
 collect_seldom()
+keep_memory()
 keep_pandas_out()
 _recipe = Path(os.environ.get(RECIPE_VARIABLE, ""))
 if _recipe.is_file():

@@ -16,6 +16,8 @@ from serve.environment import without_secrets
 from serve.runner.task import ADOPTED, HEARTBEAT, LOCK, LOG, PID, TASK, AnyTask, Outcome, read_outcome
 
 _ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+_ONE_ALLOCATOR = {"ARROW_DEFAULT_MEMORY_POOL": "system"}
+"""Arrow is loaded there before `keep_memory` could say so."""
 
 
 @dataclass
@@ -114,4 +116,4 @@ class WorkerProcess:
 
 
 def _environment() -> dict[str, str]:
-    return without_secrets() | _ONE_THREAD
+    return _ONE_ALLOCATOR | without_secrets() | _ONE_THREAD

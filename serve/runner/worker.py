@@ -15,6 +15,7 @@ import traceback
 from pathlib import Path
 from types import FrameType
 
+from curator.allocator import keep_memory
 from curator.cli.process import process_command
 from curator.collector import collect_seldom
 from curator.errors import AGAIN, AGAIN_CHANGED, INTERRUPTED, Bug, CuratorError, Stopped
@@ -84,6 +85,7 @@ def _work(task: AnyTask, folder: Path) -> Outcome | None:
 
 
 def _run(task: Task, folder: Path) -> None:
+    keep_memory()
     recipe, overlay = _prepare(task, folder)
     process_command(
         task.inputs,

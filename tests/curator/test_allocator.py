@@ -1,0 +1,60 @@
+"""A process that works on a run keeps the memory that it frees. Each test has a process: what is set there stays."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+KEPT = "from curator.allocator import keep_memory\nkeep_memory()\n"
+BATCHES = """
+import resource
+import numpy as np
+def batch(): return [np.ones(1 << 20) for _ in range(12)]
+batch()
+before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+for _ in range(4): batch()
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+POOL = "import pyarrow as pa\nprint(pa.default_memory_pool().backend_name)\n"
+
+pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the GNU C library")
+
+
+def run(source: str, **variables: str) -> str:
+    command = [sys.executable, "-c", source]
+    return subprocess.run(command, check=True, capture_output=True, text=True, env={**os.environ, **variables}).stdout
+
+
+def test_a_batch_takes_the_memory_of_the_one_before() -> None:
+    assert int(run(KEPT + BATCHES)) < 100 < int(run(BATCHES))
+
+
+def test_arrow_takes_memory_where_everything_does() -> None:
+    assert run(KEPT + POOL).split() == ["system"]
+
+
+def test_a_pool_that_the_environment_names_stays() -> None:
+    assert run(KEPT + POOL, ARROW_DEFAULT_MEMORY_POOL="mimalloc").split() == ["mimalloc"]
+
+
+@pytest.mark.skipif(not Path("/sys/kernel/mm/transparent_hugepage").exists(), reason="a kernel with huge pages")
+def test_the_heap_lies_in_huge_pages() -> None:
+    source = "print(*('hg' in line for line in open('/proc/self/smaps') if line.startswith('VmFlags:')))"
+    assert "True" in run(KEPT + source)
+    assert "True" not in run(source)
+
+
+def test_no_more_than_half_a_gigabyte_is_kept() -> None:
+    source = """
+import numpy as np
+def resident(): return int(open('/proc/self/statm').read().split()[1]) * 4096
+def take(megabytes): return [np.ones(3 << 20) for _ in range(megabytes // 24)]
+before = resident()
+take(240)
+kept = resident() - before
+take(720)
+print(kept > 200 << 20, resident() - before < 512 << 20)
+"""
+    assert run(KEPT + source).split() == ["True", "True"]
