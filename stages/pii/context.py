@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 import string
 import unicodedata
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Final, NamedTuple
 
+from curator.text.pattern import pattern
 from stages.pii.cues import CARD, ID, PHONE, find_cues, is_counted
 
 BEFORE_BYTES: Final = 144
@@ -17,9 +17,9 @@ AFTER_BYTES: Final = 64
 CUE_CHARACTERS: Final = 48
 CUE_CHARACTERS_AFTER: Final = 16
 _COUNT_CHARACTERS: Final = 24
-_AMOUNT: Final = re.compile(r"\s?[$€£¥₹₽₩₪₺₴฿₫%°]")
-_CURRENCY: Final = re.compile(r"[$€£¥₹₽₩₪₺₴฿₫]\s?\Z")
-_KEY: Final = re.compile(r"([A-Za-z_]{2,24})=\Z")
+_AMOUNT: Final = pattern(r"\s?[$€£¥₹₽₩₪₺₴฿₫%°]")
+_CURRENCY: Final = pattern(r"[$€£¥₹₽₩₪₺₴฿₫]\s?\Z")
+_KEY: Final = pattern(r"([A-Za-z_]{2,24})=\Z")
 
 
 class Span(NamedTuple):
@@ -45,8 +45,8 @@ def _plain_characters() -> dict[int, str]:
 
 _PLAIN = _plain_characters()
 _SHAPE = str.maketrans("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ", "9" * 10 + "A" * 26)
-_NOT_DIGITS = re.compile(r"[^0-9]+")
-_NOT_PLAIN = re.compile("[" + "".join(map(chr, _PLAIN)) + "]")
+_NOT_DIGITS = pattern(r"[^0-9]+")
+_NOT_PLAIN = pattern("[" + "".join(map(chr, _PLAIN)) + "]")
 
 
 def plain(text: str) -> str:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib import resources
 from typing import Final
+
+from curator.text.pattern import pattern
 
 PHONE: Final = "phone"
 CONTACT: Final = "contact"
@@ -20,9 +21,9 @@ VERSION: Final = "version"
 NUMBER: Final = "number"
 COUNT: Final = "count"
 
-_WORDS: Final = re.compile(r"[^\W\d_]+")
+_WORDS: Final = pattern(r"[^\W\d_]+")
 _NO_LETTERS: Final = {code: " " for code in range(128) if not chr(code).isalpha()}
-_SPACED_ALPHABETS: Final = re.compile(r"[\u0000-\u052f\u1e00-\u1fff'.\-]+")
+_SPACED_ALPHABETS: Final = pattern(r"[\u0000-\u052f\u1e00-\u1fff'.\-]+")
 """Latin, Greek and Cyrillic: scripts in which a cue is a whole word or the beginning of one."""
 
 

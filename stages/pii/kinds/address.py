@@ -12,6 +12,7 @@ import ipaddress
 import re
 from typing import Final
 
+from curator.text.pattern import pattern
 from stages.pii.context import Context, Span
 from stages.pii.cues import IP as IP_CUE
 from stages.pii.cues import VERSION as VERSION_CUE
@@ -19,19 +20,19 @@ from stages.pii.cues import VERSION as VERSION_CUE
 IP: Final = "ip"
 
 _OCTET: Final = r"(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)"
-_IPV4: Final = re.compile(rf"{_OCTET}(?:\.{_OCTET}){{3}}")
-_DOTTED: Final = re.compile(r"(?<![\d.])\d{1,3}(?:\.\d{1,3}){3}(?![\d.]*\d)")
-_FOLLOWED: Final = re.compile(r":\d{2,5}\b|/\d{1,2}\b")
-_VERSION_BEFORE: Final = re.compile(r"(?:[vV]|[A-Za-z_][-_/]|(?<!\.\d)(?<!\.\d\d)(?<!\.\d\d\d)[-+_~]|[=<>~!]=)\Z")
-_THOUSANDS: Final = re.compile(r"\d{1,3}(?:\.\d{3}){3}")
-_RANGE: Final = re.compile(rf"-(?={_OCTET}(?:\.{_OCTET}){{3}}(?![\w.-]))")
+_IPV4: Final = pattern(rf"{_OCTET}(?:\.{_OCTET}){{3}}")
+_DOTTED: Final = pattern(r"(?<![\d.])\d{1,3}(?:\.\d{1,3}){3}(?![\d.]*\d)")
+_FOLLOWED: Final = pattern(r":\d{2,5}\b|/\d{1,2}\b")
+_VERSION_BEFORE: Final = pattern(r"(?:[vV]|[A-Za-z_][-_/]|(?<!\.\d)(?<!\.\d\d)(?<!\.\d\d\d)[-+_~]|[=<>~!]=)\Z")
+_THOUSANDS: Final = pattern(r"\d{1,3}(?:\.\d{3}){3}")
+_RANGE: Final = pattern(rf"-(?={_OCTET}(?:\.{_OCTET}){{3}}(?![\w.-]))")
 _SMALL_OCTET: Final = 50
 """Four numbers that are all below this are a section or a version until something says that they are an address: a
 random address is that small in 0.15% of cases."""
 _ULA = ipaddress.ip_network("fc00::/7")
 _DOCUMENTATION = (ipaddress.ip_network("2001:db8::/32"), ipaddress.ip_network("3fff::/20"))
 _GLOBAL_UNICAST = ipaddress.ip_network("2000::/3")
-_PAIRS: Final = re.compile(r"[0-9a-fA-F]{1,2}(?::{1,2}[0-9a-fA-F]{1,2})+")
+_PAIRS: Final = pattern(r"[0-9a-fA-F]{1,2}(?::{1,2}[0-9a-fA-F]{1,2})+")
 
 
 def may_be4(body: str) -> bool:

@@ -12,12 +12,13 @@ import re
 from functools import lru_cache
 from typing import Final
 
+from curator.text.pattern import pattern
 from stages.pii.context import Span
 
 BIRTHDATE: Final = "birthdate"
 
-_LEAD: Final = re.compile(r"[^\d\n;!?]{0,40}+")
-_NEXT_SENTENCE: Final = re.compile(r"[.。] [^\W\d_a-z]")
+_LEAD: Final = pattern(r"[^\d\n;!?]{0,40}+")
+_NEXT_SENTENCE: Final = pattern(r"[.。] [^\W\d_a-z]")
 _YEAR: Final = r"(?P<year>(?:19|20)\d{2})"
 _YEARS: Final = {"fa": r"(?P<year>1[34]\d{2}|(?:19|20)\d{2})", "th": r"(?P<year>2(?:4[4-9]|5\d)\d|(?:19|20)\d{2})"}
 """Solar Hijri years from 1300 (1921) on, Buddhist ones from 2440 (1897) on."""
@@ -44,9 +45,9 @@ _OTHER_DATES: Final = {
     "ta": (rf"{_YEAR} {_WORD} {_DAY}",),
 }
 """Ways to write a date that would be something else in other languages."""
-_MONTH_FIRST: Final = re.compile(rf"{_WORD}\.? {_DAY}(?:st|nd|rd|th| ቀን)?,? {_YEAR}{_END}")
-_LAST_WORD: Final = re.compile(r"[^\d\s,.;:()/-]{2,14}\.? \Z")
-_ERA: Final = re.compile(rf"(?:大正|昭和|平成|令和|民[國国]) ?(?:\d{{1,3}}|元) ?年 ?{_MONTH} ?月 ?{_DAY} ?日")
+_MONTH_FIRST: Final = pattern(rf"{_WORD}\.? {_DAY}(?:st|nd|rd|th| ቀን)?,? {_YEAR}{_END}")
+_LAST_WORD: Final = pattern(r"[^\d\s,.;:()/-]{2,14}\.? \Z")
+_ERA: Final = pattern(rf"(?:大正|昭和|平成|令和|民[國国]) ?(?:\d{{1,3}}|元) ?年 ?{_MONTH} ?月 ?{_DAY} ?日")
 """Eras of Japan from 1912 on, and years of the Republic of China."""
 _ERA_LANGUAGES: Final = ("ja", "zh")
 

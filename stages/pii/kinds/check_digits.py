@@ -4,16 +4,17 @@ without separators is valid."""
 from __future__ import annotations
 
 import datetime
-import re
 from typing import Final
 
-_NINO: Final = re.compile(r"(?!BG|GB|KN|NK|NT|TN|ZZ)[A-CEGHJ-PR-TW-Z][A-CEGHJ-NPR-TW-Z]\d{6}[A-D]")
+from curator.text.pattern import pattern
+
+_NINO: Final = pattern(r"(?!BG|GB|KN|NK|NT|TN|ZZ)[A-CEGHJ-PR-TW-Z][A-CEGHJ-NPR-TW-Z]\d{6}[A-D]")
 _RVNR_WEIGHTS: Final = (2, 1, 2, 5, 7, 1, 2, 1, 2, 1, 2, 1)
 _SG_WEIGHTS: Final = (2, 7, 6, 5, 4, 3, 2)
-_HK: Final = re.compile(r"([A-Z]{1,2})(\d{6})\(?([\dA])\)?")
+_HK: Final = pattern(r"([A-Z]{1,2})(\d{6})\(?([\dA])\)?")
 _HK_BLANK: Final = 36
 """What a card with one letter has in the place of the first of two."""
-_BELARUS: Final = re.compile(r"[1-6]\d{6}[ABCHKEM]\d{3}(?:PB|BA|BI)\d")
+_BELARUS: Final = pattern(r"[1-6]\d{6}[ABCHKEM]\d{3}(?:PB|BA|BI)\d")
 _NI_LETTERS: Final = "ABCDEFGHJKLMNPQRSTUVWXY"
 _UY_WEIGHTS: Final = (2, 9, 8, 7, 6, 3, 4)
 _VN_PROVINCES: Final = 96

@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from curator.text.pattern import pattern
 from stages.pii.context import Context, Span
 
 CREDENTIALS: Final = "credentials"
 
-_SCHEME: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]{1,15}://\Z")
-_PLACEHOLDER: Final = re.compile(
+_SCHEME: Final = pattern(r"[A-Za-z][A-Za-z0-9+.-]{1,15}://\Z")
+_PLACEHOLDER: Final = pattern(
     r"[<\[{$%].*|.*[>\]}]|x+|\*+|\.+|(my|your|the)?[_-]?"
     r"(user|username|userid|user_?name|login|name|usr|pass|passwd|password|passphrase|pwd|pw|secret|token|"
     r"benutzer|benutzername|passwort|kennwort|usuario|contraseña|clave|utilisateur|mot_?de_?passe|utente|"

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import re
 import string
 from functools import lru_cache
 from typing import Final
 
+from curator.text.pattern import pattern
 from stages.pii.context import Context, Span, plain
 
 EMAIL: Final = "email"
 
-_LOCAL: Final = re.compile(r"[\w.!#$%&'*+/=?^`{|}~-]{1,64}")
+_LOCAL: Final = pattern(r"[\w.!#$%&'*+/=?^`{|}~-]{1,64}")
 """Matched from the end of a text on: a search for where it begins tries each place."""
 _LOCAL_ASCII: Final = string.ascii_letters + string.digits + "_.!#$%&'*+/=?^`{|}~-"
 _MAX_LOCAL: Final = 64  # RFC 5321, section 4.5.3.1.1
-_DOMAIN: Final = re.compile(r"[\w.-]{3,255}")
-_LABEL: Final = re.compile(r"[^\W_](?:[\w-]{0,61}[^\W_])?\Z")
+_DOMAIN: Final = pattern(r"[\w.-]{3,255}")
+_LABEL: Final = pattern(r"[^\W_](?:[\w-]{0,61}[^\W_])?\Z")
 _LEADING: Final = "!#$%&'*+/=?^`{|}~-."
-_BREAK: Final = re.compile(r"[=/|{}]|%[sSｓ](?=\Z)")
+_BREAK: Final = pattern(r"[=/|{}]|%[sSｓ](?=\Z)")
 _OF_MACHINES: Final = "git"
 """Whose addresses before a colon are those of repositories (`git@github.com:owner/name.git`)."""
 

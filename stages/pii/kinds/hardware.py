@@ -11,13 +11,14 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from curator.text.pattern import pattern
 from stages.pii.context import Context, Span
 from stages.pii.cues import MAC as MAC_CUE
 
 MAC: Final = "mac"
 
-_COLONS: Final = re.compile(r"[0-9A-Fa-f]{2}(?::[0-9A-Fa-f]{2}){5}")
-_LABEL: Final = re.compile(r"[A-Za-z]{3}:\Z")
+_COLONS: Final = pattern(r"[0-9A-Fa-f]{2}(?::[0-9A-Fa-f]{2}){5}")
+_LABEL: Final = pattern(r"[A-Za-z]{3}:\Z")
 _RESERVED: Final = "00005e"  # RFC 7042, section 2.1
 _EXAMPLES: Final = frozenset(
     ("001122334455", "112233445566", "aabbccddeeff", "1234567890ab", "123456789abc", "0123456789ab")

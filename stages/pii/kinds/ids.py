@@ -10,7 +10,6 @@ British health service).
 from __future__ import annotations
 
 import importlib
-import re
 import string
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from functools import lru_cache
 from importlib import resources
 from typing import Final
 
+from curator.text.pattern import pattern
 from stages.pii.context import CUE_CHARACTERS, Context, Span, shape_of
 from stages.pii.cues import CARD as CARD_CUE
 from stages.pii.cues import ID as ID_CUE
@@ -29,16 +29,16 @@ from stages.pii.kinds import check_digits
 
 ID: Final = "id"
 
-_SEPARATORS: Final = re.compile(r"[ ./+-]")
-_LETTERS_BEFORE: Final = re.compile(r"(?<![A-Za-z0-9])[A-Z]{1,2}[ -]?\Z")
+_SEPARATORS: Final = pattern(r"[ ./+-]")
+_LETTERS_BEFORE: Final = pattern(r"(?<![A-Za-z0-9])[A-Z]{1,2}[ -]?\Z")
 _LETTERS_BEFORE_CHARACTERS: Final = 4
 """What `_LETTERS_BEFORE` can match, and the character before it."""
 _TAILS: Final = tuple(
-    re.compile(tail + "(?![A-Za-z0-9])") for tail in (r" ?[A-Z]{2}\d", r"-[A-Z]", r" [A-Z] ?\d{3}", r" \d{3}")
+    pattern(tail + "(?![A-Za-z0-9])") for tail in (r" ?[A-Z]{2}\d", r"-[A-Z]", r" [A-Z] ?\d{3}", r" \d{3}")
 )
 """What may follow the digits and belong to the number: `12345678 9 ZZ1`, `X1234567-L`, `15 070649 C 103`."""
-_LABEL: Final = re.compile(r"[A-Za-z]{2,}(?=\d)")
-_LABEL_BEFORE: Final = re.compile(r"(?:[A-Za-z]{2,24}|[A-Za-z](?:\.[A-Za-z]){1,4})(?:\.?-|\.)\Z")
+_LABEL: Final = pattern(r"[A-Za-z]{2,}(?=\d)")
+_LABEL_BEFORE: Final = pattern(r"(?:[A-Za-z]{2,24}|[A-Za-z](?:\.[A-Za-z]){1,4})(?:\.?-|\.)\Z")
 """A label that a hyphen or full stop joins to the number: `DNI-`, `T.C.`, `D.N.I.`, `D.N.I.-`."""
 _LABEL_CHARACTERS: Final = 26
 _LONG_LABEL: Final = 4
@@ -46,21 +46,21 @@ _LONG_LABEL: Final = 4
 _NUMBER_WORDS: Final = frozenset(("no", "nr", "num"))
 """Labels that say no more than `number`: what number it is stands before them."""
 _SHORT_NAMES: Final = {
-    "es": re.compile(r"(?<![\w.-])(?i:D\.N\.I|N\.I\.[EF])\.?:?[ \t]{0,2}\Z"),
-    "tr": re.compile(r"(?<![\w.-])(?:TC|T\.C\.)(?: ?N[Oo]\.?)?[ \t]?:?[ \t]{0,2}\Z"),
+    "es": pattern(r"(?<![\w.-])(?i:D\.N\.I|N\.I\.[EF])\.?:?[ \t]{0,2}\Z"),
+    "tr": pattern(r"(?<![\w.-])(?:TC|T\.C\.)(?: ?N[Oo]\.?)?[ \t]?:?[ \t]{0,2}\Z"),
 }
 """By country, names that are too short to count near a number in a language of another one, or have full stops: right
 before it, with a blank or colon between, they do. `TC10000000146` may be any code."""
 _SHORT_NAME_CHARACTERS: Final = 14
 """What one of `_SHORT_NAMES` can match, and the character before it."""
-_SMALL_LETTER: Final = re.compile(r"\d{8,17}[a-z]")
-_SMALL_BEFORE: Final = re.compile(r"(?<![A-Za-z0-9])[xyz]-?\Z")
-_SMALL_BEHIND: Final = re.compile(r"-?[a-z](?![A-Za-z0-9])")
-_SPANISH: Final = re.compile(r"(?:[XYZ]-?\d{7}|\d{8}|\d\d\.\d{3}\.\d{3})-?[A-Z]")
+_SMALL_LETTER: Final = pattern(r"\d{8,17}[a-z]")
+_SMALL_BEFORE: Final = pattern(r"(?<![A-Za-z0-9])[xyz]-?\Z")
+_SMALL_BEHIND: Final = pattern(r"-?[a-z](?![A-Za-z0-9])")
+_SPANISH: Final = pattern(r"(?:[XYZ]-?\d{7}|\d{8}|\d\d\.\d{3}\.\d{3})-?[A-Z]")
 """A Spanish DNI or NIE, whose last letter is the check digit of what stands before it."""
 _OTHER_NUMBERS: Final = frozenset({NUMBER_CUE, VERSION_CUE, PHONE_CUE, CARD_CUE})
-_BETWEEN_BLANKS: Final = re.compile(r"[^ ]+")
-_LEAD: Final = re.compile(r"A*[ -]?")
+_BETWEEN_BLANKS: Final = pattern(r"[^ ]+")
+_LEAD: Final = pattern(r"A*[ -]?")
 """The shape of letters that may stand before the digits and belong to the number, be they a label's or its own."""
 NEEDS: Final = ("anywhere", "language", "cue")
 _ANYWHERE, _LANGUAGE, _CUE = range(3)

@@ -4,24 +4,24 @@ digits; Russia and its neighbours: ten digits in groups)."""
 
 from __future__ import annotations
 
-import re
 from typing import Final
 
+from curator.text.pattern import pattern
 from stages.pii.context import CUE_CHARACTERS, Context, Span
 from stages.pii.cues import PASSPORT as PASSPORT_CUE
 from stages.pii.cues import find_cues
 
 PASSPORT: Final = "passport"
 
-_SHAPE: Final = re.compile(
+_SHAPE: Final = pattern(
     r"[A-Z]{1,3}\d{6,9}[A-Z]?|\d{8,9}|[A-Z]\d{2}[A-Z]\d{5}|[CFGHJKLMNPRTVWXYZ][CFGHJKLMNPRTVWXYZ0-9]{8}|\d{2}[A-Z]{2}\d{5}"
     r"|\d{2} ?\d{2} ?\d{6}|[A-Z]{1,2} \d{6,8}"
 )
-_DIGITS: Final = re.compile(r"\d{6,9}[A-Z]?|\d{2} ?\d{2} ?\d{6}")
+_DIGITS: Final = pattern(r"\d{6,9}[A-Z]?|\d{2} ?\d{2} ?\d{6}")
 """What of such a shape a run of digits and separators can be, letters before it taken off."""
-_LETTERS_BEFORE: Final = re.compile(r"(?<![A-Za-z0-9])[A-Z]{1,3} ?\Z")
-_DATE: Final = re.compile(r"(?:19|20)\d{2}(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])")
-_DIGIT: Final = re.compile(r"\d")
+_LETTERS_BEFORE: Final = pattern(r"(?<![A-Za-z0-9])[A-Z]{1,3} ?\Z")
+_DATE: Final = pattern(r"(?:19|20)\d{2}(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])")
+_DIGIT: Final = pattern(r"\d")
 _MAX_LENGTH: Final = 12
 
 

@@ -6,6 +6,7 @@ import re
 from functools import lru_cache
 from typing import Final
 
+from curator.text.pattern import pattern
 from stages.pii.context import Context, Span, digits_of
 from stages.pii.cues import CARD as CARD_CUE
 from stages.pii.cues import NUMBER as NUMBER_CUE
@@ -14,16 +15,16 @@ from stages.pii.cues import PHONE as PHONE_CUE
 IBAN: Final = "iban"
 CARD: Final = "card"
 
-_NAMED: Final = re.compile(r"(?<![A-Za-z0-9_-])IBAN[-_]?\Z", re.IGNORECASE)
+_NAMED: Final = pattern(r"(?<![A-Za-z0-9_-])IBAN[-_]?\Z", re.IGNORECASE)
 """The name of the number, stuck to it: `IBANDE89…`, `IBAN-DE89…`."""
 _CARD_DIGITS: Final = range(12, 20)
-_GROUPS: Final = re.compile(r"\d{4}([ .-])\d{4}\1\d{4}\1\d{1,4}(?:\1\d{1,3})?|\d{4}([ -])\d{6}\2\d{4,5}")
-_BEHIND: Final = re.compile(r" (?:(?:(?:0?[1-9]|1[0-2])[/-])?20\d{2}|(?:0?[1-9]|1[0-2])[/-]\d{2}|\d{3})(?: \d{3,4})?\Z")
+_GROUPS: Final = pattern(r"\d{4}([ .-])\d{4}\1\d{4}\1\d{1,4}(?:\1\d{1,3})?|\d{4}([ -])\d{6}\2\d{4,5}")
+_BEHIND: Final = pattern(r" (?:(?:(?:0?[1-9]|1[0-2])[/-])?20\d{2}|(?:0?[1-9]|1[0-2])[/-]\d{2}|\d{3})(?: \d{3,4})?\Z")
 """The month or year in which a card ends, and its check number, right behind its own."""
 _MIN_CERTAIN: Final = 14
 """Digits of a card near a word for a telephone, or for a quantity: Maestro has cards of 12, Visa had some of 13."""
 
-_ISSUERS: Final = re.compile(
+_ISSUERS: Final = pattern(
     r"(?P<visa>4(?:\d{12}|\d{15}|\d{18}))"
     r"|(?P<mastercard>(?:5[1-5]\d{2}|222[1-9]|22[3-9]\d|2[3-6]\d{2}|27[01]\d|2720)\d{12})"
     r"|(?P<amex>3[47]\d{13})"

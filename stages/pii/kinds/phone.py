@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
+from curator.text.pattern import pattern
 from stages.pii.context import Context, Span
 from stages.pii.cues import CONTACT as CONTACT_CUE
 from stages.pii.cues import NUMBER as NUMBER_CUE
@@ -123,32 +124,30 @@ _INSIDE: Final = (
     r"(?:x|ext(?:n|ension)?\b\.?|доб\b\.?|внутр?\b\.?|Durchwahl|Nebenstelle|poste|anexo|ramal|interno|wewn?\b\.?|dahili|#"
     r"|内線|內線|分机|分機|转|轉):? ?\d{1,6}"
 )
-_EXTENSION: Final = re.compile(rf"(?:,? ?{_INSIDE}(?!\w)| ?\({_INSIDE}\))", re.IGNORECASE)
+_EXTENSION: Final = pattern(rf"(?:,? ?{_INSIDE}(?!\w)| ?\({_INSIDE}\))", re.IGNORECASE)
 """The number of a telephone inside a house, behind that of the house."""
 _RUSSIA_AND_KAZAKHSTAN: Final = 7
 _MIN_NATIONAL, _MAX_NATIONAL = 7, 13
 _MIN_INTERNATIONAL, _MAX_INTERNATIONAL = 8, 16  # E.164 allows 15 digits; `(0)` adds one
 
-_DATE: Final = re.compile(
+_DATE: Final = pattern(
     r"(?:[12]\d{3}([-./ ])\d{1,2}\1\d{1,2}|\d{1,2}([-./ ])\d{1,2}\2[12]\d{3})(?:[ /-]+\d{1,4})?"
     r"|(?:19|20)\d{2}(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])(?:[ -]?\d{4,6})?"
     r"|\d{1,2}[./-]\d{1,2}[./-]\d{2}(?: \d{1,4})?"
 )
-_YEARS: Final = re.compile(
-    r"(?:1[0-9]|20)\d{2}(?: ?[-/] ?(?:1[0-9]|20)\d{2})+|(?:1[0-9]|20)\d{2}(?: (?:1[0-9]|20)\d{2})+"
-)
-_THOUSANDS: Final = re.compile(r"[1-9]\d{0,2}(?:([ .])\d{3}(?:\1\d{3})*)|[1-9]\d{0,2}(?: \d{2})*? \d{3}")
-_SIGNED_AMOUNT: Final = re.compile(r"\+\d{1,3}(?: \d{3}){5,}")
-_FRACTION: Final = re.compile(r"[.,]\d")
-_DECIMAL: Final = re.compile(r"\d+\.\d+")
-_MAY_COUNT: Final = re.compile(r"[1-9]\d{0,15}(?:[ .]\d{1,15}){0,8}")
-_FOUR_DOTTED: Final = re.compile(r"(?!0\d)\d{1,3}(?:\.\d{1,3}){3}")
-_ISBN: Final = re.compile(r"97[89][- ]?\d[\d -]{8,13}|\d{1,5}[- ]\d{1,7}[- ]\d{1,6}[- ][\dX]")
-_DIGIT_GROUPS: Final = re.compile(r"\d+")
-_FROM_AMERICA: Final = re.compile(r"011[ -][1-9]")
-_POSTAL_CODE: Final = re.compile(r"\d{5}-\d{4}")
-_LONG_REPEAT: Final = re.compile(r"(\d)\1{7}")
-_PAIRS: Final = re.compile(r"[1-9]\d(?:[ .-]\d\d)+")
+_YEARS: Final = pattern(r"(?:1[0-9]|20)\d{2}(?: ?[-/] ?(?:1[0-9]|20)\d{2})+|(?:1[0-9]|20)\d{2}(?: (?:1[0-9]|20)\d{2})+")
+_THOUSANDS: Final = pattern(r"[1-9]\d{0,2}(?:([ .])\d{3}(?:\1\d{3})*)|[1-9]\d{0,2}(?: \d{2})*? \d{3}")
+_SIGNED_AMOUNT: Final = pattern(r"\+\d{1,3}(?: \d{3}){5,}")
+_FRACTION: Final = pattern(r"[.,]\d")
+_DECIMAL: Final = pattern(r"\d+\.\d+")
+_MAY_COUNT: Final = pattern(r"[1-9]\d{0,15}(?:[ .]\d{1,15}){0,8}")
+_FOUR_DOTTED: Final = pattern(r"(?!0\d)\d{1,3}(?:\.\d{1,3}){3}")
+_ISBN: Final = pattern(r"97[89][- ]?\d[\d -]{8,13}|\d{1,5}[- ]\d{1,7}[- ]\d{1,6}[- ][\dX]")
+_DIGIT_GROUPS: Final = pattern(r"\d+")
+_FROM_AMERICA: Final = pattern(r"011[ -][1-9]")
+_POSTAL_CODE: Final = pattern(r"\d{5}-\d{4}")
+_LONG_REPEAT: Final = pattern(r"(\d)\1{7}")
+_PAIRS: Final = pattern(r"[1-9]\d(?:[ .-]\d\d)+")
 _JOINTS: Final = frozenset((" ", "-", ".", "/", ")", ") ", ")-", ").", ")/", "(", " (", "-(", ".(", " - ", " / ", "- "))
 _MIN_WITHOUT_SIGN: Final = 9
 """Digits of a national number that is accepted for its grouping alone, or near a word such as `call`."""
@@ -158,13 +157,13 @@ _ENUMERATIONS: Final = ("0123456789", "1234567890", "12345678", "9876543210", "9
 _POWERS_OF_TWO: Final = frozenset(str(2**power + less) for power in range(24, 65) for less in (-1, 0, 1))
 """Limits of machine integers: 2147483647 would be a valid number in Dallas."""
 _BARE_MOBILE: Final = {
-    "zh": re.compile(r"1[3-9]\d{9}"),
-    "ru": re.compile(r"[78][3489]\d{9}"),
-    "kk": re.compile(r"[78]7\d{9}"),
-    "it": re.compile(r"3[2-9]\d{8}"),
+    "zh": pattern(r"1[3-9]\d{9}"),
+    "ru": pattern(r"[78][3489]\d{9}"),
+    "kk": pattern(r"[78]7\d{9}"),
+    "it": pattern(r"3[2-9]\d{8}"),
 }
 """Numbers that are usually written without any separator, by language: mobile ones; in Russia with the trunk prefix."""
-_TRUNK_EIGHT: Final = re.compile(r"8[ -]?\(?\d{3}\)?[ -]?\d{3}[ -]?\d{2}[ -]?\d{2}")
+_TRUNK_EIGHT: Final = pattern(r"8[ -]?\(?\d{3}\)?[ -]?\d{3}[ -]?\d{2}[ -]?\d{2}")
 """The Russian and Kazakh trunk prefix, an area code of three digits, and the rest in the usual groups."""
 
 

@@ -3,27 +3,27 @@ in all, as the countries of the languages in `data/anchors.tsv` print them."""
 
 from __future__ import annotations
 
-import re
 from typing import Final
 
+from curator.text.pattern import pattern
 from stages.pii.context import Span
 
 PLATE: Final = "plate"
 
-_LEAD: Final = re.compile(
+_LEAD: Final = pattern(
     r"(?:[^\dA-Z\u0410-\u042f\u4e00-\u9fff\uac00-\ud7a3\n.;!?]|(?<=[ Nn][orº])\.|N(?=[or]\.? )){0,28}+"
 )
-_LATIN: Final = re.compile(r"(?:[A-ZÄÖÜ]{1,3}|\d{1,4}+)(?:[ ·-]?(?:[A-ZÄÖÜ]{1,4}+|\d{1,5}+)){1,4}+(?![A-Za-z0-9ÄÖÜ])")
+_LATIN: Final = pattern(r"(?:[A-ZÄÖÜ]{1,3}|\d{1,4}+)(?:[ ·-]?(?:[A-ZÄÖÜ]{1,4}+|\d{1,5}+)){1,4}+(?![A-Za-z0-9ÄÖÜ])")
 _RUSSIAN: Final = "АВЕКМНОРСТУХІABEKMHOPCTYX"  # the letters of both alphabets that look alike
-_CYRILLIC: Final = re.compile(
+_CYRILLIC: Final = pattern(
     rf"(?:[{_RUSSIAN}]{{1,2}} ?\d{{3,4}} ?[{_RUSSIAN}]{{2}}|\d{{4}} ?[{_RUSSIAN}]{{2}})(?: ?\d{{2,3}})?(?!\w)"
 )
-_CHINESE: Final = re.compile(r"[\u4e00-\u9fff][A-Z][-·・ ]?[A-Z0-9]{5,6}+(?![A-Za-z0-9])")
-_KOREAN: Final = re.compile(r"\d{2,3}[가-힣] ?\d{4}(?!\d)")
-_JAPANESE: Final = re.compile(
+_CHINESE: Final = pattern(r"[\u4e00-\u9fff][A-Z][-·・ ]?[A-Z0-9]{5,6}+(?![A-Za-z0-9])")
+_KOREAN: Final = pattern(r"\d{2,3}[가-힣] ?\d{4}(?!\d)")
+_JAPANESE: Final = pattern(
     r"[\u4e00-\u9fff]{1,4} ?\d{2,3} ?[\u3041-\u3096] ?(?:\d{2}[-‐]?\d{2}|[・.]{1,3}\d{1,3})(?!\d)"
 )
-_GROUP: Final = re.compile(r"[A-ZÄÖÜ]+|\d+")
+_GROUP: Final = pattern(r"[A-ZÄÖÜ]+|\d+")
 
 
 def find(after: str, offset: int) -> list[Span]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from curator.text.pattern import pattern
 from stages.pii.context import Span
 
 ADDRESS: Final = "address"
@@ -24,64 +25,64 @@ _POSTCODE: Final = (
     r"(?:[A-Z]{1,2}[- ])?(?:\d{3} \d{2}|\d{4} ?[A-Z]{2}(?!\w)|\d{5}-\d{3,4}|\d{4}-\d{3}|\d{2}-\d{3}|\d{4,6})(?![\d.:%])"
 )
 _BRITISH: Final = r"[A-Z]{1,2}\d[A-Z\d]? ?\d[A-Z]{2}(?!\w)"
-_TAIL: Final = re.compile(rf"(?:,? {_POSTCODE}(?:,? {_TOWN})?|, {_TOWN}(?:,? {_POSTCODE})?)")
-_ENGLISH_TAIL: Final = re.compile(
+_TAIL: Final = pattern(rf"(?:,? {_POSTCODE}(?:,? {_TOWN})?|, {_TOWN}(?:,? {_POSTCODE})?)")
+_ENGLISH_TAIL: Final = pattern(
     rf"\.?(?: [NSEW]{{1,2}}(?!\w))?(?:,? (?:Apt|Apartment|Suite|Ste|Unit|Flat|Floor|#)\.? ?#?[\w-]{{1,6}})?"
     rf"(?:, {_TOWN}){{0,2}}"
     rf"(?:,? (?:[A-Z]{{2}} )?\d{{5}}(?:-\d{{4}})?(?!\d)|,? {_BRITISH}|,? [A-Z]{{2,3}} \d{{4}}(?!\d))?"
 )
-_ENGLISH_BEFORE: Final = re.compile(rf"(?<![\w.,/:-])({_NUMBER},? (?:[NSEW]\.? )?(?:{_NAME} ){{1,4}})\Z")
+_ENGLISH_BEFORE: Final = pattern(rf"(?<![\w.,/:-])({_NUMBER},? (?:[NSEW]\.? )?(?:{_NAME} ){{1,4}})\Z")
 _COMMON_WORDS: Final = frozenset(("place", "way", "close", "court", "drive", "square", "street", "road", "terrace"))
-_GOES_ON: Final = re.compile(" [a-z]")
+_GOES_ON: Final = pattern(" [a-z]")
 """`5 Golden Place settings`: a phrase that goes on is no street."""
-_FRENCH_BEFORE: Final = re.compile(r"(?<![\w.,/:-])(\d{1,4}(?: ?(?:bis|ter|quater))?,? )\Z")
+_FRENCH_BEFORE: Final = pattern(r"(?<![\w.,/:-])(\d{1,4}(?: ?(?:bis|ter|quater))?,? )\Z")
 _FRENCH_LINKS: Final = r"(?:(?:de|du|des|la|le|les|et|l['’]|d['’]) ?){0,3}"
-_FRENCH_NAME: Final = re.compile(rf" {_FRENCH_LINKS}{_NAME}(?: {_FRENCH_LINKS}{_NAME}){{0,4}}")
-_STREET_NAME: Final = re.compile(
+_FRENCH_NAME: Final = pattern(rf" {_FRENCH_LINKS}{_NAME}(?: {_FRENCH_LINKS}{_NAME}){{0,4}}")
+_STREET_NAME: Final = pattern(
     rf"(?:\.? |/ ?)(?:(?:de|del|la|las|los|da|do|dos|das|di|della|dei|delle|dell['’]|d['’]|i|gen|św|ks)\.? ?){{0,3}}"
     rf"{_NAME}(?: (?:(?:de|del|la|las|los|y|da|do|dos|das|e|di|della|dei|delle|i) ){{0,2}}{_NAME}){{0,4}}"
     rf"(?:,? (?i:n[º°o.]{{1,2}} ?|nº |núm\. ?|№ ?|nr\.? ?|д\. ?|дом |буд\. ?)?){_NUMBER}"
     rf"(?:,? (?i:кв\.|квартира|м\.|m\.|lok\.|piso|int\.|scala) ?\d{{1,4}})?"
 )
-_AFTER_ENDING: Final = re.compile(rf"\.? ?(?:N[oO]:? ?)?{_NUMBER}")
-_CHINESE: Final = re.compile(
+_AFTER_ENDING: Final = pattern(rf"\.? ?(?:N[oO]:? ?)?{_NUMBER}")
+_CHINESE: Final = pattern(
     r"(?:\d{1,4}[巷弄]){0,2}\d{1,5}(?:-\d{1,4})?[号號](?:[\u4e00-\u9fff]{0,8}\d{1,4}[号號室楼樓栋棟幢单元层層]{1,2}){0,4}"
 )
-_CHINESE_BEFORE: Final = re.compile(r"[\u4e00-\u9fff]{1,20}\Z")
-_KOREAN_BEFORE: Final = re.compile(
+_CHINESE_BEFORE: Final = pattern(r"[\u4e00-\u9fff]{1,20}\Z")
+_KOREAN_BEFORE: Final = pattern(
     r"(?<!\w)(?:[가-힣]{1,10}[시도] (?:[가-힣]{1,10}[시군구읍면동] ){1,3}"
     r"|[가-힣]{2,10}[군구] (?:[가-힣]{1,10}[읍면동] ){0,2})\Z"
 )
-_KOREAN_AFTER: Final = re.compile(
+_KOREAN_AFTER: Final = pattern(
     r" ?\d{1,4}(?:번길 ?\d{1,4})?(?:-\d{1,4})?(?!\d|[%°]|[.,:]\d)(?:번지|호)?(?:(?=에서|이[다며]|입니)|(?![가-힣]{2}))"
 )
 _CASELESS: Final = r"[^\W\d_]+(?:['\"׳״’\u200c-][^\W\d_]+)*+"
 _COMMA: Final = r" ?[,،]? "
 _CASELESS_NUMBER: Final = r"\d{1,4}(?:[/-]\d{1,4})?(?![\d%°]|[.,:/-]\d)"
 _ENDS: Final = r"(?= ?(?:[,،.;؛)\n]|\Z))"
-_HEBREW: Final = re.compile(
+_HEBREW: Final = pattern(
     rf"(?: {_CASELESS}){{1,4}}{_COMMA}(?:מס(?:פר|['׳]) )?{_CASELESS_NUMBER}"
     rf"(?:{_COMMA}(?:דירה|קומה|כניסה) \w{{1,4}}){{0,3}}"
     rf"(?:,(?: {_CASELESS}){{1,3}},? \d{{7}}(?!\d)|{_ENDS})"
 )
-_ARABIC: Final = re.compile(
+_ARABIC: Final = pattern(
     rf"(?: {_CASELESS}){{1,5}}{_COMMA}(?:رقم|مبنى|بناية|عمارة|منزل|بيت|فيلا)(?: رقم)?:? {_CASELESS_NUMBER}"
     rf"(?:{_COMMA}(?:شقة|الطابق|طابق|الدور)(?: رقم)? \w{{1,8}}){{0,2}}"
 )
-_ARABIC_AFTER: Final = re.compile(rf" ال{_CASELESS}(?: {_CASELESS}){{0,3}}{_ENDS}")
-_ARABIC_BEFORE: Final = re.compile(r"(?<![\w.,/:-])(\d{1,4} )\Z")
-_PERSIAN: Final = re.compile(
+_ARABIC_AFTER: Final = pattern(rf" ال{_CASELESS}(?: {_CASELESS}){{0,3}}{_ENDS}")
+_ARABIC_BEFORE: Final = pattern(r"(?<![\w.,/:-])(\d{1,4} )\Z")
+_PERSIAN: Final = pattern(
     rf"(?:{_COMMA}{_CASELESS}){{1,9}}{_COMMA}(?:پلاک|شماره پلاک) ?:? ?{_CASELESS_NUMBER}"
     rf"(?:{_COMMA}(?:طبقه|واحد|زنگ) ?:? ?\w{{1,6}}){{0,3}}"
 )
 _CASELESS_STREETS: Final = {"ar": _ARABIC, "fa": _PERSIAN, "he": _HEBREW}
-_LABELLED: Final = re.compile(r" ?[:：] ?(?P<line>[^\n;；|]{8,120})")
-_NO_ADDRESS: Final = re.compile(r"://|@|0x|\.\d+\.\d|[<>{}=\\\[\]]|\bwww\.")
-_HAS_POSTCODE: Final = re.compile(rf"(?<!\w)(?:{_POSTCODE}|{_BRITISH}|\d{{7,8}}(?!\d)|\d{{10}}(?!\d))")
-_POSTCODE_AND_TOWN: Final = re.compile(rf", {_POSTCODE} {_TOWN}")
-_HAS_NUMBER: Final = re.compile(r"\d{1,5}")
-_SENTENCE_END: Final = re.compile(r"(?<=\w\w\w\w)[.。](?: |\Z)")
-_UNSPACED: Final = re.compile(r"[\u3040-\u9fff가-힣]{4}")
+_LABELLED: Final = pattern(r" ?[:：] ?(?P<line>[^\n;；|]{8,120})")
+_NO_ADDRESS: Final = pattern(r"://|@|0x|\.\d+\.\d|[<>{}=\\\[\]]|\bwww\.")
+_HAS_POSTCODE: Final = pattern(rf"(?<!\w)(?:{_POSTCODE}|{_BRITISH}|\d{{7,8}}(?!\d)|\d{{10}}(?!\d))")
+_POSTCODE_AND_TOWN: Final = pattern(rf", {_POSTCODE} {_TOWN}")
+_HAS_NUMBER: Final = pattern(r"\d{1,5}")
+_SENTENCE_END: Final = pattern(r"(?<=\w\w\w\w)[.。](?: |\Z)")
+_UNSPACED: Final = pattern(r"[\u3040-\u9fff가-힣]{4}")
 
 
 def find_label(after: str, offset: int) -> list[Span]:

@@ -9,26 +9,27 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from curator.text.pattern import pattern
 from stages.pii.context import Context, Span
 
 USERNAME: Final = "username"
 
 _NAME: Final = r"(?P<name>[\w.%-]{2,50}+)"
 _END: Final = r"(?!/[\w~@%.-])"
-_PLAIN: Final = re.compile(rf"/{_NAME}")
-_WHOLE: Final = re.compile(rf"/{_NAME}{_END}")
-_AT: Final = re.compile(rf"/@{_NAME}")
-_ANYWHERE: Final = re.compile(rf"/[@~]{_NAME}")
+_PLAIN: Final = pattern(rf"/{_NAME}")
+_WHOLE: Final = pattern(rf"/{_NAME}{_END}")
+_AT: Final = pattern(rf"/@{_NAME}")
+_ANYWHERE: Final = pattern(rf"/[@~]{_NAME}")
 _PATHS: Final = {
     "twitter.com": _PLAIN,
     "x.com": _PLAIN,
     "instagram.com": _PLAIN,
-    "facebook.com": re.compile(rf"/(?:profile\.php\?id=(?P<number>\d{{5,20}}+)|{_NAME}{_END})"),
+    "facebook.com": pattern(rf"/(?:profile\.php\?id=(?P<number>\d{{5,20}}+)|{_NAME}{_END})"),
     "threads.net": _AT,
     "tiktok.com": _AT,
-    "youtube.com": re.compile(rf"/(?:@|user/|c/){_NAME}"),
-    "linkedin.com": re.compile(rf"/in/{_NAME}"),
-    "reddit.com": re.compile(rf"/(?:user|u)/{_NAME}"),
+    "youtube.com": pattern(rf"/(?:@|user/|c/){_NAME}"),
+    "linkedin.com": pattern(rf"/in/{_NAME}"),
+    "reddit.com": pattern(rf"/(?:user|u)/{_NAME}"),
     "github.com": _WHOLE,
     "gitlab.com": _WHOLE,
     "bitbucket.org": _WHOLE,
@@ -37,15 +38,15 @@ _PATHS: Final = {
     "about.me": _WHOLE,
     "t.me": _WHOLE,
     "vk.com": _WHOLE,
-    "ok.ru": re.compile(rf"/profile/{_NAME}"),
-    "weibo.com": re.compile(rf"/(?:u/)?+{_NAME}"),
+    "ok.ru": pattern(rf"/profile/{_NAME}"),
+    "weibo.com": pattern(rf"/(?:u/)?+{_NAME}"),
     "twitch.tv": _WHOLE,
     "soundcloud.com": _PLAIN,
-    "flickr.com": re.compile(rf"/(?:people|photos)/{_NAME}"),
-    "snapchat.com": re.compile(rf"/add/{_NAME}"),
-    "stackoverflow.com": re.compile(rf"/users/\d{{1,10}}+/{_NAME}"),
-    "launchpad.net": re.compile(rf"/~{_NAME}"),
-    "steamcommunity.com": re.compile(rf"/(?:id|profiles)/{_NAME}"),
+    "flickr.com": pattern(rf"/(?:people|photos)/{_NAME}"),
+    "snapchat.com": pattern(rf"/add/{_NAME}"),
+    "stackoverflow.com": pattern(rf"/users/\d{{1,10}}+/{_NAME}"),
+    "launchpad.net": pattern(rf"/~{_NAME}"),
+    "steamcommunity.com": pattern(rf"/(?:id|profiles)/{_NAME}"),
     "patreon.com": _WHOLE,
     "paypal.me": _WHOLE,
 }
@@ -75,7 +76,7 @@ _PAGES: Final = frozenset(
         *("video", "videos", "watch", "web", "wiki", "www", "your-username", "yourname", "yourusername"),
     )
 )
-_FILE: Final = re.compile(r"\.(?:html?|php|aspx?|jsp|xml|png|jpe?g|gif|svg|js|css|pdf|txt)\Z", re.IGNORECASE)
+_FILE: Final = pattern(r"\.(?:html?|php|aspx?|jsp|xml|png|jpe?g|gif|svg|js|css|pdf|txt)\Z", re.IGNORECASE)
 
 
 def find(context: Context) -> list[Span]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from curator.text.pattern import pattern
 from stages.pii.context import Context, Span
 
 SECRET: Final = "secret"  # noqa: S105 (the name of a kind)
@@ -53,8 +54,8 @@ _PREFIXES: Final = (
     "shpss_",
     "eyJ",  # the beginning of a JSON object in base64: a JSON Web Token
 )
-_PREFIX: Final = re.compile(r"(?<![A-Za-z0-9])(?:" + "|".join(map(re.escape, _PREFIXES)) + ")")
-_KEY: Final = re.compile(
+_PREFIX: Final = pattern(r"(?<![A-Za-z0-9])(?:" + "|".join(map(re.escape, _PREFIXES)) + ")")
+_KEY: Final = pattern(
     r"(?:A[KS]IA[A-Z0-9]{16}"
     r"|AIza[A-Za-z0-9_-]{35}"
     r"|GOCSPX-[A-Za-z0-9_-]{28}"
@@ -74,15 +75,15 @@ _KEY: Final = re.compile(
     r"|eyJ[A-Za-z0-9_-]{10,2048}+\.eyJ[A-Za-z0-9_-]{10,4096}+\.[A-Za-z0-9_-]{16,1024}+"
     r")(?![A-Za-z0-9])"
 )
-_SECRET_OF_AMAZON: Final = re.compile(r"(?<![A-Za-z0-9/+=])[A-Za-z0-9/+]{40}(?![A-Za-z0-9/+=])")
+_SECRET_OF_AMAZON: Final = pattern(r"(?<![A-Za-z0-9/+=])[A-Za-z0-9/+]{40}(?![A-Za-z0-9/+=])")
 _SECRET_WITHIN: Final = 160
 """Characters behind an access key in which the secret that belongs to it is looked for."""
-_BLOCK: Final = re.compile(r" (?:[A-Z]{2,9} ){0,2}PRIVATE KEY(?: BLOCK)?-----")
-_BLOCK_END: Final = re.compile(r"-----END (?:[A-Z]{2,9} ){0,2}PRIVATE KEY(?: BLOCK)?-----")
-_LINES: Final = re.compile(r"(?:\s{0,4}+[A-Za-z0-9+/=]{16,80}+)*+")
+_BLOCK: Final = pattern(r" (?:[A-Z]{2,9} ){0,2}PRIVATE KEY(?: BLOCK)?-----")
+_BLOCK_END: Final = pattern(r"-----END (?:[A-Z]{2,9} ){0,2}PRIVATE KEY(?: BLOCK)?-----")
+_LINES: Final = pattern(r"(?:\s{0,4}+[A-Za-z0-9+/=]{16,80}+)*+")
 _MIN_BLOCK: Final = 40
 """Letters and digits of the shortest block (Ed25519 has 64): manuals show blocks with nothing or dots in them."""
-_NOT_BASE64: Final = re.compile(r"[^A-Za-z0-9+/=]+")
+_NOT_BASE64: Final = pattern(r"[^A-Za-z0-9+/=]+")
 
 
 def find(context: Context) -> list[Span]:
