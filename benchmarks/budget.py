@@ -112,6 +112,9 @@ class Clock:
 def run_with_clocks(corpus: Path, recipe: str, output: Path) -> dict[str, float]:
     """CPU seconds by piece of a run in this process. Everything until the run begins is start-up, and so is what it
     loads later: a module, the machine code of a kernel."""
+    from curator.allocator import keep_memory
+
+    keep_memory()  # as the command does, before Arrow is loaded
     from curator.cli.main import run
     from curator.document import Batch
     from curator.kernel.function import Kernel
