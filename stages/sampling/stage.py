@@ -426,6 +426,8 @@ class Sampling(Stage[SamplingParameters]):
         """Each language's target divided among the sources: int64[L, S], rows add up to it."""
         if len(weights_S) == 1:
             return target_L[:, None]
+        if not len(target_L):
+            return takes_LS
         cap = self.parameters.max_repeats
         limits = [cap * tokens for tokens in takes_LS.sum(axis=0).tolist()]
         wanted_S = fill(int(target_L.sum()), weights_S, limits)

@@ -290,8 +290,9 @@ def test_the_state_survives_npz_without_pickle() -> None:
     assert stage.facts(read) == stage.facts(state)
 
 
-def test_an_empty_corpus_has_an_empty_plan() -> None:
-    stage = Sampling(SamplingParameters())
+@pytest.mark.parametrize("shares", [{}, {"web": 0.5}, {"web": 0.5, "books": 0.5}])
+def test_an_empty_corpus_has_an_empty_plan(shares: dict[str, float]) -> None:
+    stage = Sampling(SamplingParameters(source_shares=shares))
     state = stage.fit(stage.merge([]))
     assert stage.facts(state)["languages"] == []
     assert stage.decide(batch_of([]), {}, state).table.num_rows == 0
