@@ -15,6 +15,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from curator.sources import group_sources
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -37,7 +39,8 @@ DOCUMENT_SCHEMA = pa.schema(
 )
 """One row a document. `lang` is a BCP 47 tag, a tag kept verbatim, or `und`; `source` is what the record named, else
 the recipe's; `file` is relative to the input; `position` is the record's place in it (see the readers); `parent` is
-the id of the document that a child was derived from, `method` and `engine` how; `metadata` is JSON."""
+the id of the document that a child was derived from, `method` and `engine` how; `metadata` is JSON. Where the recipe
+maps sources to groups, the schema of its documents says so in its metadata (see `curator.sources`)."""
 
 UNDETERMINED = "und"
 
@@ -140,9 +143,8 @@ class Batch:
 
     @cached_property
     def source_groups(self) -> Codes:
-        """`source` up to its first ':'."""
-        parts = pc.split_pattern(self.column("source"), ":", max_splits=1)
-        return encode(pc.list_element(parts, 0))
+        """The groups of the sources (see `curator.sources`)."""
+        return encode(group_sources(self.column("source"), self._source.schema.metadata))
 
     @cached_property
     def keys(self) -> NDArray[np.uint64]:

@@ -25,6 +25,7 @@ from curator.run.manifest import Manifest, load_manifest, need_files
 from curator.run.pipeline import AnyStage, Pipeline, make_pipeline
 from curator.run.tally import IN, Tally
 from curator.sizes import format_size
+from curator.sources import group_metadata
 from curator.stage import Column, Columns
 from curator.storage.parquet import batches_of_run, read_of_run
 from curator.storage.path import AnyPath, matching, readable
@@ -131,7 +132,7 @@ def calibrate(directory: RunDirectory, recipe: Recipe, settings: Settings) -> Ou
     documents = Tally(cast("list[list[object]]", manifest["funnel"])).documents(IN)
     if documents == 0:
         raise UserError("the input has no document", hint="give text that is known to be good")
-    scores = _scores_of(directory, stages, documents)
+    scores = _scores_of(directory, stages, documents, group_metadata(recipe.input.source_groups))
     counts = count(scores, stages, least, by_source=by_source)
     wanted, unfitted, small = _allot(counts, stages, settings, least)
     unfitted += [_unfitted(each.group, None, each.documents, each.needed) for each in small[:SMALL_GROUPS_LISTED]]
@@ -294,9 +295,11 @@ def _schema(path: AnyPath) -> pa.Schema:
         return pq.read_schema(readable(path))
 
 
-def _scores_of(directory: RunDirectory, stages: Sequence[AnyStage], documents: int) -> Scores:
-    """The first `documents` rows of `scores/`: children, which nobody wrote, come after what was read. Where the run
-    named no tokenizer, its tokens are the units."""
+def _scores_of(
+    directory: RunDirectory, stages: Sequence[AnyStage], documents: int, metadata: Mapping[bytes, bytes] | None
+) -> Scores:
+    """The first `documents` rows of `scores/`, with this metadata of their schema: children, which nobody wrote, come
+    after what was read. Where the run named no tokenizer, its tokens are the units."""
     columns = _needed(stages)
     stored = {name: name for name in columns}
     for path in matching(directory.scores, "*.parquet")[:1]:
@@ -310,6 +313,7 @@ def _scores_of(directory: RunDirectory, stages: Sequence[AnyStage], documents: i
                 return
             batch = batch.slice(0, left)
             left -= batch.num_rows
-            yield Batch(batch.select(list(GROUPS))), {name: batch.column(at) for name, at in stored.items()}
+            groups = batch.select(list(GROUPS)).replace_schema_metadata(metadata)
+            yield Batch(groups), {name: batch.column(at) for name, at in stored.items()}
 
     return batches

@@ -31,10 +31,11 @@ def plan_sampling_command(
     path = as_path(counts)
     if isinstance(path, Path) and not path.exists():
         raise UserError("no such file or directory", file=counts, hint="give a table of counts, or a finished run")
+    asked = pipeline.recipe
     found = (
         counts_of_table(path, stage)
         if isinstance(path, Path) and path.is_file()
-        else counts_of_run(RunDirectory(path), stage, token_name(pipeline.recipe.tokenizer))
+        else counts_of_run(RunDirectory(path), stage, token_name(asked.tokenizer), asked.input.source_groups)
     )
     plan = stage.facts(stage.fit(found))
     if as_json:

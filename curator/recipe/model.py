@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Literal, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from curator.sizes import Size
 
@@ -33,6 +34,19 @@ class FieldNames(_Strict):
     lang: str = "lang"
 
 
+def _checked_group(name: str) -> str:
+    if not name or ":" in name or "*" in name or not name.isprintable():
+        raise ValueError("expected the name of a group: printable text without ':' and '*'")
+    return name
+
+
+GroupName: TypeAlias = Annotated[str, AfterValidator(_checked_group)]
+"""A name that the rule of the first ':' could give, too."""
+
+SourcePattern: TypeAlias = Annotated[str, Field(min_length=1, max_length=1000)]
+"""A source, or what several have in common."""
+
+
 class Input(_Strict):
     """How the input is read."""
 
@@ -40,6 +54,11 @@ class Input(_Strict):
     fields: FieldNames = FieldNames()
     metadata: tuple[str, ...] = Field((), description="further fields, kept as JSON in provenance.metadata")
     source: str = Field("web", min_length=1, description="the source of documents that name none")
+    source_groups: Mapping[GroupName, Annotated[tuple[SourcePattern, ...], Field(min_length=1)]] = Field(
+        {},
+        description="group -> its sources, `*` in them for any characters; all others are grouped by what stands "
+        "before the first ':'",
+    )
     sample_by: Literal["line", "paragraph", "document"] = Field("line", description="what a record of a text file is")
     quotes: Literal["enclose", "letters"] = Field(
         "enclose",
@@ -47,6 +66,16 @@ class Input(_Strict):
     )
     max_document_bytes: Size = Field(8 << 20, gt=0, le=1 << 30, description="a longer document goes to failed/")
     repair: bool = Field(True, description="repair encoding damage; otherwise a damaged document goes to failed/")
+
+    @field_validator("source_groups")
+    @classmethod
+    def _belongs_to_one(cls, groups: Mapping[str, Sequence[str]]) -> Mapping[str, Sequence[str]]:
+        seen: dict[str, str] = {}
+        for group, sources in groups.items():
+            for source in sources:
+                if (other := seen.setdefault(source, group)) != group:
+                    raise ValueError(f"{source!r} stands in two groups, {other!r} and {group!r}")
+        return groups
 
     @model_validator(mode="after")
     def _has_quotes(self) -> Input:

@@ -50,4 +50,5 @@ def run_tally(pipeline: Pipeline) -> Tally:
         for mapping in ("sources", "source_shares")
         for source in getattr(stage.parameters, mapping, ())
     }
+    named.update(pipeline.recipe.input.source_groups)
     return Tally(limits={SOURCE: MOST_SOURCES, LANGUAGE: MOST_TAGS}, named=named)

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import cast
 
 from curator.errors import DataError, UserError
+from curator.recipe.model import Recipe
 from curator.registry import stage_class
 from curator.run import rewrite
 from curator.run.directory import RunDirectory, RunLock
@@ -140,13 +141,13 @@ def _rewrite(
 ) -> None:
     funnel = Tally(cast("list[list[object]]", manifest["funnel"]))
     entries: list[dict[str, object]] = []
-    compression = cast("str", cast("dict[str, dict[str, object]]", manifest["recipe"])["output"]["compression"])
+    recipe = Recipe.model_validate(manifest["recipe"])
     for entry in cast("list[dict[str, object]]", manifest["files"]):
         name = cast("str", entry["path"])
         if name.split("/")[0] not in RECORDED:
             entries.append(entry)
             continue
-        result = forget_rows(directory.root / name, changes.path(name), found, compression)
+        result = forget_rows(directory.root / name, changes.path(name), found, recipe)
         outcome.dropped_in_favour += result.dropped
         if not result.changed:
             entries.append(entry)

@@ -17,12 +17,14 @@ import pyarrow.parquet as pq
 from curator.document import string_buffer
 from curator.errors import UserError
 from curator.keys import child_keys
+from curator.recipe.model import Recipe
 from curator.run.directory import RunDirectory
 from curator.run.examples import mask_text
 from curator.run.manifest import Manifest
 from curator.run.phases.read import dimensions
 from curator.run.phases.write import DERIVE, write_parquet
 from curator.run.tally import COPIES, ERASED, HELD, KEPT, Tally
+from curator.sources import group_metadata
 from curator.storage.parquet import parquet_table
 from curator.storage.path import AnyPath, matching, readable
 from curator.verdict import DROP
@@ -176,9 +178,10 @@ def _written(directory: RunDirectory, keys: Mapping[bytes, object]) -> dict[byte
 class Rows:
     """What writing a file without some documents came to: rows removed, keepers replaced, those of documents that were
     `dropped` among them, what the manifest says of the new file, what is to be taken from `event` (`kept` or `held
-    out`) and `copies` in the funnel and what added as `erased`."""
+    out`) and `copies` in the funnel and what added as `erased`. `groups` are what the recipe maps sources to."""
 
     event: str
+    groups: Mapping[str, Sequence[str]]
     removed: int = 0
     keepers: int = 0
     dropped: int = 0
@@ -192,23 +195,24 @@ class Rows:
         return self.removed > 0 or self.keepers > 0
 
 
-def forget_rows(path: AnyPath, target: Path, found: Forgotten, compression: str) -> Rows:
-    """Write a Parquet file of a run to `target` without the documents, row group by row group; not at all where it
-    holds nothing of them."""
+def forget_rows(path: AnyPath, target: Path, found: Forgotten, recipe: Recipe) -> Rows:
+    """Write a Parquet file of a run of this recipe to `target` without the documents, row group by row group; not at
+    all where it holds nothing of them."""
     with pq.ParquetFile(readable(path)) as source:
         names = [name for name in ("key", "keeper", "action", "detail") if name in source.schema_arrow.names]
         event = HELD if path.parent.name == "heldout" else KEPT
-        plain = Rows(event)
+        groups = recipe.input.source_groups
+        plain = Rows(event, groups)
         for group in range(source.num_row_groups):
             _without(source.read_row_group(group, columns=names, use_threads=False), found, plain)
         if not plain.changed:
             return plain
-        result = Rows(event)
+        result = Rows(event, groups)
         tables = (
             _without(source.read_row_group(group, use_threads=False), found, result)
             for group in range(source.num_row_groups)
         )
-        result.described = write_parquet(target, source.schema_arrow, tables, compression)
+        result.described = write_parquet(target, source.schema_arrow, tables, recipe.output.compression)
     return result
 
 
@@ -245,7 +249,7 @@ def _count(rows: pa.Table, result: Rows) -> None:
     """Count rows of a shard that are removed: documents by language, source and file, and their copies."""
     file = pc.struct_field(rows["provenance"], "file")
     named = pa.table({"lang": rows["lang"], "source": rows["source"], "file": file}).combine_chunks()
-    groups = dimensions(named.to_batches()[0])
+    groups = dimensions(named.to_batches()[0].replace_schema_metadata(group_metadata(result.groups)))
     size = np.diff(string_buffer(rows["text"].combine_chunks())[1])
     tokens, copy = rows["tokens"].to_numpy(), rows["copy"].to_numpy()
     result.taken.count(result.event, copy == 0, groups, tokens, size)

@@ -13,7 +13,8 @@ def describe_other_sources(tally: Tally) -> list[str]:
         return []
     told = (
         f"documents come from more than {MOST_SOURCES:,} groups of sources: those after the first {MOST_SOURCES:,} are "
-        "counted together; scores/ and shards/ have the source of each document"
+        "counted together; scores/ and shards/ have the source of each document, and input.source_groups maps them to "
+        "fewer groups"
     )
     return [told]
 

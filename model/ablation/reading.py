@@ -11,9 +11,9 @@ from curator.recipe.model import FieldNames, Input, Recipe
 NAMES = tuple(FieldNames().model_dump())
 """The fields of a document in the JSON lines."""
 
-_FREE = ("metadata", "source")
+_FREE = ("metadata", "source", "source_groups")
 """Of `input`: what recipes may differ in. All metadata that one of them names is read, and of sources those of the
-first recipe."""
+first recipe; each recipe groups them in its own way."""
 
 
 def reading_of(recipes: Sequence[Recipe]) -> Recipe:

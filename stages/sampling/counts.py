@@ -12,8 +12,10 @@ import pyarrow.parquet as pq
 
 from curator.errors import UserError
 from curator.language.tags import is_valid, list_language
+from curator.recipe.model import Recipe
 from curator.run.directory import RunDirectory
 from curator.run.manifest import load_manifest
+from curator.sources import group_metadata, group_sources
 from curator.storage.path import matching, readable
 from curator.text.tokens import UNIT
 from stages.sampling.stage import OTHER, SUMMARY_SCHEMA, Sampling
@@ -67,8 +69,11 @@ def _table_rows(reader: csv.DictReader[str], path: Path) -> Iterator[tuple[str, 
         yield row["language"], row.get("source") or OTHER, int(numbers[0]), int(numbers[1])
 
 
-def counts_of_run(directory: RunDirectory, stage: Sampling, token: str) -> pa.Table:
-    """The summary of a finished run: of what entered its stage `sampling`, or where it has none, of its shards.
+def counts_of_run(
+    directory: RunDirectory, stage: Sampling, token: str, groups: Mapping[str, Sequence[str]]
+) -> pa.Table:
+    """The summary of a finished run: of what entered its stage `sampling`, or where it has none, of its shards, whose
+    sources are mapped to `groups`.
 
     UserError where the run counted other tokens than `token` (as `curator.text.tokens` names them), or was sampled
     without telling apart the sources that `stage` mixes."""
@@ -82,18 +87,20 @@ def counts_of_run(directory: RunDirectory, stage: Sampling, token: str) -> pa.Ta
         )
     facts = cast("Mapping[str, Mapping[str, object]]", manifest["facts"]).get("sampling")
     if facts is None:
-        return _summary(_shard_rows(directory), stage)
+        return _summary(_shard_rows(directory, groups), stage)
     cells = cast("Sequence[Mapping[str, object]]", facts.get("cells", ()))
     told_apart = {
         cast("str", row["source"]) for row in cast("Sequence[Mapping[str, object]]", facts.get("sources", ()))
     }
     wanted = set(stage.parameters.source_shares)
+    hint = "give a run of a recipe without `sampling`, or a table of counts"
     if not wanted <= told_apart:
-        raise UserError(
-            f"its sampling did not tell apart {', '.join(sorted(wanted - told_apart))}",
-            file=str(directory.root),
-            hint="give a run of a recipe without `sampling`, or a table of counts",
-        )
+        missing = ", ".join(sorted(wanted - told_apart))
+        raise UserError(f"its sampling did not tell apart {missing}", file=str(directory.root), hint=hint)
+    theirs = Recipe.model_validate(manifest["recipe"]).input.source_groups
+    if wanted and group_metadata(theirs) != group_metadata(groups):
+        told = "its sampling told sources apart by other input.source_groups"
+        raise UserError(told, file=str(directory.root), hint=hint)
     rows = cells if wanted else cast("Sequence[Mapping[str, object]]", facts["languages"])
     return _summary(
         (
@@ -109,15 +116,20 @@ def counts_of_run(directory: RunDirectory, stage: Sampling, token: str) -> pa.Ta
     )
 
 
-def _shard_rows(directory: RunDirectory) -> Iterator[tuple[str, str, int, int]]:
+def _shard_rows(directory: RunDirectory, groups: Mapping[str, Sequence[str]]) -> Iterator[tuple[str, str, int, int]]:
+    metadata = group_metadata(groups)
     for path in matching(directory.shards, "part-*.parquet"):
         with pq.ParquetFile(readable(path)) as file:
             for batch in file.iter_batches(columns=["lang", "source", "tokens", "parent"], use_threads=False):
-                table = pa.Table.from_batches([batch])
-                originals = table.filter(pc.is_null(table["parent"]))
-                sums = originals.group_by(["lang", "source"]).aggregate([("tokens", "sum"), ("tokens", "count")])
+                grouped = group_sources(batch["source"], metadata)
+                table = pa.table([batch["lang"], grouped, batch["tokens"]], ["lang", "source", "tokens"])
+                sums = (
+                    table.filter(pc.is_null(batch["parent"]))
+                    .group_by(["lang", "source"])
+                    .aggregate([("tokens", "sum"), ("tokens", "count")])
+                )
                 for row in sums.to_pylist():
-                    yield row["lang"], row["source"].split(":", 1)[0], row["tokens_count"], row["tokens_sum"]
+                    yield row["lang"], row["source"], row["tokens_count"], row["tokens_sum"]
 
 
 def _summary(rows: Iterator[tuple[str, str, int, int]], stage: Sampling) -> pa.Table:

@@ -25,6 +25,7 @@ from curator.run.phases.languages import count_contradictions, identify_language
 from curator.run.pipeline import HELD_OUT, UNITS, AnyStage, Pipeline, is_matrix, pipeline_of
 from curator.run.store import Outputs
 from curator.run.tally import CREATED, FILE, IN, LANGUAGE, SOURCE, Tally
+from curator.sources import group_metadata
 from curator.storage.ipc import BatchWriter, write_table
 from curator.text.tokens import count_tokens
 
@@ -155,7 +156,8 @@ class PartWriter:
         declared = [*pipeline.builtin(), *(column for stage in self._stages for column in stage.columns)]
         self._plain = [column for column in declared if not is_matrix(column)]
         self._schema = pa.schema([pa.field(column.name, column.type) for column in self._plain])
-        self._documents = BatchWriter(outputs.path("documents"), DOCUMENT_SCHEMA)
+        self._metadata = group_metadata(pipeline.recipe.input.source_groups)
+        self._documents = BatchWriter(outputs.path("documents"), DOCUMENT_SCHEMA.with_metadata(self._metadata))
         self._columns = BatchWriter(outputs.path("columns"), self._schema)
         matrices = (column.name for column in declared if is_matrix(column))
         self._matrices = {name: outputs.path(name).open("wb") for name in matrices}
@@ -168,6 +170,7 @@ class PartWriter:
         """Add one batch: its documents, and their columns `language.*`."""
         if documents.num_rows == 0:
             return
+        documents = documents.replace_schema_metadata(self._metadata)
         batch = Batch(documents, languages)
         columns = annotate(batch, languages, self._recipe.tokenizer, self._stages, self._outputs.clock)
         if self._recipe.holdout is not None:

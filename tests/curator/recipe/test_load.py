@@ -79,6 +79,27 @@ def test_an_error_names_the_file_the_line_and_what_is_near(text: str, parts: lis
     assert "\n" not in message
 
 
+@pytest.mark.parametrize(
+    ("groups", "told"),
+    [
+        ("[cc]", " is not a mapping"),
+        ("{a: cc-*}", ".a: expected a list, as in [one, two] (got 'cc-*')"),
+        ("{a: []}", ".a: expected 1 or more, not 0"),
+        ("{a: [2024]}", ".a.0: expected text (got 2024)"),
+        ("{a: ['']}", ".a.0: string should have at least 1 character (got '')"),
+        ("{'': [cc]}", ".: expected the name of a group: printable text without ':' and '*'"),
+        ("{'a:b': [cc]}", ".a:b: expected the name of a group: printable text without ':' and '*'"),
+        ("{'cc-*': [a]}", ".cc-*: expected the name of a group: printable text without ':' and '*'"),
+        (r'{"\0": [a]}', ".\0: expected the name of a group: printable text without ':' and '*'"),
+        ("{a: [x, y*], b: [y*]}", ": 'y*' stands in two groups, 'a' and 'b'"),
+    ],
+)
+def test_groups_of_sources_that_are_none_are_told_with_their_line(groups: str, told: str) -> None:
+    with pytest.raises(UserError) as caught:
+        load_recipe_text(f"name: x\ninput:\n  source_groups: {groups}\nstages: [dedup]\n", "my.yaml")
+    assert str(caught.value) == f"my.yaml: line 3: input.source_groups{told}"
+
+
 def test_an_unknown_recipe_names_the_nearest(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="did you mean 'web'"):
         load_recipe("wep")

@@ -138,8 +138,8 @@ def test_validation_of_a_recipe_says_that_its_tokenizer_is_none(tmp_path: Path) 
 def test_a_plan_from_a_run_that_counted_otherwise_is_refused(counted: tuple[Outcome, Path], pieces: Path) -> None:
     stage = Sampling(SamplingParameters())
     with pytest.raises(UserError, match="it counted tokens by another measure than the recipe does"):
-        counts_of_run(RunDirectory(counted[1]), stage, token_name(None))
-    of_run = counts_of_run(RunDirectory(counted[1]), stage, token_name(str(pieces)))
+        counts_of_run(RunDirectory(counted[1]), stage, token_name(None), {})
+    of_run = counts_of_run(RunDirectory(counted[1]), stage, token_name(str(pieces)), {})
     facts = counted[0].manifest["facts"]["sampling"]  # type: ignore[index]
     assert pc.sum(of_run["tokens"]).as_py() == facts["total"]
 

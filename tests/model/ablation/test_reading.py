@@ -16,7 +16,7 @@ def recipe(name: str, text: str) -> Recipe:
 
 def test_what_recipes_read_is_read_with_the_metadata_of_all() -> None:
     one = recipe("one", "input: {fields: {text: content}, metadata: [url], source: here}\nmax_error_rate: 0.1")
-    two = recipe("two", "input: {fields: {text: content}, metadata: [date, url]}")
+    two = recipe("two", "input: {fields: {text: content}, metadata: [date, url], source_groups: {web: [cc-*]}}")
     reading = reading_of([one, two])
     assert reading.stages == ()
     assert reading.input == one.input.model_copy(update={"metadata": ("url", "date")})
