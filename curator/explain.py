@@ -18,6 +18,7 @@ from curator.run.failures import MEANINGS, Meaning
 from curator.run.journal import CRASH_SENTENCE, is_crash
 from curator.run.manifest import load_manifest, need_files
 from curator.run.tally import FAILED
+from curator.sources import group_metadata, group_sources
 from curator.storage.parquet import parquet_tables, read_of_run
 from curator.storage.path import AnyPath, matching
 from curator.verdict import DROP, EDIT, FLAG, REPEAT
@@ -88,6 +89,9 @@ def _explain(directory: RunDirectory, recipe: Recipe, row: Mapping[str, object])
         fate = "held out" if held_out else "kept" if len(kept) == 1 else f"kept, written {len(kept)} times"
         if untouched:
             sentences.append(f"{_join(untouched)} left it as it is.")
+    groups, source = group_metadata(recipe.input.source_groups), row.get("source")
+    if groups and source is not None:
+        sentences.append(f"Its source {source} counts as {group_sources(pa.array([source]), groups)[0]}.")
     shown = {name: value for name, value in row.items() if name not in ("id", "key") and value is not None}
     plain = [{**decision, "key": key.hex()} for decision in decisions]
     return Explanation(cast("str", row["id"]), key.hex(), shown, plain, sentences, fate)

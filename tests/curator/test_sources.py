@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from curator.calibrate.calibrate import Settings, calibrate
 from curator.errors import UserError
+from curator.explain import explain
 from curator.recipe import Recipe, load_recipe_text
 from curator.run.counted import run_tally
 from curator.run.directory import RunDirectory
@@ -158,11 +159,14 @@ def test_sources_that_are_mapped_to_a_group_are_that_group_in_every_stage(tmp_pa
     assert not {("wiki", "quality/drop/quality.many_words"), ("wiki", "boilerplate/edit/boilerplate.lines")} & counted
 
 
-def test_the_report_and_what_is_forgotten_and_calibrated_know_the_groups(tmp_path: Path) -> None:
+def test_reports_and_explanations_and_what_is_forgotten_and_calibrated_know_the_groups(tmp_path: Path) -> None:
     mapped, plain = run_twice(tmp_path, "entropy", language="off")
     page = (mapped / "report.html").read_text()
     assert page.count("<bdi>wiki</bdi>") == page.count("<bdi>books</bdi>") == 2
     assert "wikinews</bdi>" not in page
+    for run, last in ((mapped, "Its source de.wikipedia.org counts as wiki."), (plain, "entropy left it as it is.")):
+        (told,) = explain(RunDirectory(run), "d0")
+        assert told.sentences[-1] == last
     for run in (mapped, plain):
         forget(RunDirectory(run), ["d0", "d3"])
     assert said(mapped) == said(plain)
