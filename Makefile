@@ -47,7 +47,7 @@ PARALLEL := --numprocesses=$(PROCESSES) --dist=loadfile --no-loadscope-reorder
 test: $(STAMP) ## All tests that fit into 20 minutes on two cores
 	$(BIN)/python -m pytest $(PARALLEL) -m 'not long'
 
-test-fast: $(STAMP) ## The tests that are quick each: some three minutes together
+test-fast: $(STAMP) ## The tests that are quick each: two minutes together
 	$(BIN)/python -m pytest $(PARALLEL) -m 'not long and not slow and not browser'
 
 coverage: $(STAMP) ## The tests of `make test`, and which lines they run

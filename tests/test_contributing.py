@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.runs import rows, write_jsonl
 
 ROOT = Path(__file__).parents[1]
@@ -16,6 +18,7 @@ def block(language: str) -> str:
     return "".join(re.findall(rf"```{language}\n(.*?)```", text, flags=re.DOTALL))
 
 
+@pytest.mark.slow
 def test_a_filter_is_one_file_and_one_entry_point(tmp_path: Path) -> None:
     (tmp_path / "wordlength.py").write_text(block("python"))
     info = tmp_path / "wordlength-0.1.dist-info"

@@ -24,6 +24,7 @@ def test_the_help_of_the_command_line_imports_nothing_heavy() -> None:
     assert loaded.isdisjoint({*HEAVY, "numpy", "pyarrow", "numba", "sklearn"})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("module", ["curator.run.driver", "curator.engine.local", "curator.engine.worker"])
 def test_a_run_imports_no_heavy_package(module: str) -> None:
     loaded = modules_after(f"import {module}")

@@ -116,6 +116,7 @@ def test_what_lies_in_a_run_is_in_the_reference(run_directory: Path) -> None:
     assert {path.name for path in run_directory.iterdir()} == told - {"work", "index", "heldout"}
 
 
+@pytest.mark.slow
 def test_the_files_of_an_index_are_those_of_the_reference(tmp_path: Path) -> None:
     stage = "dedup: {index: true, url_field: url}"
     file = write_jsonl(tmp_path / "in.jsonl", make_texts(5))
@@ -232,6 +233,7 @@ def nest(target: dict[str, object], path: str, value: object) -> None:
     target[last] = value
 
 
+@pytest.mark.slow
 def test_the_rows_of_the_funnel_balance_as_the_reference_says(tmp_path: Path) -> None:
     file = write_jsonl(tmp_path / "in.jsonl", make_texts(60))
     file.write_text(file.read_text() + "{broken\n")

@@ -11,6 +11,7 @@ import pytest
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["budget.py", "entropy.py", "grow_corpus.py"])
 @pytest.mark.parametrize(("corpus", "said"), [("nowhere", "No such file or directory"), ("folder", "Is a directory")])
 def test_a_path_that_is_no_file_is_said_in_a_sentence(name: str, corpus: str, said: str, tmp_path: Path) -> None:

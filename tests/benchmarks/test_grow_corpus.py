@@ -114,6 +114,7 @@ def test_variants_are_valid_text_with_the_punctuation_of_the_original(
         assert signs[0] == signs[1]
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_bytes_and_another_gives_others(source: Path, tmp_path: Path) -> None:
     first = grow(source, tmp_path / "a.jsonl", 1)
     assert grow(source, tmp_path / "b.jsonl", 1) == first

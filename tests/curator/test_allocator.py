@@ -27,6 +27,7 @@ def run(source: str, **variables: str) -> str:
     return subprocess.run(command, check=True, capture_output=True, text=True, env={**os.environ, **variables}).stdout
 
 
+@pytest.mark.slow
 def test_a_batch_takes_the_memory_of_the_one_before() -> None:
     assert int(run(KEPT + BATCHES)) < 100 < int(run(BATCHES))
 
@@ -46,6 +47,7 @@ def test_the_heap_lies_in_huge_pages() -> None:
     assert "True" not in run(source)
 
 
+@pytest.mark.slow
 def test_no_more_than_half_a_gigabyte_is_kept() -> None:
     source = """
 import numpy as np

@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.command import write_package
 
 BEGIN = """
@@ -25,14 +27,17 @@ def run(source: str, **variables: str) -> str:
     return subprocess.run(command, check=True, capture_output=True, text=True, env={**os.environ, **variables}).stdout
 
 
+@pytest.mark.slow
 def test_values_of_python_do_not_load_pandas() -> None:
     assert run(BEGIN + WORK + "print('pandas' in sys.modules)").split() == ["False"]
 
 
+@pytest.mark.slow
 def test_who_asks_for_pandas_later_gets_it() -> None:
     assert run(BEGIN + WORK + "print(pa.table({'a': [1, 2]}).to_pandas()['a'].sum())").split() == ["3"]
 
 
+@pytest.mark.slow
 def test_where_another_package_adds_a_stage_arrow_finds_pandas_by_itself(tmp_path: Path) -> None:
     variables = write_package(tmp_path, "other", "curator.stages", "other = other:Other", "class Other: ...")
     source = "import pandas as pd\nprint(pa.array(pd.Series([1.0, float('nan')])).null_count)"

@@ -30,6 +30,7 @@ def documents(count: int, text: str = "text") -> pa.RecordBatch:
     )
 
 
+@pytest.mark.slow
 @given(st.lists(st.integers(0, 19), max_size=25), st.lists(st.integers(0, 50), max_size=8))
 def test_a_selection_is_those_rows_in_every_view(rows: list[int], again: list[int]) -> None:
     every = documents(20)

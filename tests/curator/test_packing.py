@@ -15,6 +15,7 @@ NAMES = ("high", "middle", "low")
 numbers = st.tuples(*(st.integers(0, PLACE.limit(name) - 1) | st.just(PLACE.limit(name) - 1) for name in NAMES))
 
 
+@pytest.mark.slow
 @given(st.lists(numbers, max_size=50))
 def test_words_give_their_numbers_back_and_sort_as_they_do(rows: list[tuple[int, int, int]]) -> None:
     columns = np.array(rows, dtype=np.int64).reshape(-1, 3).T

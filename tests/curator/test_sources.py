@@ -134,6 +134,7 @@ def said(run: Path) -> dict[str, object]:
     }
 
 
+@pytest.mark.slow
 def test_sources_that_are_mapped_to_a_group_are_that_group_in_every_stage(tmp_path: Path) -> None:
     (tmp_path / "bin").mkdir()
     options = json.dumps(install(tmp_path / "bin"))
@@ -159,6 +160,7 @@ def test_sources_that_are_mapped_to_a_group_are_that_group_in_every_stage(tmp_pa
     assert not {("wiki", "quality/drop/quality.many_words"), ("wiki", "boilerplate/edit/boilerplate.lines")} & counted
 
 
+@pytest.mark.slow
 def test_reports_and_explanations_and_what_is_forgotten_and_calibrated_know_the_groups(tmp_path: Path) -> None:
     mapped, plain = run_twice(tmp_path, "entropy", language="off")
     page = (mapped / "report.html").read_text()
@@ -179,6 +181,7 @@ def test_reports_and_explanations_and_what_is_forgotten_and_calibrated_know_the_
     assert {threshold.source for threshold in fitted[0][0]} == {"wiki", "web", "books"}
 
 
+@pytest.mark.slow
 def test_groups_change_nothing_with_the_number_of_workers_and_resuming_with_others_is_refused(tmp_path: Path) -> None:
     texts = make_texts(300, seed=3)
     documents = [{**document, "source": f"cc-{number % 7}"} for number, document in enumerate(texts)]
@@ -205,6 +208,7 @@ def test_a_group_of_the_recipe_has_counts_of_its_own_however_late_it_comes() -> 
     assert set(tally.names("source")) == {*names[:-1], OTHERS}
 
 
+@pytest.mark.slow
 def test_a_plan_of_sampling_groups_the_sources_of_a_run(tmp_path: Path) -> None:
     stage = Sampling(SamplingParameters(source_shares={"wiki": 0.5}))
 

@@ -9,6 +9,7 @@ import re
 from pathlib import Path
 from typing import Any, cast
 
+import pytest
 import yaml
 
 from curator.sizes import parse_size
@@ -29,6 +30,7 @@ def check(path: Path) -> int:
     return run_linter("check-jsonschema", "--builtin-schema", "vendor.compose-spec", path).returncode
 
 
+@pytest.mark.slow
 def test_it_is_valid_by_the_schema_of_the_compose_specification() -> None:
     assert check(FILE) == 0
 

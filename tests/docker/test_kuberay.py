@@ -142,6 +142,7 @@ def test_ray_gives_out_the_cores_of_a_pod_and_its_store_fits_into_shared_memory(
         assert parse_size(shared["sizeLimit"]) < parse_size(limits["memory"])
 
 
+@pytest.mark.slow
 def test_the_entrypoint_is_a_command_of_curator_and_leaves_its_worker_cpus() -> None:
     job = of_kind("RayJob")["spec"]
     program, command, *rest = shlex.split(job["entrypoint"])

@@ -39,6 +39,7 @@ def option(name: str) -> str:
     return str(found).partition("=")[2]
 
 
+@pytest.mark.slow
 def test_it_is_valid_by_the_schema_of_the_compose_specification() -> None:
     assert run_linter("check-jsonschema", "--builtin-schema", "vendor.compose-spec", FILE).returncode == 0
 

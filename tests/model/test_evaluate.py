@@ -49,6 +49,7 @@ def nats_by_definition(decoder: Decoder, ids: list[int], sequence: int) -> float
     return total
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sequence", [7, 32, 500])
 @pytest.mark.parametrize("batch", [1, 4])
 def test_the_nats_of_a_document_are_those_of_its_tokens(
@@ -120,6 +121,7 @@ def test_more_documents_make_the_interval_narrower() -> None:
     assert np.ptp(many) < np.ptp(few) / 5
 
 
+@pytest.mark.slow
 def test_a_model_that_knows_the_text_answers_right(tokenizer: Tokenizer) -> None:
     """It is taught four documents by heart; one that was not taught is at chance."""
     from model.losses import LossSettings

@@ -80,6 +80,7 @@ def test_transformers_cuts_text_as_the_model_learned_it(tmp_path: Path, place: s
     assert (theirs.bos_token_id, theirs.eos_token_id) == (tokenizer.begin, tokenizer.end)
 
 
+@pytest.mark.slow
 def test_a_tokenizer_that_auto_tokenizer_cannot_have_is_said(
     tmp_path: Path, place: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -94,6 +95,7 @@ def test_a_tokenizer_that_auto_tokenizer_cannot_have_is_said(
     assert names == {"config.json", "model.safetensors", "tokenizer.model"}
 
 
+@pytest.mark.slow
 def test_a_model_comes_back_as_it_went(tmp_path: Path, place: str) -> None:
     directory = trained(tmp_path, place)
     export_model(directory, tmp_path / "exported")
@@ -106,6 +108,7 @@ def test_a_model_comes_back_as_it_went(tmp_path: Path, place: str) -> None:
     assert torch.equal(ours(ModelDirectory(tmp_path / "back")), ours(directory))
 
 
+@pytest.mark.slow
 def test_a_checkpoint_in_several_files_is_imported(tmp_path: Path, place: str) -> None:
     directory = trained(tmp_path, place)
     folder = tmp_path / "exported"
@@ -121,6 +124,7 @@ def test_a_checkpoint_in_several_files_is_imported(tmp_path: Path, place: str) -
     assert torch.equal(ours(ModelDirectory(tmp_path / "back")), ours(directory))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("changes", "told"),
     [
@@ -139,6 +143,7 @@ def test_what_does_not_map_is_refused_by_name(
     assert not (tmp_path / "exported").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("key", "value", "told"),
     [
@@ -167,6 +172,7 @@ def test_a_folder_that_is_something_else_is_refused(
     assert not (tmp_path / "back").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("file", "text", "told"),
     [
@@ -184,6 +190,7 @@ def test_json_of_another_form_is_refused(tmp_path: Path, place: str, file: str, 
     assert not (tmp_path / "back").exists()
 
 
+@pytest.mark.slow
 def test_a_model_that_does_not_say_how_long_its_texts_are_is_imported(tmp_path: Path, place: str) -> None:
     folder = tmp_path / "exported"
     export_model(trained(tmp_path, place), folder)
@@ -193,6 +200,7 @@ def test_a_model_that_does_not_say_how_long_its_texts_are_is_imported(tmp_path: 
     assert read_description(ModelDirectory(tmp_path / "back")).config.data.sequence == 256
 
 
+@pytest.mark.slow
 def test_a_used_folder_is_not_written_to(tmp_path: Path, place: str) -> None:
     directory = trained(tmp_path, place)
     (tmp_path / "used").mkdir()

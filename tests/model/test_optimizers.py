@@ -87,6 +87,7 @@ def test_lion_follows_its_formula() -> None:
     torch.testing.assert_close(module.get_parameter("matrix").detach(), expected)
 
 
+@pytest.mark.slow
 @given(norms=st.lists(st.floats(0, 4), min_size=1, max_size=6))
 def test_the_hybrid_takes_lion_above_the_threshold_and_keeps_both_states(norms: list[float]) -> None:
     module, adamw_alone, lion_alone = a_module(), a_module(), a_module()

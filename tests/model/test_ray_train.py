@@ -32,6 +32,7 @@ def hashes(model: Path) -> dict[str, str]:
     return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(folder.iterdir())}
 
 
+@pytest.mark.slow
 def test_an_address_without_a_cluster_is_an_error_and_leaves_nothing(tmp_path: Path, place: str) -> None:
     done = curator("train", place, "-o", tmp_path / "model", "--ray", "127.0.0.1:1")
     assert done.returncode == 2

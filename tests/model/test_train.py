@@ -63,6 +63,7 @@ def train_until(step: int, request: Request) -> Outcome:
     return train(request, (stop_at(step),))  # type: ignore[arg-type] # takes an event
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "changes",
     [
@@ -101,6 +102,7 @@ def test_a_training_that_was_killed_goes_on_from_its_last_checkpoint(tmp_path: P
     assert not list((output / "checkpoints").glob(".*"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("left", [["training.json"], ["training.json", "beginning.json"]])
 def test_a_training_that_was_killed_while_it_began_begins_anew(
     tmp_path: Path, place: str, trained: Path, left: list[str]
@@ -186,12 +188,14 @@ def test_parts_that_ranks_cannot_share_are_said(tmp_path: Path, place: str) -> N
     assert not (tmp_path / "model").exists()
 
 
+@pytest.mark.slow
 def test_the_loss_falls(tmp_path: Path, place: str) -> None:
     train(Request((place,), tmp_path / "model", tiny_config(steps=40, optimizer__learning_rate=0.01)))
     found = losses(tmp_path / "model")
     assert found[40] < found[1] - 1
 
 
+@pytest.mark.slow
 def test_a_training_ends_when_its_seconds_are_gone_and_its_rate_has_come_down(
     tmp_path: Path, place: str, trained: Path
 ) -> None:
@@ -211,6 +215,7 @@ def test_a_training_ends_when_its_seconds_are_gone_and_its_rate_has_come_down(
     assert train(replace(again, config=config.model_copy(update={"seconds": 2.1}))).step > outcome.step
 
 
+@pytest.mark.slow
 def test_only_the_last_and_the_best_checkpoints_stay(tmp_path: Path, place: str) -> None:
     config = tiny_config(steps=12, optimizer__learning_rate=0.02, checkpoint__keep_last=2)
     train(Request((place,), tmp_path / "model", config))
@@ -232,6 +237,7 @@ def test_more_steps_go_on_with_a_finished_training(tmp_path: Path, place: str, t
     assert train(Request((place,), tmp_path / "model", tiny_config(steps=8), resume=True)).step == 8
 
 
+@pytest.mark.slow
 def test_resume_into_nothing_begins(tmp_path: Path, place: str, trained: Path) -> None:
     train(Request((place,), tmp_path / "model", tiny_config(), resume=True))
     assert hashes(tmp_path / "model", 6) == hashes(trained, 6)
@@ -403,6 +409,7 @@ def until_alarm(output: Path, place: str, told: str, config: TrainingConfig, *, 
     return caught.value
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("every", "keep_last"), [(5, 2), (1, 2), (1, 1)])
 def test_a_training_that_diverged_goes_on_from_before_the_loss_rose(
     tmp_path: Path, place: str, every: int, keep_last: int
@@ -428,6 +435,7 @@ def test_a_training_that_diverged_goes_on_from_before_the_loss_rose(
     assert hashes(output, last + 2)["model.safetensors"] == hashes(tmp_path / "other", last + 2)["model.safetensors"]
 
 
+@pytest.mark.slow
 def test_a_loss_that_is_no_number_leaves_no_checkpoint_of_the_state_that_gave_it(tmp_path: Path, place: str) -> None:
     output = tmp_path / "model"
     config = tiny_config(
@@ -448,6 +456,7 @@ def test_a_loss_that_is_no_number_leaves_no_checkpoint_of_the_state_that_gave_it
     assert latest(output).step == last - 1
 
 
+@pytest.mark.slow
 def test_a_training_that_diverged_at_once_leaves_its_log_and_begins_anew(tmp_path: Path, place: str) -> None:
     output = tmp_path / "model"
     config = tiny_config(optimizer__learning_rate=1e30, optimizer__clip_norm=1e30, schedule__warmup=0)
@@ -458,6 +467,7 @@ def test_a_training_that_diverged_at_once_leaves_its_log_and_begins_anew(tmp_pat
         assert set(losses(output)) == {1}
 
 
+@pytest.mark.slow
 def test_the_state_of_the_lowest_validation_loss_stays_though_the_next_loss_was_too_high(
     tmp_path: Path, place: str
 ) -> None:
@@ -489,12 +499,14 @@ def test_a_checkpoint_that_finds_no_memory_is_said(tmp_path: Path) -> None:
     assert [found.step for found in checkpoints(tmp_path)] == [2]
 
 
+@pytest.mark.slow
 def test_no_memory_is_said_and_leaves_nothing(tmp_path: Path, place: str) -> None:
     with pytest.raises(UserError, match="out of memory"):
         train(Request((place,), tmp_path / "model", tiny_config(model__expert_width=MOST, model__width=MOST)))
     assert not (tmp_path / "model").exists()
 
 
+@pytest.mark.slow
 def test_an_alarm_in_the_first_step_leaves_nothing(tmp_path: Path, place: str) -> None:
     config = tiny_config(loss__balance="switch", loss__balance_weight=1e300)
     with pytest.raises(AlarmError, match=r"step 1: .* is no number"):
@@ -502,6 +514,7 @@ def test_an_alarm_in_the_first_step_leaves_nothing(tmp_path: Path, place: str) -
     assert not (tmp_path / "model").exists()
 
 
+@pytest.mark.slow
 def test_a_training_whose_folder_is_removed_says_what_cannot_be_written(
     tmp_path: Path, place: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -556,6 +569,7 @@ def test_a_model_with_another_tokenizer_is_refused(tmp_path: Path, place: str, t
         load_decoder(ModelDirectory(tmp_path / "model"), torch.device("cpu"))
 
 
+@pytest.mark.slow
 def test_the_same_configuration_gives_the_same_model(tmp_path: Path, place: str, trained: Path) -> None:
     train(Request((place,), tmp_path / "model", tiny_config()))
     assert hashes(tmp_path / "model", 6) == hashes(trained, 6)

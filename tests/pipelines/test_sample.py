@@ -123,6 +123,7 @@ def test_the_compressed_sample_stays_under_4_mb() -> None:
     assert 1_000_000 < size < 4_000_000
 
 
+@pytest.mark.slow
 def test_it_has_thousands_of_documents_of_natural_length(records: dict[str, Record]) -> None:
     lengths = sorted(len(units(record["text"])) for record in records.values() if "synthetic" not in record)
     assert len(lengths) > 3000
@@ -141,6 +142,7 @@ def test_many_languages_are_there_and_low_resource_ones_among_them(records: dict
     assert languages["oc"] >= 10
 
 
+@pytest.mark.slow
 def test_at_least_fifteen_scripts_carry_real_amounts_of_text(records: dict[str, Record]) -> None:
     letters = collections.Counter(
         script(character) for record in records.values() for character in record["text"][:400] if character.isalpha()

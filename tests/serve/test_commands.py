@@ -102,6 +102,7 @@ def test_a_run_is_cancelled_and_resumed(tmp_path: Path) -> None:
         assert run in invoke(server, "runs", "list")
 
 
+@pytest.mark.slow
 def test_a_run_is_named_by_the_beginning_of_its_id(tmp_path: Path) -> None:
     with running(make_settings_of(tmp_path), work=False) as server, server.client() as client:
         made = [client.submit(request).id for request in requests_of(tmp_path, 17)]  # two of which begin alike
@@ -120,6 +121,7 @@ def test_a_run_is_named_by_the_beginning_of_its_id(tmp_path: Path) -> None:
             invoke(server, "runs", "logs", "x")
 
 
+@pytest.mark.slow
 def test_what_the_service_refuses_is_what_the_command_says(resting: Running) -> None:
     with pytest.raises(UserError, match="there is no such run"):
         invoke(resting, "runs", "show", "0123456789ab")
@@ -178,6 +180,7 @@ def proxy(statuses: list[int]) -> Iterator[str]:
             server.shutdown()
 
 
+@pytest.mark.slow
 def test_a_proxy_whose_service_is_away_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("serve.client.LONGEST_WAIT_S", 0.01)
     with proxy([502, 503, 504]) as url, Client(url, "x") as client:
@@ -191,6 +194,7 @@ def test_a_proxy_whose_service_is_away_is_asked_again(monkeypatch: pytest.Monkey
         client.me()
 
 
+@pytest.mark.slow
 def test_without_a_token_or_a_server_it_is_one_line_and_an_exit_code(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -95,6 +95,7 @@ def test_an_event_that_is_damaged_has_no_fields(store: RunStore) -> None:
         ]
 
 
+@pytest.mark.slow
 def test_text_that_is_no_json_fails_no_route_but_those_that_need_it(server: Running) -> None:
     runs = [submit(server, name, labels={"team": "a"}) for name in "abc"]
     database = server.server.service.runs.database

@@ -77,6 +77,7 @@ def test_the_routes_of_the_application_are_those_of_the_table(open_gate: Running
     assert {(route.method, route.path) for route in ALL_ROUTES if route.scope is None} == PUBLIC
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scope", SCOPES)
 def test_every_route_needs_the_scope_that_it_says(open_gate: Running, scope: str) -> None:
     token = open_gate.create_token(f"of-{scope}", scope)
@@ -178,6 +179,7 @@ def test_a_link_from_elsewhere_opens_the_page_and_nothing_else_comes_from_there(
     assert code_of(raw(open_gate, "POST", "/v1/runs", link, b"{}")[1]) == "request.origin"
 
 
+@pytest.mark.slow
 def test_the_own_origin_and_allowed_names_pass(tmp_path: Path) -> None:
     settings = make_settings(tmp_path, hosts=("curator.example",), origins=("https://tools.example",))
     with running(settings, work=False) as server:
@@ -245,6 +247,7 @@ def with_limits(folder: Path, **limits: float) -> Settings:
     return make_settings(folder, limits=replace(LOOSE, **limits))  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
 def test_a_token_that_asks_too_often_is_told_when_to_come_again_and_others_are_not(tmp_path: Path) -> None:
     with running(with_limits(tmp_path, read_rate=0.01, read_burst=3), work=False) as server:
         other = server.create_token("other", "read")
@@ -255,6 +258,7 @@ def test_a_token_that_asks_too_often_is_told_when_to_come_again_and_others_are_n
             assert second.get("/v1/me").status_code == 200
 
 
+@pytest.mark.slow
 def test_submissions_have_a_rate_of_their_own(tmp_path: Path) -> None:
     with (
         running(with_limits(tmp_path, submit_rate=0.01, submit_burst=1), work=False) as server,
@@ -265,6 +269,7 @@ def test_submissions_have_a_rate_of_their_own(tmp_path: Path) -> None:
         assert client.get("/v1/me").status_code == 200
 
 
+@pytest.mark.slow
 def test_who_guesses_tokens_is_slowed_down_and_who_has_one_is_not_counted(tmp_path: Path) -> None:
     with running(with_limits(tmp_path, refused_rate=0.01, refused_burst=5), work=False) as server:
         with server.http() as client:

@@ -139,6 +139,7 @@ def requests(draw: st.DrawFn) -> Sent:
     return Sent(number, path, query, headers, body, draw(st.booleans()))
 
 
+@pytest.mark.slow
 @settings(max_examples=150)
 @given(requests())
 def test_whatever_is_sent_is_answered_as_the_document_says(unbounded: Running, sent: Sent) -> None:

@@ -43,6 +43,7 @@ def free_disk(server: Running) -> None:
         connection.execute("PRAGMA max_page_count = 1073741823")
 
 
+@pytest.mark.slow
 def test_a_full_disk_is_told_and_nothing_is_lost(tmp_path: Path) -> None:
     with running(make_settings(tmp_path), work=False) as server, server.http() as client:
         first = client.post("/v1/runs", json=small_request(tmp_path, "first")).json()["id"]
@@ -234,12 +235,14 @@ def test_a_run_whose_events_are_damaged_ends_and_others_go_on(tmp_path: Path, da
         assert server.server.service.runner.is_alive
 
 
+@pytest.mark.slow
 def test_a_run_in_a_place_where_nothing_can_lie_ends(tmp_path: Path) -> None:
     with running(make_settings(tmp_path)) as server, server.client() as client:
         run = launched(server, tmp_path / "out" / ("a" * 300))
         assert await_state(client, run).state == State.LOST
 
 
+@pytest.mark.slow
 def test_a_directory_that_stays_unreadable_is_not_waited_for_for_ever(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

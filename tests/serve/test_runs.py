@@ -289,6 +289,7 @@ def test_a_missing_input_is_refused(resting: Running, name: str) -> None:
     assert (answer.status_code, answer.json()["code"]) == (422, "run.refused")
 
 
+@pytest.mark.slow
 def test_without_roots_runs_are_refused_with_the_option_to_set(tmp_path: Path) -> None:
     from serve.places import Places
 
@@ -473,6 +474,7 @@ def test_a_run_is_tried_as_often_as_it_said_and_no_more(tmp_path: Path) -> None:
     assert ended.exit_code == TransientError.exit_code
 
 
+@pytest.mark.slow
 def test_a_queued_request_that_this_version_does_not_understand_is_lost(tmp_path: Path) -> None:
     with running(make_settings(tmp_path), work=False) as server, server.client() as client:
         run = client.submit(request_of(server, "x", attempts=1)).id

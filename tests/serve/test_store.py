@@ -280,6 +280,7 @@ def test_a_file_of_sqlite_and_its_journal_are_for_their_owner_alone(tmp_path: Pa
     assert set(modes.values()) == {0o600}
 
 
+@pytest.mark.slow
 def test_a_database_that_is_down_may_be_up_again_and_a_folder_is_none(tmp_path: Path) -> None:
     (tmp_path / "service.db").mkdir()
     for url, kind in (

@@ -63,6 +63,7 @@ def read_stream(server: Running, run: str, after: int = 0, most: int | None = No
     return found
 
 
+@pytest.mark.slow
 def test_a_stream_goes_on_after_the_last_event_without_loss_or_repeat(resting: Running) -> None:
     run = make_run(resting, "s1")
     put_events(resting, run, 1, range(1, 8))
@@ -187,6 +188,7 @@ def at_most(folder: Path, **limits: int) -> Iterator[Running]:
         yield server
 
 
+@pytest.mark.slow
 def test_a_token_may_have_so_many_streams_and_others_have_theirs(tmp_path: Path) -> None:
     with at_most(tmp_path, streams_per_token=2) as server, ExitStack() as held:
         run = make_run(server, "x")
@@ -216,6 +218,7 @@ def test_a_token_may_have_so_many_streams_and_others_have_theirs(tmp_path: Path)
             assert answer.status_code == 200
 
 
+@pytest.mark.slow
 def test_of_streams_that_are_asked_for_at_one_moment_no_more_are_given_than_there_may_be(tmp_path: Path) -> None:
     asked, most = 24, 3
     with at_most(tmp_path, streams_per_token=most) as server, ExitStack() as held:
@@ -251,6 +254,7 @@ def test_the_configuration_file_says_how_many_streams_there_may_be(tmp_path: Pat
         command.stop()
 
 
+@pytest.mark.slow
 def test_a_client_that_takes_nothing_any_more_does_not_keep_its_place(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -281,6 +285,7 @@ def test_a_client_that_goes_away_leaves_nothing_behind(resting: Running) -> None
         await_that(lambda: resting.server.service.feed.count() == 0)
 
 
+@pytest.mark.slow
 def test_the_client_goes_on_where_a_server_that_was_started_again_is(tmp_path: Path) -> None:
     settings = make_settings(tmp_path)
     with running(settings, work=False) as server:

@@ -220,6 +220,7 @@ def test_a_training_whose_run_is_replaced_while_it_waits_is_not_trained_on_the_o
     assert not (tmp_path / "out" / "model").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(Path("/dev/nvidiactl").exists(), reason="this machine may have a GPU")
 def test_a_training_for_a_gpu_is_refused_where_there_is_none(working: Running, trained_on: str) -> None:
     with working.http() as client:
@@ -228,6 +229,7 @@ def test_a_training_for_a_gpu_is_refused_where_there_is_none(working: Running, t
     assert "no CUDA device" in answer.json()["detail"]
 
 
+@pytest.mark.slow
 def test_others_trainings_are_ended_by_admins_alone(tmp_path: Path) -> None:
     with running(make_settings(tmp_path), work=False) as server:
         with server.server.service.runs.write() as writer:

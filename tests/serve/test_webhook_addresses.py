@@ -87,6 +87,7 @@ def certificate(folder: Path, name: str) -> tuple[Path, ssl.SSLContext]:
     return public, context
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "is_reached"), [("localhost", True), ("other.example", False)])
 def test_a_certificate_must_be_of_the_host_that_was_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, is_reached: bool

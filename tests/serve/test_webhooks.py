@@ -65,6 +65,7 @@ def deliveries(server: Running) -> list[dict[str, object]]:
     return found
 
 
+@pytest.mark.slow
 def test_an_end_is_told_once_signed_by_the_standard(tmp_path: Path) -> None:
     with receiving() as receiver, delivering(tmp_path, receiver.url) as server:
         run = make_run(server, "x")
@@ -92,6 +93,7 @@ def test_the_signature_is_that_of_the_published_example() -> None:
     assert headers["webhook-signature"] == "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="
 
 
+@pytest.mark.slow
 def test_a_receiver_that_fails_is_tried_again_with_the_same_id(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(outbox, "BACKOFF_SECONDS", (0.0,))
     with receiving(500, 302) as receiver, delivering(tmp_path, receiver.url) as server:
@@ -103,6 +105,7 @@ def test_a_receiver_that_fails_is_tried_again_with_the_same_id(tmp_path: Path, m
     assert (found["tries"], found["status"], found["error"]) == (3, 204, None)
 
 
+@pytest.mark.slow
 def test_a_receiver_that_is_gone_or_fails_for_good_is_given_up_and_can_be_sent_to_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -121,6 +124,7 @@ def test_a_receiver_that_is_gone_or_fails_for_good_is_given_up_and_can_be_sent_t
         await_that(lambda: deliveries(server)[1]["standing"] == "delivered")
 
 
+@pytest.mark.slow
 def test_a_message_is_kept_over_a_restart_and_an_end_that_is_not_committed_leaves_none(tmp_path: Path) -> None:
     with receiving() as receiver:
         settings = make_settings(tmp_path, webhooks=section(tmp_path, receiver.url))
@@ -141,6 +145,7 @@ def test_a_message_is_kept_over_a_restart_and_an_end_that_is_not_committed_leave
     assert json.loads(receiver.got[0][1])["data"]["output"] == "/kept"
 
 
+@pytest.mark.slow
 def test_a_host_that_cannot_be_is_an_error_of_its_message_alone(tmp_path: Path) -> None:
     with delivering(tmp_path, f"http://{'a' * 70}.example/") as server:
         finish(server, make_run(server, "x"))
@@ -157,6 +162,7 @@ def claim_due(server: Running) -> list[outbox.Message]:
     return sorted(claimed, key=lambda message: message.url)
 
 
+@pytest.mark.slow
 def test_while_one_server_sends_a_message_no_other_sends_it_or_another_to_its_receiver(tmp_path: Path) -> None:
     targets = [{"url": "http://localhost:9/a"}, {"url": "http://localhost:9/b"}]
     with running(make_settings(tmp_path, webhooks=section(tmp_path, "", targets=targets)), work=False) as server:
@@ -235,6 +241,7 @@ def standings(server: Running) -> list[object]:
     return [each["standing"] for each in reversed(deliveries(server))]
 
 
+@pytest.mark.slow
 def test_a_receiver_that_is_slow_holds_up_its_own_messages_alone(tmp_path: Path) -> None:
     with slow_receiving() as slow:
         targets = [{"url": f"{slow.url}/slow"}, {"url": f"{slow.url}/fast"}]
@@ -249,6 +256,7 @@ def test_a_receiver_that_is_slow_holds_up_its_own_messages_alone(tmp_path: Path)
     assert slow.of("/slow") == slow.of("/fast") == ["/a", "/b", "/c"]
 
 
+@pytest.mark.slow
 def test_a_receiver_gets_its_messages_one_at_a_time_in_the_order_of_the_ends(tmp_path: Path) -> None:
     names = [f"r{number}" for number in range(12)]
     with slow_receiving(seconds=0.05) as slow, delivering(tmp_path, f"{slow.url}/hook") as server:
@@ -259,6 +267,7 @@ def test_a_receiver_gets_its_messages_one_at_a_time_in_the_order_of_the_ends(tmp
     assert slow.most == 1
 
 
+@pytest.mark.slow
 def test_many_slow_addresses_of_one_host_leave_room_for_other_hosts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -277,6 +286,7 @@ def test_many_slow_addresses_of_one_host_leave_room_for_other_hosts(
     assert slow.most == 4
 
 
+@pytest.mark.slow
 def test_a_receiver_that_never_answers_does_not_hold_up_others_by_how_much_waits_for_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -297,6 +307,7 @@ def test_a_receiver_that_never_answers_does_not_hold_up_others_by_how_much_waits
             server.server.service.deliverer.stop()
 
 
+@pytest.mark.slow
 def test_a_server_that_ends_notes_what_is_under_way_and_leaves_the_rest_to_the_next(tmp_path: Path) -> None:
     with slow_receiving() as slow:
         settings = make_settings(tmp_path, webhooks=section(tmp_path, f"{slow.url}/slow"))
@@ -323,6 +334,7 @@ def test_a_server_that_ends_notes_what_is_under_way_and_leaves_the_rest_to_the_n
     assert slow.of("/slow") == ["/a", "/b", "/c"]
 
 
+@pytest.mark.slow
 def test_what_was_sent_while_the_store_did_not_answer_is_noted_later_and_not_sent_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -340,6 +352,7 @@ def test_what_was_sent_while_the_store_did_not_answer_is_noted_later_and_not_sen
     assert slow.of("/slow") == ["/x"]
 
 
+@pytest.mark.slow
 def test_a_message_is_looked_for_once_it_is_committed_whoever_asks_before(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -356,6 +369,7 @@ def test_a_message_is_looked_for_once_it_is_committed_whoever_asks_before(
         await_that(lambda: bool(receiver.got), seconds=30)
 
 
+@pytest.mark.slow
 def test_a_message_is_tried_again_when_its_time_has_come_and_not_at_the_next_look(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -366,6 +380,7 @@ def test_a_message_is_tried_again_when_its_time_has_come_and_not_at_the_next_loo
         await_that(lambda: standings(server) == ["delivered"], seconds=30)
 
 
+@pytest.mark.slow
 def test_addresses_that_do_not_answer_take_no_longer_together_than_one_may(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("serve.webhooks.deliverer.TIMEOUT_SECONDS", 0.2)
     monkeypatch.setattr("serve.webhooks.deliverer.WHOLE_SECONDS", 0.5)
@@ -382,6 +397,7 @@ def test_addresses_that_do_not_answer_take_no_longer_together_than_one_may(monke
         assert time.monotonic() - started < 5
 
 
+@pytest.mark.slow
 def test_an_attempt_that_is_followed_by_another_is_no_end(tmp_path: Path) -> None:
     settings = make_settings(tmp_path, webhooks=section(tmp_path, "http://localhost:9/"))
     with running(settings, work=False) as server:
@@ -394,6 +410,7 @@ def test_an_attempt_that_is_followed_by_another_is_no_end(tmp_path: Path) -> Non
         assert deliveries(server) == []
 
 
+@pytest.mark.slow
 def test_a_submission_names_those_webhooks_alone_that_are_allowed(tmp_path: Path) -> None:
     with receiving() as receiver:
         base = receiver.url.removesuffix("hook")

@@ -16,6 +16,7 @@ from tests.curator.estimate.questions import ask
 from tests.runs import make_texts, run_stages, write_jsonl
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stage", ["boilerplate", "substrings"])
 def test_the_exchange_is_that_of_a_run_with_its_bytes_and_partitions(
     stage: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -56,6 +56,7 @@ def test_the_fewest_documents_of_which_blocks_may_be_cut_are_enough_and_one_less
     assert blocks_within(documents - 1, share, confidence) < blocks
 
 
+@pytest.mark.slow
 @given(st.integers(0, 400), st.integers(1, 400), st.floats(0.5, 0.999))
 def test_the_interval_is_that_of_clopper_and_pearson(passing: int, more: int, confidence: float) -> None:
     documents = passing + more - 1 or 1
@@ -98,6 +99,7 @@ def test_of_scores_that_are_often_equal_no_less_passes() -> None:
     assert float(np.mean(passing >= 0.95)) >= 0.9
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("correlation", [-0.4, 0.0, 0.7, 1.0])
 def test_the_stated_share_passes_several_thresholds_together(correlation: float) -> None:
     random = np.random.default_rng(9)

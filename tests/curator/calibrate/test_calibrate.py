@@ -74,6 +74,7 @@ def dropped_by_group(directory: Path) -> dict[Group, tuple[int, int]]:
     return {group: (fallen[group], every[group]) for group in every}
 
 
+@pytest.mark.slow
 def test_at_most_the_stated_share_of_the_reference_text_falls_in_any_group(
     corpus: Path, overlay: Path, tmp_path: Path
 ) -> None:
@@ -120,6 +121,7 @@ def test_an_overlay_that_was_written_is_read_as_what_it_was(outcome: Outcome, ov
         assert origins.parameters[path] == "overlay"
 
 
+@pytest.mark.slow
 def test_one_worker_or_two_and_one_file_or_several_runs_give_the_same_overlay(tmp_path: Path) -> None:
     files = [str(write_good(tmp_path, 400, seed)) for seed in (3, 4, 5)]
     found = []
@@ -145,6 +147,7 @@ def test_groups_with_too_few_documents_keep_the_thresholds_of_the_recipe_and_are
     assert all(row.documents < row.needed for row in found.unfitted)
 
 
+@pytest.mark.slow
 def test_where_each_document_has_a_source_of_its_own_the_largest_groups_are_listed(tmp_path: Path) -> None:
     sources = ["zoo", "zoo", *(f"site{number}" for number in range(SMALL_GROUPS_LISTED + 50))]
     texts = good_texts(len(sources), seed=6, languages=("en",))
@@ -240,6 +243,7 @@ def test_a_run_of_another_version_of_the_stage_is_refused(measured: RunDirectory
         calibrate(RunDirectory(tmp_path), recipe_of(), Settings())
 
 
+@pytest.mark.slow
 def test_a_run_that_scored_edited_texts_is_refused_and_its_shards_are_not(tmp_path: Path) -> None:
     corpus = write_good(tmp_path, 100, seed=3)
     run_stages([corpus], tmp_path / "run", "pii", "entropy", language="off")

@@ -7,6 +7,7 @@ from typing import cast
 
 import numpy as np
 import pyarrow as pa
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -68,6 +69,7 @@ OFF = LimitParameters.model_validate({"sources": {"books": {"languages": {"fr": 
 STAGES = (cast("AnyStage", Limited(OFF)),)
 
 
+@pytest.mark.slow
 @given(rows_of, st.lists(st.integers(0, 100), max_size=4), st.booleans(), st.integers(1, 5))
 def test_counts_and_extremes_are_those_of_sorting_all(
     rows: list[Row], cuts: list[int], by_source: bool, size: int

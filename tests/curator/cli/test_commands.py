@@ -35,6 +35,7 @@ def commands(group: object, *path: str) -> Iterator[tuple[tuple[str, ...], objec
             yield (*path, name), command
 
 
+@pytest.mark.slow
 def test_help_is_there_at_once() -> None:
     used = []
     for _ in range(3):
@@ -99,6 +100,7 @@ def test_every_other_command_prints_one_json_document(scene: Scene) -> None:
         assert done.stderr == "", arguments
 
 
+@pytest.mark.slow
 def test_plan_tells_phases_and_files(scene: Scene) -> None:
     done = scene.curator("plan", "-r", scene.recipe, scene.source)
     assert done.returncode == 0
@@ -106,6 +108,7 @@ def test_plan_tells_phases_and_files(scene: Scene) -> None:
     assert re.search(r"in\.jsonl +jsonl +none", done.stdout)
 
 
+@pytest.mark.slow
 def test_the_funnel_adds_up_on_paper(scene: Scene) -> None:
     done = scene.curator("report", scene.run)
     table = done.stdout.partition("\n\n")[0]
@@ -116,6 +119,7 @@ def test_the_funnel_adds_up_on_paper(scene: Scene) -> None:
     assert 39 + int(numbers["created"]) + lost == int(numbers["kept"])
 
 
+@pytest.mark.slow
 def test_report_writes_the_same_bytes_again(scene: Scene) -> None:
     report = scene.run / "report.html"
     before = report.read_bytes()
@@ -126,6 +130,7 @@ def test_report_writes_the_same_bytes_again(scene: Scene) -> None:
     assert str(report) in done.stdout
 
 
+@pytest.mark.slow
 def test_verify_finds_harm_to_any_file(scene: Scene, tmp_path: Path) -> None:
     run = shutil.copytree(scene.run, tmp_path / "run")
     shard, scores, decisions, failed = (
@@ -153,6 +158,7 @@ def test_verify_finds_harm_to_any_file(scene: Scene, tmp_path: Path) -> None:
     assert f"decisions/part-00000.parquet is missing and 2 more {way_out}" in told(done)
 
 
+@pytest.mark.slow
 def test_a_manifest_that_does_not_add_up_or_is_none_is_found(scene: Scene, tmp_path: Path) -> None:
     run = shutil.copytree(scene.run, tmp_path / "run")
     manifest = run / "manifest.json"
@@ -172,6 +178,7 @@ def test_a_manifest_that_does_not_add_up_or_is_none_is_found(scene: Scene, tmp_p
     assert "--resume" in told(done)
 
 
+@pytest.mark.slow
 def test_explain_of_a_damaged_run_points_to_verify(scene: Scene, tmp_path: Path) -> None:
     run = shutil.copytree(scene.run, tmp_path / "run")
     scores = run / "scores" / "part-00000.parquet"
@@ -181,6 +188,7 @@ def test_explain_of_a_damaged_run_points_to_verify(scene: Scene, tmp_path: Path)
     assert "curator verify" in told(done)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "command"),
     [("decisions", "explain {} en0"), ("scores", "report {}"), ("scores", "calibrate {}"), ("shards", "recheck {}")],
@@ -196,6 +204,7 @@ def test_what_is_asked_of_a_run_that_lacks_a_file_is_not_told_of_the_others(
     assert f"{gone}: is missing (`curator verify` tells what is damaged)" in told(done)
 
 
+@pytest.mark.slow
 def test_doctor_lists_packages_translators_and_needs(scene: Scene) -> None:
     found = json_of(scene.curator("doctor", "-r", scene.recipe, "--json"))
     packages = cast("dict[str, str]", found["packages"])
@@ -209,6 +218,7 @@ def test_doctor_lists_packages_translators_and_needs(scene: Scene) -> None:
     assert re.search(r"^pyarrow +\d", text, re.MULTILINE)
 
 
+@pytest.mark.slow
 def test_doctor_says_which_translators_could_be_used_and_are_not_named(scene: Scene) -> None:
     could = "translator toy: version 1, pairs: fr-oc, oc-fr; it could be used, but the recipe does not name it"
     assert could in scene.curator("doctor").stdout.splitlines()
@@ -232,6 +242,7 @@ def test_doctor_and_process_say_what_a_recipe_misses(scene: Scene, tmp_path: Pat
     assert scene.curator("recipe", "validate", recipe).returncode == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("text", "told_of"),
     [
@@ -256,6 +267,7 @@ def test_what_a_run_would_refuse_is_neither_valid_nor_planned(
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 def test_a_language_model_that_is_not_there_is_missed_before_data_is_read(scene: Scene, tmp_path: Path) -> None:
     options = ("--set", f"language={{model: {tmp_path / 'mine.ftz'}}}")
     done = scene.curator("process", scene.source, "-o", tmp_path / "run", "-r", scene.recipe, *options)
@@ -264,6 +276,7 @@ def test_a_language_model_that_is_not_there_is_missed_before_data_is_read(scene:
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 def test_stages_lists_parameters_with_defaults() -> None:
     done = curator("stages")
     for name in ("dedup", "entropy", "toxicity", "outliers", "pii", "sampling", "augmentation"):
@@ -274,6 +287,7 @@ def test_stages_lists_parameters_with_defaults() -> None:
     assert "    rules = {enabled: true, tier: 2, min_matches: 2, density: 0.1, severity: 0.2}\n" in done.stdout
 
 
+@pytest.mark.slow
 def test_stages_lists_those_that_are_asked_for() -> None:
     done = curator("stages", "pii", "dedup")
     assert re.findall(r"^(\S+) \(", done.stdout, re.MULTILINE) == ["pii", "dedup"]
@@ -283,6 +297,7 @@ def test_stages_lists_those_that_are_asked_for() -> None:
     assert "no stage is named 'dedpu' (did you mean 'dedup'?)" in told(refused)
 
 
+@pytest.mark.slow
 def test_stages_that_cannot_be_loaded_are_named_beside_the_others(tmp_path: Path) -> None:
     env = write_package(tmp_path, "their_stage", "curator.stages", "theirs = their_stage:Stage", "raise OSError('x')")
     why = "'theirs' cannot be imported: OSError"
@@ -311,6 +326,7 @@ def test_a_full_recipe_round_trips(tmp_path: Path) -> None:
     assert curator("recipe", "show", file, "--full").stdout == shown.stdout
 
 
+@pytest.mark.slow
 def test_a_recipe_is_shown_as_it_was_written_unless_asked_otherwise(scene: Scene) -> None:
     assert scene.curator("recipe", "show", scene.recipe).stdout == scene.recipe.read_text()
     changed = scene.curator("recipe", "show", scene.recipe, "--set", "dedup.threshold=0.7").stdout
@@ -334,6 +350,7 @@ def test_a_record_that_cannot_be_read_offers_no_run_and_tells_nothing(tmp_path: 
     assert (done.stdout.strip(), done.stderr.strip()) == ("", "")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", ["runs list", "runs show x", "submit x.jsonl -o x --address http://127.0.0.1:9"])
 def test_a_token_is_refused_where_no_service_is_named(tmp_path: Path, command: str) -> None:
     token = tmp_path / "token"
@@ -361,6 +378,7 @@ def test_every_exit_code_is_what_the_documentation_says(scene: Scene, tmp_path: 
     assert done.stderr == "curator: standard output cannot be written: No space left on device\n"
 
 
+@pytest.mark.slow
 def test_a_bug_ends_with_a_traceback_and_its_own_exit_code(tmp_path: Path) -> None:
     source = """
         from curator.stage import Parameters, Stage

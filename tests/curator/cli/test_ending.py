@@ -38,6 +38,7 @@ def test_what_was_written_and_registered_is_done() -> None:
     assert _end("") == (3, "written registered\n")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("watched", "said"),
     [
@@ -59,6 +60,7 @@ def test_a_stream_that_nobody_reads_hides_no_exit_code() -> None:
         assert process.wait() == 4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
@@ -77,12 +79,14 @@ def test_a_refusal_is_the_one_json_document(arguments: tuple[str, ...], told: di
     assert json_of(done) == {"error": "UserError", "exit_code": UserError.exit_code, **nothing, **told}
 
 
+@pytest.mark.slow
 def test_without_json_a_refusal_leaves_standard_output_empty(tmp_path: Path) -> None:
     source = write_jsonl(tmp_path / "in.jsonl", [{"text": "a text"}])
     done = curator("process", source, "-o", source, "--", "--json", cwd=tmp_path)
     assert (done.returncode, done.stdout) == (UserError.exit_code, "")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-", "<&- >&- 2>&-"])
 def test_streams_that_were_closed_before_the_start_take_nothing_into_a_file(closed: str, tmp_path: Path) -> None:
     write_jsonl(tmp_path / "in.jsonl", [{"text": "a text"}])

@@ -21,6 +21,7 @@ def test_a_dropped_document_is_explained_by_its_keeper(scene: Scene) -> None:
     assert scene.explain("spam")[0]["fate"] == "dropped by entropy"
 
 
+@pytest.mark.slow
 def test_an_edited_document_is_explained_without_the_value(scene: Scene) -> None:
     done = scene.curator("explain", scene.run, "mail")
     assert re.search(r"pii edited it \(characters \d+ to \d+\): .*e-mail", done.stdout)
@@ -36,6 +37,7 @@ def test_a_document_that_nothing_happened_to_is_explained(scene: Scene) -> None:
     assert cast("dict[str, float]", found["scores"])["entropy.bits"] > 2
 
 
+@pytest.mark.slow
 def test_a_repeated_document_is_explained_under_the_id_of_a_copy_too(scene: Scene) -> None:
     decision = scene.decided(stage="sampling", action="repeat")
     (found,) = scene.explain(str(decision["id"]))
@@ -59,6 +61,7 @@ def test_a_child_is_explained_with_its_parent(scene: Scene) -> None:
     assert scene.explain(str(found["key"])) == [found]
 
 
+@pytest.mark.slow
 def test_no_child_is_made_of_a_held_out_document(scene: Scene, tmp_path: Path) -> None:
     recipe = tmp_path / "recipe.yaml"
     recipe.write_text(recipe_text(*STAGES, holdout={"share": 0.5}, max_error_rate=1))
@@ -83,6 +86,7 @@ def test_documents_of_one_id_are_all_explained(scene: Scene) -> None:
     assert len({str(found["key"]) for found in scene.explain("twin")}) == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("document", ["nobody", "in.jsonl:99999999999999999999"])
 def test_a_document_that_is_not_there_is_a_users_error(scene: Scene, document: str) -> None:
     done = scene.curator("explain", scene.run, document)
@@ -90,6 +94,7 @@ def test_a_document_that_is_not_there_is_a_users_error(scene: Scene, document: s
     assert "no document has the id or key" in told(done)
 
 
+@pytest.mark.slow
 def test_control_characters_of_an_id_do_not_reach_the_terminal(scene: Scene) -> None:
     done = scene.curator("explain", scene.run, "red\x1b[31m")
     assert done.returncode == 0

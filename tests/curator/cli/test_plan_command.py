@@ -15,6 +15,7 @@ from tests.runs import make_texts, recipe_text, run_stages, write_jsonl
 INTERNET = ("--size", "100TB", "--documents", "1e11", "--node", "100x64:256GB:2.5")
 
 
+@pytest.mark.slow
 def test_an_estimate_is_printed_with_its_assumptions_and_what_breaks() -> None:
     done = curator("plan", *INTERNET)
     assert done.returncode == 0, done.stderr
@@ -25,6 +26,7 @@ def test_an_estimate_is_printed_with_its_assumptions_and_what_breaks() -> None:
     assert "a core of a node is as fast as one of that machine" in done.stdout
 
 
+@pytest.mark.slow
 def test_an_estimate_as_json_has_every_figure() -> None:
     found = cast("dict[str, object]", json_of(curator("plan", *INTERNET, "--json"))["estimate"])
     for name in ("seconds", "cpu_s", "exchange_bytes", "work_bytes", "driver_memory_bytes", "cost"):
@@ -33,6 +35,7 @@ def test_an_estimate_as_json_has_every_figure() -> None:
     assert cast("list[object]", found["assumptions"])
 
 
+@pytest.mark.slow
 def test_one_node_is_the_local_engine_and_its_files_are_measured(tmp_path: Path) -> None:
     write_jsonl(tmp_path / "in.jsonl", make_texts(50))
     assert "estimate" not in json_of(curator("plan", tmp_path, "--json"))
@@ -41,6 +44,7 @@ def test_one_node_is_the_local_engine_and_its_files_are_measured(tmp_path: Path)
     assert found["corpus"]["documents"] == 50
 
 
+@pytest.mark.slow
 def test_the_rates_of_a_run_can_be_taken(tmp_path: Path) -> None:
     file = write_jsonl(tmp_path / "in.jsonl", make_texts(100))
     run_stages([file], tmp_path / "run", "dedup")
@@ -66,6 +70,7 @@ def test_times_are_shown_with_a_unit_that_fits(seconds: float, time: str, cpu: s
     assert format_cpu(seconds) == cpu
 
 
+@pytest.mark.slow
 def test_a_node_without_a_core_is_one_line() -> None:
     done = curator("plan", "--node", "0x4:64GB", "--size", "1GB")
     assert done.returncode == 2
@@ -95,6 +100,7 @@ def test_what_makes_no_sense_is_refused(asked: Asked, message: str, tmp_path: Pa
         plan_command(str(recipe), [], None, [], asked, as_json=True)
 
 
+@pytest.mark.slow
 def test_how_many_files_a_told_corpus_lies_in_counts() -> None:
     one = curator("plan", "--size", "1GB", "--node", "1x4:8GB")
     many = curator("plan", "--size", "1GB", "--node", "1x4:8GB", "--files", "1e6")

@@ -20,6 +20,7 @@ def table(path: Path, *lines: str) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_a_table_of_counts_gives_the_plan(tmp_path: Path) -> None:
     counts = table(tmp_path / "counts.csv", "language,tokens,source", "en,900,web", "en,60,books", "br,40,web")
     done = curator("plan", "--sampling", counts, "--set", "sampling.alpha=0", "--json")
@@ -33,12 +34,14 @@ def test_a_table_of_counts_gives_the_plan(tmp_path: Path) -> None:
     assert "1,000 tokens wanted, 1,000 planned" in shown
 
 
+@pytest.mark.slow
 def test_what_cannot_be_had_is_said_before_the_run(tmp_path: Path) -> None:
     counts = table(tmp_path / "counts.tsv", "language\ttokens", "en\t900")
     shown = curator("plan", "--sampling", counts, "--set", "sampling.total=10000").stdout
     assert "6,400 tokens cannot be had: every language is at its cap of 4 repeats" in shown
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("lines", "said"),
     [
@@ -55,6 +58,7 @@ def test_a_wrong_table_is_refused(tmp_path: Path, lines: tuple[str, ...], said: 
     assert said in done.stderr
 
 
+@pytest.mark.slow
 def test_what_a_source_lacks_is_said_before_the_run(tmp_path: Path) -> None:
     counts = table(tmp_path / "counts.csv", "language,tokens,source", "en,9000,web", "en,100,books")
     shares = "sampling.source_shares={web: 0.5, books: 0.3, papers: 0.2}"
@@ -64,23 +68,27 @@ def test_what_a_source_lacks_is_said_before_the_run(tmp_path: Path) -> None:
     assert "source web" not in shown
 
 
+@pytest.mark.slow
 def test_a_table_of_a_spreadsheet_with_a_byte_order_mark_is_read(tmp_path: Path) -> None:
     done = curator("plan", "--sampling", table(tmp_path / "counts.csv", "\ufefflanguage,tokens", "en,9"), "--json")
     assert json_of(done)["target"] == 9
 
 
+@pytest.mark.slow
 def test_a_table_without_a_token_has_an_empty_plan(tmp_path: Path) -> None:
     shown = curator("plan", "--sampling", table(tmp_path / "counts.csv", "language,tokens", "en,0")).stdout
     assert "0 tokens wanted, 0 planned" in shown
     assert "there is no token to sample" in shown
 
 
+@pytest.mark.slow
 def test_a_table_that_is_not_there_is_said_so(tmp_path: Path) -> None:
     done = curator("plan", "--sampling", tmp_path / "none.csv")
     assert done.returncode == 2
     assert "no such file or directory (give a table of counts, or a finished run)" in done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("more", [("--node", "1x2:8GB"), ("--size", "1GB"), ("in.jsonl",)])
 def test_what_says_nothing_to_a_mix_is_refused_beside_it(tmp_path: Path, more: tuple[str, ...]) -> None:
     done = curator("plan", *more, "--sampling", table(tmp_path / "counts.csv", "language,tokens", "en,9"))
@@ -88,6 +96,7 @@ def test_what_says_nothing_to_a_mix_is_refused_beside_it(tmp_path: Path, more: t
     assert "--sampling shows the mix alone (leave out input files and options of an estimate)" in done.stderr
 
 
+@pytest.mark.slow
 def test_a_recipe_without_sampling_is_refused(tmp_path: Path) -> None:
     recipe = tmp_path / "recipe.yaml"
     recipe.write_text(recipe_text("entropy"))

@@ -16,6 +16,7 @@ from tests.command import curator, json_of, told
 from tests.runs import hashes, make_texts, write_jsonl
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("address", ["127.0.0.1:1", "127.0.0.1:x", "nowhere.invalid:6379"])
 def test_an_address_without_a_cluster_is_an_error_and_leaves_nothing(tmp_path: Path, address: str) -> None:
     source = write_jsonl(tmp_path / "in.jsonl", make_texts(5))
@@ -25,6 +26,7 @@ def test_an_address_without_a_cluster_is_an_error_and_leaves_nothing(tmp_path: P
     assert not list((tmp_path / "run").iterdir())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("by_file", [False, True])
 def test_a_cluster_that_is_noted_and_gone_is_an_error_within_seconds(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, by_file: bool
@@ -44,6 +46,7 @@ def test_a_cluster_that_is_noted_and_gone_is_an_error_within_seconds(
     assert time.monotonic() - began < 60
 
 
+@pytest.mark.slow
 def test_an_address_where_something_else_answers_is_an_error_within_seconds(tmp_path: Path) -> None:
     source = write_jsonl(tmp_path / "in.jsonl", make_texts(5))
     with ThreadingHTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler) as server:

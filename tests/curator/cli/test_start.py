@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.command import curator
 
 NOT_NEEDED = (
@@ -33,6 +35,7 @@ print(code, loaded, built, _loader._plugins, Fitted.__pydantic_complete__, file=
 """
 
 
+@pytest.mark.slow
 def test_a_run_loads_and_builds_nothing_that_it_does_not_need(tmp_path: Path) -> None:
     corpus = tmp_path / "corpus.jsonl"
     labels = ("en", "deu_Latn", "udhr-eng")

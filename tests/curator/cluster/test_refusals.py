@@ -54,17 +54,20 @@ def refused(address: str, folder: Path) -> str:
     return told(done)
 
 
+@pytest.mark.slow
 def test_an_address_where_nothing_listens(tmp_path: Path) -> None:
     address = f"http://127.0.0.1:{free_port()}"
     assert f"no Ray dashboard answers at {address} (the address is http://HOST:8265" in refused(address, tmp_path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("answer", "status"), [(b"<html>", 200), (b"", 404), (b"[]", 200), (b'{"a": 1}', 200)])
 def test_a_server_that_is_no_ray(tmp_path: Path, answer: bytes, status: int) -> None:
     with server(answer, status) as address:
         assert f"what answers at {address} is no Ray dashboard" in refused(address, tmp_path)
 
 
+@pytest.mark.slow
 def test_a_cluster_of_another_version_of_ray(tmp_path: Path) -> None:
     # What the dashboard of 2.9.0 answers.
     answer = b'{"version": "4", "ray_version": "2.9.0", "ray_commit": "9be5a16e3ccad0710bc08d0f75e9774ae6fa6b32"}'
@@ -74,6 +77,7 @@ def test_a_cluster_of_another_version_of_ray(tmp_path: Path) -> None:
     assert "pip install 'ray[default]==2.9.0'" in line
 
 
+@pytest.mark.slow
 def test_a_cluster_that_wants_a_token(tmp_path: Path) -> None:
     with server(b"no", 401) as address:
         assert "refuses access: HTTP 401 (set RAY_AUTH_MODE=token" in refused(address, tmp_path)

@@ -74,6 +74,7 @@ def test_a_run_that_is_resumed_with_another_rate_of_errors_is_the_same_run(home:
     assert run_id(other, None) != run_id(specification, None)
 
 
+@pytest.mark.slow
 def test_a_finished_run_is_shown_without_its_cluster(home: Path) -> None:
     record = make_record(home / "run")
     run_here(home / "run")
@@ -86,6 +87,7 @@ def test_a_finished_run_is_shown_without_its_cluster(home: Path) -> None:
     assert f"{record.submission}: does not answer" in text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", ["logs", "cancel", "resume"])
 def test_what_needs_the_cluster_says_that_it_does_not_answer(home: Path, command: str) -> None:
     record = make_record(home / "run")
@@ -106,6 +108,7 @@ def test_a_run_that_failed_is_shown_with_its_error(home: Path) -> None:
     assert "200 of 200 records could not be read" in found.message
 
 
+@pytest.mark.slow
 def test_waiting_goes_on_with_the_events_when_the_cluster_falls_silent(home: Path) -> None:
     record = make_record(home / "run")
     directory = RunDirectory(record.directory)
@@ -238,6 +241,7 @@ def test_records_are_the_owners_alone_and_found_by_a_part_of_the_id(home: Path) 
         find_record("ffff")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("damage", ["{", "{}", ""])
 def test_a_record_that_cannot_be_read_is_named_and_hides_no_other(home: Path, damage: str) -> None:
     whole, damaged = make_record(home / "run", "aaaa00000000"), make_record(home / "b", "aaab00000000")
@@ -259,6 +263,7 @@ def test_a_record_that_cannot_be_read_is_named_and_hides_no_other(home: Path, da
         find_record(str(home / "b"))
 
 
+@pytest.mark.slow
 def test_a_run_whose_events_are_damaged_is_named_and_hides_no_other(home: Path) -> None:
     whole, damaged = make_record(home / "a" / "run"), make_record(home / "b" / "run", "aaab00000000")
     for record in (whole, damaged):

@@ -83,6 +83,7 @@ def executor(request: pytest.FixtureRequest) -> Iterator[LocalExecutor]:
     engine.close()
 
 
+@pytest.mark.slow
 def test_commits_come_in_the_order_of_inputs(executor: LocalExecutor, tmp_path: Path) -> None:
     commits = executor.map(tmp_path / "p", square, (Number(value) for value in range(9)))
     assert [commit.integer("square") for commit in commits] == [value**2 for value in range(9)]
@@ -100,6 +101,7 @@ def test_what_has_committed_is_not_run_again(executor: LocalExecutor, tmp_path: 
     assert [commit.name for commit in commits] == ["0000", "0001", "0002", "0003"]
 
 
+@pytest.mark.slow
 def test_an_error_keeps_its_place_and_leaves_no_file(executor: LocalExecutor, tmp_path: Path) -> None:
     with pytest.raises(UserError) as caught:
         executor.map(tmp_path, fail, [Number(1), Number(2)])
@@ -108,6 +110,7 @@ def test_an_error_keeps_its_place_and_leaves_no_file(executor: LocalExecutor, tm
     assert [path for path in tmp_path.rglob("*") if path.is_file() and not path.name.startswith(".")] == []
 
 
+@pytest.mark.slow
 def test_a_job_in_which_a_process_died_runs_in_a_worker_the_next_time_and_no_other_does(tmp_path: Path) -> None:
     folder, numbers = tmp_path / "work", [Number(value) for value in range(2, 7)]
     child = multiprocessing.get_context("spawn").Process(target=crash_in, args=(folder, tmp_path / "marker"))
@@ -139,6 +142,7 @@ def test_an_exchange_brings_equal_keys_together_sorted(executor: LocalExecutor, 
         assert all(rows == sorted(rows) for rows in found)  # type: ignore[call-overload]
 
 
+@pytest.mark.slow
 def test_a_worker_that_dies_is_replaced_and_its_task_runs_again(tmp_path: Path) -> None:
     engine = LocalExecutor(2)
     marker = tmp_path / "crashed"
@@ -148,6 +152,7 @@ def test_a_worker_that_dies_is_replaced_and_its_task_runs_again(tmp_path: Path) 
     assert [commit.integer("square") for commit in commits] == [value**2 for value in range(8)]
 
 
+@pytest.mark.slow
 def test_a_task_that_kills_every_worker_ends_the_run(tmp_path: Path) -> None:
     engine = LocalExecutor(2)
     with pytest.raises(TransientError, match="died 3 times"):
@@ -155,6 +160,7 @@ def test_a_task_that_kills_every_worker_ends_the_run(tmp_path: Path) -> None:
     engine.close(kill=True)
 
 
+@pytest.mark.slow
 def test_inputs_are_drawn_as_workers_become_free(tmp_path: Path) -> None:
     drawn: list[int] = []
     done: list[int] = []
@@ -186,6 +192,7 @@ def test_a_partition_larger_than_memory_comes_in_blocks_sorted(tmp_path: Path, m
     assert [path for path in tmp_path.rglob("*") if "scratch" in path.name] == []
 
 
+@pytest.mark.slow
 def test_a_worker_that_dies_while_the_driver_is_busy_is_replaced(tmp_path: Path) -> None:
     """The death is met by the next submit, not by a wait."""
     engine = LocalExecutor(2)
@@ -204,6 +211,7 @@ def test_a_worker_that_dies_while_the_driver_is_busy_is_replaced(tmp_path: Path)
     assert [commit.integer("square") for commit in commits] == [value**2 for value in range(20)]
 
 
+@pytest.mark.slow
 def test_a_stop_while_tasks_run_and_wait_leaves_whole_commits_alone_and_the_next_run_goes_on(tmp_path: Path) -> None:
     done: list[str] = []
 

@@ -14,12 +14,14 @@ from curator.run.store import Commit
 ROW = st.tuples(st.integers(0, 3), st.integers(0, 2**64 - 1), st.integers(0, 2))
 
 
+@pytest.mark.slow
 @given(st.lists(ROW, max_size=50))
 def test_rows_are_sorted_by_all_columns(rows: list[tuple[int, int, int]]) -> None:
     array = np.array(rows, dtype=np.uint64).reshape(-1, 3)
     assert [tuple(row) for row in sort_rows(array).tolist()] == sorted(rows)
 
 
+@pytest.mark.slow
 @given(st.lists(st.lists(ROW, max_size=40), max_size=5), st.integers(1, 60))
 def test_pieces_are_merged_as_one_sort_would_whatever_the_block(
     pieces: list[list[tuple[int, int, int]]], block_rows: int

@@ -22,6 +22,8 @@ from tests.cluster import ray_cluster
 from tests.curator.engine.test_local import Crash, EmitMultiples, Number, collect, fail, square
 from tests.runs import hashes, make_texts, recipe_text, run_stages, write_jsonl
 
+pytestmark = pytest.mark.slow
+
 STAGES = ("dedup: {index: true}", "entropy: {min_bits: 3}", "outliers: {min_documents: 20}", "sampling: {alpha: 0.5}")
 
 

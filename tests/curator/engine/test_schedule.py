@@ -126,6 +126,7 @@ def test_careful_attempts_come_last_one_after_the_other_and_have_their_own_numbe
         schedule.die(careful)
 
 
+@pytest.mark.slow
 @given(
     st.integers(0, 12),
     st.integers(1, 4),

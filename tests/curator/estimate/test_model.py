@@ -19,6 +19,7 @@ FACTORS = st.floats(1.0, 1e4)
 few_examples = settings(max_examples=25, deadline=None)
 
 
+@pytest.mark.slow
 @few_examples
 @given(SIZES, FACTORS)
 def test_a_larger_corpus_takes_more_of_everything(text_bytes: float, factor: float) -> None:
@@ -28,6 +29,7 @@ def test_a_larger_corpus_takes_more_of_everything(text_bytes: float, factor: flo
     assert all(large.output_bytes[kind] >= size for kind, size in small.output_bytes.items())
 
 
+@pytest.mark.slow
 @few_examples
 @given(SIZES, st.integers(1, 500), st.integers(1, 500))
 def test_more_cores_never_take_longer(text_bytes: float, few: int, more: int) -> None:
@@ -36,6 +38,7 @@ def test_more_cores_never_take_longer(text_bytes: float, few: int, more: int) ->
     assert fast.seconds <= slow.seconds * (1 + 1e-9)
 
 
+@pytest.mark.slow
 @few_examples
 @given(SIZES, st.integers(1, 100_000))
 def test_no_number_of_cores_beats_the_driver_and_single_tasks(text_bytes: float, nodes: int) -> None:
@@ -63,6 +66,7 @@ def test_bytes_of_the_exchange_are_those_of_its_rows(text_bytes: float, mean: fl
     assert relate.exchange_bytes == pytest.approx(documents * row_bytes)
 
 
+@pytest.mark.slow
 @few_examples
 @given(SIZES, st.floats(0.5, 20.0))
 def test_ten_times_the_seconds_of_all_rates_are_ten_times_the_cpu_time(text_bytes: float, factor: float) -> None:

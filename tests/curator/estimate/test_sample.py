@@ -50,6 +50,7 @@ def test_small_plain_files_are_measured_exactly(tmp_path: Path) -> None:
     assert found.id_bytes == pytest.approx(sum(len(document["id"]) for document in TEXTS) / 400)
 
 
+@pytest.mark.slow
 def test_files_that_are_not_read_count_by_their_size(tmp_path: Path) -> None:
     for number in range(100):
         write_jsonl(tmp_path / f"{number}.jsonl", TEXTS)

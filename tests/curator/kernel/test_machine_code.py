@@ -97,6 +97,7 @@ def run(folder: Path, **variables: str) -> dict[str, object]:
     return said
 
 
+@pytest.mark.slow
 def test_a_terminal_is_told_once_that_something_is_compiled(folder: Path) -> None:
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])}
     command = [sys.executable, str(folder / "use.py")]
@@ -112,6 +113,7 @@ def test_a_terminal_is_told_once_that_something_is_compiled(folder: Path) -> Non
     assert b"compiled" not in told[1]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="machine code is kept on Linux alone")
 def test_machine_code_is_run_without_numba_until_the_source_changes(folder: Path) -> None:
     whole = [[0, 1, 4, 9], "below zero"]
@@ -144,6 +146,7 @@ def test_machine_code_is_run_without_numba_until_the_source_changes(folder: Path
     assert run(folder) == {"found": changed, "quick": True, "whole": whole}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("variables", [{"NUMBA_CACHE_DIR": "/dev/null/none"}, {"NUMBA_OPT": "1"}])
 def test_where_no_code_can_be_kept_numba_is_asked_each_time(folder: Path, variables: dict[str, str]) -> None:
     for _ in range(2):
@@ -153,6 +156,7 @@ def test_where_no_code_can_be_kept_numba_is_asked_each_time(folder: Path, variab
     assert not list(folder.rglob("*.kernel"))
 
 
+@pytest.mark.slow
 def test_a_folder_for_code_has_that_of_each_folder_of_sources(folder: Path, tmp_path: Path) -> None:
     kept = tmp_path / "kept"
     for quick in (False, True):
@@ -182,6 +186,7 @@ print("numba" in sys.modules)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="machine code is kept on Linux alone")
 def test_no_stage_has_a_kernel_that_loads_numba_each_time(tmp_path: Path) -> None:
     for name in ("first", "second"):

@@ -78,6 +78,7 @@ def test_a_plain_text_is_in_small_letters_of_their_own_without_points() -> None:
     assert undress(dressed).to_pylist() == ["ab iv", "إن الذين", "ii", "سلام"]
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(
     st.lists(

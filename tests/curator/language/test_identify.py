@@ -225,6 +225,7 @@ def test_windows_are_those_of_the_plain_reference(texts: list[str], window_bytes
     assert list(zip(begins.tolist(), ends.tolist(), strict=True)) == expected
 
 
+@pytest.mark.slow
 @given(texts=TEXTS, skip=st.integers(0, 3))
 @settings(max_examples=60, deadline=None)
 def test_a_text_is_identified_alike_alone_and_in_any_batch(texts: list[str], skip: int) -> None:

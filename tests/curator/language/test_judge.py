@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 import pyarrow as pa
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -53,6 +54,7 @@ NASTY = st.text(
 TEXTS = st.lists(st.one_of(NASTY, st.sampled_from(SOME_WORDS), st.sampled_from(SOME_WORDS).map(str.upper)), max_size=12)
 
 
+@pytest.mark.slow
 @given(texts=st.lists(TEXTS.map(" ".join), min_size=1, max_size=5), data=st.data())
 @settings(max_examples=200, deadline=None)
 def test_the_judge_equals_its_formula_on_any_text(texts: list[str], data: st.DataObject) -> None:

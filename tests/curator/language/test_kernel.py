@@ -157,6 +157,7 @@ NASTY = st.text(
 )
 
 
+@pytest.mark.slow
 @given(texts=st.lists(NASTY, min_size=1, max_size=6))
 @settings(max_examples=150, deadline=None)
 def test_predictions_on_any_text_equal_fasttext(
@@ -183,6 +184,7 @@ PIECES = st.sampled_from(
 )
 
 
+@pytest.mark.slow
 @given(texts=st.lists(st.lists(NASTY | PIECES, max_size=30).map(" ".join), min_size=1, max_size=12))
 @settings(max_examples=60, deadline=None)
 def test_sums_of_texts_of_several_batches_are_those_of_their_rows(texts: list[str], packaged: PreparedModel) -> None:
@@ -211,6 +213,7 @@ def test_a_span_is_predicted_alike_wherever_it_stands(packaged: PreparedModel) -
         np.testing.assert_array_equal(alone.labels[0], together.labels[row])
 
 
+@pytest.mark.slow
 @given(texts=st.lists(NASTY | st.sampled_from(SENTENCES), min_size=1, max_size=6))
 @settings(max_examples=100, deadline=None)
 def test_one_label_has_the_probability_that_it_has_among_the_best(texts: list[str], packaged: PreparedModel) -> None:
@@ -270,6 +273,7 @@ def train(source: Path, **options: object) -> fasttext.FastText._FastText:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("loss", ["softmax", "hs", "ova", "ns"])
 @pytest.mark.parametrize("kind", ["whole", "quantised", "pruned", "all quantised", "no n-grams"])
 def test_models_of_every_kind_that_fasttext_writes_predict_alike(loss: str, kind: str, tmp_path: Path) -> None:
@@ -322,6 +326,7 @@ def labelled_lines() -> list[str]:
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("loss", ["softmax", "hs", "ova", "ns"])
 @pytest.mark.parametrize("kind", ["whole", "quantised"])
 def test_a_model_of_ones_own_names_languages_by_labels_with_scripts(loss: str, kind: str, tmp_path: Path) -> None:

@@ -86,6 +86,7 @@ def test_the_tree_is_a_huffman_tree(counts: list[int]) -> None:
     assert sorted(children.reshape(-1)) == list(range(2 * len(counts) - 2))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["cbow", "skipgram"])
 def test_a_model_that_was_trained_without_labels_is_refused(kind: str, tmp_path: Path) -> None:
     source = tmp_path / "train.txt"

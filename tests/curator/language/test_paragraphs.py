@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pyarrow as pa
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -84,6 +85,7 @@ PIECES = st.one_of(
 )
 
 
+@pytest.mark.slow
 @given(texts=st.lists(st.lists(PIECES, max_size=6).map("".join), min_size=1, max_size=4))
 @settings(max_examples=150, deadline=None)
 def test_blocks_are_whole_characters_in_order_and_cover_what_fits(texts: list[str]) -> None:
@@ -115,6 +117,7 @@ def test_blocks_end_where_lines_do() -> None:
 PARAGRAPHS = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 4), st.integers(0, 500)), max_size=30)
 
 
+@pytest.mark.slow
 @given(paragraphs=PARAGRAPHS)
 @settings(max_examples=200, deadline=None)
 def test_paragraphs_add_up_as_a_plain_count_does(paragraphs: list[tuple[int, int, int]]) -> None:

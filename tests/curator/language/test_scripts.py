@@ -60,6 +60,7 @@ def test_digits_marks_and_punctuation_have_no_script(character: str) -> None:
 TEXT = st.text(st.one_of(st.characters(codec="utf-8"), st.characters(codec="ascii")), max_size=40)
 
 
+@pytest.mark.slow
 @given(st.lists(TEXT | st.text(st.characters(codec="ascii"), max_size=200), min_size=1, max_size=5), st.booleans())
 @settings(max_examples=150, deadline=None)
 def test_the_kernel_counts_the_letters_that_the_table_has(texts: list[str], weighed: bool) -> None:
@@ -78,6 +79,7 @@ def test_the_kernel_counts_the_letters_that_the_table_has(texts: list[str], weig
         np.testing.assert_array_equal(counts[row], expected)
 
 
+@pytest.mark.slow
 @given(st.lists(st.lists(st.integers(0, 9), min_size=4, max_size=4), min_size=1, max_size=6), st.data())
 @settings(max_examples=100, deadline=None)
 def test_the_share_of_scripts_is_that_of_the_letters_in_them(letters: list[list[int]], data: st.DataObject) -> None:

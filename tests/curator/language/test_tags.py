@@ -99,6 +99,7 @@ def test_a_language_has_an_english_name_for_the_report(tag: str, name: str) -> N
     assert display_name(tag) == name
 
 
+@pytest.mark.slow
 @given(st.one_of(st.text(max_size=40), st.from_regex(r"[a-zA-Z]{2,3}([-_][a-zA-Z0-9]{1,8}){0,4}", fullmatch=True)))
 def test_normalising_twice_is_normalising_once_and_keeps_the_list_language(tag: str) -> None:
     normal = normalise_tag(tag)
@@ -107,6 +108,7 @@ def test_normalising_twice_is_normalising_once_and_keeps_the_list_language(tag: 
     assert is_valid(normal) == is_valid(tag)
 
 
+@pytest.mark.slow
 @given(
     st.from_regex(r"[a-zA-Z0-9]{4}([-_][a-zA-Z0-9]{1,8}){0,2}", fullmatch=True) | st.sampled_from(["Root", "root_DE"])
 )
@@ -118,6 +120,7 @@ def test_the_committed_table_is_what_langcodes_says() -> None:
     assert build_tags.build() == tags.TABLE_PATH.read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_tags_of_every_day_are_known_without_langcodes() -> None:
     code = (
         "import sys; from curator.language.identifier import load_identifier; load_identifier();"

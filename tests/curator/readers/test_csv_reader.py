@@ -119,6 +119,7 @@ def test_without_quotes_fields_are_what_stands_between_delimiters(data: bytes) -
         assert [data[begin:end] for begin, end in places[row, : len(expected)].tolist()] == expected
 
 
+@pytest.mark.slow
 @given(
     rows=st.lists(st.tuples(fields, fields, fields), max_size=12),
     quoting=st.sampled_from([csv.QUOTE_MINIMAL, csv.QUOTE_ALL]),
@@ -152,6 +153,7 @@ def test_what_pythons_csv_writes_is_read_back_at_any_split_size(
     assert [row["lang"] for row in found.rows] == [row[0] or None for row in rows]
 
 
+@pytest.mark.slow
 @given(data=bodies, split_bytes=st.integers(1, 60), batch_bytes=st.integers(1, 60), gzipped=st.booleans())
 def test_any_bytes_give_the_rows_of_a_naive_reader_and_nothing_is_lost(
     data: bytes, split_bytes: int, batch_bytes: int, gzipped: bool
@@ -176,6 +178,7 @@ def test_any_bytes_give_the_rows_of_a_naive_reader_and_nothing_is_lost(
 letters = st.text(st.sampled_from('ab" \r\x0bé🙂\x00,'), max_size=12).filter(lambda text: not text.endswith("\r"))
 
 
+@pytest.mark.slow
 @given(
     rows=st.lists(st.tuples(letters, letters), max_size=12),
     end=st.sampled_from(["\n", "\r\n"]),

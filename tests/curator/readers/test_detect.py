@@ -289,6 +289,7 @@ def test_parquet_with_any_extension_is_found(folder: Path) -> None:
     assert discover(["data.bin"])[0].format == "parquet"
 
 
+@pytest.mark.slow
 def test_first_bytes_are_asked_for_together_but_of_no_more_than_a_thousand_files(folder: Path) -> None:
     for number in range(1203):
         write(folder / "d" / f"{number:04}.jsonl")

@@ -47,6 +47,7 @@ def by_fastwarc(sent: bytes, headers: str) -> bytes:
     return bytes(next(ArchiveIterator(record, parse_http=True, auto_decode="all")).reader.read())
 
 
+@pytest.mark.slow
 @given(
     chunks=st.lists(bodies, min_size=1, max_size=5),
     packing=st.sampled_from(["", "gzip", "deflate", "br", "zstd"]),
@@ -74,6 +75,7 @@ def test_what_it_refuses_is_decoded(body: bytes, extension: bytes, packing: str)
     assert decode(sent, "Chunked", named, LIMIT) == Body(body, True, False)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["br", "zstd"])
 def test_what_is_packed_may_end_anywhere(name: str) -> None:
     body = "".join(f"Würde {n} und Wort {n * n}. " for n in range(30_000)).encode()
@@ -100,6 +102,7 @@ def test_what_is_damaged_within_is_refused(name: str) -> None:
         decode(packed[:middle] + bytes(range(256)) + packed[middle:], None, name, LIMIT)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["gzip", "br", "zstd"])
 @pytest.mark.parametrize("words", [1, 300, 30_000])
 @pytest.mark.parametrize("behind", [b"\r\n", bytes(5), b"x" * 10_000, brotli.compress(b"another page" * 20)])

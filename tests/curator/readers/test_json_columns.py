@@ -77,6 +77,7 @@ PIECES = st.sampled_from(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=400)
 @given(
     st.lists(LINE | ODD, min_size=1, max_size=2),
@@ -120,6 +121,7 @@ def test_damage_in_a_text_alone_and_escapes_in_names_are_read_the_fast_way() -> 
     assert fast.records["text"].to_pylist() == [b"a\xff", b"b"]
 
 
+@pytest.mark.slow
 @given(st.lists(LINE.filter(lambda line: not isinstance(json.loads(line).get("id"), int)), min_size=1, max_size=6))
 def test_plain_records_are_read_the_fast_way(lines: list[bytes]) -> None:
     fast, _ = both(b"\n".join(lines) + b"\n")

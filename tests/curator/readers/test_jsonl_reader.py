@@ -111,6 +111,7 @@ files = st.builds(
 ).filter(lambda data: is_plain_utf8(data) and not data.removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"["))
 
 
+@pytest.mark.slow
 @given(
     data=files,
     split_bytes=st.integers(1, 200),
@@ -408,6 +409,7 @@ def test_digests_of_splits_change_with_the_bytes_that_they_cover(tmp_path: Path)
     assert before[1] != after[1]
 
 
+@pytest.mark.slow
 @settings(max_examples=30)
 @given(data=files, split_bytes=st.integers(1, 60), compression=st.sampled_from(["none", "gzip"]))
 def test_reading_a_split_again_gives_the_same(data: bytes, split_bytes: int, compression: str) -> None:

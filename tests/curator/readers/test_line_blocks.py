@@ -39,6 +39,7 @@ def test_lines_that_a_split_carries_are_cut_as_their_ends_say(
         assert block.end == begin + data.find(b"\n", max(multiple - begin - 1, 0)) + 1
 
 
+@pytest.mark.slow
 @given(LINES, TAIL, st.integers(1, 60), st.integers(1, 50), st.integers(1, 40), st.integers(0, 3))
 @example(b"x" * 30 + b"\n", b"", 10, 10, 40, 0)
 def test_lines_of_a_file_are_cut_as_their_ends_say(

@@ -34,6 +34,7 @@ def read_table(table: pa.Table, fields: Fields | None = None, row_group_size: in
     return read_bytes(READER, parquet_bytes(table, row_group_size), ReadOptions(fields=fields or Fields()))
 
 
+@pytest.mark.slow
 @settings(max_examples=60)
 @given(
     texts=st.lists(st.none() | st.text(max_size=20), max_size=60),
@@ -230,6 +231,7 @@ def test_one_large_row_group_is_read_in_batches(tmp_path: Path) -> None:
     assert peak_of(READ_ALL, str(path), "none") < 300 << 20  # a process that compiles kernels first takes 270 MB
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("compression", ["none", "gzip"])
 def test_texts_that_stand_in_many_rows_are_held_once(compression: str, tmp_path: Path) -> None:
     texts = pa.array([f"word{n} " * 1000 for n in range(50)])
@@ -240,6 +242,7 @@ def test_texts_that_stand_in_many_rows_are_held_once(compression: str, tmp_path:
     assert peak_of(READ_ALL, str(path), compression) < 300 << 20  # the texts of all rows have 400 MB
 
 
+@pytest.mark.slow
 def test_texts_of_a_dictionary_are_read_as_others() -> None:
     """Of any type, inside a struct, damaged, missing, and in batches that end within the row group."""
     texts = pa.array([b"one" * 40, b"", b"drei \xc3\xa9", b"no \xff"], pa.binary())

@@ -50,6 +50,7 @@ def test_a_built_in_name_cannot_be_taken(tmp_path: Path) -> None:
         reader_names()
 
 
+@pytest.mark.slow
 def test_a_reader_is_imported_only_when_it_is_asked_for() -> None:
     code = (
         "import sys, curator.readers.detect; from curator.readers.registry import load_reader, reader_names;"

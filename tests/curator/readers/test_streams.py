@@ -98,6 +98,7 @@ def test_gzip_gives_every_byte_that_was_written_before_the_cut(tmp_path: Path) -
     assert drain(path) == (DATA[:100_000], "stream.truncated")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("codec", CODECS)
 def test_damage_gives_what_came_before_it_and_says_corrupt(codec: str, tmp_path: Path) -> None:
     whole = bytearray(COMPRESS[codec](DATA))

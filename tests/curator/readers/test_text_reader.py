@@ -51,6 +51,7 @@ def naive_paragraphs(data: bytes) -> list[tuple[int, bytes]]:
     ]
 
 
+@pytest.mark.slow
 @given(data=files, split_bytes=st.integers(1, 50), batch_bytes=st.integers(1, 50), compression=compressions)
 def test_any_split_size_gives_the_lines_of_a_naive_reader(
     data: bytes, split_bytes: int, batch_bytes: int, compression: str
@@ -60,6 +61,7 @@ def test_any_split_size_gives_the_lines_of_a_naive_reader(
     assert found.failures == []
 
 
+@pytest.mark.slow
 @given(data=files, split_bytes=st.integers(1, 50), batch_bytes=st.integers(1, 50), compression=compressions)
 def test_any_split_size_gives_the_paragraphs_of_a_naive_reader(
     data: bytes, split_bytes: int, batch_bytes: int, compression: str
@@ -70,6 +72,7 @@ def test_any_split_size_gives_the_paragraphs_of_a_naive_reader(
     assert found.failures == []
 
 
+@pytest.mark.slow
 @given(data=files, split_bytes=st.integers(1, 50), compression=compressions)
 def test_a_document_is_the_whole_file(data: bytes, split_bytes: int, compression: str) -> None:
     found = read_bytes(READER, data, ReadOptions(sample_by="document"), split_bytes, compression)
@@ -77,6 +80,7 @@ def test_a_document_is_the_whole_file(data: bytes, split_bytes: int, compression
     assert len(found.splits) <= 1
 
 
+@pytest.mark.slow
 @given(
     parts=st.lists(st.text("ab \n", max_size=30), max_size=10),
     split_bytes=st.integers(1, 50),

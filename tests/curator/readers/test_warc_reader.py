@@ -276,6 +276,7 @@ def test_a_whole_body_has_no_note(headers: str, body: bytes) -> None:
     assert (len(found.records), found.notes, found.failures) == (1, [], [])
 
 
+@pytest.mark.slow
 @given(keep=st.integers(30, len(PACKED["gzip"]) - 1))
 def test_gzip_is_noted_wherever_it_was_cut(keep: int) -> None:
     record = warc_record(response(PACKED["gzip"][:keep], "Content-Type: text/html\r\nContent-Encoding: gzip"))
@@ -341,6 +342,7 @@ def test_record_ends_do_not_depend_on_where_the_stream_is_cut(data: bytes, chunk
     assert [end for end in found if end < len(data)] == [end for end in WarcEnds().ends(data) if end < len(data)]
 
 
+@pytest.mark.slow
 @settings(max_examples=50)
 @given(data=st.lists(parts, max_size=6).map(b"".join), split_bytes=st.integers(1, 800), batch_bytes=st.integers(1, 800))
 def test_any_split_size_gives_the_same_records_and_failures(data: bytes, split_bytes: int, batch_bytes: int) -> None:

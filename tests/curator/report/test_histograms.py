@@ -29,6 +29,7 @@ def write(folder: Path, parts: list[list[tuple[str, float | None, float | None]]
     return folder
 
 
+@pytest.mark.slow
 @given(parts=st.lists(_ROWS, max_size=3))
 def test_counts_are_those_of_numpy_of_all_documents_and_of_each_language(
     parts: list[list[tuple[str, float | None, float | None]]], tmp_path_factory: pytest.TempPathFactory

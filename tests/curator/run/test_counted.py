@@ -84,11 +84,13 @@ def test_it_is_told_in_a_warning_and_in_the_report(made: Path) -> None:
     assert "all others" in (made / "run" / "report.html").read_text()
 
 
+@pytest.mark.slow
 def test_workers_and_a_resumed_run_count_the_same(made: Path, tmp_path: Path) -> None:
     run_stages([made / "in.jsonl"], tmp_path / "run", *STAGES, language="off", workers=2)
     assert hashes(tmp_path / "run") == hashes(made / "run")
 
 
+@pytest.mark.slow
 def test_documents_that_count_with_others_can_be_forgotten(made: Path, tmp_path: Path) -> None:
     run_stages([made / "in.jsonl"], tmp_path / "run", *STAGES, language="off")
     before = _tally(tmp_path / "run")

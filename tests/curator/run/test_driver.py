@@ -370,6 +370,7 @@ def test_work_is_readable_by_its_owner_alone_and_removed_at_the_end(inputs: list
     assert not (tmp_path / "other" / "work").exists()
 
 
+@pytest.mark.slow
 def test_small_shards_are_cut_by_what_they_hold(tmp_path: Path) -> None:
     documents = [
         {"id": f"d{n}", "text": f"document {n} " + " ".join(f"word{n}x{k}" for k in range(900))} for n in range(2000)
@@ -403,6 +404,7 @@ def test_a_stream_that_changed_under_the_same_size_and_time_is_noticed_on_resume
         run_stages([file], tmp_path / "run", "dedup", resume=True, max_error_rate=0.9)
 
 
+@pytest.mark.slow
 def test_many_sources_take_no_longer_than_one(tmp_path: Path) -> None:
     documents = [{"text": f"alpha beta {n}", "source": f"host{n}.example"} for n in range(20_000)]
     file = write_jsonl(tmp_path / "in.jsonl", documents)

@@ -82,6 +82,7 @@ def erase(run: Path, *names: str) -> Outcome:
     return forget(RunDirectory(run), names)
 
 
+@pytest.mark.slow
 def test_a_document_goes_from_every_file_and_the_other_files_keep_their_bytes(run: Path) -> None:
     document = kept(run)
     before, index = hashes(run), Index(run)
@@ -103,6 +104,7 @@ def test_a_document_goes_from_every_file_and_the_other_files_keep_their_bytes(ru
         explain(RunDirectory(run), str(document["id"]))
 
 
+@pytest.mark.slow
 def test_what_is_left_in_a_rewritten_file_is_what_was_there(run: Path) -> None:
     document = kept(run)
     before = {kind: rows(run, kind) for kind in ("shards", "scores", "decisions", "failed")}
@@ -111,6 +113,7 @@ def test_what_is_left_in_a_rewritten_file_is_what_was_there(run: Path) -> None:
         assert rows(run, kind) == [row for row in had if row["key"] != document["key"]]
 
 
+@pytest.mark.slow
 def test_the_funnel_counts_a_kept_document_as_erased(run: Path) -> None:
     document = kept(run)
     copies = sum(row["key"] == document["key"] for row in rows(run, "shards")) - 1
@@ -131,12 +134,14 @@ def test_the_funnel_counts_a_kept_document_as_erased(run: Path) -> None:
     assert "do not add up" not in page
 
 
+@pytest.mark.slow
 def test_all_copies_go_and_a_copy_may_be_named(run: Path) -> None:
     copy = next(row for row in rows(run, "shards") if cast("int", row["copy"]) > 0)
     erase(run, str(copy["id"]))
     assert copy["key"] not in {row["key"] for row in rows(run, "shards")}
 
 
+@pytest.mark.slow
 def test_a_dropped_document_stays_a_number_of_its_rule(run: Path) -> None:
     dropped = next(row for row in rows(run, "decisions") if row["rule"] == "dedup.near")
     before = manifest(run)["funnel"]
@@ -147,6 +152,7 @@ def test_a_dropped_document_stays_a_number_of_its_rule(run: Path) -> None:
     assert verify(RunDirectory(run)).problems == []
 
 
+@pytest.mark.slow
 def test_decisions_in_favour_of_it_keep_its_key_and_not_its_id(run: Path) -> None:
     decision = next(row for row in rows(run, "decisions") if row["keeper"])
     keeper = next(row for row in rows(run, "scores") if row["id"] == decision["keeper"])
@@ -160,6 +166,7 @@ def test_decisions_in_favour_of_it_keep_its_key_and_not_its_id(run: Path) -> Non
     assert keeper["id"] not in {example["keeper"] for example in examples}
 
 
+@pytest.mark.slow
 def test_a_document_that_lost_a_passage_is_not_counted_as_dropped(tmp_path: Path) -> None:
     passage = "one passage of some ten words that both of them have"
     texts = {"first": f"{passage}, which a ship brought", "cut": f"Under the bridge stood {passage}"}
@@ -193,6 +200,7 @@ def test_no_example_shows_the_text_of_what_was_forgotten_as_that_of_its_duplicat
     assert left["id"] == "near"
 
 
+@pytest.mark.slow
 def test_every_document_of_an_id_goes_and_by_key_only_the_one(run: Path) -> None:
     seventh = [row for row in rows(run, "scores") if row["id"] == "d7"]
     assert len(seventh) == 3
@@ -204,6 +212,7 @@ def test_every_document_of_an_id_goes_and_by_key_only_the_one(run: Path) -> None
     assert "d7" not in {row["keeper"] for row in rows(run, "decisions")}
 
 
+@pytest.mark.slow
 def test_children_go_with_their_parent_and_children_of_its_namesake_stay(tmp_path: Path) -> None:
     (tmp_path / "bin").mkdir()
     options = json.dumps(install(tmp_path / "bin"))
@@ -238,6 +247,7 @@ def test_an_id_that_is_not_there_changes_nothing(run: Path) -> None:
     assert not (run / ".rewrite").exists()
 
 
+@pytest.mark.slow
 def test_work_that_was_kept_goes_since_it_holds_every_text(tmp_path: Path) -> None:
     source = write_jsonl(tmp_path / "in.jsonl", make_texts(30))
     recipe = tmp_path / "r.yaml"
@@ -258,6 +268,7 @@ def test_the_last_documents_of_a_file_take_the_file_with_them(tmp_path: Path) ->
     assert verify(RunDirectory(tmp_path / "run")).problems == []
 
 
+@pytest.mark.slow
 def test_a_later_run_does_not_name_what_was_forgotten(run: Path, tmp_path: Path) -> None:
     document = kept(run)
     source = write_jsonl(tmp_path / "later.jsonl", [{"id": "again", "text": document["text"]}, *make_texts(5, seed=77)])
@@ -273,6 +284,7 @@ def test_a_later_run_does_not_name_what_was_forgotten(run: Path, tmp_path: Path)
     assert str(document["id"]) not in {row["keeper"] for row in rows(tmp_path / "before", "decisions")}
 
 
+@pytest.mark.slow
 def test_a_run_that_was_begun_with_the_old_index_is_not_resumed(run: Path, tmp_path: Path) -> None:
     source = write_jsonl(tmp_path / "later.jsonl", make_texts(50, seed=3))
     given = f"dedup: {{against: [{run}]}}"
@@ -283,6 +295,7 @@ def test_a_run_that_was_begun_with_the_old_index_is_not_resumed(run: Path, tmp_p
         run_stages([source], tmp_path / "later", given, language="off", resume=True)
 
 
+@pytest.mark.slow
 def test_a_copy_of_the_index_is_rewritten_and_that_of_another_run_refused(run: Path, tmp_path: Path) -> None:
     shutil.copytree(run / "index", tmp_path / "copy")
     other = write_jsonl(tmp_path / "other.jsonl", make_texts(20, seed=5))
@@ -305,6 +318,7 @@ def test_a_copy_of_the_index_is_rewritten_and_that_of_another_run_refused(run: P
     assert (tmp_path / "copy" / "header").read_bytes() == (run / "index" / "header").read_bytes()
 
 
+@pytest.mark.slow
 def test_a_copy_of_the_index_of_a_run_that_leaves_none_is_refused(tmp_path: Path) -> None:
     source = write_jsonl(tmp_path / "in.jsonl", make_texts(5))
     run_stages([source], tmp_path / "run", "entropy", language="off")
@@ -338,6 +352,7 @@ def test_a_copy_of_the_index_that_is_damaged_is_left_as_it_is(run: Path, tmp_pat
     assert hashes(run) == before
 
 
+@pytest.mark.slow
 def test_the_proof_finds_what_is_left(run: Path) -> None:
     document = kept(run)
     key = cast("bytes", document["key"])

@@ -94,6 +94,7 @@ def near_twins(run: Path) -> set[object]:
     return {document["text"] for document in map(json.loads, source) if document["id"] in names}
 
 
+@pytest.mark.slow
 def test_engine_workers_and_a_resumed_run_change_nothing(tmp_path: Path, documents: list[dict[str, str]]) -> None:
     source = write_jsonl(tmp_path / "in.jsonl", documents[:300])
     for name, workers in (("one", 1), ("two", 2)):
@@ -140,6 +141,7 @@ def test_hosts_are_held_out_whole(tmp_path: Path) -> None:
     assert not out & trained
 
 
+@pytest.mark.slow
 def test_forgetting_a_held_out_document_keeps_the_run_whole(tmp_path: Path, documents: list[dict[str, str]]) -> None:
     held(tmp_path, documents[:300], "run")
     gone = cast("str", rows(tmp_path / "run", "heldout")[0]["id"])
@@ -171,6 +173,7 @@ def test_a_share_beyond_half_is_refused(share: object) -> None:
         load_recipe_text(recipe_text("dedup", holdout={"share": share}), "test.yaml")
 
 
+@pytest.mark.slow
 def test_the_funnel_on_the_terminal_names_them(tmp_path: Path, documents: list[dict[str, str]]) -> None:
     recipe = tmp_path / "recipe.yaml"
     recipe.write_text(recipe_text(*STAGES, holdout={"share": 0.2}))

@@ -90,6 +90,7 @@ def test_compressed_pages_and_documents_count_for_more_than_they_take(tmp_path: 
     assert {len(item.splits) for item in gather(files)} == {2}
 
 
+@pytest.mark.slow
 def test_files_that_are_read_together_give_what_they_give_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -124,6 +125,7 @@ def test_progress_reaches_the_whole_input(tmp_path: Path) -> None:
     assert fold.reached.bytes_read == fold.reached.bytes_total > 0
 
 
+@pytest.mark.slow
 def test_workers_and_attempts_do_not_change_what_is_read_together(tmp_path: Path) -> None:
     source = write_small_files(tmp_path / "in")
     for number in range(3):  # enough for workers

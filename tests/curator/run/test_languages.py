@@ -68,6 +68,7 @@ def test_a_tag_that_the_script_contradicts_is_kept_shown_and_counted(finished: O
     ]
 
 
+@pytest.mark.slow
 def test_a_tag_that_is_none_is_kept_and_told(finished: Outcome, tmp_path: Path) -> None:
     assert rows(finished.directory.root)["strange"]["lang"] == "no such tag"
     told = "1 document carries a language tag that is none, such as 'no such tag': "
@@ -78,6 +79,7 @@ def test_a_tag_that_is_none_is_kept_and_told(finished: Outcome, tmp_path: Path) 
     assert "no such tag" in done.stdout
 
 
+@pytest.mark.slow
 def test_a_field_that_holds_no_tag_at_all_makes_no_table_of_that_width(tmp_path: Path) -> None:
     """A title in the place of the tag."""
     title = "A title as long as titles are that stand where a tag should stand " * 5

@@ -136,6 +136,7 @@ def test_a_journal_blames_only_who_was_met_twice(tmp_path: Path) -> None:
     assert not path.exists()
 
 
+@pytest.mark.slow
 def test_work_done_carefully_leaves_the_same_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     stages = ("dedup", "entropy: {min_bits: 3}", "outliers: {min_documents: 20}", "pii", "sampling")
     source = write_jsonl(tmp_path / "in.jsonl", make_texts(150))

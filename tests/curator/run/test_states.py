@@ -14,6 +14,7 @@ NAMES = st.text(st.characters(exclude_characters="\0", codec="utf-8"), max_size=
 ARRAYS = arrays(scalar_dtypes() | unicode_string_dtypes(max_len=5), st.lists(st.integers(0, 3), max_size=3).map(tuple))
 
 
+@pytest.mark.slow
 @given(state=st.dictionaries(NAMES, ARRAYS, max_size=4), is_fortran=st.booleans())
 def test_a_state_comes_back_as_it_was(
     tmp_path_factory: pytest.TempPathFactory, state: dict[str, np.ndarray], is_fortran: bool

@@ -99,6 +99,7 @@ def test_what_is_measured_in_units_decides_the_same_with_and_without_a_tokenizer
     assert judged[0] == judged[1]
 
 
+@pytest.mark.slow
 def test_another_place_of_the_same_tokenizer_gives_the_same_bytes_and_another_tokenizer_another_fingerprint(
     counted: tuple[Outcome, Path], corpus: Path, pieces: Path, tmp_path: Path
 ) -> None:

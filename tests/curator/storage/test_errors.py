@@ -62,6 +62,7 @@ def test_a_bucket_that_is_not_there(bucket: StoragePath, local: Path, tmp_path: 
     assert "there is no bucket 'no-such-bucket'" in refusal(UserError, missing / "*.jsonl", tmp_path / "run")
 
 
+@pytest.mark.slow
 def test_a_run_that_is_nowhere_is_told_as_on_a_disk(bucket: StoragePath) -> None:
     for place in (StoragePath("s3", "no-such-bucket") / "run", bucket / "run"):
         assert f"curator: {place}: there is no such directory (" in told(curator("verify", str(place)))
@@ -84,6 +85,7 @@ def test_a_run_in_a_bucket_that_may_not_be_read_is_what_its_job_is(denied: Stora
     assert not sees(denied / "run")
 
 
+@pytest.mark.slow
 def test_an_endpoint_that_is_not_reached(
     bucket: StoragePath, local: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -102,6 +104,7 @@ def jsonl(bucket: StoragePath, lines: int) -> InputFile:
     return file
 
 
+@pytest.mark.slow
 def test_google_s_storage_is_not_waited_for_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -114,6 +117,7 @@ def test_google_s_storage_is_not_waited_for_without_end(monkeypatch: pytest.Monk
     assert time.monotonic() - started < SECONDS
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("account", "key", "said"),
     [

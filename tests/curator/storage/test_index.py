@@ -51,6 +51,7 @@ def dedup(*against: object, url: str | None = "url") -> str:
     return f"dedup: {json.dumps({'index': True, 'against': [str(run) for run in against], 'url_field': url})}"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_run_against_an_index_in_a_bucket_has_the_bytes_of_one_against_a_copy(
     autumn: StoragePath, dumps: Path, tmp_path: Path, workers: int
@@ -66,11 +67,13 @@ def test_a_run_against_an_index_in_a_bucket_has_the_bytes_of_one_against_a_copy(
     assert verify(RunDirectory(tmp_path / "winter")).problems == []
 
 
+@pytest.mark.slow
 def test_no_copy_is_left_on_the_node(autumn: StoragePath, dumps: Path, tmp_path: Path) -> None:
     run_stages([dumps / "1.jsonl"], tmp_path / "winter", dedup(autumn, url=None), **KEYS)
     assert [*(tmp_path / "spool").glob("*")] == []
 
 
+@pytest.mark.slow
 def test_it_is_shown_and_verified_where_it_lies(autumn: StoragePath, dumps: Path) -> None:
     for command in ("show", "verify"):
         there, here = (curator("index", command, str(run)) for run in (autumn, dumps / "autumn"))
@@ -102,6 +105,7 @@ def test_one_that_is_not_there_or_not_whole_is_refused_before_anything_is_read(
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 def test_a_file_that_is_not_as_it_was_written_is_told_when_it_is_fetched(
     autumn: StoragePath, dumps: Path, tmp_path: Path
 ) -> None:
@@ -120,6 +124,7 @@ def test_a_file_that_is_not_as_it_was_written_is_told_when_it_is_fetched(
     assert hashes(tmp_path / "run")["decisions/part-00000.parquet"]
 
 
+@pytest.mark.slow
 def test_after_documents_were_erased_the_new_state_is_asked(autumn: StoragePath, dumps: Path, tmp_path: Path) -> None:
     shutil.copytree(dumps / "autumn", tmp_path / "autumn")
     decisions = rows(dumps / "winter", "decisions")

@@ -84,6 +84,7 @@ def test_of_several_inputs_the_names_are_told_apart_as_on_a_disk(both: tuple[Sto
         discover([f"{remote}/a.jsonl", f"{remote}/a.jsonl"])
 
 
+@pytest.mark.slow
 def test_formats_that_are_read_in_every_way_give_the_bytes_of_a_local_run(bucket: StoragePath, tmp_path: Path) -> None:
     source = tmp_path / "in"
     documents = make_texts(60)
@@ -97,6 +98,7 @@ def test_formats_that_are_read_in_every_way_give_the_bytes_of_a_local_run(bucket
     assert hashes(tmp_path / "remote") == hashes(tmp_path / "local")
 
 
+@pytest.mark.slow
 def test_the_beginning_of_each_of_many_objects_is_fetched_once(
     bucket: StoragePath, monkeypatch: pytest.MonkeyPatch
 ) -> None:

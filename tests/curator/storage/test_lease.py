@@ -18,6 +18,7 @@ from tests.curator.storage.conftest import STAGES
 from tests.runs import hashes, run_stages
 
 
+@pytest.mark.slow
 def test_two_runs_into_one_directory_at_once_are_refused(bucket: StoragePath, local: Path) -> None:
     with (
         RunLock(RunDirectory(bucket / "run")),
@@ -27,6 +28,7 @@ def test_two_runs_into_one_directory_at_once_are_refused(bucket: StoragePath, lo
     assert not (bucket / "run" / NAME).is_file()
 
 
+@pytest.mark.slow
 def test_a_lease_that_nobody_renews_is_taken_over(
     bucket: StoragePath, local: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -36,6 +38,7 @@ def test_a_lease_that_nobody_renews_is_taken_over(
     assert hashes(bucket / "run") == hashes(local / "run")
 
 
+@pytest.mark.slow
 def test_a_directory_in_a_bucket_is_worked_in_while_its_lease_is_renewed(
     bucket: StoragePath, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -47,6 +50,7 @@ def test_a_directory_in_a_bucket_is_worked_in_while_its_lease_is_renewed(
     assert not is_worked_in(bucket / "run")
 
 
+@pytest.mark.slow
 def test_a_run_that_was_begun_while_this_one_waited_is_not_gone_on_with(bucket: StoragePath, local: Path) -> None:
     refused: list[UserError] = []
 
@@ -66,6 +70,7 @@ def test_a_run_that_was_begun_while_this_one_waited_is_not_gone_on_with(bucket: 
     assert not (bucket / "run" / "manifest.json").exists()
 
 
+@pytest.mark.slow
 def test_of_several_that_begin_together_one_holds_the_lease(bucket: StoragePath) -> None:
     started, done = threading.Barrier(4), threading.Event()
     held: list[int] = []
@@ -91,6 +96,7 @@ def test_of_several_that_begin_together_one_holds_the_lease(bucket: StoragePath)
     assert refused == ["another process is working in this run directory"] * 3
 
 
+@pytest.mark.slow
 def test_a_holder_that_was_taken_over_stops_and_leaves_the_lease_of_the_other(
     bucket: StoragePath, monkeypatch: pytest.MonkeyPatch
 ) -> None:

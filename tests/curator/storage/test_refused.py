@@ -26,6 +26,7 @@ def run(finished: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(finished, tmp_path / "run"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("command", "name"),
     [
@@ -45,6 +46,7 @@ def test_a_file_of_a_run_that_may_not_be_read_is_one_line(run: Path, command: tu
     assert done.returncode == 2
 
 
+@pytest.mark.slow
 def test_scores_that_are_damaged_are_told_where_a_report_is_made(run: Path) -> None:
     path = run / "scores" / "part-00000.parquet"
     path.write_bytes(path.read_bytes()[:1000])

@@ -31,6 +31,8 @@ from model.data.shards import open_corpus
 from tests.curator.storage.conftest import KEY_ID, SECRET, STAGES, make_bucket, upload
 from tests.runs import hashes, recipe_text, rows, run_stages
 
+pytestmark = pytest.mark.slow
+
 _made: list[StoragePath] = []
 
 

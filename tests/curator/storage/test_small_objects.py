@@ -26,6 +26,7 @@ def small_files_together(part_for_each_file: None, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(inputs, "LEAST_WEIGHT", LEAST_WEIGHT)
 
 
+@pytest.mark.slow
 def test_small_objects_give_the_bytes_of_small_files(
     bucket: StoragePath, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -75,6 +75,7 @@ def test_a_local_path_is_its_own_copy(tmp_path: Path) -> None:
     assert tmp_path.is_dir()
 
 
+@pytest.mark.slow
 def test_many_who_ask_at_once_get_the_whole_file(
     tasks: StoragePath, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -157,6 +158,7 @@ def test_what_a_killed_process_left_goes_with_the_next_run_and_what_is_in_use_st
     assert len([*(tmp_path / "spool").rglob("a.rows")]) == 2
 
 
+@pytest.mark.slow
 def test_a_copy_of_a_folder_that_a_killed_process_left_goes_with_the_next_and_one_in_use_stays(
     bucket: StoragePath, tmp_path: Path
 ) -> None:

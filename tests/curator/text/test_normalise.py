@@ -129,6 +129,7 @@ misread_text = st.lists(
 ).map("".join)
 
 
+@pytest.mark.slow
 @same_unicode
 @compiles
 @given(st.lists(st.one_of(damaged, misread_text.map(str.encode)), max_size=5))
@@ -156,6 +157,7 @@ CALM = (
 """What blocks of bytes are passed over of."""
 
 
+@pytest.mark.slow
 @same_unicode
 @compiles
 @given(
@@ -177,6 +179,7 @@ def check_marks_in_blocks(texts: list[bytes]) -> None:
         assert scan(binary(*(b"." * before + text + b"." * 40 for text in texts))).tolist() == alone
 
 
+@pytest.mark.slow
 def test_every_character_has_the_same_marks_in_a_block_as_alone() -> None:
     points = [point for point in range(0x30000) if not 0xD800 <= point < 0xE000]
     for before in (".", "か", "α", "\u05c1", "\u302c"):
@@ -231,6 +234,7 @@ def test_no_composed_letter_hides_a_mark_that_composes_with_its_beginning(data: 
     assert mark & MARK_NFC or unicodedata.is_normalized("NFC", text)
 
 
+@pytest.mark.slow
 @compiles
 @given(st.lists(damaged, max_size=5), st.booleans())
 def test_every_text_comes_out_clean_or_with_a_code(texts: list[bytes], repair: bool) -> None:
@@ -319,6 +323,7 @@ def test_mojibake_of_other_encodings_is_found(encoding: str, language: str) -> N
     assert scan(binary(misread(SENTENCES[language], encoding).encode()))[0] & MARK_MOJIBAKE
 
 
+@pytest.mark.slow
 def test_no_line_is_damaged_to_ftfy_that_is_not_looked_at() -> None:
     points = [chr(point) for point in range(0x80, 0x3000)]
     for before in ("", "a", "A", "1", " ", ".", "$"):

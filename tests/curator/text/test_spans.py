@@ -6,6 +6,7 @@ import itertools
 
 import numpy as np
 import pyarrow as pa
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -51,6 +52,7 @@ def test_places_are_counted_in_code_points(texts: list[tuple[str, list[int]]]) -
     assert list(zip(rows.tolist(), begins.tolist(), ends.tolist(), strict=True)) == spans
 
 
+@pytest.mark.slow
 @given(TEXTS, st.booleans())
 def test_a_cut_leaves_what_stands_around_it(texts: list[tuple[str, list[int]]], spaced: bool) -> None:
     spans = spans_of(texts)

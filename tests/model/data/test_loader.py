@@ -108,6 +108,7 @@ def test_the_ends_of_sequences_are_ends_of_documents(place: str, tokenizer: Toke
         assert (np.diff(batch.documents) > 0).all()
 
 
+@pytest.mark.slow
 @settings(max_examples=12)
 @given(at=st.integers(0, BATCHES - 3), threads=st.integers(1, 3), ranks=st.sampled_from([1, 2, 4]))
 def test_it_goes_on_from_any_state_with_other_threads_and_ranks(
@@ -155,6 +156,7 @@ def test_the_weight_of_a_document_stands_on_all_its_targets(place: str, tokenize
         start = end + 1
 
 
+@pytest.mark.slow
 def test_runs_share_the_tokens_as_their_weights_say(tmp_path: Path, place: str, tokenizer: Tokenizer) -> None:
     other = write_run(tmp_path / "other", make_documents(80, seed=5), name="other")
     states = read([place, other], tokenizer, changed(DATA, weights=(3, 1)), 400)[1]
@@ -192,6 +194,7 @@ def test_a_share_that_leaves_no_document_for_validation_is_said(place: str, toke
         validation_batches([open_corpus(place)], tokenizer, config)
 
 
+@pytest.mark.slow
 def test_what_validates_is_never_trained_on(place: str, tokenizer: Tokenizer) -> None:
     config = tiny_config(validation__sequences=1000, data__batch=1)
     held = set(documents_of(validation_batches([open_corpus(place)], tokenizer, config), tokenizer))
@@ -200,6 +203,7 @@ def test_what_validates_is_never_trained_on(place: str, tokenizer: Tokenizer) ->
     assert not held & trained
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("made", [{"copy": 1}, {"parent": "any"}], ids=["copies", "children"])
 def test_what_was_made_of_a_document_stands_on_its_side(
     tmp_path: Path, tokenizer: Tokenizer, made: dict[str, object]

@@ -40,6 +40,7 @@ def _seed() -> None:
     torch.manual_seed(0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=["float32", "bfloat16"])
 @pytest.mark.parametrize("name", CASES)
 def test_the_cpu_path_computes_what_the_reference_does(name: str, dtype: torch.dtype) -> None:
@@ -47,6 +48,7 @@ def test_the_cpu_path_computes_what_the_reference_does(name: str, dtype: torch.d
     assert not outside, outside
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("function", [rms_norm, rms_norm_reference])
 def test_gradients_of_rms_norm_are_derivatives(function: Callable[..., Tensor]) -> None:
     assert torch.autograd.gradcheck(lambda x, weight: function(x, weight, 1e-5), (_doubles(5, 7), _doubles(7)))
@@ -101,6 +103,7 @@ def test_gradients_of_the_loss_are_derivatives(function: Callable[..., tuple[Ten
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pattern", [Dense(), Window(2), BlockSparse(2, 1, 2)], ids=str)
 @pytest.mark.parametrize("function", [attention, attention_reference])
 def test_gradients_of_attention_are_derivatives(function: Callable[..., Tensor], pattern: Pattern) -> None:
@@ -111,6 +114,7 @@ def test_gradients_of_attention_are_derivatives(function: Callable[..., Tensor],
     )
 
 
+@pytest.mark.slow
 def test_custom_operations_keep_the_rules_of_torch() -> None:
     order = sort_by_expert(torch.tensor([[0, 1], [3, 1], [0, 3]]), 5)
     tables = (order.offsets_E, order.tokens_S, order.positions_TK)

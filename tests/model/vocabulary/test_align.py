@@ -86,6 +86,7 @@ def test_a_turned_space_is_turned_back() -> None:
     assert all(int(space.tokens[row]) % 1000 == int(center.tokens[column]) for row, column, _ in found)
 
 
+@pytest.mark.slow
 def test_a_language_without_common_pieces_is_left_out(joint: Tokenizer, corpus: dict[str, list[str]]) -> None:
     strange = [" ".join(text) for text in texts_of("two", 3)[:200]]
     alignment, left_out = align_pieces(joint, {"one": corpus["one"], "xx": strange}, pivot="one")
@@ -93,6 +94,7 @@ def test_a_language_without_common_pieces_is_left_out(joint: Tokenizer, corpus: 
     assert "frequent pieces in common with one" in left_out["xx"]
 
 
+@pytest.mark.slow
 def test_a_language_with_little_text_is_left_out(joint: Tokenizer, corpus: dict[str, list[str]]) -> None:
     alignment, left_out = align_pieces(joint, {"one": corpus["one"], "two": corpus["two"][:300]}, pivot="one")
     assert alignment.pairs == ()

@@ -124,6 +124,7 @@ def test_every_known_way_has_a_debian_package() -> None:
     assert {frozenset((language, *pivots)) for language, pivots in WAYS.items()} <= set(DEBIAN_PACKAGES)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("language", [name for name in DENIALS if name in WAYS])
 def test_what_a_sentence_denies_it_denies_when_it_comes_back_a_known_way(language: str) -> None:
     (pivot,) = WAYS[language]
@@ -178,6 +179,7 @@ def test_a_line_on_which_a_pipeline_hangs_is_not_sent(options: dict[str, object]
     assert len(calls(tmp_path)) == 1
 
 
+@pytest.mark.slow
 @needs(("oc", "fr"))
 def test_a_real_pair_is_not_held_up_by_what_it_cannot_read() -> None:
     texts = ["Bonjorn a totes", "un caractèr \0 aquí", "una fin \uffff aquí", "b" * 100_000]
@@ -203,6 +205,7 @@ def test_a_line_is_translated_once_however_often_it_stands(options: dict[str, ob
     assert calls(tmp_path) == ["oci-fra"]
 
 
+@pytest.mark.slow
 def test_a_line_that_the_cache_has_starts_nothing(options: dict[str, object], tmp_path: Path) -> None:
     kept = {**options, "cache": str(tmp_path / "cache")}
     texts = ["casa", "casa MARKS " + "casa " * 60, "casa LOSE"]

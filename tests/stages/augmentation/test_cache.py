@@ -38,6 +38,7 @@ def fill(folder: Path, number: int) -> None:
         cache.add({f"{number} {round_}": "x", f"both {round_}": str(number)})
 
 
+@pytest.mark.slow
 def test_several_processes_write_at_once(tmp_path: Path) -> None:
     context = multiprocessing.get_context("spawn")
     workers = [context.Process(target=fill, args=(tmp_path, number)) for number in range(3)]

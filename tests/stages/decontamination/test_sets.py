@@ -113,6 +113,7 @@ def test_parameters_that_make_no_sense_are_refused() -> None:
             DecontaminationParameters.model_validate(wrong)
 
 
+@pytest.mark.slow
 def test_a_missing_set_stops_the_run_before_data_is_read(tmp_path: Path) -> None:
     file = write_jsonl(tmp_path / "in.jsonl", [{"text": "words"}])
     stage = stage_text([{"name": "quiz", "path": str(tmp_path / "absent.jsonl")}])

@@ -111,6 +111,7 @@ def test_a_flag_names_every_set_and_keeps_the_document(tmp_path: Path) -> None:
     assert [row["text"] for row in rows(tmp_path / "run", "shards")] == [text]
 
 
+@pytest.mark.slow
 def test_a_document_over_the_limit_by_several_sets_together_is_told_so(tmp_path: Path) -> None:
     for name in ("en", "de"):
         write_jsonl(tmp_path / f"{name}.jsonl", [{"text": TEXTS[name]}])
@@ -151,6 +152,7 @@ def test_a_document_in_too_many_pieces_or_without_a_long_one_is_dropped(tmp_path
     }
 
 
+@pytest.mark.slow
 def test_the_report_of_a_set_says_how_much_of_it_is_dirty_and_by_how_much(tmp_path: Path) -> None:
     words = [f"w{number}" for number in range(100)]
     examples = [
@@ -184,6 +186,7 @@ def test_the_report_of_a_set_says_how_much_of_it_is_dirty_and_by_how_much(tmp_pa
     assert told["facts"] == json.loads((run / "manifest.json").read_bytes())["facts"]
 
 
+@pytest.mark.slow
 def test_explain_says_which_set_and_which_example(tmp_path: Path) -> None:
     text = f"{filler(0)} {TEXTS['en']}"
     run = decontaminate(tmp_path, [{"id": "d", "text": text}], [{"text": filler(9)}, {"text": TEXTS["en"]}])
@@ -218,6 +221,7 @@ def test_the_bytes_do_not_depend_on_workers(tmp_path: Path) -> None:
     assert len(decided(tmp_path / "run1")) >= len(examples)
 
 
+@pytest.mark.slow
 def test_children_go_through_it_too(tmp_path: Path) -> None:
     """A translator that makes `ostal` of `casa` brings back the text of a set."""
     words = [f"mot{number}" for number in range(80)]

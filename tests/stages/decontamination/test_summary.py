@@ -6,6 +6,7 @@ import collections
 
 import numpy as np
 import pyarrow as pa
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -26,6 +27,7 @@ def summary_of(pairs: list[tuple[int, int]], max_documents: int) -> pa.Table:
     return merge_summaries([summarise(ngrams.astype(np.int32), documents, keys)], max_documents)
 
 
+@pytest.mark.slow
 @given(PAIRS, st.integers(1, 4), st.randoms())
 def test_a_summary_does_not_depend_on_cuts_and_order(
     pairs: set[tuple[int, int]], most: int, chosen: st.DataObject
@@ -43,6 +45,7 @@ def test_a_summary_does_not_depend_on_cuts_and_order(
     assert counts == {ngram: min(count, most + 1) for ngram, count in true.items()}
 
 
+@pytest.mark.slow
 @given(st.lists(EXAMPLES, min_size=1, max_size=3), st.integers(1, 3), st.data())
 def test_what_is_said_of_sets_is_what_counting_says(sets: list[list[str]], most: int, draw: st.DataObject) -> None:
     for examples in sets:

@@ -98,6 +98,7 @@ def run_one_after_the_other(folder: Path, dumps: list[list[Document]]) -> tuple[
     return runs, folder / "whole"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(4))
 def test_rules_and_keepers_are_those_of_one_run_over_everything(tmp_path: Path, seed: int) -> None:
     dumps = with_urls(few_texts(seed, 40, 60, 60), seed, pages=30)
@@ -124,6 +125,7 @@ def test_rules_and_keepers_are_those_of_one_run_over_everything(tmp_path: Path, 
     assert any(by_url[name] in expected for name in here), "the same in a later run"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(2))
 def test_of_documents_that_are_nearly_the_same_those_stay_that_one_run_would_keep(tmp_path: Path, seed: int) -> None:
     dumps = with_urls(make_dumps(seed, 120, 100, 100), seed, pages=160)
@@ -135,6 +137,7 @@ def test_of_documents_that_are_nearly_the_same_those_stay_that_one_run_would_kee
     assert {"dedup.url_earlier", "dedup.near_earlier"} <= {row["rule"] for row in rows(runs[2], "decisions")}
 
 
+@pytest.mark.slow
 def test_indexes_in_a_row_have_each_url_once(tmp_path: Path) -> None:
     dumps = with_urls(few_texts(9, 50, 50, 50), 9, pages=40)
     runs, _ = run_one_after_the_other(tmp_path, dumps)
@@ -151,6 +154,7 @@ def test_indexes_in_a_row_have_each_url_once(tmp_path: Path) -> None:
     assert not set(owners) <= kept, "some were dropped by their text"
 
 
+@pytest.mark.slow
 def test_a_document_that_an_earlier_stage_dropped_has_no_url(tmp_path: Path) -> None:
     noise: Document = {"id": "noise", "text": "a " * 300, "url": "http://a.b/1"}
     file = write_jsonl(tmp_path / "a.jsonl", [noise, {"id": "c", "text": "so it goes", "url": None}])
@@ -161,6 +165,7 @@ def test_a_document_that_an_earlier_stage_dropped_has_no_url(tmp_path: Path) -> 
     assert survivors(tmp_path / "b") == ["again"]
 
 
+@pytest.mark.slow
 def test_a_url_of_a_document_that_is_held_out_is_known(tmp_path: Path) -> None:
     dump = with_urls([make_texts(120, seed=4)], 4, pages=50)[0]
     run_stages(
@@ -226,6 +231,7 @@ def test_a_document_that_an_index_answers_by_its_text_still_has_its_url(pages: P
     assert (facts["url"], facts["earlier"], facts["clusters"]) == (1, 1, 0), "the first stands for none of this run"
 
 
+@pytest.mark.slow
 def test_the_first_index_that_has_the_url_is_named(pages: Path, tmp_path: Path) -> None:
     changed = [{**document, "text": f"{document['id']} is another text"} for document in PAGES]
     run_dedup([write_jsonl(tmp_path / "0.jsonl", changed)], tmp_path / "autumn")
@@ -237,6 +243,7 @@ def test_the_first_index_that_has_the_url_is_named(pages: Path, tmp_path: Path) 
         assert row["detail"]["run"] == read_header(first).name
 
 
+@pytest.mark.slow
 def test_partitions_and_what_is_held_at_a_time_change_no_byte(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     dumps = with_urls(few_texts(5, 80, 80), 5, pages=60)
     a, b = (write_jsonl(tmp_path / f"{number}.jsonl", dump) for number, dump in enumerate(dumps))
@@ -250,6 +257,7 @@ def test_partitions_and_what_is_held_at_a_time_change_no_byte(tmp_path: Path, mo
         assert hashes(tmp_path / "1" / name) == hashes(tmp_path / "0" / name)
 
 
+@pytest.mark.slow
 def test_an_index_of_a_run_without_urls_has_none_of_it(pages: Path, tmp_path: Path) -> None:
     distinct = [{**document, "url": f"http://a.b/{document['id']}"} for document in PAGES]
     file = write_jsonl(tmp_path / "0.jsonl", distinct)
@@ -268,6 +276,7 @@ def warnings_of(run: Path) -> list[str]:
     return found
 
 
+@pytest.mark.slow
 def test_a_run_says_which_index_it_could_not_ask_for_urls(pages: Path, tmp_path: Path) -> None:
     file = write_jsonl(tmp_path / "0.jsonl", PAGES)
     run_dedup([file], tmp_path / "bare", url_field=None)
@@ -328,6 +337,7 @@ def test_numbers_that_lead_out_of_the_list_of_urls_are_told_when_they_are_met(
         run_dedup([later], tmp_path / "run", tmp_path / "index")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(3))
 def test_without_some_documents_it_is_the_index_that_would_have_been_made_without_them(
     tmp_path: Path, seed: int, monkeypatch: pytest.MonkeyPatch
@@ -365,6 +375,7 @@ def test_without_some_documents_it_is_the_index_that_would_have_been_made_withou
         assert (left / name).read_bytes() == (tmp_path / "again" / "index" / name).read_bytes(), name
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("gone", "taken_out", "stays"), [("a", 1, ["p"]), ("b", 0, ["q"]), ("c", 1, [])])
 def test_the_url_of_a_document_that_was_forgotten_is_unknown_again(
     pages: Path, tmp_path: Path, gone: str, taken_out: int, stays: list[str]
@@ -392,6 +403,7 @@ def test_the_url_of_a_document_that_was_forgotten_is_unknown_again(
     assert verify(RunDirectory(tmp_path / "spring")).problems == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("gone", "place", "told"),
     [
@@ -410,6 +422,7 @@ def test_what_went_from_the_index_is_told(tmp_path: Path, gone: str, place: str,
     assert ("  decisions/part-00000.parquet: 1 row removed\n" in done.stdout) == (place != "it was kept")
 
 
+@pytest.mark.slow
 def test_urls_that_an_index_answered_are_not_missed(tmp_path: Path) -> None:
     told = "dedup: no document has a URL in the field 'url', which url_field names: none was compared by it"
     document = {"id": "a", "text": "one text", "url": "http://a.b/1"}

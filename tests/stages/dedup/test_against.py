@@ -34,6 +34,7 @@ def ids(*dumps: list[dict[str, str]]) -> set[str]:
     return {document["id"] for dump in dumps for document in dump}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(4))
 def test_a_dump_against_earlier_ones_keeps_what_one_run_over_all_would_keep(tmp_path: Path, seed: int) -> None:
     dumps = make_dumps(seed, 150, 120, 120)
@@ -51,6 +52,7 @@ def test_a_dump_against_earlier_ones_keeps_what_one_run_over_all_would_keep(tmp_
     assert {row["rule"] for row in found} == {"dedup.exact_earlier", "dedup.near_earlier"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("band", [0.0, 1.0])
 def test_it_is_the_same_whether_estimates_or_true_similarities_decide(tmp_path: Path, band: float) -> None:
     dumps = make_dumps(11, 150, 150)
@@ -127,6 +129,7 @@ def test_an_index_may_lie_anywhere_and_alone(two: Path, tmp_path: Path) -> None:
     assert hashes(tmp_path / "b") == hashes(two / "b")
 
 
+@pytest.mark.slow
 def test_partitions_and_what_is_held_at_a_time_change_no_byte(
     two: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -168,6 +171,7 @@ def test_an_index_that_is_not_there_or_named_twice_is_refused_before_anything_is
     assert not (tmp_path / "b").exists()
 
 
+@pytest.mark.slow
 def test_the_first_index_that_has_a_similar_document_is_named(two: Path, tmp_path: Path) -> None:
     run_stages([two / "0.jsonl"], tmp_path / "again", dedup(index=True), language="off", name="autumn")
     for first, second in ((two / "a", tmp_path / "again"), (tmp_path / "again", two / "a")):

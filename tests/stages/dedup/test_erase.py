@@ -32,6 +32,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(3))
 def test_what_is_left_is_the_index_of_a_run_without_them(
     folder: Path, tmp_path: Path, seed: int, monkeypatch: pytest.MonkeyPatch

@@ -96,6 +96,7 @@ except MemoryError:
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="the limit is one of Linux")
 def test_who_stays_is_found_in_a_bit_a_document_and_what_is_dropped() -> None:
     done = subprocess.run([sys.executable, "-c", UNDER_A_LIMIT], check=False, capture_output=True, text=True)

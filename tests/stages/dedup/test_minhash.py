@@ -122,6 +122,7 @@ def test_case_punctuation_and_width_do_not_count_in_comparison() -> None:
     assert len(set(exact)) == 3
 
 
+@pytest.mark.slow
 @compiles
 @given(st.lists(st.lists(st.sampled_from("ab"), max_size=4).map(" ".join), max_size=8, unique=True))
 def test_different_sequences_of_units_have_different_exact_hashes(documents: list[str]) -> None:

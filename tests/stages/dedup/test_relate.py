@@ -32,6 +32,7 @@ def dropped_by_dedup(run: Path) -> dict[str, tuple[str, float, str]]:
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("keeper", ["first", "longest"])
 def test_a_document_is_dropped_if_and_only_if_it_is_similar_to_a_kept_one(tmp_path: Path, keeper: str) -> None:
     documents = make_texts(700, seed=3)
@@ -76,6 +77,7 @@ def test_a_chain_of_small_changes_keeps_its_ends(tmp_path: Path) -> None:
     assert all(jaccard(sets[name], sets[other]) >= THRESHOLD - 0.02 for name, (other, _, _) in dropped.items())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "texts",
     [
@@ -94,6 +96,7 @@ def test_a_document_shorter_than_a_shingle_is_still_compared(tmp_path: Path, tex
     assert dropped == {f"s{number}": ("s0", 1.0, "dedup.exact") for number in range(1, len(texts))}
 
 
+@pytest.mark.slow
 def test_adding_an_exact_copy_changes_nothing_else(tmp_path: Path) -> None:
     documents = make_texts(300, seed=5)
     run_stages([write_jsonl(tmp_path / "a.jsonl", documents)], tmp_path / "a", "dedup", language="off")
@@ -152,6 +155,7 @@ def test_a_keeper_field_that_no_document_has_is_said(tmp_path: Path, keeper: str
     assert [row["id"] for row in rows(tmp_path / "run", "shards")] == ["a"]
 
 
+@pytest.mark.slow
 def test_documents_without_the_keeper_field_are_counted_where_others_have_it(tmp_path: Path) -> None:
     documents: list[Mapping[str, object]] = [{"text": "one", "date": "2020"}, {"text": "two"}, {"text": "three"}]
     stage = "dedup: {keeper: oldest, keeper_field: date}"
@@ -162,6 +166,7 @@ def test_documents_without_the_keeper_field_are_counted_where_others_have_it(tmp
         assert facts_of(outcome).get("unranked") == unranked
 
 
+@pytest.mark.slow
 def test_a_url_field_that_no_document_has_is_said(tmp_path: Path) -> None:
     told = "dedup: no document has a URL in the field 'link', which url_field names: none was compared by it"
     documents: list[Mapping[str, object]] = [{"text": TEXT, "link": "page 7"}, {"text": "another text", "link": None}]
@@ -231,6 +236,7 @@ def test_a_key_of_many_rows_costs_time_in_proportion_and_says_what_it_left_out(t
     assert len(rows(tmp_path / "run", "shards")) == 1
 
 
+@pytest.mark.slow
 def test_the_answer_does_not_depend_on_partitions_or_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = write_jsonl(tmp_path / "in.jsonl", make_texts(400, seed=9))
     outcome = run_stages([file], tmp_path / "a", "dedup", language="off")

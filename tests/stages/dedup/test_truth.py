@@ -73,6 +73,7 @@ def plant(texts: list[str], size: tuple[int, int], chosen: random.Random, langua
     return documents
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [(100, 400), (3, 20)], ids=["of some length", "of 3 to 20 units"])
 def test_planted_near_duplicates_are_found_and_nothing_else(tmp_path: Path, size: tuple[int, int]) -> None:
     chosen = random.Random(11)

@@ -137,6 +137,7 @@ TEXT = st.one_of(
 )
 
 
+@pytest.mark.slow
 @given(texts=st.lists(TEXT, min_size=1, max_size=5))
 @settings(max_examples=150, deadline=None)
 def test_every_measure_equals_its_plain_reference(texts: list[str]) -> None:
@@ -172,6 +173,7 @@ def test_a_text_with_every_pair_of_classes_is_measured_and_leaves_no_trace_in_th
         assert near(order + 1, expected + 1)
 
 
+@pytest.mark.slow
 @given(texts=st.lists(TEXT, min_size=1, max_size=4), skip=st.integers(0, 3))
 @settings(max_examples=40, deadline=None)
 def test_a_document_is_measured_alike_alone_and_in_any_batch(texts: list[str], skip: int) -> None:

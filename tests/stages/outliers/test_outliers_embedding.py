@@ -62,6 +62,7 @@ def embed_texts(texts: list[str]) -> NDArray[np.float16]:
     return embed(*string_buffer(pa.array(texts, pa.string())))
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(
     st.lists(

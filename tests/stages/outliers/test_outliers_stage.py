@@ -60,6 +60,7 @@ def fitted(stage: Outliers, batch: Batch) -> State:
     return stage.fit(stage.observe(batch, stage.annotate(batch)))
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None)
 @given(cuts=st.lists(st.integers(0, 90), max_size=6), order=st.randoms(use_true_random=False))
 def test_summaries_merge_to_the_same_table_whatever_the_cut_and_order(cuts: list[int], order: random.Random) -> None:

@@ -177,6 +177,7 @@ PIECES = st.sampled_from(
 )
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(st.lists(st.one_of(PIECES, st.text(max_size=6)), max_size=10).map("".join), ACTIONS)
 def test_text_outside_the_spans_is_untouched_whatever_the_actions(text: str, actions: dict[str, str]) -> None:

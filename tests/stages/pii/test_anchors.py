@@ -278,6 +278,7 @@ FRAGMENTS = st.sampled_from(
 )
 
 
+@pytest.mark.slow
 @given(
     st.lists(st.one_of(FRAGMENTS, st.sampled_from([" ", "-", "\n", "x"])), max_size=12),
     st.sampled_from(["en", "de", "ru", "zh", "la"]),

@@ -87,6 +87,7 @@ def test_what_is_no_address_in_disguise_stays(text: str) -> None:
     assert find(text, "en") == []
 
 
+@pytest.mark.slow
 def test_hard_negatives_stay_in_every_disguise() -> None:
     texts, languages = [row["text"] for row in NEGATIVES], [row["lang"] for row in NEGATIVES]
     dresses = (
@@ -117,6 +118,7 @@ FRAGMENTS = (
 disguised_text = st.lists(st.sampled_from(FRAGMENTS), max_size=24).map("".join)
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=600)
 @given(st.lists(disguised_text, min_size=1, max_size=3), st.integers(0, 70))
 def test_changes_equal_the_plain_reading(texts: list[str], before: int) -> None:
@@ -133,6 +135,7 @@ def test_changes_equal_the_plain_reading(texts: list[str], before: int) -> None:
         assert points == plain_changes(text)
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=300)
 @given(st.lists(disguised_text, min_size=1, max_size=4))
 def test_each_character_is_brought_back_to_its_place(texts: list[str]) -> None:

@@ -98,6 +98,7 @@ WITHOUT_CHECK_DIGIT = {
 }
 
 
+@pytest.mark.slow
 def test_what_a_number_needs_follows_from_how_many_pass_its_check_by_chance() -> None:
     chooser = random.Random(0)
     letters = {"9": "0123456789", "A": "ABCDEFGHIJKLMNOPQRSTUVWXYZ"}

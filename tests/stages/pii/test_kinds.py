@@ -352,6 +352,7 @@ def test_languages_with_telephone_regions_have_cue_words_or_share_those_of_none(
     assert len(cue_languages() & set(REGIONS)) >= 50
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "piece", ["1", "1.", "1-", "4111 1111 1111 1111 ", "a@b.cd ", "030 1234567 ", "AB12 ", "DE89 3704 ", "::1 ", "["]
 )

@@ -100,6 +100,7 @@ def test_names_are_those_of_the_rules_read_plainly(documents: list[tuple[str, st
     assert found(documents) == [plain_names(text, language) for language, text in documents]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("language", "text", "expected"),
     [
@@ -162,6 +163,7 @@ def plain_key(units: tuple[str, ...]) -> int:
     return state ^ (state >> 33)
 
 
+@pytest.mark.slow
 def test_the_table_has_the_roles_of_every_term_of_the_data_files() -> None:
     table = lists.gazetteer()
     assert len(dictionary()) > 90_000
@@ -187,6 +189,7 @@ def test_the_table_has_the_roles_of_every_term_of_the_data_files() -> None:
         assert table.any_flags[row] == union, term
 
 
+@pytest.mark.slow
 @given(st.lists(st.integers(0, 40) | st.integers(0, 2**64 - 1), max_size=16), st.integers(0, 2**64 - 1))
 def test_a_row_is_found_by_its_key_as_in_a_dictionary(keys: list[int], other: int) -> None:
     present, table = np.zeros((1 << lists.FILTER_BITS) // 64, dtype=np.uint64), np.zeros((32, 2), dtype=np.uint64)

@@ -149,6 +149,7 @@ NASTY = st.lists(st.sampled_from(WORDS), max_size=25).map(" ".join)
 LANGUAGES = st.sampled_from(["en", "de", "fr", "ru", "hu", "zh", "ja", "ko", "ar", "th", "und"])
 
 
+@pytest.mark.slow
 @given(st.lists(st.tuples(NASTY, LANGUAGES), max_size=5))
 def test_names_of_a_document_do_not_depend_on_its_batch(documents: list[tuple[str, str]]) -> None:
     texts, languages = [text for text, _ in documents], [language for _, language in documents]
@@ -161,6 +162,7 @@ def _listed() -> list[tuple[str, frozenset[str], frozenset[str], frozenset[str]]
     return [(row[0], *(frozenset(column.split(",")) for column in row[1:])) for row in rows]  # type: ignore[misc]
 
 
+@pytest.mark.slow
 def test_the_table_says_what_the_data_file_says() -> None:
     table = gazetteer()
     rows = _listed()[::97]

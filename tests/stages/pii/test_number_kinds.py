@@ -135,6 +135,7 @@ CASES: dict[str, tuple[Finder, Callable[[str], bool], Iterator[Context]]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", CASES)
 def test_what_is_found_in_a_run_is_what_the_run_may_be(kind: str) -> None:
     find, may_be, drawn_contexts = CASES[kind]
@@ -148,6 +149,7 @@ def test_what_is_found_in_a_run_is_what_the_run_may_be(kind: str) -> None:
     assert ruled_out > 100
 
 
+@pytest.mark.slow
 def test_a_look_at_what_stands_in_the_way_changes_no_telephone_number() -> None:
     runs = (*telephone_numbers(), *in_languages("8 (903) 123-45-67", "0049 30 901820", "13812345678", "89031234567"))
     bare = [(text.replace(" ", "").replace("-", ""), language) for text, language in runs]

@@ -35,6 +35,7 @@ def shape(text: str) -> str:
     return re.sub("[A-Z]", "A", re.sub(r"\d", "9", text))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", sorted(VALUES))
 @given(key=KEYS)
 def test_a_pseudonym_is_another_value_and_depends_on_value_and_key_alone(kind: str, key: bytes) -> None:

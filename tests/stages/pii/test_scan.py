@@ -122,6 +122,7 @@ AROUND = b"a@b.c AB-1B-44:1:2::3_X0." * 4
 at many bytes together."""
 
 
+@pytest.mark.slow
 @settings(max_examples=200)
 @given(st.lists(st.one_of(shaped, shaped, NASTY).map(str.encode) | st.binary(max_size=40), max_size=5))
 def test_candidates_are_those_of_the_shapes_read_plainly(texts: list[bytes]) -> None:
@@ -163,6 +164,7 @@ NUMBER_PIECES = st.lists(
 ADDRESSES = st.tuples(st.sampled_from(["a", "x1", "é", "b.c"]), st.sampled_from(["d.de", "e-f.org", "x.y.z", "é.fr"]))
 
 
+@pytest.mark.slow
 @given(NASTY, NUMBER_PIECES, NASTY)
 def test_no_run_of_seven_digits_is_missed(before: str, pieces: list[tuple[str, str]], after: str) -> None:
     number = "7" + "".join(separator + digit for separator, digit in pieces)
@@ -190,6 +192,7 @@ def test_more_candidates_than_room_are_all_found() -> None:
     assert len(candidates) == count
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "piece",
     [

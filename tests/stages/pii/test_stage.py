@@ -114,6 +114,7 @@ PIECES = st.sampled_from(
 )
 
 
+@pytest.mark.slow
 @given(st.lists(st.one_of(PIECES, st.text(max_size=8)), max_size=12).map("".join))
 def test_text_outside_the_spans_is_untouched(text: str) -> None:
     documents = batch([text.replace("\ud800", "")])

@@ -105,6 +105,7 @@ def dropped_by_group(directory: Path, by: Grouping) -> dict[Group, tuple[int, in
     return {group: (fallen[group], every[group]) for group in every}
 
 
+@pytest.mark.slow
 def test_at_most_the_stated_share_of_the_reference_text_falls_by_the_rules_fitted_to_it(
     corpus: Path, outcome: Outcome, by: Grouping, tmp_path: Path
 ) -> None:
@@ -150,6 +151,7 @@ def test_every_rule_that_is_on_and_looks_at_the_language_is_fitted_and_no_other(
         assert fitted == (on if group.language == "en" else on - {"min_stop_words", "min_stop_level"})
 
 
+@pytest.mark.slow
 def test_what_a_calibration_found_stands_above_what_the_stage_knows_of_the_language(
     measured: RunDirectory, outcome: Outcome, by: Grouping, corpus: Path, tmp_path: Path
 ) -> None:

@@ -65,6 +65,7 @@ def documents(texts: list[str]) -> Batch:
     return Batch(pa.RecordBatch.from_pylist(rows))
 
 
+@pytest.mark.slow
 @given(PARAMETERS)
 @settings(max_examples=80, deadline=None)
 def test_the_most_specific_threshold_decides_and_only_then_what_is_known_of_the_language(
@@ -83,6 +84,7 @@ def test_the_most_specific_threshold_decides_and_only_then_what_is_known_of_the_
         np.testing.assert_array_equal(cut.limit, kept.limit)
 
 
+@pytest.mark.slow
 @given(texts=st.lists(TEXT, min_size=1, max_size=4), parameters=PARAMETERS)
 @settings(max_examples=40, deadline=None)
 def test_the_first_cut_that_a_document_is_outside_of_is_its_verdict(

@@ -64,6 +64,7 @@ def plain(text: str) -> dict[str, int]:
     }
 
 
+@pytest.mark.slow
 @given(texts=st.lists(TEXT, min_size=1, max_size=5))
 @settings(max_examples=200, deadline=None)
 def test_every_count_equals_its_plain_reference(texts: list[str]) -> None:

@@ -303,6 +303,7 @@ def test_thresholds_go_from_parameters_over_source_to_language(
 # Runs
 
 
+@pytest.mark.slow
 @given(texts=st.lists(TEXT, min_size=2, max_size=5), skip=st.integers(0, 3))
 @settings(max_examples=30, deadline=None)
 def test_a_document_is_measured_alike_alone_and_in_any_batch(texts: list[str], skip: int) -> None:
@@ -313,6 +314,7 @@ def test_a_document_is_measured_alike_alone_and_in_any_batch(texts: list[str], s
         assert sliced[name].to_pylist() == column.to_pylist()[skip:]
 
 
+@pytest.mark.slow
 def test_a_run_records_the_rule_and_explain_report_and_manifest_tell_it(tmp_path: Path) -> None:
     documents = [
         {"id": "good", "text": ENGLISH, "lang": "en"},
@@ -345,6 +347,7 @@ def test_the_recipe_web_quality_is_web_and_the_rules_after_entropy() -> None:
     assert "quality" not in [entry.name for entry in web.stages]
 
 
+@pytest.mark.slow
 def test_of_the_articles_of_the_sample_in_a_known_language_at_most_one_in_a_hundred_falls() -> None:
     packed = resources.files("pipelines").joinpath("sample", "declarations.jsonl.zst").read_bytes()
     with zstandard.ZstdDecompressor().stream_reader(io.BytesIO(packed)) as stream:

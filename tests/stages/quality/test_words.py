@@ -6,6 +6,7 @@ import itertools
 from collections import Counter
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -111,6 +112,7 @@ def plain(text: str, language: str, measured_units: int = 1 << 17) -> dict[str, 
     }
 
 
+@pytest.mark.slow
 @given(documents=st.lists(st.tuples(TEXT, st.sampled_from(LANGUAGES)), min_size=1, max_size=5))
 @settings(max_examples=200, deadline=None)
 def test_every_count_equals_its_plain_reference(documents: list[tuple[str, str]]) -> None:
@@ -121,6 +123,7 @@ def test_every_count_equals_its_plain_reference(documents: list[tuple[str, str]]
 REPEATING = st.lists(st.sampled_from(["ab", "c", "déf", "字", "ท", "9"]), max_size=120)
 
 
+@pytest.mark.slow
 @given(parts=st.lists(REPEATING, min_size=1, max_size=4), copies=st.integers(1, 4), measured=st.integers(1, 200))
 @settings(max_examples=200, deadline=None)
 def test_sequences_of_text_that_repeats_itself_equal_their_reference_in_the_middle_that_is_measured(

@@ -82,6 +82,7 @@ def test_a_thousand_documents_in_clusters_are_drawn_within_two_percent() -> None
         assert copies.max() <= CAP
 
 
+@pytest.mark.slow
 def test_what_had_duplicates_is_written_more_often_and_the_mix_stays(tmp_path: Path) -> None:
     documents = make_texts(250, seed=4)
     originals = [document for document in documents if document["text"].startswith(("t", "the"))][:40] or documents[:40]

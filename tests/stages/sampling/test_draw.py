@@ -20,6 +20,7 @@ def tokens_by_bin(found: list[tuple[int, float]]) -> np.ndarray[tuple[int, int],
     return tokens
 
 
+@pytest.mark.slow
 @given(documents, st.integers(0, 200_000))
 def test_no_cut_at_an_edge_comes_closer_and_what_is_drawn_is_known(found: list[tuple[int, float]], target: int) -> None:
     lengths = np.array([count for count, _ in found])

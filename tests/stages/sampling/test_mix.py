@@ -62,6 +62,7 @@ def test_apportioned_shares_add_up_and_stay_within_one_of_the_exact_share(total:
         assert abs(share * whole - total * weight) < max(whole, 1)
 
 
+@pytest.mark.slow
 @given(counts, st.floats(0, 1), st.randoms(use_true_random=False))
 def test_the_plan_does_not_depend_on_the_order_of_languages(
     tokens: list[int], alpha: float, rng: random.Random

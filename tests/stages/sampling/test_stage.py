@@ -135,6 +135,7 @@ CELLS = st.tuples(
 )
 
 
+@pytest.mark.slow
 @given(
     st.lists(st.lists(st.tuples(CELLS, st.none() | st.integers(0, BINS - 1), st.integers(0, 9), st.integers(0, 2**50))))
 )
@@ -156,6 +157,7 @@ def test_a_merged_summary_has_the_sums_of_each_cell_in_the_order_of_cells(
     assert found == [(*cell, *expected[cell]) for cell in ordered]
 
 
+@pytest.mark.slow
 @settings(max_examples=50)
 @given(
     st.lists(st.tuples(st.sampled_from(["en", "br", "und", "zh"]), st.integers(0, 10**6))), st.lists(st.integers(0, 60))

@@ -6,6 +6,7 @@ import itertools
 
 import numpy as np
 import pyarrow as pa
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -96,6 +97,7 @@ TEXT = st.lists(st.tuples(GAP, PIECE, GAP), max_size=14).map(lambda parts: "".jo
 NUMBERS = st.lists(st.integers(0, 30), max_size=6)
 
 
+@pytest.mark.slow
 @settings(max_examples=500)
 @given(st.lists(st.tuples(TEXT, NUMBERS), min_size=1, max_size=3))
 def test_cutting_units_leaves_every_other_unit_and_nothing_is_put_in_but_a_space(

@@ -100,6 +100,7 @@ def test_every_repeat_is_found_and_nothing_else_in_any_cut_of_the_corpus(
         assert all(a[0] < b[0] and a[1] < b[1] for a, b in itertools.pairwise(spans))
 
 
+@pytest.mark.slow
 def test_the_cut_of_the_corpus_changes_no_keeper() -> None:
     generator = np.random.default_rng(5)
     texts = [" ".join(generator.choice(["x", "y", "zz"], 60)) for _ in range(8)]

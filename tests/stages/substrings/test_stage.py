@@ -89,6 +89,7 @@ def test_workers_change_no_byte(inputs: list[Path], finished: Path, tmp_path: Pa
     assert hashes(tmp_path / "run") == hashes(finished)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [2_000, 100_000])
 def test_the_number_of_partitions_changes_no_byte(
     inputs: list[Path], finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int
@@ -99,6 +100,7 @@ def test_the_number_of_partitions_changes_no_byte(
     assert hashes(tmp_path / "run") == hashes(finished)
 
 
+@pytest.mark.slow
 def test_the_second_stage_sees_what_the_first_left(tmp_path: Path) -> None:
     """Without its header a document has no repeat that is long enough; with it, it would."""
     header = " ".join(f"head{number}" for number in range(40))
@@ -111,6 +113,7 @@ def test_the_second_stage_sees_what_the_first_left(tmp_path: Path) -> None:
     assert len(rows(tmp_path / "one", "decisions")) == 19
 
 
+@pytest.mark.slow
 def test_documents_that_were_dropped_before_take_no_part(tmp_path: Path) -> None:
     body, tail = words(300, 1), words(60, 2)
     documents = [
@@ -125,6 +128,7 @@ def test_documents_that_were_dropped_before_take_no_part(tmp_path: Path) -> None
         assert [row["id"] for row in rows(run, "decisions") if row["stage"] == "substrings"] == expected
 
 
+@pytest.mark.slow
 def test_a_repeat_is_told_with_its_place_and_the_document_that_has_it(tmp_path: Path) -> None:
     shared = text(words(60, 1))
     documents = [
@@ -154,6 +158,7 @@ def test_a_repeat_is_told_with_its_place_and_the_document_that_has_it(tmp_path: 
     assert scores == {"first": 0, "second": 60, "rest": 60}
 
 
+@pytest.mark.slow
 def test_in_a_script_without_spaces_a_repeat_is_cut_where_phrases_end(tmp_path: Path) -> None:
     shared = (
         "任何人不得使为奴隶或奴役；一切形式的奴隶制度和奴隶买卖均应予以禁止。"
@@ -171,6 +176,7 @@ def test_in_a_script_without_spaces_a_repeat_is_cut_where_phrases_end(tmp_path: 
     assert documents[1]["text"][detail["begin"] : detail["end"]] == f"的权利。{shared}人人"
 
 
+@pytest.mark.slow
 def test_a_flag_tells_where_and_changes_nothing(tmp_path: Path) -> None:
     shared = text(words(60, 1))
     documents = [{"id": f"{n}", "text": f"{text(words(5, n + 9))} {shared}"} for n in range(2)]
@@ -183,6 +189,7 @@ def test_a_flag_tells_where_and_changes_nothing(tmp_path: Path) -> None:
     assert documents[1]["text"][detail["begin"] : detail["end"]] == shared
 
 
+@pytest.mark.slow
 def test_of_children_alone_is_taken_what_survivors_have_already(tmp_path: Path) -> None:
     """The child differs from its parent in one word; the stretch before that word is long enough, the one behind is
     not."""

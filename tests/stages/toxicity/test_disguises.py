@@ -106,12 +106,14 @@ def test_a_term_is_found_in_its_language_alone() -> None:
     assert (count("z0rblax", "en"), count("z0rblax", "de"), count("z0rblax", "und")) == (1, 0, 0)
 
 
+@pytest.mark.slow
 @given(text=st.text(st.sampled_from(LETTERS + "AZÉß"), max_size=80))
 @example("mop$at mop$$at zzorblaax zorblaaaxx qu11l !!z0rblax|| z\u200bo rblax")
 def test_the_kernel_finds_what_the_plain_reference_finds(text: str) -> None:
     assert count(text) == count_disguises(text, TERMS)
 
 
+@pytest.mark.slow
 @given(
     pieces=st.lists(
         st.sampled_from(
@@ -133,6 +135,7 @@ def test_the_kernel_finds_what_the_plain_reference_finds_among_terms(pieces: lis
     assert count(text) == count_disguises(text, TERMS)
 
 
+@pytest.mark.slow
 @given(text=st.text(max_size=60))
 def test_any_text_is_read_to_its_end(text: str) -> None:
     assert count(f"{text} z0rblax") == count(text) + 1

@@ -78,6 +78,7 @@ def test_a_list_is_never_applied_to_another_language() -> None:
     assert found.checked.tolist() == [True, True, True, False, False, False]
 
 
+@pytest.mark.slow
 def test_every_list_language_finds_its_own_terms() -> None:
     table = term_table(2)
     for language in table.salts:
@@ -119,6 +120,7 @@ def reference(text: str, language: str, terms: list[tuple[str, str]]) -> tuple[i
 WORDS = st.lists(st.sampled_from(["a", "b", "c", "A", "中", "文", "é", "b-c", "١", "'"]), min_size=1, max_size=4)
 
 
+@pytest.mark.slow
 @given(
     terms=st.lists(st.tuples(st.sampled_from(["en", "zh"]), WORDS.map(" ".join)), max_size=8, unique=True),
     texts=st.lists(st.tuples(st.sampled_from(["en", "zh", "fr"]), WORDS.map(" ".join)), max_size=5),

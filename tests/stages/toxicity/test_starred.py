@@ -52,6 +52,7 @@ def test_listed_terms_with_a_star_count_as_they_do_without() -> None:
 PIECES = st.sampled_from(["*", "**", "a", "Zo", "é", "б", "語", "1", "_", " ", ". ", "z0rb", "-", "𝐳"])
 
 
+@pytest.mark.slow
 @given(st.lists(st.lists(PIECES, max_size=30).map("".join), max_size=4))
 @example(["a*b", "*a*b", "a*b*", "*", "a*1 b*c", "é*б*" + "a*" * LONGEST + "a", "x*y" + " " * 70 + "x*y"])
 def test_the_kernel_finds_the_words_of_the_expression(texts: list[str]) -> None:

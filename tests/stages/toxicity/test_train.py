@@ -65,6 +65,7 @@ def labelled() -> Examples:
     return make_examples(labelled_texts())
 
 
+@pytest.mark.slow
 def test_training_twice_writes_the_same_bytes_and_a_model_that_loads(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -78,6 +79,7 @@ def test_training_twice_writes_the_same_bytes_and_a_model_that_loads(
     assert "1 languages" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_training_does_without_clean_text(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     hatecheck = write_jsonl(tmp_path / "hatecheck.jsonl", labelled_texts())
     main([str(hatecheck), "--output", str(tmp_path / "model.npz")])
@@ -100,6 +102,7 @@ def test_a_template_is_in_one_fold_in_all_languages() -> None:
     assert {fold_of(str(number)) for number in range(100)} == set(range(FOLDS))
 
 
+@pytest.mark.slow
 def test_cross_validation_tells_invented_blame_from_praise_by_what_templates_share() -> None:
     texts = [
         Text(f"{group} {verb} {word}.", "en", "", label, "", f"{verb}{word}")

@@ -120,6 +120,7 @@ def test_clean_pieces_are_a_window_and_a_sentence_of_a_text() -> None:
     assert all(any(piece.text in text.text for text in chosen) for piece in pieces)
 
 
+@pytest.mark.slow
 def test_cross_validation_finds_what_the_vectors_tell_and_not_what_only_the_text_itself_could() -> None:
     labelled = made_up()
     clean = np.zeros((0, DIMENSIONS), dtype=np.float32)
@@ -144,6 +145,7 @@ def test_a_useless_score_gets_no_part_of_the_mix() -> None:
     assert fit_mix(good, labels + chance.normal(size=5000), labels) == pytest.approx(1, abs=0.2)
 
 
+@pytest.mark.slow
 def test_a_head_gives_every_language_a_probability_that_rises_with_hate() -> None:
     labelled = made_up()
     clean = np.zeros((0, DIMENSIONS), dtype=np.float32)

@@ -116,6 +116,7 @@ def test_a_tree_that_is_broken_or_not_of_the_sentence_counts_as_none(tmp_path: P
     assert [("By the river."[noun.begin : noun.end], noun.before) for noun in parse.nouns] == [("river", (3, 6))]
 
 
+@pytest.mark.slow
 def test_a_parser_that_hangs_is_ended_and_the_task_may_be_tried_again(tmp_path: Path) -> None:
     began = time.monotonic()
     with pytest.raises(TransientError, match="did not answer in time"):

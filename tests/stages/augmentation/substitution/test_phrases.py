@@ -74,6 +74,7 @@ def test_a_text_has_one_substitution_whatever_stands_beside_it(language: str) ->
     assert (together[0], together[1] is None) == (None, False)
 
 
+@pytest.mark.slow
 def test_words_and_blanks_give_every_line_back(language: str) -> None:
     lines = ["El perro... 5 < 6", "¿A?  b\t{c} [d] ^e$ \\f @g #h *i", "x.", "x", "..", "a/b <c>"]
     tagged = substitution(language).tagger.tag(lines)
