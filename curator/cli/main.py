@@ -342,6 +342,7 @@ def calibrate(
     as_json: Json = False,
 ) -> None:
     """Fit thresholds, per language and source, so that a share of known-good text passes."""
+    keep_memory()
     from curator.cli.calibrate import calibrate_command
 
     calibrate_command(inputs, recipe, share, confidence, minimum, by, output, workers, memory, overrides or [], as_json)

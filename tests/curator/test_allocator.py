@@ -64,10 +64,11 @@ print(kept > 200 << 20, resident() - before < 512 << 20)
     assert run(KEPT + source).split() == ["True", "True"]
 
 
-def test_the_command_works_with_it(tmp_path: Path) -> None:
+@pytest.mark.parametrize("command", ["process", "calibrate"])
+def test_commands_that_work_on_a_run_do_with_it(command: str, tmp_path: Path) -> None:
     (tmp_path / "in.jsonl").write_text('{"text": "Some words of one document."}\n')
     recipe = tmp_path / "plain.yaml"
-    recipe.write_text("name: plain\nstages: []\n")
-    arguments = ["process", str(tmp_path / "in.jsonl"), "-o", str(tmp_path / "run"), "-r", str(recipe), "--json"]
-    source = f"from curator.cli.main import run\nrun({arguments!r})\n"
+    recipe.write_text("name: plain\nstages: [entropy]\n")
+    arguments = [command, str(tmp_path / "in.jsonl"), "-o", str(tmp_path / "out"), "-r", str(recipe), "--json"]
+    source = f"from curator.cli.main import run\nassert run({arguments!r}) == 0\n"
     assert run(source + POOL).split()[-1] == "system"
