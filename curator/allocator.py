@@ -10,6 +10,9 @@ from __future__ import annotations
 import ctypes
 import os
 
+POOL_VARIABLE, MALLOC = "ARROW_DEFAULT_MEMORY_POOL", "system"
+"""What Arrow reads when it is loaded, and the value by which it has no pool of its own."""
+
 _TRIM_THRESHOLD, _TOP_PAD, _MMAP_THRESHOLD = -1, -2, -3
 """Parameters of mallopt: malloc.h of the GNU C library."""
 _HUGE_PAGES = 14
@@ -33,7 +36,7 @@ def keep_memory() -> None:
         set_option = library.mallopt
     except AttributeError:
         return
-    os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
+    os.environ.setdefault(POOL_VARIABLE, MALLOC)
     set_option(_MMAP_THRESHOLD, _OWN_BYTES)
     set_option(_TRIM_THRESHOLD, _KEPT_BYTES)
     set_option(_TOP_PAD, _HEAP_BYTES)

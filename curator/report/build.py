@@ -277,7 +277,7 @@ def _sampling_sources(facts: Mapping[str, object], tally: Tally) -> list[Samplin
     """The same of the sources that the plan tells apart; the last is all others together."""
     plan = cast("list[dict[str, object]]", facts.get("sources", []))
     named = {cast("str", row["source"]) for row in plan}
-    realised = _written(tally, SOURCE, lambda name: group if (group := name.split(":", 1)[0]) in named else "")
+    realised = _written(tally, SOURCE, lambda group: group if group in named else "")
     whole = sum(realised.values()) or 1
     available, target = (sum(cast("int", row[name]) for row in plan) or 1 for name in ("tokens", "target"))
     rows = []

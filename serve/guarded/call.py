@@ -15,6 +15,7 @@ from collections.abc import Sequence
 
 from pydantic import ValidationError
 
+from curator.allocator import MALLOC, POOL_VARIABLE
 from serve.environment import without_secrets
 from serve.guarded.read import Answer, Question
 from serve.packages import Fault
@@ -31,7 +32,7 @@ _ENVIRONMENT = {
     "OMP_NUM_THREADS": "1",
     "ARROW_NUM_THREADS": "1",
     "ARROW_IO_THREADS": "1",
-    "ARROW_DEFAULT_MEMORY_POOL": "system",
+    POOL_VARIABLE: MALLOC,
 }
 """Arrow's own allocator takes a gibibyte at once where it may, which leaves too little of the memory to all else."""
 

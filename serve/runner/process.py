@@ -11,12 +11,13 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from curator.allocator import MALLOC, POOL_VARIABLE
 from curator.run.store import OWNER_ONLY, make_folder, put
 from serve.environment import without_secrets
 from serve.runner.task import ADOPTED, HEARTBEAT, LOCK, LOG, PID, TASK, AnyTask, Outcome, read_outcome
 
 _ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
-_ONE_ALLOCATOR = {"ARROW_DEFAULT_MEMORY_POOL": "system"}
+_ONE_ALLOCATOR = {POOL_VARIABLE: MALLOC}
 """Arrow is loaded there before `keep_memory` could say so."""
 
 
